@@ -1,0 +1,22 @@
+"""Errors that a user can mend. Commands print the message alone and exit with code 2."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """A mistake in what the user gave: the message holds the value, its place and the remedy."""
+
+
+def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
+    """An error for a name that is not registered, with the nearest valid names.
+
+    Args:
+        kind: What the name stands for, for example "task".
+        name: The name as given.
+        valid: All valid names.
+    """
+    names = sorted(valid)
+    nearest = difflib.get_close_matches(name, names, n=5, cutoff=0.4)
+    remedy = f"nearest: {', '.join(nearest)}" if nearest else f"valid: {', '.join(names[:40])}"
+    return UserError(f"unknown {kind} {name!r}; {remedy}")
