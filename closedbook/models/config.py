@@ -1,0 +1,59 @@
+"""Configuration of an encoder-decoder T5."""
+
+import dataclasses
+
+from closedbook.errors import UserError, unknown_name
+
+ACTIVATIONS = ("relu", "gelu", "silu", "linear")
+REMAT_POLICIES = ("none", "minimal", "full")
+DTYPES = ("float32", "bfloat16")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class T5Config:
+    """Shape and numerics of a T5 (Raffel et al. 2020; 1.1: Shazeer 2020, "GLU variants").
+
+    Field names are those of T5X's `network.T5Config`.
+    """
+
+    vocab_size: int = 32128  # rows of the embedding; the vocabulary's 32,100 padded to 128
+    emb_dim: int = 512
+    num_heads: int = 8
+    num_encoder_layers: int = 6
+    num_decoder_layers: int = 6
+    head_dim: int = 64
+    mlp_dim: int = 2048
+    mlp_activations: tuple[str, ...] = ("relu",)  # two names: a gated unit, their product
+    dropout_rate: float = 0.1  # the paper's; 0.05 for 1.1
+    logits_via_embedding: bool = True  # 1.0; 1.1 has its own output matrix
+    relpos_buckets: int = 32
+    relpos_max_distance: int = 128  # tokens; all further ones share a bucket
+    dtype: str = "float32"  # of activations and matrix products; parameters stay float32
+    scan_layers: bool = False  # one compiled layer, parameters stacked on axis 1
+    remat_policy: str = "none"  # "minimal" keeps matrix products, "full" keeps layer inputs
+
+    def __post_init__(self) -> None:
+        # gin and JSON hand over lists; a tuple keeps the config hashable.
+        object.__setattr__(self, "mlp_activations", tuple(self.mlp_activations))
+        for name in self.mlp_activations:
+            if name not in ACTIVATIONS:
+                raise unknown_name("activation in T5Config.mlp_activations", name, ACTIVATIONS)
+        if self.remat_policy not in REMAT_POLICIES:
+            raise unknown_name("T5Config.remat_policy", self.remat_policy, REMAT_POLICIES)
+        if self.dtype not in DTYPES:
+            raise unknown_name("T5Config.dtype", self.dtype, DTYPES)
+        if not 0.0 <= self.dropout_rate < 1.0:
+            raise UserError(f"T5Config.dropout_rate is {self.dropout_rate}; it must be in [0, 1)")
+
+    @property
+    def joined_kv(self) -> int:
+        """Width of all heads side by side."""
+        return self.num_heads * self.head_dim
+
+    @property
+    def version(self) -> str:
+        """ "1.0" or "1.1", told by the gate and the output matrix; "other" for anything else."""
+        gated = len(self.mlp_activations) == 2
+        if not gated and self.logits_via_embedding:
+            return "1.0"
+        return "1.1" if gated and not self.logits_via_embedding else "other"
