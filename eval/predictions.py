@@ -1,0 +1,284 @@
+"""predictions.jsonl: what a model answered, one object a line.
+
+`question`, `answers` and `prediction` are required; `answers` may be a single string. Keys that
+are not in the format are kept, so that a file passes through us with nothing lost.
+"""
+
+import contextlib
+import dataclasses
+import json
+import math
+import os
+import pathlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, BinaryIO
+
+from closedbook.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Alternative:
+    """Another answer that the model gave to the same question."""
+
+    text: str
+    score: float | None = None  # sum of the tokens' log-probabilities
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prediction:
+    """One row of predictions.jsonl."""
+
+    question: str
+    answers: Sequence[str]  # every acceptable answer, at least one
+    prediction: str
+    id: str | int | None = None  # unique in the file where given
+    score: float | None = None  # sum of the prediction's log-probabilities
+    alternatives: Sequence[Alternative] = ()  # best first
+    task: str | None = None
+    split: str | None = None
+    step: int | None = None  # of the checkpoint
+    meta: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    # Keys outside the format; in the file they stand beside the others.
+    extra: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if isinstance(self.answers, str):
+            raise TypeError(f"answers is the string {self.answers!r}; give a tuple of strings")
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row's JSON object, keys in the format's order, then the extra ones."""
+        return {
+            "id": self.id,
+            "question": self.question,
+            "answers": list(self.answers),
+            "prediction": self.prediction,
+            "score": self.score,
+            "alternatives": [vars(alternative) for alternative in self.alternatives],
+            "task": self.task,
+            "split": self.split,
+            "step": self.step,
+            "meta": dict(self.meta),
+            **self.extra,
+        }
+
+
+def read(path: str | os.PathLike[str]) -> list[Prediction]:
+    """Reads a predictions file, all rows checked; blank lines are passed over.
+
+    Raises:
+        UserError: The file is missing, empty or not UTF-8, or a row is malformed, lacks a key,
+            has a value of the wrong type, no answers or the id of an earlier row. The message
+            names file and line.
+    """
+    path = pathlib.Path(path)
+    rows: list[Prediction] = []
+    lines_of_ids: dict[str, int] = {}
+    try:
+        with path.open("rb") as file:
+            # Only "\n" ends a row: U+2028 and its like may stand inside a JSON string.
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                with _place(f"{path}:{number}"):
+                    row = parse(_load(line, first=number == 1))
+                    _claim_id(row, number, lines_of_ids)
+                rows.append(row)
+    except OSError as error:
+        raise UserError(
+            f"cannot read the predictions {path}: {error.strerror}; give the path of a "
+            "predictions.jsonl, as `t5x eval` writes it"
+        ) from error
+    if not rows:
+        raise UserError(f"{path} holds no predictions; write one JSON object a line into it")
+    return rows
+
+
+def write(path: str | os.PathLike[str], rows: Iterable[Prediction | Mapping[str, Any]]) -> int:
+    """Writes a predictions file under a temporary name, then renames it: all of it or nothing.
+
+    Args:
+        path: The file; one that exists is replaced, missing folders are made.
+        rows: Predictions, or mappings with the format's keys; checked as `read` does.
+
+    Returns:
+        The number of rows.
+
+    Raises:
+        UserError: A row is not as the format says (the message names it), or the disk refuses.
+    """
+    path = pathlib.Path(path)
+    lines_of_ids: dict[str, int] = {}
+    number = 0
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with _replacing(path) as file:
+            for number, row in enumerate(rows, start=1):
+                with _place(f"{path}:{number}"):
+                    checked = parse(row.as_dict() if isinstance(row, Prediction) else row)
+                    _claim_id(checked, number, lines_of_ids)
+                    file.write(_dump(checked))
+    except OSError as error:
+        raise UserError(
+            f"cannot write the predictions {path}: {error.strerror}; free the disk or choose "
+            "another folder"
+        ) from error
+    return number
+
+
+def parse(row: Any) -> Prediction:
+    """Checks one decoded JSON object.
+
+    Raises:
+        UserError: A key is missing or a value has the wrong type.
+
+    >>> parse({"question": "capital of France?", "answers": "Paris", "prediction": "Lyon"}).answers
+    ('Paris',)
+    >>> parse({"question": "capital of France?", "prediction": "Lyon"})
+    Traceback (most recent call last):
+        ...
+    closedbook.errors.UserError: "answers" is missing; a row needs question, answers, prediction
+    """
+    if not isinstance(row, Mapping):
+        raise UserError(f"{_shown(row)} is not a JSON object; write one object a line")
+    for key in ("question", "answers", "prediction"):
+        if key not in row:
+            raise UserError(f'"{key}" is missing; a row needs question, answers, prediction')
+    known = {field.name for field in dataclasses.fields(Prediction)} - {"extra"}
+    return Prediction(
+        question=_typed(row, "question", str, "a string"),
+        answers=_answers(row["answers"]),
+        prediction=_typed(row, "prediction", str, "a string"),
+        id=_optional(row, "id", (str, int), "a string or an integer"),
+        score=_number(row, "score"),
+        alternatives=_alternatives(row.get("alternatives")),
+        task=_optional(row, "task", str, "a string"),
+        split=_optional(row, "split", str, "a string"),
+        step=_optional(row, "step", int, "an integer"),
+        meta=_optional(row, "meta", Mapping, "an object") or {},
+        extra={key: value for key, value in row.items() if key not in known},
+    )
+
+
+@contextlib.contextmanager
+def _replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` once it is written in full, and else is gone."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise
+
+
+@contextlib.contextmanager
+def _place(place: str) -> Iterator[None]:
+    """Puts the place before the message of every user error inside."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{place}: {error}") from error.__cause__
+
+
+def _claim_id(row: Prediction, number: int, lines_of_ids: dict[str, int]) -> None:
+    if row.id is None:
+        return
+    first = lines_of_ids.setdefault(str(row.id), number)
+    if first != number:
+        raise UserError(f"id {row.id!r} also stands in row {first}; give each row its own id")
+
+
+def _load(line: bytes, *, first: bool) -> Any:
+    try:
+        # An editor may have put a byte order mark before the first row.
+        text = line.decode("utf-8-sig" if first else "utf-8").rstrip()
+        value = json.loads(text, parse_constant=_not_json, object_pairs_hook=_unique_keys)
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeDecodeError as error:
+        raise UserError(f"byte {error.start + 1} is not UTF-8; save the file in UTF-8") from error
+    except UnicodeEncodeError as error:
+        raise UserError(
+            "an escape such as \\ud83d is half of a character; write the file with another tool"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"not JSON at column {error.colno} ({error.msg}); write one object a line"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not JSON that we can read: {error}") from error
+    return value
+
+
+def _dump(row: Prediction) -> bytes:
+    try:
+        text = json.dumps(row.as_dict(), ensure_ascii=False, allow_nan=False)
+        return text.encode() + b"\n"
+    except (TypeError, ValueError) as error:
+        raise UserError(f"a value cannot be written as JSON: {error}") from error
+
+
+def _not_json(constant: str) -> float:
+    raise UserError(f"{constant} is not JSON; write null where there is no number")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f'"{twice}" stands twice in one object; keep one of them')
+    return row
+
+
+def _typed(row: Mapping[str, Any], key: str, kind: Any, words: str) -> Any:
+    value = row[key]
+    # bool is an int to Python, not to a reader of the file.
+    if not isinstance(value, kind) or isinstance(value, bool):
+        raise UserError(f'"{key}" is {_shown(value)}; it must be {words}')
+    return value
+
+
+def _optional(row: Mapping[str, Any], key: str, kind: Any, words: str) -> Any:
+    return None if row.get(key) is None else _typed(row, key, kind, f"{words} or null")
+
+
+def _number(row: Mapping[str, Any], key: str) -> float | None:
+    value = _optional(row, key, (int, float), "a number")
+    if value is not None and not math.isfinite(value):
+        raise UserError(f'"{key}" is {value}; it must be a finite number or null')
+    return value
+
+
+def _answers(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+        raise UserError(f'"answers" is {_shown(value)}; it must be a list of strings or a string')
+    if not value:
+        raise UserError('"answers" is empty; give at least one acceptable answer')
+    return tuple(value)
+
+
+def _alternatives(value: Any) -> tuple[Alternative, ...]:
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        raise UserError(f'"alternatives" is {_shown(value)}; it must be a list of objects')
+    result = []
+    for item in value:
+        if not isinstance(item, Mapping) or not isinstance(item.get("text"), str):
+            raise UserError(
+                f'"alternatives" holds {_shown(item)}; each must be {{"text": ..., "score": ...}}'
+            )
+        result.append(Alternative(text=item["text"], score=_number(item, "score")))
+    return tuple(result)
+
+
+def _shown(value: Any) -> str:
+    """The value as JSON, cut to what fits into a message."""
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= 80 else text[:77] + "..."

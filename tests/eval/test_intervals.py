@@ -1,0 +1,61 @@
+"""Intervals against published values and against plain resampling."""
+
+import numpy as np
+import pytest
+
+from closedbook.eval import intervals
+
+
+@pytest.mark.parametrize(
+    ("successes", "n", "low", "high"),
+    [
+        # Newcombe 1998, table I, method 3 (score, no continuity correction).
+        (81, 263, 0.2553, 0.3662),
+        (15, 148, 0.0624, 0.1605),
+        (0, 20, 0.0000, 0.1611),
+        (1, 29, 0.0061, 0.1718),
+    ],
+)
+def test_wilson_equals_newcombes_table(successes, n, low, high):
+    assert intervals.wilson(successes, n) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_wilson_is_symmetric_in_successes_and_failures():
+    low, high = intervals.wilson(3, 17)
+    assert intervals.wilson(14, 17) == pytest.approx((1 - high, 1 - low))
+
+
+def test_wilson_holds_the_ends_exactly():
+    assert intervals.wilson(0, 5).low == 0.0
+    assert intervals.wilson(5, 5).high == 1.0
+
+
+@pytest.mark.parametrize(("successes", "n"), [(0, 0), (-1, 3), (4, 3)])
+def test_wilson_refuses_what_is_no_proportion(successes, n):
+    with pytest.raises(ValueError, match="no proportion"):
+        intervals.wilson(successes, n)
+
+
+def test_bootstrap_equals_resampling_example_by_example():
+    values = np.random.default_rng(1).choice([0, 40, 66.7, 80, 100], size=500)
+    draws = np.random.default_rng(2).integers(len(values), size=(20_000, len(values)))
+    expected = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
+    assert intervals.bootstrap(values) == pytest.approx(expected, abs=0.25)
+
+
+def test_bootstrap_is_seeded():
+    values = list(range(50))
+    assert intervals.bootstrap(values) == intervals.bootstrap(values)
+    assert intervals.bootstrap(values) != intervals.bootstrap(values, seed=1)
+
+
+def test_bootstrap_of_many_distinct_values_draws_in_chunks_with_the_same_law():
+    values = np.random.default_rng(3).normal(50, 10, size=3_000)
+    half = 1.96 * values.std() / np.sqrt(len(values))
+    expected = (values.mean() - half, values.mean() + half)
+    assert intervals.bootstrap(values, resamples=4_000) == pytest.approx(expected, abs=0.05)
+
+
+def test_bootstrap_of_nothing_is_an_error():
+    with pytest.raises(ValueError, match="no values"):
+        intervals.bootstrap([])
