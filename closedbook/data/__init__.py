@@ -1,0 +1,1 @@
+"""Batches out of tasks. Importing this, and opening a finished token cache, needs no TensorFlow."""

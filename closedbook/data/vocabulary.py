@@ -1,0 +1,160 @@
+"""A SentencePiece vocabulary without TensorFlow, with the ids that SeqIO gives.
+
+SeqIO appends its extra ids to the model itself, as user-defined pieces, and both its Python and
+its TensorFlow tokenizer then run on that model. The same is done here, so that text with
+sentinels in it gets SeqIO's ids too.
+"""
+
+import functools
+import hashlib
+import os
+import pathlib
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Sequence
+
+from closedbook.errors import UserError
+
+PAD_ID = 0
+EOS_ID = 1
+
+_DOWNLOAD_SECONDS = 60  # the public model is 0.8 MB
+
+
+class Vocabulary:
+    """Maps text to ids and back; equal to `seqio.SentencePieceVocabulary(path, extra_ids)`.
+
+    Pickles as its path and number of extra ids; the model is loaded at first use.
+
+    Args:
+        path: A SentencePiece model. A `gs://` path of a public bucket is fetched once over HTTPS
+            and kept in the cache folder of closedbook.
+        extra_ids: Sentinels to append. `<extra_id_0>` is the last id of all, as in T5. A file
+            that already holds sentinels (T5X's `cc_all.32000.100extra`) gets no more.
+    """
+
+    def __init__(self, path: str | os.PathLike, extra_ids: int = 100) -> None:
+        if extra_ids < 0:
+            raise UserError(f"extra_ids is {extra_ids}; it must be 0 or more")
+        self.path = os.fspath(path)
+        self._asked_extra_ids = extra_ids
+
+    def __repr__(self) -> str:
+        return f"Vocabulary({self.path!r}, extra_ids={self._asked_extra_ids})"
+
+    def __reduce__(self) -> tuple:
+        return Vocabulary, (self.path, self._asked_extra_ids)
+
+    @functools.cached_property
+    def local_path(self) -> str:
+        """The model file on this machine.
+
+        Raises:
+            UserError: There is no such file, or it could not be fetched.
+        """
+        return _fetched(self.path) if "://" in self.path else self.path
+
+    @functools.cached_property
+    def _loaded(self) -> tuple:
+        return _load(self.local_path, self._asked_extra_ids)
+
+    @property
+    def extra_ids(self) -> int:
+        """Sentinels appended to the file's pieces; 0 when the file holds its own."""
+        return self._loaded[2]
+
+    @property
+    def sha256(self) -> str:
+        """The hash of the model file, without the appended sentinels."""
+        return self._loaded[1]
+
+    @property
+    def vocab_size(self) -> int:
+        """The number of ids, extra ids included: 32,100 for T5."""
+        return self._loaded[0].GetPieceSize()
+
+    def encode(self, text: str) -> list[int]:
+        """Ids of `text`, without EOS."""
+        return self._loaded[0].EncodeAsIds(text)
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Ids of each text, without EOS."""
+        return self._loaded[0].EncodeAsIds(list(texts)) if texts else []
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """The text of `ids` up to the first EOS; ids past the vocabulary count as unknown."""
+        tokenizer = self._loaded[0]
+        size, unknown = tokenizer.GetPieceSize(), tokenizer.unk_id()
+        kept = []
+        for token in ids:
+            kept.append(int(token) if token < size else unknown)
+            if token == EOS_ID:
+                break
+        return tokenizer.DecodeIds(kept)
+
+    def decode_batch(self, rows: Iterable[Iterable[int]]) -> list[str]:
+        """The text of each row of ids."""
+        return [self.decode(row) for row in rows]
+
+
+@functools.lru_cache(maxsize=8)
+def _load(path: str, extra_ids: int) -> tuple:
+    """(tokenizer with sentinels, sha256 of the file, number of appended sentinels)."""
+    import sentencepiece
+    from google.protobuf.message import DecodeError
+    from sentencepiece import sentencepiece_model_pb2
+
+    try:
+        content = pathlib.Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(
+            f"cannot read the vocabulary {path}: {error.strerror}; give the path of a "
+            "SentencePiece model in VOCABULARY or CLOSEDBOOK_VOCABULARY"
+        ) from error
+    model = sentencepiece_model_pb2.ModelProto()
+    try:
+        model.ParseFromString(content)
+    except DecodeError as error:
+        raise UserError(f"{path} is not a SentencePiece model") from error
+    if not model.pieces:
+        raise UserError(f"{path} is not a SentencePiece model: it has no pieces")
+    if any(piece.piece in ("▁<extra_id_0>", "<extra_id_0>") for piece in model.pieces):
+        extra_ids = 0
+    for number in reversed(range(extra_ids)):
+        model.pieces.add(
+            piece=f"▁<extra_id_{number}>",
+            score=0.0,
+            type=sentencepiece_model_pb2.ModelProto.SentencePiece.USER_DEFINED,
+        )
+    tokenizer = sentencepiece.SentencePieceProcessor()
+    tokenizer.LoadFromSerializedProto(model.SerializeToString())
+    if (tokenizer.pad_id(), tokenizer.eos_id()) != (PAD_ID, EOS_ID):
+        raise UserError(
+            f"{path} has padding {tokenizer.pad_id()} and end of sequence {tokenizer.eos_id()}; "
+            "train the SentencePiece model with --pad_id=0 --eos_id=1 --unk_id=2"
+        )
+    return tokenizer, hashlib.sha256(content).hexdigest(), extra_ids
+
+
+def _fetched(url: str) -> str:
+    """Downloads a public model once; returns the path of the copy."""
+    folder = os.environ.get("CLOSEDBOOK_VOCABULARY_DIR", "~/.cache/closedbook/vocabularies")
+    name = hashlib.sha256(url.encode()).hexdigest()[:16] + ".model"
+    target = pathlib.Path(folder).expanduser() / name
+    if target.is_file():
+        return str(target)
+    scheme, _, rest = url.partition("://")
+    address = f"https://storage.googleapis.com/{rest}" if scheme == "gs" else url
+    try:
+        with urllib.request.urlopen(address, timeout=_DOWNLOAD_SECONDS) as answer:
+            content = answer.read()
+    except (urllib.error.URLError, ValueError, OSError) as error:
+        raise UserError(
+            f"cannot fetch the vocabulary {url} ({error}); copy the file to this machine and give "
+            "its path in VOCABULARY or CLOSEDBOOK_VOCABULARY"
+        ) from error
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f"{name}.{os.getpid()}.tmp")
+    temporary.write_bytes(content)
+    temporary.replace(target)
+    return str(target)
