@@ -1,0 +1,1 @@
+"""The atlas: a closed book of true facts that ships with the package."""
