@@ -1,0 +1,129 @@
+"""The (data, model) mesh and how state and batches lie on it."""
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import flax.linen as nn
+import jax
+import numpy as np
+from jax.experimental import mesh_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from closedbook.errors import UserError
+from closedbook.parallel.rules import Rules, standard_logical_axis_rules
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Partitioner:
+    """Splits parameters over `model` and batches over `data`.
+
+    Attributes:
+        num_partitions: Devices that share one copy of the model; the rest split the batch.
+        logical_axis_rules: Logical axis to mesh axis.
+    """
+
+    num_partitions: int = 1
+    logical_axis_rules: Rules = dataclasses.field(default_factory=standard_logical_axis_rules)
+    devices: tuple[Any, ...] | None = None  # all devices of all processes if None
+
+    @property
+    def mesh(self) -> Mesh:
+        """The mesh; axes are Auto, which Linen's logical constraints need.
+
+        Raises:
+            UserError: `num_partitions` does not divide the number of devices.
+        """
+        devices = self.devices or tuple(jax.devices())
+        if len(devices) % self.num_partitions:
+            raise UserError(
+                f"PjitPartitioner.num_partitions is {self.num_partitions}, which does not divide "
+                f"the {len(devices)} devices; use one of "
+                f"{[n for n in range(1, len(devices) + 1) if len(devices) % n == 0]}"
+            )
+        shape = (len(devices) // self.num_partitions, self.num_partitions)
+        grid = mesh_utils.create_device_mesh(shape, devices=devices, allow_split_physical_axes=True)
+        return Mesh(grid, ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))
+
+    def sharding(self, *axes: str | None) -> NamedSharding:
+        """Sharding of an array with the given mesh axes."""
+        return NamedSharding(self.mesh, PartitionSpec(*axes))
+
+    def parameter_shardings(self, boxed: Any) -> Any:
+        """Shardings of (abstract) parameters boxed with their logical axes.
+
+        An axis that the mesh axis does not divide is not split.
+        """
+        specs = nn.logical_to_mesh(nn.get_partition_spec(boxed), self.logical_axis_rules)
+        mesh = self.mesh
+
+        def fit(x: Any, spec: PartitionSpec) -> NamedSharding:
+            names = (*spec, *(None,) * (len(x.shape) - len(spec)))
+            kept = [
+                name if name is None or size % mesh.shape[name] == 0 else None
+                for size, name in zip(x.shape, names, strict=True)
+            ]
+            return NamedSharding(mesh, PartitionSpec(*kept))
+
+        return jax.tree.map(fit, nn.unbox(boxed), specs)
+
+    @contextlib.contextmanager
+    def activate(self) -> Iterator[None]:
+        """Makes the mesh and the rules current, for tracing and running jitted functions."""
+        with self.mesh, nn.logical_axis_rules(self.logical_axis_rules):
+            yield
+
+    def check_batch(self, batch_size: int, where: str) -> None:
+        """Checks that a global batch can be split over `data`.
+
+        Raises:
+            UserError: It cannot.
+        """
+        ways = self.mesh.shape["data"]
+        if batch_size % ways:
+            raise UserError(
+                f"{where} is {batch_size}, which does not split over {ways} data-parallel "
+                f"devices; use a multiple of {ways}"
+            )
+
+    def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
+        """This process's rows of a global batch, laid on the devices."""
+        sharding = self.sharding("data")
+        return {
+            name: jax.make_array_from_process_local_data(sharding, rows)
+            for name, rows in batch.items()
+        }
+
+
+def initialize_processes(
+    *,
+    coordinator_address: str | None = None,
+    process_count: int | None = None,
+    process_index: int | None = None,
+    initialization_timeout: int = 300,
+) -> None:
+    """Joins the processes of a multi-host run; call it before anything else touches JAX.
+
+    With all arguments None nothing happens but on a cluster that JAX detects by itself (TPU pods,
+    SLURM, Open MPI), where `jax.distributed` finds its peers.
+
+    Args:
+        coordinator_address: "host:port" of process 0.
+        process_count: Number of processes.
+        process_index: This one's, from 0.
+        initialization_timeout: Seconds to wait for all others.
+    """
+    if coordinator_address is None and process_count is None:
+        return
+    if None in (coordinator_address, process_count, process_index):
+        raise UserError(
+            "a multi-process run needs all of --coordinator_address, --process_count and "
+            "--process_index"
+        )
+    jax.distributed.initialize(
+        coordinator_address,
+        process_count,
+        process_index,
+        initialization_timeout=initialization_timeout,
+    )

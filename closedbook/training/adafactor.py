@@ -1,0 +1,133 @@
+"""Adafactor (Shazeer and Stern 2018) with the exact semantics of T5X.
+
+optax's version clips and scales a scan-stacked parameter as one tensor, and may take the layer
+axis as a factored dimension; T5X treats every layer apart. Here the layer axis is left out of
+every mean, so scanned and unrolled layers take the same steps.
+
+The transformation returns the descent direction, without the learning rate: the training step
+multiplies by its schedule.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+LAYER_AXIS = 1  # where scanned parameters hold their layers
+
+
+class AdafactorState(NamedTuple):
+    """Step count and second-moment accumulators; unused slots are zeros of shape (1,)."""
+
+    count: jax.Array
+    v_row: Any
+    v_col: Any
+    v: Any
+
+
+def is_stacked(path: Sequence[Any]) -> bool:
+    """Whether the parameter at a tree path holds all layers of a scanned stack."""
+    return any(getattr(key, "key", getattr(key, "name", None)) == "layers" for key in path)
+
+
+def factored_dims(
+    shape: Sequence[int], *, stacked: bool, min_dim_size: int = 128
+) -> tuple[int, int] | None:
+    """The second largest and the largest dimension, or None if the second is too small.
+
+    Args:
+        shape: The parameter's.
+        stacked: Whether axis `LAYER_AXIS` counts layers; it is never factored.
+        min_dim_size: Smallest second dimension that is worth factoring.
+    """
+    axes = [i for i in range(len(shape)) if not (stacked and i == LAYER_AXIS)]
+    if len(axes) < 2:
+        return None
+    second, largest = sorted(axes, key=lambda i: shape[i])[-2:]
+    return (second, largest) if shape[second] >= min_dim_size else None
+
+
+def adafactor(
+    *,
+    decay_rate: float = 0.8,
+    step_offset: int = 0,
+    clipping_threshold: float | None = 1.0,
+    multiply_by_parameter_scale: bool = True,
+    epsilon1: float = 1e-30,
+    epsilon2: float = 1e-3,
+    min_dim_size_to_factor: int = 128,
+) -> optax.GradientTransformation:
+    """Adafactor without momentum, bias correction or weight decay, as T5 was trained.
+
+    Args:
+        decay_rate: The second moment's decay at step t is 1 - (t - step_offset)^-decay_rate.
+        step_offset: Steps to subtract from the count, for fine-tuning.
+        clipping_threshold: Largest root mean square of an update; None for no clipping.
+        multiply_by_parameter_scale: Scale updates by the root mean square of the parameter.
+        epsilon1: Added to squared gradients.
+        epsilon2: Smallest parameter scale.
+        min_dim_size_to_factor: Smallest second dimension of a factored parameter.
+    """
+
+    def dims(path: Sequence[Any], x: Any) -> tuple[int, int] | None:
+        return factored_dims(x.shape, stacked=is_stacked(path), min_dim_size=min_dim_size_to_factor)
+
+    def init(params: Any) -> AdafactorState:
+        def slots(path: Sequence[Any], x: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+            unused = jnp.zeros((1,), jnp.float32)
+            factored = dims(path, x)
+            if factored is None:
+                return unused, unused, jnp.zeros(x.shape, jnp.float32)
+            second, largest = factored
+            row = jnp.zeros(np.delete(x.shape, largest), jnp.float32)
+            return row, jnp.zeros(np.delete(x.shape, second), jnp.float32), unused
+
+        row, col, full = _unzip(jax.tree_util.tree_map_with_path(slots, params), params, 3)
+        return AdafactorState(jnp.zeros((), jnp.int32), row, col, full)
+
+    def update(grads: Any, state: AdafactorState, params: Any = None) -> tuple[Any, AdafactorState]:
+        assert params is not None, "adafactor scales its updates by the parameters"
+        t = (state.count - step_offset + 1).astype(jnp.float32)
+        decay = 1.0 - t**-decay_rate
+
+        def leaf(path: Sequence[Any], g: Any, row: Any, col: Any, full: Any, x: Any) -> tuple:
+            g = g.astype(jnp.float32)
+            squared = g * g + epsilon1
+            axes = tuple(i for i in range(g.ndim) if not (is_stacked(path) and i == LAYER_AXIS))
+            factored = dims(path, x)
+            if factored is None:
+                full = decay * full + (1.0 - decay) * squared
+                u = g * full**-0.5
+            else:
+                second, largest = factored
+                row = decay * row + (1.0 - decay) * jnp.mean(squared, axis=largest)
+                col = decay * col + (1.0 - decay) * jnp.mean(squared, axis=second)
+                wide_row = jnp.expand_dims(row, largest)
+                wide_row = wide_row / jnp.mean(wide_row, axis=second, keepdims=True)
+                u = g * wide_row**-0.5 * jnp.expand_dims(col, second) ** -0.5
+            if clipping_threshold is not None:
+                u = u / jnp.maximum(1.0, _rms(u, axes) / clipping_threshold)
+            if multiply_by_parameter_scale:
+                u = u * jnp.maximum(_rms(x, axes), epsilon2)
+            return -u, row, col, full
+
+        out = jax.tree_util.tree_map_with_path(
+            leaf, grads, state.v_row, state.v_col, state.v, params
+        )
+        updates, row, col, full = _unzip(out, params, 4)
+        return updates, AdafactorState(state.count + 1, row, col, full)
+
+    return optax.GradientTransformation(init, update)
+
+
+def _rms(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
+    return jnp.sqrt(jnp.mean(jnp.square(x.astype(jnp.float32)), axis=axes, keepdims=True))
+
+
+def _unzip(tree: Any, like: Any, n: int) -> tuple[Any, ...]:
+    """A tree of n-tuples to n trees."""
+    inner = jax.tree.structure((0,) * n)
+    return jax.tree.transpose(jax.tree.structure(like), inner, tree)

@@ -1,0 +1,79 @@
+"""Cross-entropy with z-loss and label smoothing, as T5X computes it."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from closedbook.errors import unknown_name
+
+FACTORS = ("NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE")
+
+
+def cross_entropy(
+    logits: jax.Array,
+    targets: jax.Array,
+    weights: jax.Array,
+    *,
+    z_loss: float = 0.0,
+    label_smoothing: float = 0.0,
+) -> tuple[jax.Array, jax.Array]:
+    """Sums of cross-entropy and z-loss over all weighted targets.
+
+    The smoothed target's own entropy is subtracted, so that a perfect model has loss 0.
+
+    Args:
+        logits: float32 [batch, length, vocab].
+        targets: int32 [batch, length].
+        weights: [batch, length]; 0 leaves a target out.
+        z_loss: Factor of log(Z)^2, which keeps the logits from drifting.
+        label_smoothing: Probability mass spread evenly over the other pieces.
+
+    Returns:
+        Cross-entropy (without z-loss) and z-loss.
+    """
+    vocab = logits.shape[-1]
+    confidence = 1.0 - label_smoothing
+    low = label_smoothing / (vocab - 1)
+    log_z = jax.nn.logsumexp(logits, axis=-1)
+    gold = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+    loss = log_z - (confidence - low) * gold
+    if label_smoothing:
+        # The sum over all pieces, without building soft targets of the logits' size.
+        loss = loss - low * jnp.sum(logits, axis=-1)
+        loss = loss + confidence * math.log(confidence) + label_smoothing * math.log(low + 1e-20)
+    return jnp.sum(loss * weights), jnp.sum(z_loss * jnp.square(log_z) * weights)
+
+
+def normalize_weights(
+    factor: float | str | None, batch: dict[str, Any]
+) -> tuple[jax.Array, jax.Array]:
+    """The weights of a batch's targets, and what their summed loss is divided by.
+
+    Both are measured on the whole batch, so neither depends on the number of microbatches.
+
+    Args:
+        factor: A number (233472 for T5's pretraining), None for a raw sum, or one of `FACTORS`;
+            "AVERAGE_PER_SEQUENCE" averages within each sequence, then over sequences.
+        batch: The whole batch.
+
+    Returns:
+        Weights float32 [batch, length] and the divisor, a scalar.
+    """
+    weights = jnp.asarray(batch["decoder_loss_weights"], jnp.float32)
+    if factor is None:
+        return weights, jnp.ones(())
+    if not isinstance(factor, str):
+        return weights, jnp.asarray(factor, jnp.float32)
+    if factor == "NUM_REAL_TARGET_TOKENS":
+        return weights, jnp.maximum(jnp.sum(weights), 1.0)
+    if factor == "NUM_TOTAL_TARGET_TOKENS":
+        return weights, jnp.asarray(weights.size, jnp.float32)
+    if factor == "AVERAGE_PER_SEQUENCE":
+        segments = batch.get("decoder_segment_ids", jnp.ones_like(weights))
+        same = segments[:, :, None] == segments[:, None, :]
+        length = jnp.einsum("bqk,bk->bq", same.astype(jnp.float32), weights)
+        weights = jnp.where(length > 0, weights / jnp.maximum(length, 1.0), 0.0)
+        return weights, jnp.maximum(jnp.sum(weights), 1.0)
+    raise unknown_name("LOSS_NORMALIZING_FACTOR", factor, FACTORS)

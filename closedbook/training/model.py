@@ -1,0 +1,87 @@
+"""What is trained: a network with its vocabulary, optimiser and objective."""
+
+import dataclasses
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import optax
+
+from closedbook.models import T5, T5Config
+from closedbook.training.loss import cross_entropy
+
+_INPUTS = (
+    "encoder_input_tokens",
+    "decoder_input_tokens",
+    "encoder_segment_ids",
+    "decoder_segment_ids",
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncoderDecoderModel:
+    """A T5 with its objective; the fields are those of T5X's `models.EncoderDecoderModel`.
+
+    Attributes:
+        module: The network.
+        vocabulary: Of inputs and targets.
+        optimizer: Returns a direction for learning rate 1.
+        z_loss: Factor of log(Z)^2.
+        label_smoothing: Probability mass spread over wrong pieces.
+        loss_normalizing_factor: See `loss.normalize_weights`.
+    """
+
+    module: T5
+    vocabulary: Any
+    optimizer: optax.GradientTransformation
+    z_loss: float = 1e-4
+    label_smoothing: float = 0.0
+    loss_normalizing_factor: float | str | None = None
+
+    @property
+    def config(self) -> T5Config:
+        """The network's configuration."""
+        return self.module.config
+
+    def init(self, key: jax.Array) -> Any:
+        """Fresh parameters, boxed with their logical axes."""
+        tokens = jnp.ones((1, 2), jnp.int32)
+        return self.module.init(key, tokens, tokens)["params"]
+
+    def init_unboxed(self, key: jax.Array) -> Any:
+        """Fresh parameters as plain arrays."""
+        return nn.unbox(self.init(key))
+
+    def loss(
+        self, params: Any, batch: dict[str, jax.Array], dropout_key: jax.Array | None
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The summed loss of a (micro)batch and its sums.
+
+        Args:
+            params: Plain parameters.
+            batch: With weights already normalised (`loss.normalize_weights`).
+            dropout_key: None for no dropout.
+
+        Returns:
+            Cross-entropy plus z-loss, and sums: `loss`, `cross_ent_loss`, `z_loss`, `correct`,
+            `target_tokens`.
+        """
+        rngs = None if dropout_key is None else {"dropout": dropout_key}
+        inputs = {name: batch[name] for name in _INPUTS if name in batch}
+        logits = self.module.apply({"params": params}, **inputs, rngs=rngs)
+        targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
+        ce, z = cross_entropy(
+            logits, targets, weights, z_loss=self.z_loss, label_smoothing=self.label_smoothing
+        )
+        counted = (weights > 0).astype(jnp.float32)
+        right = (jnp.argmax(logits, axis=-1) == targets).astype(jnp.float32)
+        total = ce + z
+        sums = {
+            "loss": total,
+            "cross_ent_loss": ce,
+            "z_loss": z,
+            "correct": jnp.sum(right * counted),
+            "target_tokens": jnp.sum(counted),
+        }
+        return total, sums

@@ -1,0 +1,109 @@
+"""The state of a training run, and where its arrays lie."""
+
+import functools
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+from jax.sharding import NamedSharding, PartitionSpec
+
+from closedbook.parallel import Partitioner
+from closedbook.training.adafactor import AdafactorState, factored_dims, is_stacked
+from closedbook.training.model import EncoderDecoderModel
+
+
+class TrainState(struct.PyTreeNode):
+    """Everything that a step changes.
+
+    Attributes:
+        step: Steps done, an int32 scalar; counts the pretraining's steps of a restored model.
+        params: Plain parameters.
+        opt_state: The optimiser's.
+    """
+
+    step: jax.Array
+    params: Any
+    opt_state: Any
+
+
+def abstract_state(model: EncoderDecoderModel, partitioner: Partitioner) -> TrainState:
+    """Shapes, types and shardings of the state, without any memory for it."""
+    boxed = jax.eval_shape(model.init, jax.random.key(0))
+    params = nn.unbox(boxed)
+    shardings = partitioner.parameter_shardings(boxed)
+    opt_state = jax.eval_shape(model.optimizer.init, params)
+    everywhere = partitioner.sharding()
+    by_path = {
+        jax.tree_util.keystr(path): (path, x, s)
+        for (path, x), s in zip(
+            jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(shardings), strict=True
+        )
+    }
+
+    def sharding_of(path: Any, x: Any) -> NamedSharding:
+        # A slot's path ends with its parameter's path, whatever the optimiser.
+        for start in range(len(path)):
+            key = jax.tree_util.keystr(path[start:])
+            if key in by_path:
+                return _slot_sharding(path[:start], x, *by_path[key])
+        return everywhere
+
+    def with_sharding(x: Any, sharding: NamedSharding) -> Any:
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+
+    return TrainState(
+        step=with_sharding(jax.ShapeDtypeStruct((), jnp.int32), everywhere),
+        params=jax.tree.map(with_sharding, params, shardings),
+        opt_state=jax.tree_util.tree_map_with_path(
+            lambda path, x: with_sharding(x, sharding_of(path, x)), opt_state
+        ),
+    )
+
+
+def _slot_sharding(
+    slot: Any, x: Any, path: Any, param: Any, sharding: NamedSharding
+) -> NamedSharding:
+    """Sharding of an optimiser's slot of a parameter: like it, less a factored-out dimension."""
+    if x.shape == param.shape:
+        return sharding
+    spec = list(sharding.spec) + [None] * (len(param.shape) - len(sharding.spec))
+    names = {getattr(key, "name", None) for key in slot}
+    dims = factored_dims(param.shape, stacked=is_stacked(path))
+    if dims is not None and names & set(AdafactorState._fields) and len(x.shape) == len(spec) - 1:
+        second, largest = dims
+        del spec[largest if "v_row" in names else second]
+        return NamedSharding(sharding.mesh, PartitionSpec(*spec))
+    return NamedSharding(sharding.mesh, PartitionSpec())
+
+
+def fresh_state(model: EncoderDecoderModel, partitioner: Partitioner, seed: int) -> TrainState:
+    """A state at step 0 with random parameters, made in place on the devices."""
+    shardings = jax.tree.map(lambda x: x.sharding, abstract_state(model, partitioner))
+    key, _ = split_seed(seed)
+
+    @functools.partial(jax.jit, out_shardings=shardings)
+    def make(key: jax.Array) -> TrainState:
+        params = model.init_unboxed(key)
+        return TrainState(jnp.zeros((), jnp.int32), params, model.optimizer.init(params))
+
+    return make(key)
+
+
+def fresh_opt_state(model: EncoderDecoderModel, state: TrainState) -> Any:
+    """An empty optimiser state for given parameters, laid out as `state.opt_state`."""
+    shardings = jax.tree.map(lambda x: x.sharding, state.opt_state)
+    return jax.jit(model.optimizer.init, out_shardings=shardings)(state.params)
+
+
+def split_seed(seed: int, *, hardware_rng: bool = False) -> tuple[jax.Array, jax.Array]:
+    """The initialiser's and the trainer's random keys, as T5X splits them.
+
+    Args:
+        seed: The run's.
+        hardware_rng: Use the accelerator's generator; faster on TPUs.
+    """
+    key = jax.random.key(seed, impl="unsafe_rbg" if hardware_rng else None)
+    init, trainer = jax.random.split(key)
+    return init, trainer

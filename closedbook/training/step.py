@@ -1,0 +1,79 @@
+"""One training step and one evaluation step, as pure functions."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from closedbook.training.loss import normalize_weights
+from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.schedules import Schedule
+from closedbook.training.state import TrainState
+
+Sums = dict[str, jax.Array]
+TrainStep = Callable[[TrainState, dict[str, Any], jax.Array], tuple[TrainState, Sums]]
+
+
+def make_train_step(
+    model: EncoderDecoderModel, schedule: Schedule, num_microbatches: int = 1
+) -> TrainStep:
+    """The function (state, batch, trainer key) -> (state, sums).
+
+    Gradients are summed in float32 over microbatches of the batch; the loss normalising factor is
+    measured on the whole batch, so their number changes nothing but rounding (and the dropout
+    masks, which are drawn for each).
+
+    Args:
+        model: What is trained.
+        schedule: Learning rate by step.
+        num_microbatches: Must divide the batch.
+    """
+
+    def gradients(params: Any, batch: dict[str, Any], key: jax.Array) -> tuple[Any, Sums]:
+        grad = jax.grad(model.loss, has_aux=True)
+        if num_microbatches == 1:
+            return grad(params, batch, key)
+
+        def split(x: jax.Array) -> jax.Array:
+            # Strided rows: every device keeps its own share of each microbatch.
+            return x.reshape(-1, num_microbatches, *x.shape[1:]).swapaxes(0, 1)
+
+        def one(total: Any, part: Any) -> tuple[Any, None]:
+            index, microbatch = part
+            new = grad(params, microbatch, jax.random.fold_in(key, index))
+            return jax.tree.map(jnp.add, total, new), None
+
+        parts = (jnp.arange(num_microbatches), jax.tree.map(split, batch))
+        first = jax.tree.map(lambda x: x[0], parts)
+        shapes = jax.eval_shape(grad, params, first[1], key)
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, jnp.float32), shapes)
+        total, _ = jax.lax.scan(one, zeros, parts)
+        return total
+
+    def step(state: TrainState, batch: dict[str, Any], key: jax.Array) -> tuple[TrainState, Sums]:
+        weights, factor = normalize_weights(model.loss_normalizing_factor, batch)
+        batch = batch | {"decoder_loss_weights": weights}
+        grads, sums = gradients(state.params, batch, jax.random.fold_in(key, state.step))
+        grads = jax.tree.map(lambda g: g / factor, grads)
+        rate = schedule(state.step)
+        direction, opt_state = model.optimizer.update(grads, state.opt_state, state.params)
+        params = jax.tree.map(lambda p, d: p + rate * d, state.params, direction)
+        sums |= {
+            "learning_rate": rate,
+            "gradient_norm": optax.tree.norm(grads),
+            "input_tokens": jnp.sum(batch["encoder_input_tokens"] > 0).astype(jnp.float32),
+        }
+        return TrainState(state.step + 1, params, opt_state), sums
+
+    return step
+
+
+def make_eval_step(model: EncoderDecoderModel) -> Callable[[Any, dict[str, Any]], Sums]:
+    """The function (params, batch) -> sums, without dropout."""
+
+    def step(params: Any, batch: dict[str, Any]) -> Sums:
+        return model.loss(params, batch, None)[1]
+
+    return step
