@@ -1,0 +1,77 @@
+"""Progress is a bar on a terminal, sparse plain lines elsewhere, nothing in other processes."""
+
+import doctest
+import io
+
+import pytest
+
+from closedbook.telemetry import Progress, progress
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def run(stream, seconds_a_step, total=100, initial=0, **options):
+    clock = Clock()
+    options = {"description": "train", "interval": 10.0, **options}
+    with Progress(total, initial, stream=stream, clock=clock, **options) as shown:
+        for step in range(initial + 1, total + 1):
+            clock.now += seconds_a_step
+            shown.update(step, {"loss": 1 / step, "tokens_per_second": 12_345})
+    return stream.getvalue()
+
+
+def test_log_gets_a_line_each_interval_and_one_for_the_last_step():
+    lines = run(io.StringIO(), seconds_a_step=0.25).splitlines()
+    assert [line.split()[1] for line in lines] == ["40/100", "80/100", "100/100"]
+
+
+def test_line_has_step_metrics_and_remaining_time():
+    first, *_, last = run(io.StringIO(), seconds_a_step=10).splitlines()
+    assert first == "train 1/100  loss 1  12.3k tokens/s  ETA 0:16:30"
+    assert last == "train 100/100  loss 0.01  12.3k tokens/s"
+
+
+def test_resumed_loop_counts_only_its_own_steps_in_the_remaining_time():
+    first, *_ = run(io.StringIO(), seconds_a_step=10, initial=90).splitlines()
+    assert first.startswith("train 91/100")
+    assert first.endswith("ETA 0:01:30")
+
+
+def test_log_has_no_terminal_codes():
+    assert "\x1b" not in run(io.StringIO(), seconds_a_step=10)
+
+
+def test_terminal_gets_a_bar_with_metrics(monkeypatch):
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "160")
+    text = run(Terminal(), seconds_a_step=1)
+    assert "\x1b" in text
+    assert "100/100" in text
+    assert "loss 0.01  12.3k tokens/s" in text
+
+
+@pytest.mark.parametrize("stream", [io.StringIO(), Terminal()])
+def test_other_processes_show_nothing(stream):
+    assert run(stream, seconds_a_step=10, enabled=False) == ""
+
+
+def test_no_metrics_are_needed():
+    stream = io.StringIO()
+    with Progress(2, stream=stream) as shown:
+        shown.update(2)
+    assert stream.getvalue() == "2/2\n"
+
+
+def test_examples_in_docstrings_run():
+    assert doctest.testmod(progress).failed == 0
