@@ -1,0 +1,245 @@
+"""Our own checkpoints: Orbax folders `checkpoint_<step>` with `params`, `optimizer` and `run`.
+
+Orbax writes each under a temporary name and renames it, so a killed save leaves nothing that
+looks like a checkpoint.
+"""
+
+import contextlib
+import errno
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from closedbook.checkpoints.locate import find_checkpoint, steps
+from closedbook.errors import UserError
+
+
+class CheckpointStore:
+    """Saves and restores the checkpoints of one run.
+
+    Args:
+        folder: MODEL_DIR.
+        keep: Newest checkpoints to keep; None keeps all.
+        keep_best: Best checkpoints to keep as well, by `metric`.
+        metric: Name of the metric that says which is best, for example "nq_open/em".
+        best_mode: "max" or "min".
+        asynchronous: Write in the background while training goes on.
+    """
+
+    def __init__(
+        self,
+        folder: pathlib.Path,
+        *,
+        keep: int | None = None,
+        keep_best: int | None = None,
+        metric: str | None = None,
+        best_mode: str = "max",
+        asynchronous: bool = True,
+    ) -> None:
+        if keep_best and not metric:
+            raise UserError(
+                "SaveCheckpointConfig.keep_best needs SaveCheckpointConfig.metric, the name of "
+                "the metric that says which checkpoint is best"
+            )
+        self._folder = folder
+        self._asynchronous = asynchronous
+        policies: list[Any] = []
+        if keep is not None or keep_best is not None:
+            policies.append(checkpoint_managers.LatestN(max(keep or 1, 1)))
+        if keep_best:
+            policies.append(
+                checkpoint_managers.BestN(
+                    get_metric_fn=lambda values: values[metric],
+                    reverse=best_mode == "min",
+                    n=keep_best,
+                    keep_checkpoints_without_metrics=False,
+                )
+            )
+        self._metric = metric
+        policy = checkpoint_managers.AnyPreservationPolicy(policies) if policies else None
+        self._manager = ocp.CheckpointManager(
+            folder,
+            options=ocp.CheckpointManagerOptions(
+                step_prefix="checkpoint",
+                preservation_policy=policy,
+                cleanup_tmp_directories=True,
+                enable_async_checkpointing=asynchronous,
+                save_decision_policy=checkpoint_managers.FixedIntervalPolicy(1),
+            ),
+            item_names=("params", "optimizer", "run"),
+        )
+
+    def latest_step(self) -> int | None:
+        """Step of the newest finished checkpoint, or None."""
+        return self._manager.latest_step()
+
+    def save(
+        self,
+        step: int,
+        *,
+        params: Any,
+        opt_state: Any,
+        run: Mapping[str, Any],
+        metrics: Mapping[str, float] | None = None,
+    ) -> None:
+        """Saves a checkpoint; an existing one of the same step stays.
+
+        Args:
+            step: Its step.
+            params: Parameters.
+            opt_state: The optimiser's state.
+            run: JSON-able rest: seed, data position, origin.
+            metrics: Of the evaluation at this step, for `keep_best`.
+
+        Raises:
+            UserError: The metric is not among the metrics, or the disk is full.
+        """
+        if step in self._manager.all_steps():
+            return
+        if metrics and self._metric and self._metric not in metrics:
+            raise UserError(
+                f"SaveCheckpointConfig.metric is {self._metric!r}, but the evaluation gave "
+                f"{', '.join(sorted(metrics))}"
+            )
+        args = ocp.args.Composite(
+            params=ocp.args.StandardSave(params),
+            optimizer=ocp.args.StandardSave(opt_state),
+            run=ocp.args.JsonSave(dict(run)),
+        )
+        with self._disk():
+            self._manager.save(step, args=args, metrics=dict(metrics) if metrics else None)
+
+    def restore(self, step: int, *, params: Any, opt_state: Any) -> tuple[Any, Any, dict]:
+        """Parameters, optimiser state and the rest of a checkpoint.
+
+        Args:
+            step: Which.
+            params: Shapes, types and shardings wanted.
+            opt_state: Likewise.
+
+        Raises:
+            UserError: The checkpoint holds other parameters; the message lists what differs.
+        """
+        folder = self._folder / f"checkpoint_{step}"
+        check_same(stored_shapes(folder / "params"), params, folder)
+        check_same(stored_shapes(folder / "optimizer"), opt_state, folder)
+        args = ocp.args.Composite(
+            params=ocp.args.StandardRestore(params),
+            optimizer=ocp.args.StandardRestore(opt_state),
+            run=ocp.args.JsonRestore(),
+        )
+        restored = self._manager.restore(step, args=args)
+        return restored["params"], restored["optimizer"], restored["run"]
+
+    def wait(self) -> None:
+        """Blocks until everything saved so far is on disk."""
+        with self._disk():
+            self._manager.wait_until_finished()
+
+    def close(self) -> None:
+        """Waits for the last save and ends."""
+        with self._disk():
+            self._manager.close()
+
+    @contextlib.contextmanager
+    def _disk(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            if not _disk_full(error):
+                raise
+            good = steps(self._folder)
+            last = f"checkpoint_{good[-1]}" if good else "none"
+            raise UserError(
+                f"the disk of {self._folder} is full; the last good checkpoint is {last}; free "
+                "some space and run the same command again to go on from it"
+            ) from error
+
+
+def _disk_full(error: BaseException | None) -> bool:
+    while error is not None:
+        full = (errno.ENOSPC, errno.EDQUOT)
+        if isinstance(error, OSError) and error.errno in full:
+            return True
+        if "No space left on device" in str(error) or "RESOURCE_EXHAUSTED" in str(error):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def stored_shapes(item: pathlib.Path) -> dict[str, tuple[int, ...]]:
+    """Dotted names and shapes of the arrays of a checkpoint's item.
+
+    Raises:
+        UserError: The item is absent or unreadable.
+    """
+    if not item.is_dir():
+        raise UserError(f"{item.parent} is not a whole closedbook checkpoint: {item.name} is absent")
+    try:
+        metadata = ocp.StandardCheckpointer().metadata(item)
+    except (ValueError, OSError) as error:
+        raise UserError(f"{item} cannot be read as an Orbax checkpoint: {error}") from error
+    tree = getattr(metadata, "item_metadata", metadata)
+    tree = getattr(tree, "tree", tree)
+    return dotted_shapes(tree)
+
+
+def dotted_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Dotted names and shapes of a tree's leaves."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))
+    return {
+        ".".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path): (
+            tuple(x.shape)
+        )
+        for path, x in leaves
+    }
+
+
+def check_same(found: Mapping[str, tuple[int, ...]], wanted: Any, where: pathlib.Path) -> None:
+    """Checks that stored arrays are the wanted ones, by name and shape.
+
+    Raises:
+        UserError: Lists all that are missing, extra or of another shape.
+    """
+    want = dotted_shapes(wanted)
+    lines = [f"  missing: {name} {want[name]}" for name in sorted(want.keys() - found.keys())]
+    lines += [f"  extra: {name} {found[name]}" for name in sorted(found.keys() - want.keys())]
+    lines += [
+        f"  other shape: {name} is {found[name]}, the model has {want[name]}"
+        for name in sorted(want.keys() & found.keys())
+        if found[name] != want[name]
+    ]
+    if lines:
+        shown = lines[:40] + ([f"  and {len(lines) - 40} more"] if len(lines) > 40 else [])
+        raise UserError(
+            f"{where} does not fit the model (T5 version, size or layer layout differ?):\n"
+            + "\n".join(shown)
+        )
+
+
+def load_params(path: str | pathlib.Path, wanted: Any) -> tuple[Any, int]:
+    """Parameters of a checkpoint for a model, and the checkpoint's step.
+
+    Args:
+        path: See `find_checkpoint`.
+        wanted: Shapes, types and (where they have them) shardings of the parameters.
+
+    Raises:
+        UserError: There is no checkpoint, or it holds other parameters.
+    """
+    folder, step = find_checkpoint(path)
+    check_same(stored_shapes(folder / "params"), wanted, folder)
+    with ocp.StandardCheckpointer() as reader:
+        return reader.restore(folder / "params", wanted), step
+
+
+def load_opt_state(path: str | pathlib.Path, wanted: Any) -> Any:
+    """The optimiser state of a checkpoint, as `load_params`."""
+    folder, _ = find_checkpoint(path)
+    check_same(stored_shapes(folder / "optimizer"), wanted, folder)
+    with ocp.StandardCheckpointer() as reader:
+        return reader.restore(folder / "optimizer", wanted)
