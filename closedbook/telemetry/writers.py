@@ -96,7 +96,8 @@ def open_writer(
         run_name: Name of the run there; the folder's path if None.
 
     Raises:
-        UserError: A service is unknown, not installed or does not start, or the folder cannot be written.
+        UserError: A service is unknown, not installed or does not start, or the folder cannot be
+            written.
     """
     for service in services:
         if service not in SERVICES:

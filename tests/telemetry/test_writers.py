@@ -8,7 +8,6 @@ import types
 
 import numpy as np
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from closedbook.errors import UserError
 from closedbook.telemetry import NoWriter, jsonl, open_writer
@@ -26,6 +25,10 @@ def write(folder, numbers, start_step=0, scale=1.0):
 
 
 def curve(folder):
+    # With this module present TensorBoard reads files itself and does not import TensorFlow.
+    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
     accumulator = EventAccumulator(str(folder)).Reload()
     return [(event.step, event.value) for event in accumulator.Scalars("loss")]
 
