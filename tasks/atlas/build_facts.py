@@ -13,7 +13,7 @@ import pathlib
 import re
 from collections.abc import Iterable
 
-from closedbook.tasks.atlas import sources
+from closedbook.tasks.atlas import corrections, sources
 from closedbook.tasks.atlas.names import fold
 from closedbook.tasks.atlas.other_relations import airport_facts, element_facts, state_facts
 from closedbook.tasks.atlas.relations import Candidate, CountryRelations, Dropped, turned
@@ -48,13 +48,14 @@ def candidates(dropped: Dropped) -> list[Candidate]:
     """Every candidate fact of every relation, both directions."""
     relations = CountryRelations(sources.countries(), dropped)
     with_codes = list(relations.currency())
-    # One row a currency: the code belongs to the money, not to each country that uses it.
-    codes = {
-        fact.object: Candidate(
-            relation="currency_code", subject=fact.object, object=code, sources=fact.sources
-        )
-        for fact, code in sorted(with_codes, key=lambda pair: "correction" in pair[0].sources, reverse=True)
-    }
+    codes = {}  # one row a currency: the code belongs to the money, not to each of its countries
+    for fact, code in with_codes:
+        if code in corrections.LEFT_OUT["currency_code"]:
+            dropped.append(("currency_code", code, corrections.LEFT_OUT["currency_code"][code]))
+        elif fact.object not in codes or fact.sources != ("correction",):
+            codes[fact.object] = Candidate(
+                relation="currency_code", subject=fact.object, object=code, sources=fact.sources
+            )
     found = [
         *relations.capital(),
         *(fact for fact, _ in with_codes),
@@ -70,7 +71,8 @@ def candidates(dropped: Dropped) -> list[Candidate]:
         *element_facts(dropped),
         *airport_facts(dropped),
     ]
-    return found + [turned(fact, INVERSES[fact.relation]) for fact in found if fact.relation in INVERSES]
+    inverse = [turned(fact, INVERSES[fact.relation]) for fact in found if fact.relation in INVERSES]
+    return found + inverse
 
 
 def unambiguous(found: Iterable[Candidate], dropped: Dropped) -> list[Candidate]:

