@@ -1,0 +1,157 @@
+"""Beam search with the scoring of T5X."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from closedbook.inference.steps import (
+    EOS,
+    Decoded,
+    brevity_penalty,
+    first_step,
+    gather_cache,
+    is_filler,
+    next_step,
+    repeat_cache,
+    top_k,
+)
+from closedbook.models import T5Config
+
+
+class _Beams(struct.PyTreeNode):
+    """Hypotheses after `index` tokens: those that go on and the best finished ones.
+
+    Sequences are [batch, beams, length], the rest [batch, beams], best first. A place that
+    nothing has taken yet has log-probability and score -inf.
+    """
+
+    index: jax.Array
+    live: jax.Array
+    live_log_probs: jax.Array
+    finished: jax.Array
+    finished_log_probs: jax.Array
+    finished_scores: jax.Array
+
+
+def beam_search(
+    config: T5Config,
+    params: Any,
+    encoder_input_tokens: jax.Array,
+    *,
+    max_decode_length: int,
+    num_beams: int = 1,
+    alpha: float = 0.6,
+) -> Decoded:
+    """Beam search as T5X does it (t5x/decoding.py, after Wu et al. 2016).
+
+    Each step takes the 2 * num_beams most probable continuations, so that num_beams of them go on
+    even if the others all end. Those that end are ranked by log-probability divided by
+    ((5 + length) / 6) ** alpha and the best num_beams are kept. An example is done when nothing
+    that goes on can still beat its worst kept one. Where no hypothesis has ended within
+    `max_decode_length`, those that went on are returned.
+
+    Args:
+        config: The model's.
+        params: The model's parameters, without metadata boxes.
+        encoder_input_tokens: [batch, inputs]; rows of padding alone finish at once.
+        max_decode_length: Tokens of an answer, EOS included.
+        num_beams: Hypotheses kept and returned.
+        alpha: Exponent of the brevity penalty; 0 for plain log-probabilities.
+    """
+    batch, beams, length = encoder_input_tokens.shape[0], num_beams, max_decode_length
+    filler = is_filler(encoder_input_tokens)
+    empty = jnp.full((batch, beams), -jnp.inf)
+    state = _Beams(
+        index=jnp.int32(0),
+        live=jnp.zeros((batch, 1, length), jnp.int32),
+        live_log_probs=jnp.zeros((batch, 1)),
+        finished=jnp.zeros((batch, beams, length), jnp.int32),
+        finished_log_probs=empty,
+        finished_scores=empty,
+    )
+    # The first step has one beam; its cache then serves them all.
+    logits, cache = first_step(config, params, encoder_input_tokens, length)
+    state, _ = _advance(state, logits[:, None], beams, alpha)
+    cache = repeat_cache(cache, beams)
+
+    def goes_on(carry: tuple) -> jax.Array:
+        state, _ = carry
+        # Log-probabilities only fall, so the longest answer's penalty bounds what can come.
+        hope = state.live_log_probs[:, 0] / brevity_penalty(alpha, length)
+        done = filler | (state.finished_scores[:, -1] > hope)
+        return (state.index < length) & ~done.all()
+
+    def body(carry: tuple) -> tuple:
+        state, cache = carry
+        last = jax.lax.dynamic_index_in_dim(state.live, state.index - 1, axis=2, keepdims=False)
+        tokens = last.reshape(batch * beams)
+        logits, cache = next_step(config, params, tokens, state.index, cache, encoder_input_tokens)
+        state, parents = _advance(state, logits.reshape(batch, beams, -1), beams, alpha)
+        return state, gather_cache(cache, parents)
+
+    state, _ = jax.lax.while_loop(goes_on, body, (state, cache))
+    ended = (state.finished_scores[:, 0] > -jnp.inf)[:, None]
+    live_scores = state.live_log_probs / brevity_penalty(alpha, length)
+    tokens = jnp.where(ended[..., None], state.finished, state.live)
+    log_probs = jnp.where(ended, state.finished_log_probs, state.live_log_probs)
+    scores = jnp.where(ended, state.finished_scores, live_scores)
+    keep = ~filler[:, None]
+    return Decoded(
+        tokens * keep[..., None], *(jnp.where(keep, x, 0.0) for x in (log_probs, scores))
+    )
+
+
+def _advance(
+    state: _Beams, logits: jax.Array, beams: int, alpha: float
+) -> tuple[_Beams, jax.Array]:
+    """Adds one token to the hypotheses.
+
+    Args:
+        state: Hypotheses so far; one that goes on at the first step, else `beams`.
+        logits: Of the next token, [batch, hypotheses, vocab].
+        beams: How many to keep.
+        alpha: Exponent of the brevity penalty.
+
+    Returns:
+        The new hypotheses, and for each that goes on the beam that it continues, [batch, beams].
+    """
+    batch, _, vocab = logits.shape
+    # The best 2 * beams of all lie among the best 2 * beams of each.
+    each = min(2 * beams, vocab)
+    values, tokens = top_k(logits, each)
+    log_probs = values - jax.nn.logsumexp(logits, axis=-1, keepdims=True)
+    log_probs = (log_probs + state.live_log_probs[..., None]).reshape(batch, -1)
+    lacking = max(0, 2 * beams - log_probs.shape[1])
+    log_probs = jnp.pad(log_probs, ((0, 0), (0, lacking)), constant_values=-jnp.inf)
+    log_probs, places = jax.lax.top_k(log_probs, 2 * beams)
+    places = jnp.minimum(places, tokens.shape[1] * each - 1)
+    parents = places // each
+    tokens = jnp.take_along_axis(tokens.reshape(batch, -1), places, axis=1)
+    longer = _pick(state.live, parents)
+    longer = jax.lax.dynamic_update_slice(longer, tokens[..., None], (0, 0, state.index))
+    ends = tokens == EOS
+
+    live_log_probs, onward = jax.lax.top_k(jnp.where(ends, -jnp.inf, log_probs), beams)
+    scores = jnp.where(ends, log_probs / brevity_penalty(alpha, state.index + 1), -jnp.inf)
+    scores = jnp.concatenate([state.finished_scores, scores], axis=1)
+    finished_scores, kept = jax.lax.top_k(scores, beams)
+    finished = jnp.concatenate([state.finished, longer], axis=1)
+    finished_log_probs = jnp.concatenate([state.finished_log_probs, log_probs], axis=1)
+    finished_log_probs = _pick(finished_log_probs, kept)
+    taken = finished_scores > -jnp.inf
+    state = _Beams(
+        index=state.index + 1,
+        live=_pick(longer, onward),
+        live_log_probs=live_log_probs,
+        finished=jnp.where(taken[..., None], _pick(finished, kept), 0),
+        finished_log_probs=jnp.where(taken, finished_log_probs, -jnp.inf),
+        finished_scores=finished_scores,
+    )
+    return state, _pick(parents, onward)
+
+
+def _pick(x: jax.Array, beams: jax.Array) -> jax.Array:
+    """Hypotheses `beams` [batch, n] of `x` [batch, beams, ...]."""
+    return jax.vmap(lambda row, index: row[index])(x, beams)
