@@ -1,4 +1,22 @@
-"""SeqIO tasks of closed-book question answering; importing this registers them all."""
+"""SeqIO tasks of closed-book question answering.
+
+After `import closedbook.tasks` SeqIO knows them all: at once where SeqIO is loaded, else the
+moment it is. Importing this package needs no TensorFlow itself.
+"""
 
 if __name__ == "tasks":
     raise ImportError("import closedbook.tasks, not tasks: the folder is linked into the package")
+
+from closedbook.tasks._on_seqio import when_seqio_is_imported
+from closedbook.tasks.own_files import qa_from_files
+
+
+def _register() -> None:
+    from closedbook.tasks import registry
+
+    registry.register_all()
+
+
+when_seqio_is_imported(_register)
+
+__all__ = ["qa_from_files"]

@@ -1,0 +1,199 @@
+"""Where each data set's files lie in a user's folder, and which rows make up a split.
+
+Needs no TensorFlow. A data set has up to four parts on disk: `train`, `held_out` (DPR and
+EntityQuestions call it dev), `test`, and `hidden` (a test set without answers). A task's split is
+a list of parts. Without a `held_out` file the training file is cut where the paper cut it, and
+`fit` is what stands before the cut.
+"""
+
+import dataclasses
+import functools
+import hashlib
+import os
+import pathlib
+from collections.abc import Sequence
+
+from closedbook.errors import UserError
+from closedbook.tasks import rows
+from closedbook.tasks.specs import TaskSpec
+
+_OTHER_SHARE = 0.9  # of a training file with another number of rows than the official one
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetFiles:
+    """Names looked for, in this order; `*` stands for anything."""
+
+    folders: tuple[str, ...]  # looked into beside the given folder
+    train: tuple[str, ...]
+    held_out: tuple[str, ...] = ()
+    test: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
+    cut: tuple[int, int] | None = None  # rows kept for training, of this many
+    many: bool = False  # whether a part is all matching files, not one
+
+
+DATASETS: dict[str, DatasetFiles] = {
+    "natural_questions_open": DatasetFiles(
+        folders=("nq_open", "natural_questions_open", "NQ-open", "nq"),
+        train=("NQ-open.train.jsonl*", "nq_open_train*.jsonl*", "nq-train*", "nq_open/train.jsonl*"),
+        held_out=("nq-dev*", "topics.nq.dev.txt"),
+        test=("NQ-open.dev.jsonl*", "nq_open_dev*.jsonl*", "nq-test*", "topics.dpr.nq.test.txt"),
+        cut=(79168, 87925),
+    ),
+    "web_questions_open": DatasetFiles(
+        folders=("web_questions", "webquestions", "web_questions_open", "webq"),
+        train=("webquestions.examples.train.json*", "*webq*train*.json*", "webquestions-train*"),
+        held_out=("*webq*dev*.json*", "webquestions-dev*"),
+        test=("webquestions.examples.test.json*", "*webq*test*.json*", "webquestions-test*"),
+        cut=(3417, 3778),
+    ),
+    "trivia_qa_open": DatasetFiles(
+        folders=("trivia_qa", "triviaqa", "triviaqa-unfiltered", "trivia_qa_open"),
+        train=("unfiltered-web-train.json*", "trivia-train*", "triviaqa*train*.json*"),
+        held_out=("trivia-dev*", "topics.dpr.trivia.dev.txt"),
+        test=("unfiltered-web-dev.json*", "trivia-test*", "triviaqa*dev*.json*", "topics.dpr.trivia.test.txt"),
+        hidden=("unfiltered-web-test-without-answers.json*", "triviaqa*test-without-answers.json*"),
+        cut=(78785, 87622),
+    ),
+    "entity_questions": DatasetFiles(
+        folders=("entityquestions", "entity_questions", "dataset"),
+        train=("P*.train.json*", "train/P*.train.json*"),
+        held_out=("P*.dev.json*", "dev/P*.dev.json*"),
+        test=("P*.test.json*", "test/P*.test.json*"),
+        many=True,
+    ),
+}
+"""File names of each data set that can be read from a folder."""
+
+
+def split_files(spec: TaskSpec, split: str, data_dir: str | os.PathLike) -> list[pathlib.Path]:
+    """The files that the rows of a split come from.
+
+    Raises:
+        UserError: A file is missing (the message lists the names looked for), a name fits several
+            files, or the task cannot be read from a folder.
+    """
+    return [path for paths in _part_files(spec, split, data_dir).values() for path in paths]
+
+
+def split_rows(spec: TaskSpec, split: str, data_dir: str | os.PathLike) -> list[rows.Row]:
+    """The rows of a split, in the order of the files.
+
+    Raises:
+        UserError: As in `split_files`, or for a row as in `rows.read`.
+    """
+    files = _part_files(spec, split, data_dir)
+    found: list[rows.Row] = []
+    for part in _parts(spec, split):
+        if part in files:
+            content = _read(files[part], answers_hidden=part == "hidden")
+        else:  # `fit` or `held_out` out of one training file
+            content = _read(files["train"])
+            at = _cut(DATASETS[spec.dataset], len(content))
+            content = content[:at] if part == "fit" else content[at:]
+        found.extend(content)
+    rows.refuse_duplicate_ids(found)
+    return found
+
+
+def fingerprint(paths: Sequence[pathlib.Path]) -> list[dict]:
+    """Name, size in bytes and sha256 of each file: what a cache was built from."""
+    return [
+        {"name": path.name, "bytes": path.stat().st_size, "sha256": _sha256(path)} for path in paths
+    ]
+
+
+def _parts(spec: TaskSpec, split: str) -> tuple[str, ...]:
+    if split not in spec.local_splits:
+        raise UserError(
+            f"task {spec.name} has no split {split!r}; its splits: {', '.join(spec.local_splits)}"
+        )
+    return spec.local_splits[split]
+
+
+def _part_files(
+    spec: TaskSpec, split: str, data_dir: str | os.PathLike
+) -> dict[str, list[pathlib.Path]]:
+    """Files by part; `train` stands for `fit` and `held_out` where one file holds both."""
+    if spec.dataset not in DATASETS:
+        raise UserError(
+            f"task {spec.name} cannot be read from a folder of files, only from TFDS "
+            f"({spec.tfds}); leave DATA_DIR and CLOSEDBOOK_DATA_DIR out"
+        )
+    folder = pathlib.Path(data_dir).expanduser()
+    if not folder.is_dir():
+        raise UserError(f"there is no folder {folder}; give an existing one as DATA_DIR")
+    dataset, parts = DATASETS[spec.dataset], _parts(spec, split)
+    needed: dict[str, list[pathlib.Path]] = {}
+    if "fit" in parts or "held_out" in parts:
+        held_out = _find(spec, dataset, "held_out", folder)
+        train = _find(spec, dataset, "train", folder) if "fit" in parts or not held_out else []
+        if not held_out and dataset.cut is not None:
+            needed["train"] = train or _missing(spec, dataset, "train", folder)
+        else:
+            if "fit" in parts:
+                needed["fit"] = train or _missing(spec, dataset, "train", folder)
+            if "held_out" in parts:
+                needed["held_out"] = held_out or _missing(spec, dataset, "held_out", folder)
+    for part in ("test", "hidden"):
+        if part in parts:
+            needed[part] = _find(spec, dataset, part, folder) or _missing(
+                spec, dataset, part, folder
+            )
+    return needed
+
+
+def _find(
+    spec: TaskSpec, dataset: DatasetFiles, part: str, folder: pathlib.Path
+) -> list[pathlib.Path]:
+    for place in (folder, *(folder / name for name in dataset.folders)):
+        patterns = list(getattr(dataset, part))
+        if place != folder and not dataset.many:
+            # A folder of the data set's own may use plain names.
+            plain = {"train": "train", "held_out": "dev", "test": "test", "hidden": "hidden"}[part]
+            patterns += [f"{plain}.jsonl*", f"{plain}.json*"]
+        for pattern in patterns:
+            found = sorted(path for path in place.glob(pattern) if path.is_file())
+            if len(found) > 1 and not dataset.many:
+                raise UserError(
+                    f"{spec.name} can read its {part} questions from any of "
+                    f"{', '.join(path.name for path in found)} in {place}; leave one"
+                )
+            if found:
+                return found
+    return []
+
+
+def _missing(
+    spec: TaskSpec, dataset: DatasetFiles, part: str, folder: pathlib.Path
+) -> list[pathlib.Path]:
+    folders = ", ".join(dataset.folders)
+    raise UserError(
+        f"no {part.replace('_', ' ')} file of {spec.name} in {folder}; looked for "
+        f"{', '.join(getattr(dataset, part))}, there and in its folders {folders}"
+    )
+
+
+def _read(paths: Sequence[pathlib.Path], *, answers_hidden: bool = False) -> list[rows.Row]:
+    found: list[rows.Row] = []
+    for path in paths:
+        found.extend(_read_file(path, path.stat().st_mtime_ns, answers_hidden))
+    return found
+
+
+@functools.lru_cache(maxsize=4)  # the two parts of one training file are asked for in turn
+def _read_file(path: pathlib.Path, changed: int, answers_hidden: bool) -> list[rows.Row]:
+    del changed  # part of the key alone
+    return rows.read(path, answers_hidden=answers_hidden)
+
+
+def _cut(dataset: DatasetFiles, count: int) -> int:
+    assert dataset.cut is not None
+    kept, official = dataset.cut
+    return kept if count == official else int(count * _OTHER_SHARE)
+
+
+def _sha256(path: pathlib.Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,133 @@
+"""The packaged tasks and mixtures as SeqIO's own, under their published names."""
+
+import functools
+import os
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import seqio
+
+from closedbook.errors import UserError
+from closedbook.eval import metrics
+from closedbook.tasks import postprocessors, preprocessors, sources
+from closedbook.tasks.specs import MIXTURES, SPECS, TaskSpec
+
+DEFAULT_VOCABULARY = "gs://t5-data/vocabs/cc_all.32000/sentencepiece.model"  # T5's and T5.1.1's
+EXTRA_IDS = 100  # sentinels <extra_id_0> ... <extra_id_99>
+_ATLAS_VOCABULARY = pathlib.Path(__file__).parent / "atlas" / "data" / "atlas.model"
+
+
+def register_all() -> None:
+    """Adds all tasks and mixtures to SeqIO's registries; a second call adds nothing."""
+    for spec in SPECS.values():
+        register(spec)
+    for name, tasks in MIXTURES.items():
+        if name not in seqio.MixtureRegistry.names():
+            seqio.MixtureRegistry.add(
+                name, list(tasks), default_rate=seqio.mixing_rate_num_examples
+            )
+
+
+def register(spec: TaskSpec, *, replace: bool = False) -> None:
+    """Adds one task to SeqIO's registry.
+
+    Raises:
+        UserError: Another package has registered a task of this name.
+    """
+    if spec.name in seqio.TaskRegistry.names():
+        if isinstance(seqio.TaskRegistry.get(spec.name), _Task):
+            if not replace:
+                return
+            seqio.TaskRegistry.remove(spec.name)
+        else:
+            raise UserError(
+                f"another package has already registered a SeqIO task {spec.name!r}; import one "
+                "of the two, or remove the other with seqio.TaskRegistry.remove"
+            )
+    seqio.TaskRegistry.add_provider(spec.name, build(spec))
+
+
+def task(
+    name: str,
+    *,
+    data_dir: str | os.PathLike | None = None,
+    features: Mapping[str, seqio.Feature] | None = None,
+) -> seqio.Task:
+    """A task as registered, or a copy that reads a folder of files or has another vocabulary.
+
+    Args:
+        name: A registered task, packaged or not.
+        data_dir: A folder with the data set's own files, for packaged tasks.
+        features: Output features with another vocabulary; see `output_features`.
+
+    Raises:
+        UserError: The task is unknown, or cannot be read from a folder.
+    """
+    if name in SPECS:
+        register(SPECS[name])
+    found: seqio.Task = seqio.TaskRegistry.get(name)
+    changed: dict[str, Any] = {}
+    if data_dir is not None and name in SPECS:
+        changed["source"] = sources.source(SPECS[name], os.fspath(data_dir))
+    if features is not None:
+        changed["output_features"] = features
+    return found.replace(**changed) if changed else found
+
+
+def output_features(path: str, extra_ids: int = EXTRA_IDS) -> dict[str, seqio.Feature]:
+    """Inputs and targets over one SentencePiece model, each ending in EOS.
+
+    The model file is opened at first use, so that registering tasks needs no network.
+    """
+    vocabulary = seqio.SentencePieceVocabulary(path, extra_ids)
+    return {
+        "inputs": seqio.Feature(vocabulary=vocabulary, add_eos=True),
+        "targets": seqio.Feature(vocabulary=vocabulary, add_eos=True),
+    }
+
+
+class _Task(seqio.Task):
+    """A task of this package, told from other packages' tasks by its type."""
+
+
+def build(spec: TaskSpec) -> seqio.Task:
+    """The SeqIO task of a description."""
+    if spec.dataset in ("atlas", "atlas_ssm"):
+        features = output_features(str(_ATLAS_VOCABULARY))
+    else:
+        features = output_features(os.environ.get("CLOSEDBOOK_VOCABULARY", DEFAULT_VOCABULARY))
+    return _Task(
+        spec.name,
+        source=sources.source(spec),
+        preprocessors=_preprocessors(spec),
+        output_features=features,
+        postprocess_fn=getattr(
+            postprocessors, {"plain": "answers", "answer_sets": "answer_sets"}[spec.postprocessor]
+        )
+        if spec.metric
+        else None,
+        metric_fns=_metric_fns(spec),
+    )
+
+
+def _preprocessors(spec: TaskSpec) -> list[Callable]:
+    if spec.dataset == "atlas_ssm":
+        to_text: list[Callable] = []
+    elif spec.non_null:
+        to_text = [functools.partial(preprocessors.all_short_answers, prefix=spec.prefix)]
+    else:
+        to_text = [functools.partial(preprocessors.question_and_answers, prefix=spec.prefix)]
+    tokenize, finish = seqio.preprocessors.tokenize, seqio.preprocessors.append_eos_after_trim
+    if spec.random_answer:  # not cached, so that each epoch samples anew
+        return [*to_text, preprocessors.random_answer, tokenize, finish]
+    return [*to_text, tokenize, seqio.CacheDatasetPlaceholder(), finish]
+
+
+def _metric_fns(spec: TaskSpec) -> list[Callable]:
+    if spec.metric is None:
+        return []
+    function = getattr(metrics, spec.metric)
+    if spec.non_null:
+        return [functools.partial(function, non_null_threshold=spec.non_null)]
+    return [function]

@@ -1,0 +1,154 @@
+"""Where a task's raw examples come from: TFDS, a folder of files, own files, or the atlas."""
+
+import os
+import random
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import seqio
+import tensorflow as tf
+
+from closedbook.errors import UserError
+from closedbook.tasks import local_files, own_files
+from closedbook.tasks.rows import Row
+from closedbook.tasks.specs import TaskSpec
+
+_TEXT = tf.TensorSpec([], tf.string)
+_TEXTS = tf.TensorSpec([None], tf.string)
+_QUESTIONS = {"id": _TEXT, "question": _TEXT, "answers": _TEXTS}
+_TRIVIA_QA = {"id": _TEXT, "question": _TEXT, "answer": {"value": _TEXT, "aliases": _TEXTS}}
+_PAIRS = {"inputs": _TEXT, "targets": _TEXT}
+_HIDDEN = "<unk>"  # what TFDS has for a hidden TriviaQA answer
+
+
+def source(spec: TaskSpec, data_dir: str | None = None) -> seqio.DataSource:
+    """The source of a packaged or own task.
+
+    Args:
+        spec: The task.
+        data_dir: A folder with the data set's own files. Default: CLOSEDBOOK_DATA_DIR when the
+            data is read; without that TFDS.
+    """
+    if spec.dataset == "own":
+        return _Examples(spec, lambda split: own_files.split_rows(spec, split), _QUESTIONS, _question)
+    if spec.dataset in ("atlas", "atlas_ssm"):
+        return _atlas(spec)
+    return _FolderOrTfds(spec, data_dir)
+
+
+class _Examples(seqio.DataSource):
+    """Examples that fit into memory, made by a function of the split's name."""
+
+    def __init__(
+        self,
+        spec: TaskSpec,
+        load: Callable[[str], list],
+        signature: dict[str, Any],
+        convert: Callable[[Any], dict[str, Any]],
+    ) -> None:
+        super().__init__(splits=spec.splits)
+        self._load, self._signature, self._convert = load, signature, convert
+
+    @property
+    def supports_arbitrary_sharding(self) -> bool:
+        return False
+
+    def list_shards(self, split: str) -> list[str]:
+        return [split]
+
+    def num_input_examples(self, split: str) -> int:
+        return len(self._load(split))
+
+    def get_dataset(
+        self,
+        split: str = "train",
+        shuffle: bool = True,
+        seed: int | None = None,
+        shard_info: seqio.ShardInfo | None = None,
+    ) -> tf.data.Dataset:
+        if shard_info is not None and shard_info.num_shards > 1:
+            raise ValueError("examples in memory have one shard; shard the data set instead")
+        examples = list(self._load(split))
+        if shuffle:
+            random.Random(seed).shuffle(examples)
+
+        def generate() -> Iterator[dict[str, Any]]:
+            return map(self._convert, examples)
+
+        return tf.data.Dataset.from_generator(generate, output_signature=self._signature).apply(
+            tf.data.experimental.assert_cardinality(len(examples))
+        )
+
+
+class _FolderOrTfds(seqio.DataSource):
+    """A folder of files if one is given or set in the environment, else TFDS."""
+
+    def __init__(self, spec: TaskSpec, data_dir: str | None) -> None:
+        super().__init__(splits=spec.splits)
+        self._spec, self._data_dir = spec, data_dir
+        self._tfds = spec.tfds and seqio.TfdsDataSource(
+            tfds_name=spec.tfds, splits=dict(spec.tfds_splits)
+        )
+
+    @property
+    def supports_arbitrary_sharding(self) -> bool:
+        return False
+
+    def _chosen(self) -> seqio.DataSource:
+        spec = self._spec
+        data_dir = self._data_dir or os.environ.get("CLOSEDBOOK_DATA_DIR")
+        if data_dir:
+            trivia_qa = spec.dataset == "trivia_qa_open"
+            return _Examples(
+                spec,
+                lambda split: local_files.split_rows(spec, split, data_dir),
+                _TRIVIA_QA if trivia_qa else _QUESTIONS,
+                _trivia_qa if trivia_qa else _question,
+            )
+        if not self._tfds:
+            raise UserError(
+                f"task {spec.name} is not in TFDS; give the folder of its files in DATA_DIR or "
+                "CLOSEDBOOK_DATA_DIR"
+            )
+        return self._tfds
+
+    def list_shards(self, split: str) -> list[str]:
+        return list(self._chosen().list_shards(split))
+
+    def num_input_examples(self, split: str) -> int | None:
+        return self._chosen().num_input_examples(split)
+
+    def get_dataset(
+        self,
+        split: str = "train",
+        shuffle: bool = True,
+        seed: int | None = None,
+        shard_info: seqio.ShardInfo | None = None,
+    ) -> tf.data.Dataset:
+        return self._chosen().get_dataset(
+            split=split, shuffle=shuffle, seed=seed, shard_info=shard_info
+        )
+
+
+def _atlas(spec: TaskSpec) -> seqio.DataSource:
+    def load(split: str) -> list:
+        from closedbook.tasks.atlas import corpus
+
+        part, phrasing = spec.options[split]
+        if spec.dataset == "atlas_ssm":
+            return list(corpus.ssm_examples(phrasing))
+        return list(corpus.questions(part, phrasing))
+
+    if spec.dataset == "atlas_ssm":
+        return _Examples(spec, load, _PAIRS, lambda pair: {"inputs": pair[0], "targets": pair[1]})
+    keys = ("id", "question", "answers")
+    return _Examples(spec, load, _QUESTIONS, lambda row: {key: row[key] for key in keys})
+
+
+def _question(row: Row) -> dict[str, Any]:
+    return {"id": row.id or "", "question": row.question, "answers": row.answers}
+
+
+def _trivia_qa(row: Row) -> dict[str, Any]:
+    answer = {"value": row.target or _HIDDEN, "aliases": row.answers}
+    return {"id": row.id or "", "question": row.question, "answer": answer}
