@@ -46,10 +46,10 @@ LEFT_OUT: dict[str, dict[str, str]] = {
         "YE": "seat of government disputed",
         "ZA": "three capitals",
     },
-    "country_continent": {
-        code: "on two continents, or placed differently by different sources"
-        for code in "AM AZ CY EG GE ID KZ PA RU TL TR TT YE".split()
-    },
+    "country_continent": dict.fromkeys(
+        ("AM", "AZ", "CY", "EG", "GE", "ID", "KZ", "PA", "RU", "TL", "TR", "TT", "YE"),
+        "on two continents, or placed differently by different sources",
+    ),
     "country_language": {
         "BF": "French lost its official status in 2024",
         "DK": "official only by custom",
@@ -305,12 +305,13 @@ CITY_NAMES = {
 }
 
 # Airports that belong in the atlas however small their city's own population is.
-MAJOR_AIRPORTS = frozenset(
-    """AMS ANC ARN ATH ATL AUH BER BCN BHX BOS BRU BUD CDG CLE CPH CPT DEN DFW DTW DUB EDI FCO FRA
-    GVA GLA HAM HEL HND HNL IAH JFK JNB KEF LAS LAX LGA LGW LHR LIN LIS LPL LYS MAD MAN MCO MIA MSP
-    MSY MUC NAP NCE OPO ORD ORY OSL PHL PIT PRG RIX SAN SEA SFO SLC STL TLL TLV TPA VCE VIE VNO
-    WAW ZRH""".split()
-)
+_MAJOR = """
+AMS ANC ARN ATH ATL AUH BCN BER BHX BOS BRU BUD CDG CLE CPH CPT DEN DFW DTW DUB
+EDI FCO FRA GLA GVA HAM HEL HND HNL IAH JFK JNB KEF LAS LAX LGA LGW LHR LIN LIS
+LPL LYS MAD MAN MCO MIA MSP MSY MUC NAP NCE OPO ORD ORY OSL PHL PIT PRG RIX SAN
+SEA SFO SLC STL TLL TLV TPA VCE VIE VNO WAW ZRH
+"""
+MAJOR_AIRPORTS = frozenset(_MAJOR.split())
 
 # Languages: the name that English speakers use first.
 LANGUAGE_NAMES = {

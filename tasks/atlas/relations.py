@@ -178,7 +178,7 @@ class CountryRelations:
             yield self._fact("country_language", country, name, tuple(aliases), *agree)
 
     def demonym(self) -> Iterator[Candidate]:
-        """The adjective of the people, where both tables have the same word; the noun as an alias."""
+        """The adjective of the people, where both tables have one word; the noun is an alias."""
         for country in self._rows("country_demonym"):
             info = country.info.get("demonym") or ""
             adjective = country.page("People and Society", "Nationality", "adjective")
