@@ -1,0 +1,63 @@
+# Needs Python 3.11 to 3.13 and make. Everything is installed into .venv, nothing outside it.
+#   make PYTHON=/path/to/python3.12   chooses the interpreter
+#   make test TESTS=tests/eval        runs a part of the tests
+#   make quickstart ARGS="--help"     passes words on to the command
+
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/installed
+TESTS ?= tests
+ARGS ?=
+# A name such as python3.13 may stand on the path and yet not run, so each candidate is tried.
+PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
+	$$python -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info[:2] <= (3, 13)' \
+	2>/dev/null && echo $$python && break; done)
+
+.PHONY: help setup quickstart test lint format types wheel-check clean
+
+help: ## Shows this list
+	@echo 'closedbook: knowledge in the parameters of a T5. Start with `make quickstart`.'
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(STAMP) ## Creates .venv with the locked packages (once; again when the lock changes)
+
+# The lock is complete, so pip need not resolve; `pip check` proves that it is consistent.
+$(STAMP): requirements.lock pyproject.toml setup.py
+	@test -n '$(PYTHON)' || { echo 'No Python from 3.11 to 3.13 found that can make a virtual' \
+		'environment; install one, or run: make $(MAKECMDGOALS) PYTHON=/path/to/python3' >&2; exit 2; }
+	@test -x $(BIN)/python || { echo 'Creating $(VENV) with $(PYTHON)'; $(PYTHON) -m venv $(VENV); }
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(BIN)/python -m ensurepip
+	@echo 'Installing the locked packages into $(VENV): some minutes, 3.5 GB'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		-r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--no-build-isolation --editable .
+	@$(BIN)/python -m pip check
+	@touch $@
+
+quickstart: setup ## Fine-tunes the packaged model, asks it about facts it was never asked, and scores it
+	@$(BIN)/closedbook atlas quickstart $(ARGS)
+
+test: setup ## Runs all tests
+	@$(BIN)/python -m pytest $(TESTS) $(ARGS)
+
+lint: setup ## Checks style and formatting
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+
+format: setup ## Formats the code, and mends what ruff can mend
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+types: setup ## Checks types
+	@$(BIN)/mypy
+
+wheel-check: setup ## Builds wheel and sdist, and runs the commands from the wheel in a fresh environment
+	@$(BIN)/python .ci/check_wheel.py $(ARGS)
+
+clean: ## Removes .venv, build outputs and caches; runs/ stays
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
