@@ -1,0 +1,293 @@
+"""Training batches in a seeded order; the position is two integers.
+
+Every batch is a pure function of (epoch, index), so a restored run goes on exactly, and every host
+works out the same global batch and keeps its own rows of it: the order does not depend on the
+number of hosts. An epoch of one source holds each example exactly once; its last batch may have
+empty rows.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from closedbook.data import packing
+from closedbook.data.cache import TokenCache
+from closedbook.errors import UserError
+
+# What random numbers are for, so that no two purposes share a stream.
+_ORDER, _INTERLEAVE, _ALTERNATIVE = 0, 1, 2
+
+
+class Batches:
+    """An endless iterator over this host's rows of the training batches.
+
+    With several sources an epoch has as many examples as all of them together, of each source in
+    proportion to its rate, in a seeded interleaving. With the number of examples as the rate each
+    example comes once an epoch; with other rates each source is gone through in its own seeded
+    order again and again, independently of the epochs.
+
+    Args:
+        sources: Token caches and their mixing rates.
+        batch_size: Rows of a global batch, over all hosts.
+        lengths: Tokens of a row, "inputs" and "targets"; longer examples are trimmed.
+        pack: Whether to put several examples into a row.
+        seed: Of the order, 0 or more.
+        host_index: Which host this is.
+        host_count: Of how many.
+
+    Raises:
+        UserError: The batch does not divide among the hosts, or a number is out of range.
+    """
+
+    def __init__(
+        self,
+        sources: Sequence[tuple[TokenCache, float]],
+        batch_size: int,
+        lengths: Mapping[str, int],
+        pack: bool,
+        seed: int,
+        host_index: int = 0,
+        host_count: int = 1,
+    ) -> None:
+        _check(sources, batch_size, lengths, seed, host_index, host_count)
+        self._sources = [_Source(tokens, rate) for tokens, rate in sources]
+        self._batch_size = batch_size
+        self._inputs_length, self._targets_length = int(lengths["inputs"]), int(lengths["targets"])
+        self._pack = pack
+        self._seed = seed
+        self._rows = range(
+            batch_size * host_index // host_count, batch_size * (host_index + 1) // host_count
+        )
+        self._position = {"epoch": 0, "index": 0}
+        self._epoch: _Epoch | None = None
+
+    def __iter__(self) -> "Batches":
+        return self
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        batch = self.batch(**self._position)
+        while batch is None:
+            self._position = {"epoch": self._position["epoch"] + 1, "index": 0}
+            batch = self.batch(**self._position)
+        self._position["index"] += 1
+        return batch
+
+    def state(self) -> dict[str, int]:
+        """The position of the next batch: `{"epoch", "index"}`."""
+        return dict(self._position)
+
+    def restore(self, state: Mapping[str, int]) -> None:
+        """Goes to a position that `state` gave.
+
+        Raises:
+            UserError: The epoch has no such batch: data, batch size or lengths have changed.
+        """
+        epoch, index = int(state["epoch"]), int(state["index"])
+        if epoch < 0 or index < 0 or self._open(epoch).placement(index - 1) is None:
+            raise UserError(
+                f"the saved position in the data, epoch {epoch} and batch {index}, does not "
+                "exist: the data, the batch size or the lengths differ from the saved run's; "
+                "restore them, or start from a checkpoint without its data position"
+            )
+        self._position = {"epoch": epoch, "index": index}
+
+    def batch(self, epoch: int, index: int) -> dict[str, np.ndarray] | None:
+        """This host's rows of a batch, or None after the epoch's last one.
+
+        Returns:
+            int32 arrays [rows of this host, length] under SeqIO's names; `*_segment_ids` and
+            `*_positions` only with packing.
+        """
+        opened = self._open(epoch)
+        placement = opened.placement(index)
+        if placement is None:
+            return None
+        mine = (placement.rows >= self._rows.start) & (placement.rows < self._rows.stop)
+        chosen = placement.start + np.flatnonzero(mine)
+        rows = placement.rows[mine] - self._rows.start
+        inputs, targets = opened.sequences(chosen)
+        return packing.fill(
+            inputs,
+            targets,
+            rows,
+            row_count=len(self._rows),
+            inputs_length=self._inputs_length,
+            targets_length=self._targets_length,
+            packed=self._pack,
+        )
+
+    def batches_per_epoch(self, epoch: int = 0) -> int:
+        """The number of batches of an epoch; with packing it varies a little with the order."""
+        return self._open(epoch).count()
+
+    def _open(self, epoch: int) -> "_Epoch":
+        if self._epoch is None or self._epoch.number != epoch:
+            self._epoch = _Epoch(
+                epoch,
+                self._sources,
+                seed=self._seed,
+                batch_size=self._batch_size,
+                inputs_length=self._inputs_length,
+                targets_length=self._targets_length,
+                pack=self._pack,
+            )
+        return self._epoch
+
+
+class _Source:
+    """A token cache with its rate and its flat arrays."""
+
+    def __init__(self, tokens: TokenCache, rate: float) -> None:
+        self.cache, self.rate = tokens, rate
+        self.inputs, self.targets = tokens.flat("inputs"), tokens.flat("targets")
+
+
+class _Epoch:
+    """The order of one epoch's examples, and where its batches begin (worked out as needed)."""
+
+    def __init__(
+        self,
+        number: int,
+        sources: Sequence[_Source],
+        *,
+        seed: int,
+        batch_size: int,
+        inputs_length: int,
+        targets_length: int,
+        pack: bool,
+    ) -> None:
+        self.number = number
+        self._sources = sources
+        self._batch_size = batch_size
+        self._limits = {"inputs_length": inputs_length, "targets_length": targets_length}
+        self._pack = pack
+        counts = _shares([source.rate for source in sources], [len(s.cache) for s in sources])
+        total = sum(counts)
+        # Which source each place of the epoch belongs to, then which example of it.
+        self._source = np.repeat(np.arange(len(sources), dtype=np.int16), counts)
+        if len(sources) > 1:
+            self._source = self._source[_permutation(total, seed, _INTERLEAVE, number)]
+        self._input_row = np.zeros(total, np.int64)
+        self._target_row = np.zeros(total, np.int64)
+        input_lengths = np.zeros(total, np.int64)
+        target_lengths = np.zeros(total, np.int64)
+        for which, (source, count) in enumerate(zip(sources, counts, strict=True)):
+            places = np.flatnonzero(self._source == which)
+            examples = _drawn(len(source.cache), number * count, count, seed, which)
+            draws = None
+            if source.cache.has_alternatives:
+                draws = _random(count, seed, _ALTERNATIVE, number, which)
+            targets = source.cache.target_rows(examples, draws)
+            self._input_row[places], self._target_row[places] = examples, targets
+            input_lengths[places] = packing.Sequences.of(source.inputs, examples).lengths
+            target_lengths[places] = packing.Sequences.of(source.targets, targets).lengths
+        self._total = total
+        self._placements: list[packing.Placement] = []
+        if pack:
+            self._input_lengths = np.minimum(input_lengths, inputs_length).tolist()
+            self._target_lengths = np.minimum(target_lengths, targets_length).tolist()
+
+    def placement(self, index: int) -> packing.Placement | None:
+        """Where the examples of a batch stand; None after the last, the first for index -1."""
+        if not self._pack:
+            start = max(index, 0) * self._batch_size
+            if start >= self._total:
+                return None
+            count = min(self._batch_size, self._total - start)
+            return packing.Placement(start=start, rows=np.arange(count, dtype=np.int32))
+        while len(self._placements) <= max(index, 0):
+            start = self._placements[-1].stop if self._placements else 0
+            if start == self._total:
+                return None
+            self._placements.append(
+                packing.first_fit(
+                    start,
+                    self._input_lengths,
+                    self._target_lengths,
+                    row_count=self._batch_size,
+                    **self._limits,
+                )
+            )
+        return self._placements[max(index, 0)]
+
+    def count(self) -> int:
+        """How many batches there are."""
+        if not self._pack:
+            return -(-self._total // self._batch_size)
+        while self.placement(len(self._placements)) is not None:
+            pass
+        return len(self._placements)
+
+    def sequences(self, places: np.ndarray) -> tuple[packing.Sequences, packing.Sequences]:
+        """Inputs and targets of the examples at some places of the epoch."""
+        source = self._source[places]
+        return (
+            packing.Sequences.merged(
+                [each.inputs for each in self._sources], source, self._input_row[places]
+            ),
+            packing.Sequences.merged(
+                [each.targets for each in self._sources], source, self._target_row[places]
+            ),
+        )
+
+
+def _drawn(size: int, first: int, count: int, seed: int, source: int) -> np.ndarray:
+    """Examples number `first` to `first + count` of a source's endless seeded stream."""
+    parts = []
+    while count:
+        turn, offset = divmod(first, size)
+        order = _permutation(size, seed, _ORDER, turn, source)
+        parts.append(order[offset : offset + count])
+        first, count = first + len(parts[-1]), count - len(parts[-1])
+    return np.concatenate(parts)
+
+
+def _shares(rates: Sequence[float], sizes: Sequence[int]) -> list[int]:
+    """Examples of each source in an epoch: in proportion to the rates, as many as there are."""
+    exact = np.asarray(rates, np.float64) / np.sum(rates) * sum(sizes)
+    counts = np.floor(exact + 1e-9).astype(np.int64)
+    missing = sum(sizes) - int(counts.sum())
+    counts[np.argsort(counts - exact, kind="stable")[:missing]] += 1
+    return [max(int(count), 1) for count in counts]
+
+
+def _permutation(size: int, seed: int, *path: int) -> np.ndarray:
+    return np.argsort(_random(size, seed, *path), kind="stable")
+
+
+def _random(count: int, seed: int, *path: int) -> np.ndarray:
+    """uint64 [count]. Raw output of Philox, which NumPy keeps the same between its versions."""
+    return np.random.Philox(np.random.SeedSequence([seed, *path])).random_raw(count)
+
+
+def _check(
+    sources: Sequence[tuple[TokenCache, float]],
+    batch_size: int,
+    lengths: Mapping[str, int],
+    seed: int,
+    host_index: int,
+    host_count: int,
+) -> None:
+    if not sources:
+        raise UserError("there is nothing to train on: give at least one task")
+    for tokens, rate in sources:
+        if not rate > 0:
+            raise UserError(f"task {tokens.name} has mixing rate {rate}; it must be above 0")
+    if batch_size < 1 or batch_size % host_count:
+        raise UserError(
+            f"a batch of {batch_size} rows does not divide among {host_count} hosts; "
+            "make BATCH_SIZE a multiple of the number of hosts"
+        )
+    for feature in ("inputs", "targets"):
+        if int(lengths.get(feature, 0)) < 1:
+            raise UserError(
+                f"TASK_FEATURE_LENGTHS gives no length for {feature!r}: {dict(lengths)}; "
+                'write {"inputs": 512, "targets": 114}'
+            )
+    if seed < 0:
+        raise UserError(f"the seed of the data is {seed}; it must be 0 or more")
+    if not 0 <= host_index < host_count:
+        raise UserError(f"host {host_index} of {host_count} does not exist")
+
+
+__all__ = ["Batches"]

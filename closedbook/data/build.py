@@ -1,0 +1,352 @@
+"""Token caches out of SeqIO tasks: the one place where a task's preprocessing runs.
+
+Opening an existing cache needs neither TensorFlow nor SeqIO. A cache is found by what it was built
+from: task and version, split, vocabulary, the sha256 of local files, and for tasks of other
+packages the lengths, since their preprocessors may depend on them. (Of such tasks the code is not
+part of the key: after a change of it delete the cache.)
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from closedbook.data import cache
+from closedbook.data.cache import TokenCache
+from closedbook.data.vocabulary import EOS_ID, Vocabulary
+from closedbook.errors import UserError, unknown_name
+from closedbook.tasks import local_files, own_files, specs
+
+_PROGRESS_SECONDS = 10  # between two lines on stderr
+
+
+def default_cache_dir() -> pathlib.Path:
+    """`$CLOSEDBOOK_CACHE_DIR`, else `~/.cache/closedbook/tokens`."""
+    given = os.environ.get("CLOSEDBOOK_CACHE_DIR", "~/.cache/closedbook/tokens")
+    return pathlib.Path(given).expanduser()
+
+
+def token_cache(
+    task_name: str,
+    split: str,
+    *,
+    vocabulary: Vocabulary,
+    lengths: Mapping[str, int] | None = None,
+    cache_dir: str | os.PathLike | None = None,
+    data_dir: str | os.PathLike | None = None,
+    use_seqio_cached: bool = False,
+    num_examples: int | None = None,
+    seed: int = 0,
+) -> TokenCache:
+    """Opens a split's token cache; builds it first if there is none, or if it is not whole.
+
+    Args:
+        task_name: A SeqIO task, packaged or registered by another package.
+        split: Its split.
+        vocabulary: Text is tokenised with this, whatever the task's own default.
+        lengths: Tokens by feature; matter only to tasks of other packages. Packaged tasks are
+            cached untrimmed.
+        cache_dir: Where caches lie; default `default_cache_dir()`.
+        data_dir: A folder with the data set's own files, instead of TFDS. Default:
+            `$CLOSEDBOOK_DATA_DIR`.
+        use_seqio_cached: Whether to read what SeqIO's own `cache_tasks` wrote.
+        num_examples: Only so many, from the start of the split.
+        seed: Of random preprocessors of other packages' tasks.
+
+    Raises:
+        UserError: The task or split is unknown, or its data is missing or malformed.
+    """
+    data_dir = data_dir or os.environ.get("CLOSEDBOOK_DATA_DIR") or None
+    spec = specs.SPECS.get(task_name)
+    if spec is not None and split not in spec.splits:
+        raise UserError(f"task {task_name} has no split {split!r}; it has {', '.join(spec.splits)}")
+    key = {
+        "task": task_name,
+        "split": split,
+        "vocabulary": {"sha256": vocabulary.sha256, "extra_ids": vocabulary.extra_ids},
+        "source": _source(spec, split, data_dir, use_seqio_cached),
+        "num_examples": num_examples,
+    }
+    if spec is None:
+        key |= {"lengths": dict(sorted((lengths or {}).items())), "seed": seed}
+    digest = hashlib.sha256(json.dumps([cache.FORMAT, key], sort_keys=True).encode()).hexdigest()
+    folder = pathlib.Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+    folder = folder / f"{task_name.replace(':', '_')}-{split}-{digest[:16]}"
+    try:
+        return TokenCache(folder)
+    except cache.BrokenCacheError:
+        pass
+    return _build(
+        folder,
+        key,
+        spec,
+        vocabulary=vocabulary,
+        lengths=lengths if spec is None else None,
+        data_dir=data_dir,
+        use_seqio_cached=use_seqio_cached,
+        seed=seed,
+    )
+
+
+def training_sources(
+    task_or_mixture: str, *, split: str = "train", **arguments: Any
+) -> list[tuple[TokenCache, float]]:
+    """Caches and rates of a task, or of every task of a mixture; see `Batches`.
+
+    Args:
+        task_or_mixture: Packaged, or registered with SeqIO by another package.
+        split: Which split to train on.
+        **arguments: As for `token_cache`.
+
+    Raises:
+        UserError: The name is unknown, or as in `token_cache`.
+    """
+    rates = _task_rates(task_or_mixture)
+    found = [(token_cache(name, split, **arguments), rate) for name, rate in rates.items()]
+    return [(tokens, float(len(tokens) if rate is None else rate)) for tokens, rate in found]
+
+
+def evaluation_caches(task_or_mixture: str, split: str, **arguments: Any) -> list[TokenCache]:
+    """Caches of the tasks that have this split and a metric.
+
+    Args:
+        task_or_mixture: Packaged, or registered with SeqIO by another package.
+        split: Which split to evaluate on.
+        **arguments: As for `token_cache`.
+
+    Raises:
+        UserError: No task has such a split, or as in `token_cache`.
+    """
+    found, splits = [], set()
+    for name in _task_rates(task_or_mixture):
+        has, evaluated = _splits(name)
+        splits.update(has)
+        if split in has and evaluated:
+            found.append(token_cache(name, split, **arguments))
+    if not found:
+        raise UserError(
+            f"nothing to evaluate: {task_or_mixture} has no split {split!r} with a metric; "
+            f"its splits: {', '.join(sorted(splits))}"
+        )
+    return found
+
+
+def _task_rates(name: str) -> dict[str, float | None]:
+    """Task -> mixing rate; None stands for the number of examples."""
+    if name in specs.SPECS or name in specs.MIXTURES:
+        return dict.fromkeys(specs.names(name))
+    seqio = _seqio(name)
+    provider = seqio.maybe_get_mixture_or_task(name) if name in _names(seqio) else None
+    if provider is None:
+        raise unknown_name("task or mixture", name, {*specs.SPECS, *specs.MIXTURES, *_names(seqio)})
+    if isinstance(provider, seqio.Task):
+        return {name: None}
+    return {task.name: float(provider.get_rate(task)) for task in provider.tasks}
+
+
+def _splits(name: str) -> tuple[Sequence[str], bool]:
+    """(splits of a task, whether it is evaluated)."""
+    if name in specs.SPECS:
+        return specs.SPECS[name].splits, specs.SPECS[name].metric is not None
+    task = _seqio(name).TaskRegistry.get(name)
+    return tuple(task.splits), bool(task.metric_fns or task.metric_objs)
+
+
+def _seqio(name: str) -> Any:
+    try:
+        import seqio
+    except ImportError as error:
+        raise UserError(
+            f"{name} has no token cache yet, and building one needs SeqIO and TensorFlow, which "
+            f"are not installed here ({error}); build it elsewhere and copy the cache folder"
+        ) from error
+    return seqio
+
+
+def _names(seqio: Any) -> set[str]:
+    return {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}
+
+
+def _source(
+    spec: specs.TaskSpec | None, split: str, data_dir: Any, use_seqio_cached: bool
+) -> dict[str, Any]:
+    """What the examples come from, so that another source gives another cache."""
+    if spec is None or use_seqio_cached:
+        return {"seqio": "cached" if use_seqio_cached else "task"}
+    version = {"version": spec.version, "prefix": spec.prefix, "random": spec.random_answer}
+    if spec.files:
+        return version | {"files": local_files.fingerprint([own_files.split_file(spec, split)])}
+    if spec.options:
+        return version | {"atlas": local_files.fingerprint(_atlas_files())}
+    if data_dir is not None:
+        return version | {
+            "files": local_files.fingerprint(local_files.split_files(spec, split, data_dir)),
+            "parts": spec.local_splits[split],
+        }
+    return version | {"tfds": spec.tfds, "split": spec.tfds_splits.get(split)}
+
+
+def _atlas_files() -> list[pathlib.Path]:
+    folder = pathlib.Path(specs.__file__).parent / "atlas"
+    code = [path for path in folder.glob("*.py") if path.is_file()]
+    data = [path for path in (folder / "data").glob("*") if path.is_file()]
+    return sorted([*code, *data])
+
+
+def _build(
+    folder: pathlib.Path,
+    key: dict[str, Any],
+    spec: specs.TaskSpec | None,
+    *,
+    vocabulary: Vocabulary,
+    lengths: Mapping[str, int] | None,
+    data_dir: Any,
+    use_seqio_cached: bool,
+    seed: int,
+) -> TokenCache:
+    name, split = key["task"], key["split"]
+    seqio = _seqio(name)
+    from closedbook.tasks import registry
+
+    if spec is None and name not in seqio.TaskRegistry.names():
+        raise unknown_name("task", name, {*specs.SPECS, *seqio.TaskRegistry.names()})
+    features = registry.output_features(vocabulary.local_path, vocabulary.extra_ids)
+    own = seqio.TaskRegistry.get(name).output_features if spec is None else features
+    task = registry.task(
+        name,
+        data_dir=data_dir,
+        features={
+            # Only the vocabulary changes; a feature's other settings are the task's own.
+            feature: _with_vocabulary(own[feature], features["targets"].vocabulary)
+            for feature in own
+        },
+    )
+    if split not in task.splits:
+        raise UserError(f"task {name} has no split {split!r}; it has {', '.join(task.splits)}")
+    dataset = task.get_dataset(
+        sequence_length=dict(lengths) if lengths else None,
+        split=split,
+        use_cached=use_seqio_cached,
+        shuffle=False,
+        seed=seed,
+        try_in_mem_cache=False,
+    )
+    if key["num_examples"] is not None:
+        dataset = dataset.take(key["num_examples"])
+    alternatives = spec is not None and spec.random_answer and split == "train"
+    return cache.write(
+        folder,
+        _examples(dataset, task, spec, split, vocabulary, alternatives),
+        manifest={
+            "task": name,
+            "split": split,
+            "prefix": spec.prefix if spec else "",
+            "metrics": _metrics(task, spec),
+            "postprocessor": spec.postprocessor if spec else "task",
+            "vocabulary": {**key["vocabulary"], "path": vocabulary.path},
+            "vocab_size": vocabulary.vocab_size,
+            "key": key,
+        },
+        vocab_size=vocabulary.vocab_size,
+        alternatives=alternatives,
+    )
+
+
+def _with_vocabulary(feature: Any, vocabulary: Any) -> Any:
+    import dataclasses
+
+    return dataclasses.replace(feature, vocabulary=vocabulary)
+
+
+def _metrics(task: Any, spec: specs.TaskSpec | None) -> list[dict[str, Any]]:
+    """Names in closedbook.eval.metrics, and their options."""
+    if spec is None:
+        return [{"name": getattr(f, "__name__", str(f)), "options": {}} for f in task.metric_fns]
+    if spec.metric is None:
+        return []
+    options = {"non_null_threshold": spec.non_null} if spec.non_null else {}
+    return [{"name": spec.metric, "options": options}]
+
+
+def _examples(
+    dataset: Any,
+    task: Any,
+    spec: specs.TaskSpec | None,
+    split: str,
+    vocabulary: Vocabulary,
+    alternatives: bool,
+) -> Iterator[tuple[dict[str, Sequence[Sequence[int]]], dict[str, Any] | None]]:
+    evaluated = bool(task.metric_fns or task.metric_objs)
+    print(f"token cache: building {task.name} {split}", file=sys.stderr)
+    started = reported = time.monotonic()
+    count = 0
+    for example in dataset.as_numpy_iterator():
+        rows = {
+            feature: [np.asarray(example[feature])]
+            for feature in task.output_features
+            if feature in example
+        }
+        if alternatives:
+            rows["targets"] = [
+                [*vocabulary.encode(answer.decode()), EOS_ID] for answer in example["answers"]
+            ]
+        yield rows, _line(example, task, spec, split, count) if evaluated else None
+        count += 1
+        if time.monotonic() - reported > _PROGRESS_SECONDS:
+            reported = time.monotonic()
+            print(f"token cache: {count:,} examples of {task.name} {split}", file=sys.stderr)
+    seconds = time.monotonic() - started
+    print(
+        f"token cache: built {task.name} {split}: {count:,} examples in {seconds:.1f} s",
+        file=sys.stderr,
+    )
+
+
+def _line(
+    example: Mapping[str, Any], task: Any, spec: specs.TaskSpec | None, split: str, index: int
+) -> dict[str, Any]:
+    """One line of examples.jsonl."""
+    inputs = _text(example.get("inputs_pretokenized", b""))
+    decoded = _text(example.get("targets_pretokenized", b""))
+    target = task.postprocess_fn(decoded, example=example, is_target=True)
+    given = _text(example.get("id", b""))
+    return {
+        "id": given or f"{split}-{index}",
+        "question": inputs.removeprefix(spec.prefix) if spec else inputs,
+        "answers": _answers(target),
+        "target": _plain(target),
+    }
+
+
+def _answers(target: Any) -> list[str]:
+    """Every acceptable answer, each once, out of a target of any shape."""
+    found: list[str] = []
+
+    def collect(value: Any) -> None:
+        if isinstance(value, list | tuple | set | np.ndarray):
+            for each in value:
+                collect(each)
+        elif (text := _text(value)) not in found:
+            found.append(text)
+
+    collect(target)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A target as JSON has it."""
+    if isinstance(value, list | tuple | set | np.ndarray):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        return value.item()
+    return value.decode() if isinstance(value, bytes) else value
+
+
+def _text(value: Any) -> str:
+    return value.decode() if isinstance(value, bytes) else str(value)

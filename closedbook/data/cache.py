@@ -1,0 +1,252 @@
+"""The token cache: a split's tokens as flat memory-mapped arrays; needs no TensorFlow.
+
+One folder holds `<feature>.tokens` (all ids, one after another), `<feature>.offsets` (where each
+row begins, and the end), `manifest.json`, and for tasks with questions `examples.jsonl`. A task
+that trains on a random one of several answers has several rows of targets for an example;
+`alternatives.offsets` then says which.
+"""
+
+import json
+import os
+import pathlib
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from closedbook.errors import UserError
+
+FORMAT = 1  # raise it when a cache written before cannot be read
+MANIFEST = "manifest.json"
+EXAMPLES = "examples.jsonl"
+_OFFSET = np.dtype("<i8")
+
+
+class BrokenCacheError(Exception):
+    """A folder is no whole token cache: absent, of another format, or cut short."""
+
+
+class TokenCache:
+    """Random access to the tokens of one split.
+
+    Args:
+        folder: A folder that `write` has made.
+
+    Raises:
+        BrokenCacheError: It is not there, or not whole.
+    """
+
+    def __init__(self, folder: str | os.PathLike) -> None:
+        self.folder = pathlib.Path(folder)
+        self.manifest = _checked_manifest(self.folder)
+        self._features = {
+            name: (
+                _map(self.folder / f"{name}.tokens", np.dtype(described["dtype"])),
+                _map(self.folder / f"{name}.offsets", _OFFSET),
+            )
+            for name, described in self.manifest["features"].items()
+        }
+        path = self.folder / "alternatives.offsets"
+        self._alternatives = _map(path, _OFFSET) if path.exists() else None
+
+    def __len__(self) -> int:
+        return self.manifest["examples"]
+
+    def __repr__(self) -> str:
+        return (
+            f"TokenCache({self.manifest['task']}, {self.manifest['split']}, {len(self)} examples)"
+        )
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.manifest["task"]
+
+    @property
+    def split(self) -> str:
+        """The split's name."""
+        return self.manifest["split"]
+
+    def inputs(self, index: int) -> np.ndarray:
+        """Input ids of one example, int32 [length]; empty for a task without inputs."""
+        if "inputs" not in self._features:
+            return np.zeros(0, np.int32)
+        return self._row("inputs", index)
+
+    def targets(self, index: int, alternative: int = 0) -> np.ndarray:
+        """Target ids of one example, int32 [length]."""
+        first = index if self._alternatives is None else self._alternatives[index]
+        return self._row("targets", int(first) + alternative)
+
+    @property
+    def lengths(self) -> dict[str, np.ndarray]:
+        """Tokens of each example by feature, int64 [examples]; of the first alternative."""
+        return {
+            "inputs": np.diff(self.flat("inputs")[1])
+            if "inputs" in self._features
+            else np.zeros(len(self), np.int64),
+            "targets": np.diff(self.flat("targets")[1])[self.target_rows(np.arange(len(self)))],
+        }
+
+    def flat(self, feature: str) -> tuple[np.ndarray, np.ndarray]:
+        """All ids of a feature [tokens], and offsets int64 [rows + 1]."""
+        if feature not in self._features:
+            empty: np.ndarray = np.zeros(0, np.int32)
+            return empty, np.zeros(len(self) + 1, np.int64)
+        return self._features[feature]
+
+    def target_rows(self, indices: np.ndarray, draws: np.ndarray | None = None) -> np.ndarray:
+        """The row of targets of each example, int64.
+
+        Args:
+            indices: Examples, int [n].
+            draws: Random numbers, uint64 [n], that choose among alternatives; without them the
+                first is taken.
+        """
+        if self._alternatives is None:
+            return np.asarray(indices, np.int64)
+        first = self._alternatives[indices]
+        if draws is None:
+            return first
+        count = (self._alternatives[indices + 1] - first).astype(np.uint64)
+        return first + (draws % count).astype(np.int64)
+
+    @property
+    def has_alternatives(self) -> bool:
+        """Whether examples have several targets to choose from."""
+        return self._alternatives is not None
+
+    def examples(self) -> Iterator[dict[str, Any]]:
+        """`{"id", "question", "answers", "target"}` of each example, in order.
+
+        Empty for tasks that are only trained on.
+        """
+        path = self.folder / EXAMPLES
+        if not path.exists():
+            return
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                yield json.loads(line)
+
+    def _row(self, feature: str, row: int) -> np.ndarray:
+        tokens, offsets = self._features[feature]
+        return np.asarray(tokens[offsets[row] : offsets[row + 1]], np.int32)
+
+
+def write(
+    folder: pathlib.Path,
+    examples: Iterable[tuple[Mapping[str, Sequence[Sequence[int]]], dict[str, Any] | None]],
+    *,
+    manifest: Mapping[str, Any],
+    vocab_size: int,
+    alternatives: bool = False,
+) -> TokenCache:
+    """Writes a cache under a temporary name and renames it.
+
+    Where another process has finished the same cache meanwhile, that one is used.
+
+    Args:
+        folder: Where it shall lie.
+        examples: For each example its rows of ids by feature (one row, or for "targets" of a task
+            with alternatives one per answer), and its line of `examples.jsonl` or None.
+        manifest: What to record beside sizes.
+        vocab_size: Ids are stored in 16 bits if it allows that.
+        alternatives: Whether "targets" has several rows an example.
+
+    Raises:
+        UserError: The folder cannot be written, or there are no examples.
+    """
+    temporary = folder.with_name(f"{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        temporary.mkdir(parents=True)
+        described = _write_files(temporary, examples, vocab_size, alternatives)
+        if not described["examples"]:
+            raise UserError(
+                f"task {manifest['task']} has no examples in split {manifest['split']!r}"
+            )
+        sizes = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
+        content = {"format": FORMAT, **manifest, **described, "files": sizes}
+        (temporary / MANIFEST).write_text(json.dumps(content, indent=1, ensure_ascii=False))
+        return _put(temporary, folder)
+    except OSError as error:
+        raise UserError(
+            f"cannot write the token cache {folder}: {error}; set CLOSEDBOOK_CACHE_DIR to a "
+            "folder with room"
+        ) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_files(folder: pathlib.Path, examples, vocab_size: int, alternatives: bool) -> dict:
+    dtype = np.dtype("<u2" if vocab_size <= 1 << 16 else "<i4")
+    offsets: dict[str, list[int]] = {}
+    tokens: dict[str, Any] = {}
+    first_of_example, count = [0], 0
+    with (folder / EXAMPLES).open("w", encoding="utf-8") as lines:
+        try:
+            for rows_of, line in examples:
+                for feature, rows in rows_of.items():
+                    if feature not in tokens:
+                        tokens[feature] = (folder / f"{feature}.tokens").open("wb")
+                        offsets[feature] = [0]
+                    for row in rows:
+                        tokens[feature].write(np.asarray(row, dtype).tobytes())
+                        offsets[feature].append(offsets[feature][-1] + len(row))
+                count += 1
+                first_of_example.append(first_of_example[-1] + len(rows_of["targets"]))
+                if line is not None:
+                    lines.write(json.dumps(line, ensure_ascii=False) + "\n")
+        finally:
+            for file in tokens.values():
+                file.close()
+    if not (folder / EXAMPLES).stat().st_size:
+        (folder / EXAMPLES).unlink()
+    for feature, of_feature in offsets.items():
+        np.asarray(of_feature, _OFFSET).tofile(folder / f"{feature}.offsets")
+    if alternatives:
+        np.asarray(first_of_example, _OFFSET).tofile(folder / "alternatives.offsets")
+    return {
+        "examples": count,
+        "features": {
+            feature: {"dtype": dtype.str, "tokens": of_feature[-1]}
+            for feature, of_feature in offsets.items()
+        },
+    }
+
+
+def _put(temporary: pathlib.Path, folder: pathlib.Path) -> TokenCache:
+    try:
+        temporary.rename(folder)
+    except OSError:
+        try:
+            return TokenCache(folder)  # another process was faster
+        except BrokenCacheError:
+            broken = temporary.with_name(temporary.name + ".old")
+            folder.rename(broken)
+            temporary.rename(folder)
+            shutil.rmtree(broken, ignore_errors=True)
+    return TokenCache(folder)
+
+
+def _checked_manifest(folder: pathlib.Path) -> dict[str, Any]:
+    try:
+        manifest = json.loads((folder / MANIFEST).read_text())
+        sizes = manifest["files"]
+        if manifest["format"] != FORMAT:
+            raise BrokenCacheError(f"{folder} has format {manifest['format']}, not {FORMAT}")
+    except (OSError, ValueError, KeyError) as error:
+        raise BrokenCacheError(f"{folder} has no whole manifest") from error
+    for name, size in sizes.items():
+        path = folder / name
+        found = path.stat().st_size if path.exists() else None
+        if found != size:
+            raise BrokenCacheError(f"{path} has {found} bytes, not {size}")
+    return manifest
+
+
+def _map(path: pathlib.Path, dtype: np.dtype) -> np.ndarray:
+    if not path.stat().st_size:  # an empty file cannot be mapped
+        return np.zeros(0, dtype)
+    return np.memmap(path, dtype, mode="r")
