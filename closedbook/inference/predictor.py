@@ -102,10 +102,14 @@ class Predictor:
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """The answer to each text, in the order of the texts."""
-        inputs = self._tokenise(texts)
+        return self.predict_tokens(self._tokenise(texts))
+
+    def predict_tokens(self, inputs: Sequence[Sequence[int]]) -> list[Prediction]:
+        """The answer to each input, given as ids that end in EOS."""
+        inputs = [_cut(row, self._longest) for row in inputs]
         batches = list(self._batches([len(row) for row in inputs]))
         arrays = ({"encoder_input_tokens": self._pad(inputs, b), "rows": _rows(b)} for b in batches)
-        answers: list[Any] = [None] * len(texts)
+        answers: list[Any] = [None] * len(inputs)
         for (chosen, _), decoded in zip(batches, self.predict_batches(arrays), strict=True):
             for row, number in enumerate(chosen):
                 answers[number] = self._prediction(decoded, row)
@@ -128,10 +132,10 @@ class Predictor:
             running = self._decode(self.params, self._place(tokens), self._place(rows))
             # The next batch is prepared while the devices work on this one.
             if waiting is not None:
-                yield jax.tree.map(np.asarray, waiting)
+                yield _fetch(waiting)
             waiting = running
         if waiting is not None:
-            yield jax.tree.map(np.asarray, waiting)
+            yield _fetch(waiting)
 
     def score(self, texts: Sequence[str], targets: Sequence[str]) -> list[float]:
         """The log-probability of one given answer to each text, EOS included."""
@@ -166,7 +170,7 @@ class Predictor:
 
     def _tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         ids = self._vocabulary.encode_batch(list(texts))
-        return [[*row[: self._longest - 1], EOS] for row in ids]
+        return [_cut([*row, EOS], self._longest) for row in ids]
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
         """Numbers of the texts of each batch, of like lengths, and its padded size."""
@@ -195,6 +199,20 @@ class Predictor:
         ]
         (text, log_prob), *others = hypotheses
         return Prediction(text=text, log_prob=log_prob, alternatives=tuple(others))
+
+
+def _fetch(decoded: Decoded) -> Decoded:
+    """All rows as NumPy arrays, those on other processes' devices included."""
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        return multihost_utils.process_allgather(decoded, tiled=True)
+    return jax.tree.map(np.asarray, decoded)
+
+
+def _cut(row: Sequence[int], longest: int) -> Sequence[int]:
+    """An input that ends in EOS, at most so long."""
+    return row if len(row) <= longest else [*row[: longest - 1], EOS]
 
 
 def _rows(batch: tuple[list[int], int]) -> np.ndarray:

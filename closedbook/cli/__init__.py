@@ -1,0 +1,1 @@
+"""The commands `t5x` and `closedbook`: they parse, call and print."""

@@ -1,0 +1,60 @@
+"""What gin files may bind, under the names that T5X's files use.
+
+The real constructors are registered; there is no second class beside any of them.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+
+import gin
+
+from closedbook.data.vocabulary import Vocabulary
+from closedbook.inference.settings import DecodeSettings
+from closedbook.models import T5, T5Config, size
+from closedbook.parallel import Partitioner, standard_logical_axis_rules
+from closedbook.tasks.own_files import qa_from_files
+from closedbook.training import jobs, optimizers, settings
+from closedbook.training.loop import train
+from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.schedules import create_learning_rate_scheduler
+
+_TABLE = (
+    ("t5x.network", "T5Config", T5Config),
+    ("t5x.network", "Transformer", T5),
+    ("t5x.network", "size", size),
+    ("t5x.models", "EncoderDecoderModel", EncoderDecoderModel),
+    ("t5x.adafactor", "Adafactor", optimizers.adafactor),
+    ("optax", "adamw", optimizers.adamw),
+    ("optax", "lion", optimizers.lion),
+    ("t5x.utils", "DatasetConfig", settings.DatasetConfig),
+    ("t5x.utils", "CheckpointConfig", settings.CheckpointConfig),
+    ("t5x.utils", "SaveCheckpointConfig", settings.SaveCheckpointConfig),
+    ("t5x.utils", "RestoreCheckpointConfig", settings.RestoreCheckpointConfig),
+    ("t5x.utils", "create_learning_rate_scheduler", create_learning_rate_scheduler),
+    ("t5x.trainer", "Trainer", settings.Trainer),
+    ("t5x.partitioning", "PjitPartitioner", Partitioner),
+    ("t5x.partitioning", "standard_logical_axis_rules", standard_logical_axis_rules),
+    ("t5x.decoding", "DecodeSettings", DecodeSettings),
+    ("seqio", "SentencePieceVocabulary", Vocabulary),
+    ("seqio", "Evaluator", settings.Evaluator),
+    ("closedbook.tasks", "qa_from_files", qa_from_files),
+    ("train_script", "train", train),
+    ("eval_script", "evaluate", jobs.evaluate),
+    ("infer_script", "infer", jobs.infer),
+)
+
+MODES: Mapping[str, str] = {
+    "train": "train_script.train",
+    "eval": "eval_script.evaluate",
+    "infer": "infer_script.infer",
+}
+
+
+@functools.cache
+def register() -> Sequence[str]:
+    """Registers everything once; returns the names."""
+    names = []
+    for module, name, constructor in _TABLE:
+        gin.external_configurable(constructor, name=name, module=module)
+        names.append(f"{module}.{name}".removeprefix("t5x."))
+    return names

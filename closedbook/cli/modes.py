@@ -1,0 +1,103 @@
+"""Runs one mode of `t5x` on a resolved configuration."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+from closedbook.cli import gin_files
+from closedbook.models import flops_per_step, parameter_count
+
+
+def join_processes(
+    wanted: bool,
+    coordinator_address: str | None,
+    process_count: int | None,
+    process_index: int | None,
+    timeout: int,
+) -> None:
+    """Joins the other processes of a run before anything touches the devices."""
+    if not wanted:
+        return
+    from closedbook.parallel.mesh import initialize_processes
+
+    initialize_processes(
+        coordinator_address=coordinator_address,
+        process_count=process_count,
+        process_index=process_index,
+        initialization_timeout=timeout,
+    )
+
+
+def run(
+    mode: str,
+    files: Sequence[str],
+    bindings: Sequence[str],
+    search_paths: Sequence[str],
+    *,
+    dry_run: bool,
+    seqio_cache_dirs: Sequence[str],
+) -> None:
+    """Resolves the configuration and runs the mode's function, or only prints the plan."""
+    arguments = gin_files.resolve(mode, files, bindings, search_paths)
+    if dry_run:
+        print(gin_files.config_text())
+        print(plan(mode, arguments))
+        return
+    if seqio_cache_dirs:
+        import seqio
+
+        seqio.add_global_cache_dirs(list(seqio_cache_dirs))
+    from closedbook.training import jobs
+    from closedbook.training.loop import train
+
+    if mode == "train":
+        result = train(**arguments, config_text=gin_files.config_text())
+        state = "finished" if result.finished else "stopped"
+        scores = "".join(f"\n  {name} {value:.4g}" for name, value in result.scores.items())
+        print(f"{state} at step {result.step}; MODEL_DIR {arguments['model_dir']}{scores}")
+    elif mode == "eval":
+        for step, found in jobs.evaluate(**arguments).items():
+            print(f"step {step}" + "".join(f"\n  {k} {v:.2f}" for k, v in found.items()))
+    else:
+        for path in jobs.infer(**arguments):
+            print(path)
+
+
+def plan(mode: str, arguments: dict[str, Any]) -> str:
+    """What a run would do, in a few lines; nothing is read and no network is reached."""
+    model = arguments["model"]
+    config = model.config
+    lines = [
+        f"mode            {mode}",
+        f"model           T5 {config.version}, {parameter_count(config):,} parameters, "
+        f"{config.num_encoder_layers}+{config.num_decoder_layers} layers, {config.dtype}",
+        f"vocabulary      {model.vocabulary.path}",
+    ]
+    data = arguments.get("train_dataset_cfg") or arguments.get("dataset_cfg")
+    if data is not None:
+        lengths = dict(data.task_feature_lengths or {})
+        lines.append(f"data            {data.mixture_or_task_name} {data.split}, lengths {lengths}")
+        if mode == "train" and lengths:
+            tokens = data.batch_size * max(lengths.values())
+            flops = flops_per_step(config, data.batch_size, lengths["inputs"], lengths["targets"])
+            lines.append(
+                f"batch           {data.batch_size} rows, {tokens:,} tokens of the longer side, "
+                f"{flops / 1e12:,.3g} TFLOP a step"
+            )
+    restore = arguments.get("restore_checkpoint_cfg")
+    if mode == "train":
+        restore = arguments["checkpoint_cfg"].restore
+        lines.append(f"steps           until {arguments['total_steps']}")
+        lines.append(f"MODEL_DIR       {arguments['model_dir']}")
+    start = restore.path if restore is not None and restore.path else "random parameters"
+    lines.append(f"starts from     {start}")
+    if mode == "train":
+        lines.append(f"saves           {dataclasses.asdict(arguments['checkpoint_cfg'].save)}")
+    return "\n".join(lines)
+
+
+def packaged_files() -> list[str]:
+    """Names of the gin files in the package."""
+    root = gin_files.PACKAGED
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*.gin"))
+

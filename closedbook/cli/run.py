@@ -1,0 +1,34 @@
+"""What all commands share: messages for mistakes, logging."""
+
+import logging
+import sys
+from collections.abc import Callable
+
+from closedbook.errors import UserError
+
+
+def guarded(command: Callable[[], object]) -> int:
+    """Runs a command; returns its exit code: 0, 2 after a user's mistake, 130 after Ctrl-C."""
+    try:
+        command()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of a pipe has gone; that is no error
+        sys.stderr.close()
+        return 0
+    return 0
+
+
+def log_to_stderr() -> None:
+    """Our own messages on standard error, from INFO on; libraries' only from WARNING on."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger = logging.getLogger("closedbook")
+    logger.handlers[:] = [handler]
+    logger.setLevel(logging.INFO)
+    logger.propagate = False
+    logging.getLogger("absl").setLevel(logging.ERROR)

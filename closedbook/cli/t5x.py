@@ -1,0 +1,128 @@
+"""The command `t5x`: T5X's modes, flags and gin files."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from closedbook.cli.run import guarded, log_to_stderr
+from closedbook.errors import UserError
+
+app = typer.Typer(
+    name="t5x",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help=(
+        "Train, evaluate and run T5 models, with the gin macros, flags and files of T5X.\n\n"
+        "Any binding may be given as `--gin.NAME=VALUE`, strings in their own quotes:\n\n"
+        "`t5x train --gin_file=nq_tiny.gin --gin.DATA_DIR=\"'data'\" --gin.TRAIN_STEPS=2000`"
+    ),
+)
+_GIN = "--gin."
+
+GinFile = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--gin_file",
+        help="A gin file; may be given several times. Looked up in the working directory, in "
+        "--gin_search_paths and among the packaged files (nq_11b.gin, wq_11b.gin, ...).",
+    ),
+]
+GinBinding = Annotated[
+    list[str] | None,
+    typer.Option("--gin_bindings", help="A binding, NAME=VALUE; the same as --gin.NAME=VALUE."),
+]
+SearchPaths = Annotated[
+    str, typer.Option("--gin_search_paths", help="Folders to look in, separated by commas.")
+]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry_run", help="Print the resolved configuration and the plan, then stop."),
+]
+TfdsDataDir = Annotated[str | None, typer.Option("--tfds_data_dir", help="Folder of TFDS data.")]
+CacheDirs = Annotated[
+    str, typer.Option("--seqio_additional_cache_dirs", help="SeqIO caches, separated by commas.")
+]
+MultiprocessGpu = Annotated[
+    bool, typer.Option("--multiprocess_gpu", help="Join several processes with GPUs.")
+]
+Coordinator = Annotated[
+    str | None, typer.Option("--coordinator_address", help="host:port of process 0.")
+]
+ProcessCount = Annotated[int | None, typer.Option("--process_count", help="Processes in all.")]
+ProcessIndex = Annotated[int | None, typer.Option("--process_index", help="This one, from 0.")]
+Timeout = Annotated[
+    int, typer.Option("--initialization_timeout", help="Seconds to wait for all processes.")
+]
+
+
+def _command(mode: str) -> None:
+    def command(
+        gin_file: GinFile = None,
+        gin_bindings: GinBinding = None,
+        gin_search_paths: SearchPaths = "",
+        dry_run: DryRun = False,
+        tfds_data_dir: TfdsDataDir = None,
+        seqio_additional_cache_dirs: CacheDirs = "",
+        multiprocess_gpu: MultiprocessGpu = False,
+        coordinator_address: Coordinator = None,
+        process_count: ProcessCount = None,
+        process_index: ProcessIndex = None,
+        initialization_timeout: Timeout = 300,
+    ) -> None:
+        from closedbook.cli import modes
+
+        if not gin_file and not gin_bindings:
+            raise UserError(
+                f"t5x {mode} needs --gin_file; packaged ones are listed by `t5x files`"
+            )
+        if tfds_data_dir:
+            os.environ["TFDS_DATA_DIR"] = tfds_data_dir
+        if not dry_run:
+            modes.join_processes(
+                multiprocess_gpu or coordinator_address is not None or process_count is not None,
+                coordinator_address,
+                process_count,
+                process_index,
+                initialization_timeout,
+            )
+        modes.run(
+            mode,
+            gin_file or [],
+            gin_bindings or [],
+            [path for path in gin_search_paths.split(",") if path],
+            dry_run=dry_run,
+            seqio_cache_dirs=[path for path in seqio_additional_cache_dirs.split(",") if path],
+        )
+
+    command.__doc__ = {
+        "train": "Train or fine-tune; run again with the same MODEL_DIR to go on.",
+        "eval": "Score a checkpoint on a split.",
+        "infer": "Write a checkpoint's answers; run again to go on.",
+    }[mode]
+    app.command(mode)(command)
+
+
+for _mode in ("train", "eval", "infer"):
+    _command(_mode)
+
+
+@app.command()
+def files() -> None:
+    """List the packaged gin files."""
+    from closedbook.cli.modes import packaged_files
+
+    for name in packaged_files():
+        print(name)
+
+
+def main() -> None:
+    """Entry point of `t5x`."""
+    log_to_stderr()
+    arguments = [
+        "--gin_bindings=" + word[len(_GIN) :] if word.startswith(_GIN) else word
+        for word in sys.argv[1:]
+    ]
+    sys.exit(guarded(lambda: app(args=arguments, prog_name="t5x", standalone_mode=False)))

@@ -1,0 +1,169 @@
+"""From a DatasetConfig to batches, for training and for the two evaluations."""
+
+import contextlib
+import importlib
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import jax
+import numpy as np
+
+from closedbook.data.batches import Batches
+from closedbook.data.build import evaluation_caches, training_sources
+from closedbook.data.cache import TokenCache
+from closedbook.data.leakage import leakage
+from closedbook.data.prefetch import Prefetch
+from closedbook.errors import UserError
+from closedbook.inference.predictor import Predictor
+from closedbook.inference.settings import DecodeSettings
+from closedbook.parallel import Partitioner
+from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.settings import DatasetConfig, Evaluator
+
+_log = logging.getLogger(__name__)
+_LONGEST_ANSWER = 114  # target tokens of the paper; answers are cut there without lengths
+
+
+def _arguments(cfg: DatasetConfig, vocabulary: Any) -> dict[str, Any]:
+    if cfg.module:
+        importlib.import_module(cfg.module)
+    return {
+        "split": cfg.split,
+        "vocabulary": vocabulary,
+        "lengths": cfg.task_feature_lengths,
+        "cache_dir": cfg.cache_dir,
+        "data_dir": cfg.data_dir,
+        "use_seqio_cached": cfg.use_cached,
+    }
+
+
+def _lengths(cfg: DatasetConfig) -> dict[str, int]:
+    if not cfg.task_feature_lengths or set(cfg.task_feature_lengths) != {"inputs", "targets"}:
+        raise UserError(
+            f"TASK_FEATURE_LENGTHS is {cfg.task_feature_lengths}; give both lengths, for example "
+            '{"inputs": 512, "targets": 128}'
+        )
+    return dict(cfg.task_feature_lengths)
+
+
+@contextlib.contextmanager
+def training_feed(
+    cfg: DatasetConfig, vocabulary: Any, seed: int, position: dict[str, int] | None
+) -> Iterator[Iterator[tuple[dict[str, np.ndarray], dict[str, int]]]]:
+    """Endless pairs of a batch (this process's rows) and the position after it.
+
+    Args:
+        cfg: What to read.
+        vocabulary: The model's.
+        seed: Of the order, where `cfg` has none.
+        position: Where to go on.
+    """
+    sources = training_sources(cfg.mixture_or_task_name, **_arguments(cfg, vocabulary))
+    batches = Batches(
+        sources,
+        cfg.batch_size,
+        _lengths(cfg),
+        cfg.pack,
+        seed if cfg.seed is None else cfg.seed,
+        jax.process_index(),
+        jax.process_count(),
+    )
+    if position is not None:
+        batches.restore(position)
+
+    def pairs() -> Iterator[tuple[dict[str, np.ndarray], dict[str, int]]]:
+        for batch in batches:
+            yield batch, batches.state()
+
+    with Prefetch(pairs()) as prefetched:
+        yield prefetched
+
+
+def held_out_feed(
+    cfg: DatasetConfig, vocabulary: Any, count: int
+) -> Callable[[], Iterator[dict[str, np.ndarray]]]:
+    """A function that gives the same `count` batches each time, at most one epoch of them."""
+    sources = training_sources(cfg.mixture_or_task_name, **_arguments(cfg, vocabulary))
+    sources = [(cache, rate) for cache, rate in sources if len(cache)]
+    if not sources:
+        raise UserError(f"{cfg.mixture_or_task_name} has no examples in split {cfg.split!r}")
+    batches = Batches(
+        sources,
+        cfg.batch_size,
+        _lengths(cfg),
+        cfg.pack,
+        cfg.seed or 0,
+        jax.process_index(),
+        jax.process_count(),
+    )
+
+    def first() -> Iterator[dict[str, np.ndarray]]:
+        for index in range(count):
+            batch = batches.batch(0, index)
+            if batch is None:
+                return
+            yield batch
+
+    return first
+
+
+def question_caches(cfg: DatasetConfig, vocabulary: Any) -> list[TokenCache]:
+    """Caches of the questions to answer, of every task that has the split and a metric."""
+    return evaluation_caches(cfg.mixture_or_task_name, **_arguments(cfg, vocabulary))
+
+
+def predictor(
+    model: EncoderDecoderModel,
+    partitioner: Partitioner,
+    cfg: DatasetConfig,
+    settings: Evaluator,
+    params: Any = None,
+) -> Predictor:
+    """A predictor on the mesh; its parameters may be set later."""
+    lengths = cfg.task_feature_lengths or {}
+    default = DecodeSettings(max_decode_length=lengths.get("targets", _LONGEST_ANSWER))
+    ways = partitioner.mesh.shape["data"]
+    sharding = partitioner.sharding("data")
+
+    def place(rows: np.ndarray) -> jax.Array:
+        # Every process holds all rows of an evaluation batch and lays down its own.
+        return jax.make_array_from_callback(rows.shape, sharding, lambda index: rows[index])
+
+    return Predictor(
+        model.config,
+        params,
+        model.vocabulary,
+        settings=settings.decode or default,
+        max_input_length=lengths.get("inputs", 512),
+        batch_size=-(-cfg.batch_size // ways) * ways,
+        batch_multiple=ways,
+        place=place,
+    )
+
+
+def warn_of_leakage(
+    training: DatasetConfig, questions: DatasetConfig | None, vocabulary: Any
+) -> None:
+    """Logs how many evaluation questions also stand in training."""
+    if questions is None or jax.process_index() != 0:
+        return
+    known = [
+        cache
+        for cache, _ in training_sources(
+            training.mixture_or_task_name, **_arguments(training, vocabulary)
+        )
+    ]
+    for cache in question_caches(questions, vocabulary):
+        found = leakage(known, cache)
+        if found.count:
+            _log.warning("%s", found)
+
+
+def batch_tokens(batch: dict[str, np.ndarray]) -> int:
+    """Tokens other than padding in a batch, all processes together (those of this one, times)."""
+    own = sum(
+        int(np.count_nonzero(batch[name]))
+        for name in ("encoder_input_tokens", "decoder_target_tokens")
+    )
+    return own * jax.process_count()

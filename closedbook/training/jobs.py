@@ -1,0 +1,220 @@
+"""`t5x eval` and `t5x infer`: a checkpoint's scores on a split, and its answers to questions."""
+
+import dataclasses
+import json
+import logging
+import pathlib
+from collections.abc import Iterator
+from typing import Any
+
+import jax
+
+from closedbook.checkpoints import find_checkpoint, load_params, model_folder, steps
+from closedbook.data.cache import TokenCache
+from closedbook.errors import UserError, unknown_name
+from closedbook.inference.predictor import Predictor
+from closedbook.parallel import Partitioner
+from closedbook.telemetry import Progress
+from closedbook.training import evaluation, feeds, report, startup
+from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckpointConfig
+from closedbook.training.state import abstract_state
+
+_log = logging.getLogger(__name__)
+INFER_MODES = ("predict", "score", "predict_with_aux")
+
+
+def evaluate(
+    *,
+    model: EncoderDecoderModel,
+    dataset_cfg: DatasetConfig,
+    restore_checkpoint_cfg: RestoreCheckpointConfig,
+    output_dir: str,
+    partitioner: Partitioner | None = None,
+    inference_evaluator: Evaluator | None = None,
+) -> dict[int, dict[str, float]]:
+    """Answers and scores a split with one checkpoint, or with all of a run.
+
+    Args:
+        model: What the checkpoint holds.
+        dataset_cfg: The questions.
+        restore_checkpoint_cfg: The checkpoint; mode "all" takes every one of a run's folder.
+        output_dir: Where files are written, as by the evaluation in training.
+        partitioner: How arrays lie on the devices.
+        inference_evaluator: How questions are answered.
+
+    Returns:
+        Step to scores, "<task>/<metric>".
+    """
+    partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
+    folder = pathlib.Path(output_dir).expanduser().absolute()
+    path = _path(restore_checkpoint_cfg)
+    paths = [path]
+    if restore_checkpoint_cfg.mode == "all":
+        run = model_folder(path)
+        paths = [str(run / f"checkpoint_{step}") for step in steps(run)]
+    startup.check_vocabulary_size(model)
+    startup.check_vocabulary(path, model)
+    results: dict[int, dict[str, float]] = {}
+    with partitioner.activate():
+        caches = feeds.question_caches(dataset_cfg, model.vocabulary)
+        predictor = feeds.predictor(model, partitioner, dataset_cfg, settings)
+        wanted = abstract_state(model, partitioner).params
+        for each in paths:
+            predictor.params = None  # before the next ones are read: memory for one is enough
+            predictor.params, step = load_params(each, wanted)
+            results[step] = {}
+            for cache in caches:
+                answers = evaluation.answer(cache, predictor, settings.num_examples)
+                if jax.process_index() == 0:
+                    report.append_scores(folder / "inference_eval", answers, step)
+                    written = evaluation.write_answers(
+                        answers, folder / "inference_eval", step, settings.write_n_results
+                    )
+                    _log.info("predictions: %s", written)
+                scores = {f"{cache.name}/{k}": v for k, v in answers.scores.items()}
+                results[step] |= scores
+    return results
+
+
+def infer(
+    *,
+    model: EncoderDecoderModel,
+    dataset_cfg: DatasetConfig,
+    restore_checkpoint_cfg: RestoreCheckpointConfig,
+    output_dir: str,
+    partitioner: Partitioner | None = None,
+    inference_evaluator: Evaluator | None = None,
+    mode: str = "predict",
+    checkpoint_period: int = 100,
+) -> list[pathlib.Path]:
+    """Writes a checkpoint's answers, T5X's way; run again, it goes on after the last chunk.
+
+    Args:
+        model: What the checkpoint holds.
+        dataset_cfg: The questions.
+        restore_checkpoint_cfg: The checkpoint.
+        output_dir: Where `<task>-<mode>.jsonl-00000-of-00001` is written.
+        partitioner: How arrays lie on the devices.
+        inference_evaluator: How questions are answered.
+        mode: "predict" writes answers, "score" the log-probability of each target,
+            "predict_with_aux" answers with their log-probabilities.
+        checkpoint_period: Batches of a chunk.
+
+    Returns:
+        The files, one a task.
+    """
+    if mode not in INFER_MODES:
+        raise unknown_name("infer mode", mode, INFER_MODES)
+    partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
+    folder = pathlib.Path(output_dir).expanduser().absolute()
+    path = _path(restore_checkpoint_cfg)
+    checkpoint, _ = find_checkpoint(path)
+    startup.check_vocabulary_size(model)
+    startup.check_vocabulary(path, model)
+    files = []
+    with partitioner.activate():
+        caches = feeds.question_caches(dataset_cfg, model.vocabulary)
+        predictor = feeds.predictor(model, partitioner, dataset_cfg, settings)
+        predictor.params, _ = load_params(path, abstract_state(model, partitioner).params)
+        for cache in caches:
+            job = _Chunks(
+                folder=folder,
+                cache=cache,
+                mode=mode,
+                origin=f"{checkpoint} {cache.folder.name} {predictor.settings}",
+                size=checkpoint_period * dataset_cfg.batch_size,
+                total=min(len(cache), settings.num_examples or len(cache)),
+            )
+            files.append(job.run(predictor, model.vocabulary))
+    return files
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Chunks:
+    """The parts of one output file; a part that is written stays when the job is killed."""
+
+    folder: pathlib.Path
+    cache: TokenCache
+    mode: str
+    origin: str  # what the answers come from; parts of another origin are not mixed in
+    size: int
+    total: int
+
+    @property
+    def _stem(self) -> str:
+        return f"{self.cache.name}-{self.mode}.jsonl"
+
+    @property
+    def _parts(self) -> pathlib.Path:
+        return self.folder / "tmp" / self._stem
+
+    def run(self, predictor: Predictor, vocabulary: Any) -> pathlib.Path:
+        """Answers what is missing and joins the parts."""
+        target = self.folder / f"{self._stem}-00000-of-00001"
+        first = jax.process_index() == 0
+        if first:
+            self._prepare(target)
+        examples = list(self.cache.examples())
+        with Progress(self.total, description=self._stem, enabled=first) as progress:
+            for start in range(0, self.total, self.size):
+                part = self._parts / f"{start:010d}"
+                if not part.exists():
+                    chosen = range(start, min(start + self.size, self.total))
+                    lines = list(self._lines(chosen, examples, predictor, vocabulary))
+                    if first:
+                        partial = part.with_suffix(".partial")
+                        partial.write_text("".join(lines), encoding="utf-8")
+                        partial.replace(part)
+                progress.update(min(start + self.size, self.total))
+        if first:
+            partial = target.with_suffix(".partial")
+            with partial.open("w", encoding="utf-8") as file:
+                for start in range(0, self.total, self.size):
+                    file.write((self._parts / f"{start:010d}").read_text(encoding="utf-8"))
+            partial.replace(target)
+            for part in self._parts.iterdir():
+                part.unlink()
+            self._parts.rmdir()
+        return target
+
+    def _prepare(self, target: pathlib.Path) -> None:
+        if target.exists():
+            raise UserError(f"{target} exists; give another INFER_OUTPUT_DIR or move it away")
+        self._parts.mkdir(parents=True, exist_ok=True)
+        origin = self._parts / "origin"
+        if not origin.exists():
+            origin.write_text(self.origin, encoding="utf-8")
+        if origin.read_text(encoding="utf-8") != self.origin:
+            raise UserError(
+                f"{self._parts} holds parts of another run ({origin.read_text(encoding='utf-8')}); "
+                "delete it, or give another INFER_OUTPUT_DIR"
+            )
+
+    def _lines(
+        self, chosen: range, examples: list[dict], predictor: Predictor, vocabulary: Any
+    ) -> Iterator[str]:
+        prefix = self.cache.manifest["prefix"]
+        inputs = [self.cache.inputs(i).tolist() for i in chosen]
+        if self.mode == "score":
+            texts = [prefix + examples[i]["question"] for i in chosen]
+            targets = [vocabulary.decode(self.cache.targets(i).tolist()) for i in chosen]
+            values: list[dict[str, Any]] = [
+                {"score": score} for score in predictor.score(texts, targets)
+            ]
+        else:
+            values = []
+            for found in predictor.predict_tokens(inputs):
+                row: dict[str, Any] = {"prediction": found.text}
+                if self.mode == "predict_with_aux":
+                    row["aux"] = {"scores": found.log_prob}
+                values.append(row)
+        for i, value in zip(chosen, values, strict=True):
+            text = {"inputs_pretokenized": prefix + examples[i]["question"]}
+            yield json.dumps({"inputs": text, **value}, ensure_ascii=False) + "\n"
+
+
+def _path(restore: RestoreCheckpointConfig) -> str:
+    if not restore.path:
+        raise UserError("no checkpoint is given; set CHECKPOINT_PATH to a run's folder")
+    return restore.path

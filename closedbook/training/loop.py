@@ -1,0 +1,314 @@
+"""The training loop: set up, step, log, evaluate, save, stop."""
+
+import contextlib
+import dataclasses
+import logging
+import pathlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from closedbook.checkpoints import CheckpointStore, steps
+from closedbook.errors import UserError
+from closedbook.parallel import Partitioner
+from closedbook.telemetry import Progress, Throughput, open_writer
+from closedbook.training import evaluation, feeds, report, startup
+from closedbook.training.interrupt import StopRequest
+from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.settings import CheckpointConfig, DatasetConfig, Evaluator, Trainer
+from closedbook.training.state import TrainState, abstract_state, split_seed
+from closedbook.training.step import make_eval_step, make_train_step
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """How a run ended.
+
+    Attributes:
+        step: Steps done, all runs in this folder together.
+        finished: Whether TRAIN_STEPS was reached; False after SIGTERM.
+        scores: Of the last evaluation, "<task>/<metric>".
+    """
+
+    step: int
+    finished: bool
+    scores: dict[str, float]
+
+
+def train(
+    *,
+    model: EncoderDecoderModel,
+    model_dir: str,
+    train_dataset_cfg: DatasetConfig,
+    checkpoint_cfg: CheckpointConfig,
+    total_steps: int,
+    train_eval_dataset_cfg: DatasetConfig | None = None,
+    infer_eval_dataset_cfg: DatasetConfig | None = None,
+    partitioner: Partitioner | None = None,
+    trainer: Trainer | None = None,
+    inference_evaluator: Evaluator | None = None,
+    relative_steps: int | None = None,
+    eval_steps: int = 20,
+    eval_period: int = 1000,
+    stats_period: int = 100,
+    random_seed: int | None = None,
+    use_hardware_rng: bool = False,
+    run_eval_before_training: bool = False,
+    metric_services: Sequence[str] = (),
+    config_text: str = "",
+) -> Result:
+    """Trains a model; run again with the same folder, it goes on where it stopped.
+
+    Args:
+        model: Network, vocabulary, optimiser, objective.
+        model_dir: Folder of the run.
+        train_dataset_cfg: What to train on.
+        checkpoint_cfg: What to start from, what to save and when.
+        total_steps: Last step; counts the steps of a restored checkpoint.
+        train_eval_dataset_cfg: Held-out targets whose loss is measured; None for none.
+        infer_eval_dataset_cfg: Questions that are answered and scored; None for none.
+        partitioner: How arrays lie on the devices.
+        trainer: Learning rate and microbatches.
+        inference_evaluator: How questions are answered.
+        relative_steps: Steps after the restored checkpoint, instead of `total_steps`.
+        eval_steps: Batches of the held-out loss.
+        eval_period: Steps between evaluations; 0 for none.
+        stats_period: Steps between lines of metrics.
+        random_seed: Of initial parameters, order of examples and dropout; drawn once if None.
+        use_hardware_rng: Draw dropout by the accelerator's generator.
+        run_eval_before_training: Evaluate the first state too.
+        metric_services: "wandb", "mlflow": metrics go there as well.
+        config_text: The configuration, for `config.gin`.
+
+    Raises:
+        UserError: The settings, the data or a checkpoint are at fault, the loss is not finite, or
+            the disk is full.
+    """
+    partitioner, trainer = partitioner or Partitioner(), trainer or Trainer()
+    folder = pathlib.Path(model_dir).expanduser().absolute()
+    partitioner.check_batch(train_dataset_cfg.batch_size // trainer.microbatches, "BATCH_SIZE")
+    if train_dataset_cfg.batch_size % trainer.microbatches:
+        raise UserError(
+            f"Trainer.num_microbatches is {trainer.microbatches}, which does not divide "
+            f"BATCH_SIZE {train_dataset_cfg.batch_size}"
+        )
+    startup.check_vocabulary_size(model)
+    save = checkpoint_cfg.save
+    with contextlib.ExitStack() as stack:
+        store = CheckpointStore(
+            folder,
+            keep=save.keep,
+            keep_best=save.keep_best,
+            metric=save.metric,
+            best_mode=save.best_mode,
+            asynchronous=save.asynchronous,
+        )
+        stack.callback(store.close)
+        stack.enter_context(partitioner.activate())
+        start = startup.begin(
+            model, partitioner, store, folder, checkpoint_cfg.restore, random_seed
+        )
+        if relative_steps is not None:
+            total_steps = start.first_step + relative_steps
+        report.write_run_files(
+            folder, model, abstract_state(model, partitioner), train_dataset_cfg, config_text
+        )
+        evaluators = _evaluators(
+            model,
+            partitioner,
+            folder,
+            start,
+            train_eval_dataset_cfg,
+            infer_eval_dataset_cfg,
+            inference_evaluator or Evaluator(),
+            eval_steps,
+            stack,
+        )
+        run = _Run(
+            folder=folder,
+            start=start,
+            store=store,
+            partitioner=partitioner,
+            evaluate=evaluators,
+            total=total_steps,
+            periods=(save.period, eval_period, stats_period),
+        )
+        step_fn = jax.jit(
+            make_train_step(model, trainer.learning_rate_fn, trainer.microbatches),
+            donate_argnums=0,
+        )
+        _, key = split_seed(start.seed, hardware_rng=use_hardware_rng)
+        batches = stack.enter_context(
+            feeds.training_feed(train_dataset_cfg, model.vocabulary, start.seed, start.position)
+        )
+        feeds.warn_of_leakage(train_dataset_cfg, infer_eval_dataset_cfg, model.vocabulary)
+        writer = stack.enter_context(
+            open_writer(
+                folder / "train",
+                start_step=start.step,
+                process_index=jax.process_index(),
+                services=metric_services,
+                run_name=folder.name,
+            )
+        )
+        if run_eval_before_training and not start.resumed:
+            run.evaluate(start.state.params, start.step)
+        return _loop(run, start.state, step_fn, key, batches, writer)
+
+
+@dataclasses.dataclass(kw_only=True)
+class _Run:
+    """What stays the same through the loop."""
+
+    folder: pathlib.Path
+    start: startup.Start
+    store: CheckpointStore
+    partitioner: Partitioner
+    evaluate: Callable[[Any, int], dict[str, float]]
+    total: int
+    periods: tuple[int, int, int]  # save, evaluate, log
+
+    def due(self, step: int) -> tuple[bool, bool, bool]:
+        """Whether to save, to evaluate and to log after a step."""
+        last = step == self.total
+        save, evaluate, log = ((p > 0 and step % p == 0) or (p > 0 and last) for p in self.periods)
+        return save or last, evaluate, log or save or evaluate or last
+
+    def save(
+        self, state: TrainState, position: dict[str, int], scores: dict[str, float] | None = None
+    ) -> None:
+        """Saves a checkpoint of a state and of the data's position."""
+        self.store.save(
+            int(state.step),
+            params=state.params,
+            opt_state=state.opt_state,
+            run=self.start.run_record(position),
+            metrics=scores,
+        )
+
+
+def _loop(
+    run: _Run,
+    state: TrainState,
+    step_fn: Callable,
+    key: jax.Array,
+    batches: Iterator[tuple[dict[str, np.ndarray], dict[str, int]]],
+    writer: Any,
+) -> Result:
+    step, scores, waiting = run.start.step, {}, []
+    position = run.start.position or {"epoch": 0, "index": 0}
+    if not run.start.resumed:
+        run.save(state, position)  # T5X too writes one before the first step
+    throughput = Throughput(devices=jax.device_count())
+    visible = jax.process_index() == 0
+    with (
+        StopRequest() as stop,
+        Progress(run.total, step, description="train", enabled=visible) as progress,
+    ):
+        while step < run.total and not stop.requested(step):
+            batch, position = next(batches)
+            with jax.transfer_guard("disallow"):
+                state, sums = step_fn(state, run.partitioner.put_batch(batch), key)
+            step += 1
+            waiting.append(sums)
+            throughput.count(tokens=feeds.batch_tokens(batch))
+            due_save, due_evaluate, due_log = run.due(step)
+            if due_log:
+                metrics = _finite_means(waiting, step, run.folder)
+                waiting.clear()
+                metrics |= throughput.report()
+                writer.write(step, metrics)
+                progress.update(step, report.shown(metrics))
+            if due_evaluate:
+                with throughput.paused():
+                    scores = run.evaluate(state.params, step)
+            if due_save:
+                with throughput.paused():
+                    run.save(state, position, scores if due_evaluate else None)
+        if step < run.total:
+            if waiting:
+                writer.write(step, _finite_means(waiting, step, run.folder))
+            run.save(state, position)
+            run.store.wait()
+            _log.warning("stopped by SIGTERM; checkpoint_%d is saved, run again to go on", step)
+    run.store.wait()
+    return Result(step=step, finished=step >= run.total, scores=scores)
+
+
+def _finite_means(waiting: list[dict[str, Any]], step: int, folder: pathlib.Path) -> dict:
+    """Means over the steps since the last log, a target token.
+
+    Raises:
+        UserError: A loss is not finite; names its step and the last good checkpoint.
+    """
+    rows = jax.device_get(waiting)
+    for i, row in enumerate(rows):
+        if not np.isfinite(row["loss"]):
+            good = steps(folder)
+            last = f"{folder}/checkpoint_{good[-1]}" if good else "none"
+            raise UserError(
+                f"the loss is {float(row['loss'])} at step {step - len(rows) + i + 1}; the last "
+                f"good checkpoint is {last}; lower the learning rate or look at the data there"
+            )
+    return report.means(rows)
+
+
+def _evaluators(
+    model: EncoderDecoderModel,
+    partitioner: Partitioner,
+    folder: pathlib.Path,
+    start: startup.Start,
+    held_out: DatasetConfig | None,
+    questions: DatasetConfig | None,
+    settings: Evaluator,
+    eval_steps: int,
+    stack: contextlib.ExitStack,
+) -> Callable[[Any, int], dict[str, float]]:
+    """The function (params, step) -> scores that runs both evaluations and writes their files."""
+    loss_feed = feeds.held_out_feed(held_out, model.vocabulary, eval_steps) if held_out else None
+    caches = feeds.question_caches(questions, model.vocabulary) if questions else []
+    predictor = feeds.predictor(model, partitioner, questions, settings) if questions else None
+    eval_step = jax.jit(make_eval_step(model))
+    visible = jax.process_index() == 0
+
+    def open_for(name: str, task: str) -> Any:
+        return stack.enter_context(
+            open_writer(
+                folder / name / task, start_step=start.step, process_index=jax.process_index()
+            )
+        )
+
+    writers = {cache.name: open_for("inference_eval", cache.name) for cache in caches}
+    loss_writer = open_for("training_eval", held_out.mixture_or_task_name) if held_out else None
+
+    def evaluate(params: Any, step: int) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        if loss_feed is not None and loss_writer is not None:
+            losses = evaluation.held_out_loss(
+                eval_step, params, loss_feed(), partitioner.put_batch
+            )
+            loss_writer.write(step, losses)
+            scores |= {f"eval/{name}": value for name, value in losses.items()}
+        for cache in caches:
+            assert predictor is not None
+            predictor.params = params
+            answers = evaluation.answer(cache, predictor, settings.num_examples)
+            if visible:
+                writers[cache.name].write(step, answers.scores)
+                report.append_scores(folder / "inference_eval", answers, step)
+                evaluation.write_answers(
+                    answers, folder / "inference_eval", step, settings.write_n_results
+                )
+                shown = "  ".join(f"{k} {v:.2f}" for k, v in answers.scores.items())
+                n = len(answers.examples)
+                _log.info("step %d  %s %s  n %d  %s", step, cache.name, cache.split, n, shown)
+            scores |= {f"{cache.name}/{name}": value for name, value in answers.scores.items()}
+        if predictor is not None:
+            predictor.params = None  # they are donated to the next step
+        return scores
+
+    return evaluate

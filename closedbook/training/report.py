@@ -1,0 +1,112 @@
+"""What a run writes of itself: metrics a token, config.gin, model-info.txt, the model card."""
+
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+from closedbook.checkpoints import ModelCard
+from closedbook.models import flops_per_step
+from closedbook.tasks import specs
+from closedbook.training import startup
+from closedbook.training.evaluation import Answers
+from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.settings import DatasetConfig
+from closedbook.training.state import TrainState
+
+# Dense bfloat16 FLOP/s of a device, from the makers' data sheets.
+PEAK_FLOPS = {
+    "TPU v4": 275e12,
+    "TPU v5 lite": 197e12,
+    "TPU v5": 459e12,
+    "TPU v6 lite": 918e12,
+    "NVIDIA A100": 312e12,
+    "NVIDIA H100": 989e12,
+    "NVIDIA H200": 989e12,
+}
+
+
+def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Step sums to what people read: losses and accuracy a target token, norms a step."""
+    total = {name: float(np.sum([row[name] for row in rows])) for name in rows[0]}
+    tokens = max(total["target_tokens"], 1.0)
+    return {
+        "loss": total["loss"] / tokens,
+        "cross_ent_loss": total["cross_ent_loss"] / tokens,
+        "z_loss": total["z_loss"] / tokens,
+        "accuracy": total["correct"] / tokens,
+        "learning_rate": float(rows[-1]["learning_rate"]),
+        "gradient_norm": total["gradient_norm"] / len(rows),
+        "target_tokens": total["target_tokens"] / len(rows),
+        "input_tokens": total["input_tokens"] / len(rows),
+    }
+
+
+def shown(metrics: Mapping[str, float]) -> dict[str, float]:
+    """The few metrics of the progress line."""
+    names = ("loss", "accuracy", "learning_rate", "tokens_per_second")
+    return {name: metrics[name] for name in names if name in metrics}
+
+
+def model_flops_utilization(
+    model: EncoderDecoderModel, cfg: DatasetConfig, steps_per_second: float
+) -> float | None:
+    """Share of the devices' peak that the model's own arithmetic uses; None if unknown.
+
+    Counts 3 x forward of all positions of the batch, attention and output included (the
+    definition of PaLM, appendix B, with the two stacks counted apart).
+    """
+    kind = jax.devices()[0].device_kind
+    peak = next((value for name, value in PEAK_FLOPS.items() if kind.startswith(name)), None)
+    lengths = cfg.task_feature_lengths
+    if peak is None or lengths is None:
+        return None
+    flops = flops_per_step(model.config, cfg.batch_size, lengths["inputs"], lengths["targets"])
+    return flops * steps_per_second / (peak * jax.device_count())
+
+
+def write_run_files(
+    folder: pathlib.Path,
+    model: EncoderDecoderModel,
+    abstract: TrainState,
+    cfg: DatasetConfig,
+    config_text: str,
+) -> None:
+    """Writes `model.json`, `vocabulary.model`, `model-info.txt` and `config.gin`."""
+    if jax.process_index() != 0:
+        return
+    card(model, cfg).write(folder, model.vocabulary.local_path)
+    (folder / "model-info.txt").write_text(startup.describe(model, abstract), encoding="utf-8")
+    if config_text:
+        (folder / "config.gin").write_text(config_text, encoding="utf-8")
+
+
+def card(model: EncoderDecoderModel, cfg: DatasetConfig) -> ModelCard:
+    """The card of a model trained on a task or mixture."""
+    name = cfg.mixture_or_task_name
+    task = specs.MIXTURES.get(name, (name,))[0]
+    return ModelCard(
+        config=model.config,
+        vocabulary_sha256=model.vocabulary.sha256,
+        extra_ids=model.vocabulary.extra_ids,
+        task=name,
+        prefix=specs.SPECS[task].prefix if task in specs.SPECS else "",
+        lengths=dict(cfg.task_feature_lengths or {}),
+    )
+
+
+def append_scores(folder: pathlib.Path, answers: Answers, step: int) -> None:
+    """Adds a line to T5X's `<task>-metrics.jsonl`; a step that is evaluated again replaces its."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"{answers.task}-metrics.jsonl"
+    kept = []
+    if path.exists():
+        lines = path.read_text(encoding="utf-8").splitlines()
+        kept = [line for line in lines if json.loads(line)["step"] < step]
+    line = json.dumps({"step": step, **answers.scores, "n": len(answers.examples)})
+    partial = path.with_suffix(".partial")
+    partial.write_text("\n".join([*kept, line]) + "\n", encoding="utf-8")
+    partial.replace(path)

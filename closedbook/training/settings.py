@@ -1,0 +1,92 @@
+"""Settings of a run that gin binds; names and fields are those of T5X's `utils` and `trainer`."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from closedbook.errors import UserError, unknown_name
+from closedbook.training.schedules import Schedule, create_learning_rate_scheduler
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DatasetConfig:
+    """One split of a task or mixture, and how its batches are made."""
+
+    mixture_or_task_name: str
+    split: str
+    task_feature_lengths: Mapping[str, int] | None  # None: as long as the examples are
+    batch_size: int  # rows (packs) of a batch, all hosts
+    shuffle: bool = True
+    seed: int | None = None  # of the order; the run's if None
+    use_cached: bool = False  # read SeqIO's offline cache; the token cache is always used
+    pack: bool = False  # several examples a row
+    data_dir: str | None = None  # folder with the data set's own files, instead of TFDS
+    cache_dir: str | None = None  # of token caches; ~/.cache/closedbook/tokens if None
+    module: str | None = None  # imported first, to register a user's tasks
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise UserError(f"DatasetConfig.batch_size is {self.batch_size}; use 1 or more")
+        for name, length in (self.task_feature_lengths or {}).items():
+            if name not in ("inputs", "targets") or length < 1:
+                raise UserError(
+                    f"TASK_FEATURE_LENGTHS is {dict(self.task_feature_lengths or {})}; give "
+                    'positive lengths for "inputs" and "targets"'
+                )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RestoreCheckpointConfig:
+    """What a fresh run starts from."""
+
+    path: str | None = None  # a run's folder or checkpoint; None: random parameters
+    mode: str = "specific"  # T5X's name; the newest checkpoint of a folder is taken either way
+    optimizer: str = "restore"  # "restore" the accumulators where there are some, or "reset"
+
+    def __post_init__(self) -> None:
+        if self.optimizer not in ("restore", "reset"):
+            raise unknown_name(
+                "RestoreCheckpointConfig.optimizer", self.optimizer, ("restore", "reset")
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SaveCheckpointConfig:
+    """When checkpoints are written and which are kept."""
+
+    period: int = 5000  # steps
+    keep: int | None = None  # newest to keep; None: all
+    keep_best: int | None = None  # best to keep too, by `metric`
+    metric: str | None = None  # for example "natural_questions_open/em"
+    best_mode: str = "max"
+    asynchronous: bool = True  # write while training goes on
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CheckpointConfig:
+    """Restoring and saving."""
+
+    restore: RestoreCheckpointConfig | None = None
+    save: SaveCheckpointConfig = dataclasses.field(default_factory=SaveCheckpointConfig)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trainer:
+    """How a batch becomes an update."""
+
+    learning_rate_fn: Schedule = dataclasses.field(default_factory=create_learning_rate_scheduler)
+    num_microbatches: int | None = None  # parts of a batch, for memory
+
+    @property
+    def microbatches(self) -> int:
+        """The number of parts, 1 if unset."""
+        return self.num_microbatches or 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluator:
+    """How predictions are made and written during training."""
+
+    decode: Any = None  # DecodeSettings; greedy up to the targets' length if None
+    num_examples: int | None = None  # first examples only
+    write_n_results: int | None = None  # rows of the files of predictions; None: all

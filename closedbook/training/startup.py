@@ -1,0 +1,192 @@
+"""How a run begins: resumed from its own folder, restored from another checkpoint, or fresh."""
+
+import dataclasses
+import json
+import logging
+import pathlib
+import secrets
+from typing import Any
+
+from closedbook.checkpoints import (
+    CheckpointStore,
+    ModelCard,
+    find_checkpoint,
+    load_opt_state,
+    load_params,
+    model_folder,
+)
+from closedbook.errors import UserError
+from closedbook.parallel import Partitioner
+from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.settings import RestoreCheckpointConfig
+from closedbook.training.state import TrainState, abstract_state, fresh_opt_state, fresh_state
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Start:
+    """Where a run begins.
+
+    Attributes:
+        state: The first state.
+        seed: Of this run; drawn once if the user gave none, and kept over restarts.
+        position: Of the data, or None for its beginning.
+        initial: The checkpoint that the run once started from, or "".
+        first_step: That checkpoint's step, or 0.
+        resumed: Whether the run's own folder held a checkpoint.
+    """
+
+    state: TrainState
+    seed: int
+    position: dict[str, int] | None
+    initial: str
+    first_step: int
+    resumed: bool
+
+    @property
+    def step(self) -> int:
+        """Steps done."""
+        return int(self.state.step)
+
+    def run_record(self, position: dict[str, int]) -> dict[str, Any]:
+        """What a checkpoint keeps beside parameters and optimiser state."""
+        return {
+            "seed": self.seed,
+            "position": position,
+            "initial_checkpoint": self.initial,
+            "first_step": self.first_step,
+        }
+
+
+def begin(
+    model: EncoderDecoderModel,
+    partitioner: Partitioner,
+    store: CheckpointStore,
+    folder: pathlib.Path,
+    restore: RestoreCheckpointConfig | None,
+    seed: int | None,
+) -> Start:
+    """The first state of a run.
+
+    A checkpoint in MODEL_DIR wins over INITIAL_CHECKPOINT_PATH, as in T5X, but never silently:
+    a run that once started from another checkpoint is not continued.
+
+    Raises:
+        UserError: The checkpoint does not fit the model or its vocabulary, or MODEL_DIR holds a
+            run that started from another checkpoint.
+    """
+    path = restore.path if restore else None
+    wanted = f"{find_checkpoint(path)[0]}" if path else ""
+    step = store.latest_step()
+    abstract = abstract_state(model, partitioner)
+    if step is not None:
+        params, opt_state, run = store.restore(
+            step, params=abstract.params, opt_state=abstract.opt_state
+        )
+        if run["initial_checkpoint"] != wanted:
+            raise UserError(
+                f"MODEL_DIR {folder} holds checkpoint_{step} of a run that started from "
+                f"{run['initial_checkpoint'] or 'random parameters'}, but INITIAL_CHECKPOINT_PATH "
+                f"is {wanted or 'not set'}; give a new MODEL_DIR, or the old checkpoint to resume"
+            )
+        if seed is not None and seed != run["seed"]:
+            raise UserError(
+                f"MODEL_DIR {folder} holds a run with RANDOM_SEED {run['seed']}, but RANDOM_SEED "
+                f"is {seed}; give a new MODEL_DIR, or the old seed to resume"
+            )
+        _log.info("resuming from %s/checkpoint_%d", folder, step)
+        if wanted:
+            _log.info("INITIAL_CHECKPOINT_PATH is not read again")
+        state = TrainState(abstract.step, params, opt_state)
+        return Start(
+            state=_at(state, step, partitioner),
+            seed=run["seed"],
+            position=run["position"],
+            initial=wanted,
+            first_step=run["first_step"],
+            resumed=True,
+        )
+    seed = secrets.randbits(31) if seed is None else seed
+    if not path or restore is None:
+        _log.info("starting from random parameters, seed %d", seed)
+        state = fresh_state(model, partitioner, seed)
+        return Start(
+            state=state, seed=seed, position=None, initial="", first_step=0, resumed=False
+        )
+
+    check_vocabulary(path, model)
+    params, step = load_params(path, abstract.params)
+    state = TrainState(abstract.step, params, abstract.opt_state)
+    has_optimizer = (pathlib.Path(wanted) / "optimizer").is_dir()
+    if restore.optimizer == "restore" and has_optimizer:
+        opt_state = load_opt_state(path, abstract.opt_state)
+        _log.info("starting from %s, optimiser state restored", wanted)
+    else:
+        opt_state = fresh_opt_state(model, state)
+        why = "as asked" if has_optimizer else "the checkpoint has none"
+        _log.info("starting from %s, optimiser state reset (%s)", wanted, why)
+        has_optimizer = False
+    if model.loss_normalizing_factor is None and has_optimizer:
+        _log.warning(
+            "LOSS_NORMALIZING_FACTOR is None on a restored optimiser state: accumulators and new "
+            "gradients may be of different sizes; T5 and T5.1.1 were pretrained with 233472"
+        )
+    state = _at(TrainState(abstract.step, params, opt_state), step, partitioner)
+    return Start(
+        state=state, seed=seed, position=None, initial=wanted, first_step=step, resumed=False
+    )
+
+
+def check_vocabulary(path: str, model: EncoderDecoderModel) -> None:
+    """Checks that a checkpoint was trained with the model's vocabulary.
+
+    Raises:
+        UserError: It was not.
+    """
+    folder = model_folder(path)
+    if not (folder / "model.json").is_file():
+        return
+    card = ModelCard.read(folder)
+    if card.vocabulary_sha256 != model.vocabulary.sha256:
+        raise UserError(
+            f"the checkpoint {path} was trained with another vocabulary (sha256 "
+            f"{card.vocabulary_sha256[:12]}...) than {model.vocabulary.path} (sha256 "
+            f"{model.vocabulary.sha256[:12]}...); set VOCABULARY_FILE to "
+            f"'{folder / 'vocabulary.model'}'"
+        )
+
+
+def check_vocabulary_size(model: EncoderDecoderModel) -> None:
+    """Checks that every id of the vocabulary has an embedding.
+
+    Raises:
+        UserError: There are more ids than rows.
+    """
+    ids, rows = model.vocabulary.vocab_size, model.config.vocab_size
+    if ids > rows:
+        raise UserError(
+            f"the vocabulary {model.vocabulary.path} has {ids} ids, extra ids included, but the "
+            f"model has {rows} embeddings; set T5Config.vocab_size to {-(-ids // 128) * 128}"
+        )
+
+
+def describe(model: EncoderDecoderModel, abstract: TrainState) -> str:
+    """`model-info.txt`: every parameter with shape and sharding, and the totals."""
+    import jax
+    import numpy as np
+
+    lines, total = [], 0
+    for path, x in jax.tree_util.tree_leaves_with_path(abstract.params):
+        name = "/".join(str(key.key) for key in path)
+        total += int(np.prod(x.shape))
+        lines.append(f"{name:80s} {x.shape!s:20s} {x.sharding.spec}")
+    config = json.dumps(dataclasses.asdict(model.config), indent=2)
+    return "\n".join([*lines, "", f"Total number of parameters: {total:,}", "", config, ""])
+
+
+def _at(state: TrainState, step: int, partitioner: Partitioner) -> TrainState:
+    import jax
+    import jax.numpy as jnp
+
+    return state.replace(step=jax.device_put(jnp.int32(step), partitioner.sharding()))
