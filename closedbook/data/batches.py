@@ -186,6 +186,10 @@ class _Epoch:
         if pack:
             self._input_lengths = np.minimum(input_lengths, inputs_length).tolist()
             self._target_lengths = np.minimum(target_lengths, targets_length).tolist()
+            self._limits |= {
+                "shortest_input": min(self._input_lengths),
+                "shortest_target": min(self._target_lengths),
+            }
 
     def placement(self, index: int) -> packing.Placement | None:
         """Where the examples of a batch stand; None after the last, the first for index -1."""

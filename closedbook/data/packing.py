@@ -35,6 +35,8 @@ def first_fit(
     row_count: int,
     inputs_length: int,
     targets_length: int,
+    shortest_input: int = 1,
+    shortest_target: int = 1,
 ) -> Placement:
     """Fills the rows of one batch with the examples from `start` on, in their order.
 
@@ -49,6 +51,8 @@ def first_fit(
         row_count: Rows of the batch.
         inputs_length: Tokens of a row.
         targets_length: Tokens of a row.
+        shortest_input: The least of `inputs`; a row with less room is full, and not looked at.
+        shortest_target: The least of `targets`.
     """
     placed: list[int] = []
     place = placed.append
@@ -61,10 +65,10 @@ def first_fit(
         needs, answers = inputs[index], targets[index]
         for at, room in enumerate(target_room):
             if room >= answers and input_room[at] >= needs:
-                target_room[at] = room - answers
-                input_room[at] -= needs
                 place(numbers[at])
-                if room == answers or not input_room[at]:
+                target_room[at] = room = room - answers
+                input_room[at] = rest = input_room[at] - needs
+                if room < shortest_target or rest < shortest_input:
                     del numbers[at], input_room[at], target_room[at]
                 break
         else:
@@ -192,11 +196,11 @@ class _Stack:
         run = np.diff(np.r_[first, len(rows)])
         segment = np.arange(len(rows)) - np.repeat(first, run) + 1
         into = rows * width + before - np.repeat(before[first], run)
-        position = _counts(kept)
-        where = np.repeat(into, kept) + position
-        stack.tokens.ravel()[where] = examples.ids[np.repeat(starts, kept) + position]
-        stack.segments.ravel()[where] = np.repeat(segment, kept)
-        stack.positions.ravel()[where] = position
+        number = np.arange(kept.sum())
+        where = np.repeat(into - before, kept) + number
+        stack.tokens.ravel()[where] = examples.ids[np.repeat(starts - before, kept) + number]
+        stack.segments.ravel()[where] = np.repeat(segment.astype(np.int32), kept)
+        stack.positions.ravel()[where] = number - np.repeat(before, kept)
         cut = np.flatnonzero(lengths > width)
         cut = cut[examples.ids[starts[cut] + lengths[cut] - 1] == EOS_ID]
         stack.tokens.ravel()[into[cut] + kept[cut] - 1] = EOS_ID
