@@ -5,6 +5,15 @@ import pathlib
 
 import pytest
 
+# Before anything imports JAX, and inherited by the commands that tests run: eight devices to
+# test meshes on, and no accelerator, whatever the machine has.
+os.environ["JAX_PLATFORMS"] = "cpu"
+_DEVICES = "--xla_force_host_platform_device_count=8"
+if _DEVICES not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_DEVICES}".strip()
+# TensorFlow's start-up notes would fill the output of every failing command.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
 _REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 
 
