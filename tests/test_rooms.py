@@ -13,9 +13,11 @@ REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 PACKAGE = REPOSITORY / "closedbook"
 
 # The rooms that each room may import, beside itself and closedbook.errors. Only cli may all.
+# Training decodes and scores in its loop; data asks tasks for examples, and normalises questions
+# as eval does when it looks for test questions in the training set.
 ALLOWED: dict[str, set[str]] = {
     "checkpoints": {"models"},
-    "data": {"tasks"},
+    "data": {"tasks", "eval"},
     "eval": set(),
     "inference": {"models"},
     "knowledge": {"inference", "models", "checkpoints"},
@@ -23,7 +25,10 @@ ALLOWED: dict[str, set[str]] = {
     "parallel": set(),
     "tasks": {"eval"},
     "telemetry": set(),
-    "training": {"models", "data", "parallel", "checkpoints", "telemetry"},
+    "training": {
+        *("models", "data", "parallel", "checkpoints", "telemetry"),
+        *("inference", "eval"),
+    },
 }
 COMMON = {"errors", "__init__"}
 # Take seconds to import, reserve GPU memory, or are not there on a machine with GPUs.
