@@ -18,6 +18,11 @@ from closedbook.training.loop import train
 from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.schedules import create_learning_rate_scheduler
 
+
+def _sentence_piece_vocabulary(sentencepiece_model_file: str, extra_ids: int = 100) -> Vocabulary:
+    return Vocabulary(sentencepiece_model_file, extra_ids)
+
+
 _TABLE = (
     ("t5x.network", "T5Config", T5Config),
     ("t5x.network", "Transformer", T5),
@@ -35,7 +40,7 @@ _TABLE = (
     ("t5x.partitioning", "PjitPartitioner", Partitioner),
     ("t5x.partitioning", "standard_logical_axis_rules", standard_logical_axis_rules),
     ("t5x.decoding", "DecodeSettings", DecodeSettings),
-    ("seqio", "SentencePieceVocabulary", Vocabulary),
+    ("seqio", "SentencePieceVocabulary", _sentence_piece_vocabulary),
     ("seqio", "Evaluator", settings.Evaluator),
     ("closedbook.tasks", "qa_from_files", qa_from_files),
     ("train_script", "train", train),

@@ -119,8 +119,10 @@ def _parse_binding(binding: str) -> None:
 def _macros() -> tuple[set[str], set[str]]:
     """Names of the macros that are given, and of those that are used."""
     given = {scope for scope, selector in gin_config._CONFIG if selector == "gin.macro"}
-    references = gin_config.iterate_references(gin_config._CONFIG, to=gin_config.macro)
-    return given, {reference.scopes[-1] for reference in references if reference.scopes}
+    references = gin_config.iterate_references(
+        gin_config._CONFIG, to=gin.get_configurable(gin_config.macro)
+    )
+    return given, {reference.scopes[-1] for reference in references}
 
 
 def _check_macros(bindings: Sequence[str]) -> None:
@@ -152,19 +154,25 @@ def _explained(error: Exception, names: Sequence[str]) -> UserError:
     unknown = re.search(r"No configurable matching (?:reference )?'?@?([\w./]+)", text)
     if unknown:
         return UserError(f"{unknown_name('configurable', unknown.group(1), names)}{where}")
-    parameter = re.search(r"Configurable '?([\w./]+)'? doesn't have a parameter named '(\w+)'", text)
+    parameter = re.search(
+        r"Configurable '?([\w./]+)'? doesn't have a parameter named '(\w+)'", text
+    )
     if parameter:
         return UserError(
             f"{parameter.group(1)} has no parameter {parameter.group(2)!r}{where}; "
             f"{_parameters(parameter.group(1))}"
         )
-    required = re.search(r"Required bindings for `([\w./]+)` not provided in config: (\[.*?\])", text)
+    required = re.search(
+        r"Required bindings for `([\w./]+)` not provided in config: (\[.*?\])", text
+    )
     if required:
         return UserError(
             f"{required.group(1)} needs {required.group(2)}; give it in a gin file or with "
             f"--gin.{required.group(1)}.NAME=VALUE"
         )
-    missing = re.search(r"([\w.]+)\(\) missing \d+ required [\w-]+ arguments?: (.*?)(?: No values| In call|$)", text)
+    missing = re.search(
+        r"([\w.]+)\(\) missing \d+ required [\w-]+ arguments?: (.*?)(?: No values| In call|$)", text
+    )
     if missing:
         return UserError(f"{missing.group(1)} needs {missing.group(2)}; bind it in a gin file")
     return UserError(f"{text}{where if where and where not in text else ''}")

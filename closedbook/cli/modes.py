@@ -100,4 +100,3 @@ def packaged_files() -> list[str]:
     """Names of the gin files in the package."""
     root = gin_files.PACKAGED
     return sorted(str(path.relative_to(root)) for path in root.rglob("*.gin"))
-

@@ -75,9 +75,7 @@ def _command(mode: str) -> None:
         from closedbook.cli import modes
 
         if not gin_file and not gin_bindings:
-            raise UserError(
-                f"t5x {mode} needs --gin_file; packaged ones are listed by `t5x files`"
-            )
+            raise UserError(f"t5x {mode} needs --gin_file; packaged ones are listed by `t5x files`")
         if tfds_data_dir:
             os.environ["TFDS_DATA_DIR"] = tfds_data_dir
         if not dry_run:

@@ -50,8 +50,8 @@ def _lengths(cfg: DatasetConfig) -> dict[str, int]:
 @contextlib.contextmanager
 def training_feed(
     cfg: DatasetConfig, vocabulary: Any, seed: int, position: dict[str, int] | None
-) -> Iterator[Iterator[tuple[dict[str, np.ndarray], dict[str, int]]]]:
-    """Endless pairs of a batch (this process's rows) and the position after it.
+) -> Iterator[Prefetch[dict[str, np.ndarray]]]:
+    """Endless batches (this process's rows); `state()` is the position after the last one taken.
 
     Args:
         cfg: What to read.
@@ -59,44 +59,30 @@ def training_feed(
         seed: Of the order, where `cfg` has none.
         position: Where to go on.
     """
-    sources = training_sources(cfg.mixture_or_task_name, **_arguments(cfg, vocabulary))
-    batches = Batches(
-        sources,
+    batches = _batches(cfg, vocabulary, seed if cfg.seed is None else cfg.seed)
+    if position is not None:
+        batches.restore(position)
+    with Prefetch(batches) as prefetched:
+        yield prefetched
+
+
+def _batches(cfg: DatasetConfig, vocabulary: Any, seed: int) -> Batches:
+    return Batches(
+        training_sources(cfg.mixture_or_task_name, **_arguments(cfg, vocabulary)),
         cfg.batch_size,
         _lengths(cfg),
         cfg.pack,
-        seed if cfg.seed is None else cfg.seed,
+        seed,
         jax.process_index(),
         jax.process_count(),
     )
-    if position is not None:
-        batches.restore(position)
-
-    def pairs() -> Iterator[tuple[dict[str, np.ndarray], dict[str, int]]]:
-        for batch in batches:
-            yield batch, batches.state()
-
-    with Prefetch(pairs()) as prefetched:
-        yield prefetched
 
 
 def held_out_feed(
     cfg: DatasetConfig, vocabulary: Any, count: int
 ) -> Callable[[], Iterator[dict[str, np.ndarray]]]:
     """A function that gives the same `count` batches each time, at most one epoch of them."""
-    sources = training_sources(cfg.mixture_or_task_name, **_arguments(cfg, vocabulary))
-    sources = [(cache, rate) for cache, rate in sources if len(cache)]
-    if not sources:
-        raise UserError(f"{cfg.mixture_or_task_name} has no examples in split {cfg.split!r}")
-    batches = Batches(
-        sources,
-        cfg.batch_size,
-        _lengths(cfg),
-        cfg.pack,
-        cfg.seed or 0,
-        jax.process_index(),
-        jax.process_count(),
-    )
+    batches = _batches(cfg, vocabulary, cfg.seed or 0)
 
     def first() -> Iterator[dict[str, np.ndarray]]:
         for index in range(count):
@@ -156,8 +142,8 @@ def warn_of_leakage(
     ]
     for cache in question_caches(questions, vocabulary):
         found = leakage(known, cache)
-        if found.count:
-            _log.warning("%s", found)
+        if warning := found.warning():
+            _log.warning("%s", warning)
 
 
 def batch_tokens(batch: dict[str, np.ndarray]) -> int:

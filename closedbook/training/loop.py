@@ -4,13 +4,14 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
 import numpy as np
 
 from closedbook.checkpoints import CheckpointStore, steps
+from closedbook.data.prefetch import Prefetch
 from closedbook.errors import UserError
 from closedbook.parallel import Partitioner
 from closedbook.telemetry import Progress, Throughput, open_writer
@@ -196,13 +197,12 @@ def _loop(
     state: TrainState,
     step_fn: Callable,
     key: jax.Array,
-    batches: Iterator[tuple[dict[str, np.ndarray], dict[str, int]]],
+    batches: Prefetch[dict[str, np.ndarray]],
     writer: Any,
 ) -> Result:
     step, scores, waiting = run.start.step, {}, []
-    position = run.start.position or {"epoch": 0, "index": 0}
     if not run.start.resumed:
-        run.save(state, position)  # T5X too writes one before the first step
+        run.save(state, batches.state())  # T5X too writes one before the first step
     throughput = Throughput(devices=jax.device_count())
     visible = jax.process_index() == 0
     with (
@@ -210,7 +210,7 @@ def _loop(
         Progress(run.total, step, description="train", enabled=visible) as progress,
     ):
         while step < run.total and not stop.requested(step):
-            batch, position = next(batches)
+            batch = next(batches)
             with jax.transfer_guard("disallow"):
                 state, sums = step_fn(state, run.partitioner.put_batch(batch), key)
             step += 1
@@ -228,11 +228,11 @@ def _loop(
                     scores = run.evaluate(state.params, step)
             if due_save:
                 with throughput.paused():
-                    run.save(state, position, scores if due_evaluate else None)
+                    run.save(state, batches.state(), scores if due_evaluate else None)
         if step < run.total:
             if waiting:
                 writer.write(step, _finite_means(waiting, step, run.folder))
-            run.save(state, position)
+            run.save(state, batches.state())
             run.store.wait()
             _log.warning("stopped by SIGTERM; checkpoint_%d is saved, run again to go on", step)
     run.store.wait()
@@ -288,9 +288,7 @@ def _evaluators(
     def evaluate(params: Any, step: int) -> dict[str, float]:
         scores: dict[str, float] = {}
         if loss_feed is not None and loss_writer is not None:
-            losses = evaluation.held_out_loss(
-                eval_step, params, loss_feed(), partitioner.put_batch
-            )
+            losses = evaluation.held_out_loss(eval_step, params, loss_feed(), partitioner.put_batch)
             loss_writer.write(step, losses)
             scores |= {f"eval/{name}": value for name, value in losses.items()}
         for cache in caches:

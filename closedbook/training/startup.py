@@ -111,9 +111,7 @@ def begin(
     if not path or restore is None:
         _log.info("starting from random parameters, seed %d", seed)
         state = fresh_state(model, partitioner, seed)
-        return Start(
-            state=state, seed=seed, position=None, initial="", first_step=0, resumed=False
-        )
+        return Start(state=state, seed=seed, position=None, initial="", first_step=0, resumed=False)
 
     check_vocabulary(path, model)
     params, step = load_params(path, abstract.params)
