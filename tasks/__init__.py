@@ -7,14 +7,14 @@ moment it is. Importing this package needs no TensorFlow itself.
 if __name__ == "tasks":
     raise ImportError("import closedbook.tasks, not tasks: the folder is linked into the package")
 
+import importlib
+
 from closedbook.tasks._on_seqio import when_seqio_is_imported
 from closedbook.tasks.own_files import qa_from_files
 
 
 def _register() -> None:
-    from closedbook.tasks import registry
-
-    registry.register_all()
+    importlib.import_module("closedbook.tasks.registry")  # registers all tasks when it is imported
 
 
 when_seqio_is_imported(_register)

@@ -15,7 +15,7 @@ from types import ModuleType
 
 def when_seqio_is_imported(action: Callable[[], None]) -> None:
     """Calls `action` now if SeqIO is loaded, else right after its first import."""
-    if "seqio" in sys.modules:
+    if sys.modules.get("seqio") is not None:
         action()
     else:
         sys.meta_path.insert(0, _Finder(action))

@@ -50,7 +50,7 @@ def qa_from_files(
         specs.SPECS[name] = specs.TaskSpec(
             name=name, dataset="own", prefix=prefix, metric=metric, files=resolved
         )
-        if "seqio" in sys.modules:
+        if sys.modules.get("seqio") is not None:
             from closedbook.tasks import registry
 
             registry.register(specs.SPECS[name], replace=True)

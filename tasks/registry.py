@@ -131,3 +131,7 @@ def _metric_fns(spec: TaskSpec) -> list[Callable]:
     if spec.non_null:
         return [functools.partial(function, non_null_threshold=spec.non_null)]
     return [function]
+
+
+# At the end of the import, since importing this file may be what imports SeqIO.
+register_all()

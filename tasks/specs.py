@@ -149,8 +149,8 @@ SPECS: dict[str, TaskSpec] = {
         _trivia_qa_open("trivia_qa_open"),
         _trivia_qa_open("trivia_qa_open_test", whole=True),
         _ENTITY_QUESTIONS,
-        # Atlas splits are (split of the corpus, phrasing), or a style of pretraining pairs.
-        _atlas("atlas_ssm", None, train=("ssm", "ssm")),
+        # Of the atlas: (split, phrasing of questions), or for pretraining (all facts, style).
+        _atlas("atlas_ssm", None, train=("all", "bare")),
         _atlas("atlas_qa", "squad", train=("train", "seen"), validation=("validation", "seen")),
         _atlas("atlas_qa_seen", "squad", test=("test", "seen")),
         _atlas("atlas_qa_unseen", "squad", test=("test", "unseen")),

@@ -6,6 +6,7 @@ packages the lengths, since their preprocessors may depend on them. (Of such tas
 part of the key: after a change of it delete the cache.)
 """
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -23,6 +24,7 @@ from closedbook.data.vocabulary import EOS_ID, Vocabulary
 from closedbook.errors import UserError, unknown_name
 from closedbook.tasks import local_files, own_files, specs
 
+_ROWS_AT_ONCE = 512  # examples taken from TensorFlow together
 _PROGRESS_SECONDS = 10  # between two lines on stderr
 
 
@@ -123,7 +125,8 @@ def evaluation_caches(task_or_mixture: str, split: str, **arguments: Any) -> lis
     Raises:
         UserError: No task has such a split, or as in `token_cache`.
     """
-    found, splits = [], set()
+    found: list[TokenCache] = []
+    splits: set[str] = set()
     for name in _task_rates(task_or_mixture):
         has, evaluated = _splits(name)
         splits.update(has)
@@ -135,6 +138,20 @@ def evaluation_caches(task_or_mixture: str, split: str, **arguments: Any) -> lis
             f"its splits: {', '.join(sorted(splits))}"
         )
     return found
+
+
+def registered_task(name: str) -> Any:
+    """The `seqio.Task` of this name, packaged or of another package; imports TensorFlow.
+
+    Raises:
+        UserError: The name is unknown.
+    """
+    seqio = _seqio(name)
+    from closedbook.tasks import registry
+
+    if name not in specs.SPECS and name not in seqio.TaskRegistry.names():
+        raise unknown_name("task", name, {*specs.SPECS, *seqio.TaskRegistry.names()})
+    return registry.task(name)
 
 
 def _task_rates(name: str) -> dict[str, float | None]:
@@ -211,22 +228,24 @@ def _build(
     seed: int,
 ) -> TokenCache:
     name, split = key["task"], key["split"]
-    seqio = _seqio(name)
+    own = registered_task(name).output_features
     from closedbook.tasks import registry
 
-    if spec is None and name not in seqio.TaskRegistry.names():
-        raise unknown_name("task", name, {*specs.SPECS, *seqio.TaskRegistry.names()})
     features = registry.output_features(vocabulary.local_path, vocabulary.extra_ids)
-    own = seqio.TaskRegistry.get(name).output_features if spec is None else features
     task = registry.task(
         name,
         data_dir=data_dir,
         features={
             # Only the vocabulary changes; a feature's other settings are the task's own.
-            feature: _with_vocabulary(own[feature], features["targets"].vocabulary)
-            for feature in own
+            name: dataclasses.replace(feature, vocabulary=features["targets"].vocabulary)
+            for name, feature in own.items()
         },
     )
+    if use_seqio_cached and task.cache_dir is None:
+        raise UserError(
+            f"SeqIO's own cache of task {name} was not found in --seqio_additional_cache_dirs; "
+            "set USE_CACHED_TASKS = False, the token cache is built without it"
+        )
     if split not in task.splits:
         raise UserError(f"task {name} has no split {split!r}; it has {', '.join(task.splits)}")
     dataset = task.get_dataset(
@@ -258,12 +277,6 @@ def _build(
     )
 
 
-def _with_vocabulary(feature: Any, vocabulary: Any) -> Any:
-    import dataclasses
-
-    return dataclasses.replace(feature, vocabulary=vocabulary)
-
-
 def _metrics(task: Any, spec: specs.TaskSpec | None) -> list[dict[str, Any]]:
     """Names in closedbook.eval.metrics, and their options."""
     if spec is None:
@@ -286,11 +299,9 @@ def _examples(
     print(f"token cache: building {task.name} {split}", file=sys.stderr)
     started = reported = time.monotonic()
     count = 0
-    for example in dataset.as_numpy_iterator():
-        rows = {
-            feature: [np.asarray(example[feature])]
-            for feature in task.output_features
-            if feature in example
+    for example in _elements(dataset):
+        rows: dict[str, Sequence[Sequence[int]]] = {
+            feature: [example[feature]] for feature in task.output_features if feature in example
         }
         if alternatives:
             rows["targets"] = [
@@ -306,6 +317,26 @@ def _examples(
         f"token cache: built {task.name} {split}: {count:,} examples in {seconds:.1f} s",
         file=sys.stderr,
     )
+
+
+def _elements(dataset: Any) -> Iterator[dict[str, Any]]:
+    """Examples as NumPy values; taken from TensorFlow many at a time, which is ten times faster."""
+    import tensorflow as tf
+
+    spec = dataset.element_spec
+    if not all(isinstance(s, tf.TensorSpec) and s.shape.rank in (0, 1) for s in spec.values()):
+        yield from dataset.as_numpy_iterator()
+        return
+    for batch in dataset.ragged_batch(_ROWS_AT_ONCE).prefetch(1):
+        columns: dict[str, Any] = {}
+        for key, column in batch.items():
+            if isinstance(column, tf.RaggedTensor):
+                splits = column.row_splits.numpy()
+                columns[key] = np.split(column.values.numpy(), splits[1:-1])
+            else:
+                columns[key] = column.numpy()
+        for row in range(len(next(iter(columns.values())))):
+            yield {key: column[row] for key, column in columns.items()}
 
 
 def _line(

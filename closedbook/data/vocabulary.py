@@ -18,6 +18,7 @@ from closedbook.errors import UserError
 PAD_ID = 0
 EOS_ID = 1
 
+_USER_DEFINED = 4  # ModelProto.SentencePiece.USER_DEFINED
 _DOWNLOAD_SECONDS = 60  # the public model is 0.8 MB
 
 
@@ -102,7 +103,7 @@ def _load(path: str, extra_ids: int) -> tuple:
     """(tokenizer with sentinels, sha256 of the file, number of appended sentinels)."""
     import sentencepiece
     from google.protobuf.message import DecodeError
-    from sentencepiece import sentencepiece_model_pb2
+    from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
     try:
         content = pathlib.Path(path).read_bytes()
@@ -111,7 +112,7 @@ def _load(path: str, extra_ids: int) -> tuple:
             f"cannot read the vocabulary {path}: {error.strerror}; give the path of a "
             "SentencePiece model in VOCABULARY or CLOSEDBOOK_VOCABULARY"
         ) from error
-    model = sentencepiece_model_pb2.ModelProto()
+    model = model_pb2.ModelProto()  # type: ignore[attr-defined]  # generated at import
     try:
         model.ParseFromString(content)
     except DecodeError as error:
@@ -124,7 +125,7 @@ def _load(path: str, extra_ids: int) -> tuple:
         model.pieces.add(
             piece=f"▁<extra_id_{number}>",
             score=0.0,
-            type=sentencepiece_model_pb2.ModelProto.SentencePiece.USER_DEFINED,
+            type=_USER_DEFINED,
         )
     tokenizer = sentencepiece.SentencePieceProcessor()
     tokenizer.LoadFromSerializedProto(model.SerializeToString())
