@@ -15,13 +15,14 @@ PACKAGE = REPOSITORY / "closedbook"
 
 # The rooms that each room may import, beside itself and closedbook.errors. Only cli may all.
 # Training decodes and scores in its loop; data asks tasks for examples, and normalises questions
-# as eval does when it looks for test questions in the training set.
+# as eval does when it looks for test questions in the training set. Knowledge takes the
+# vocabulary from data.
 ALLOWED: dict[str, set[str]] = {
     "checkpoints": {"models"},
     "data": {"tasks", "eval"},
     "eval": set(),
     "inference": {"models"},
-    "knowledge": {"inference", "models", "checkpoints"},
+    "knowledge": {"inference", "models", "checkpoints", "data"},
     "models": set(),
     "parallel": set(),
     "tasks": {"eval"},
