@@ -165,6 +165,7 @@ MIXTURES: dict[str, tuple[str, ...]] = {
         "trivia_qa_open_test",
         "web_questions_open_test",
     ),
+    "atlas_qa_test": ("atlas_qa_seen", "atlas_qa_unseen"),  # to evaluate; neither is trained on
 }
 """Mixtures by name; each task's rate is its number of training examples."""
 

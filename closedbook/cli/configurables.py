@@ -4,6 +4,7 @@ The real constructors are registered; there is no second class beside any of the
 """
 
 import functools
+import pathlib
 from collections.abc import Mapping, Sequence
 
 import gin
@@ -12,6 +13,7 @@ from closedbook.data.vocabulary import Vocabulary
 from closedbook.inference.settings import DecodeSettings
 from closedbook.models import T5, T5Config, size
 from closedbook.parallel import Partitioner, standard_logical_axis_rules
+from closedbook.tasks import atlas
 from closedbook.tasks.own_files import qa_from_files
 from closedbook.training import jobs, optimizers, settings
 from closedbook.training.loop import train
@@ -21,6 +23,11 @@ from closedbook.training.schedules import create_learning_rate_scheduler
 
 def _sentence_piece_vocabulary(sentencepiece_model_file: str, extra_ids: int = 100) -> Vocabulary:
     return Vocabulary(sentencepiece_model_file, extra_ids)
+
+
+def _atlas_vocabulary() -> Vocabulary:
+    """The SentencePiece model that ships with the atlas."""
+    return Vocabulary(pathlib.Path(atlas.__file__).parent / "data" / "atlas.model")
 
 
 _TABLE = (
@@ -43,6 +50,7 @@ _TABLE = (
     ("seqio", "SentencePieceVocabulary", _sentence_piece_vocabulary),
     ("seqio", "Evaluator", settings.Evaluator),
     ("closedbook.tasks", "qa_from_files", qa_from_files),
+    ("closedbook.tasks", "atlas_vocabulary", _atlas_vocabulary),
     ("train_script", "train", train),
     ("eval_script", "evaluate", jobs.evaluate),
     ("infer_script", "infer", jobs.infer),

@@ -46,7 +46,7 @@ def train(
     model_dir: str,
     train_dataset_cfg: DatasetConfig,
     checkpoint_cfg: CheckpointConfig,
-    total_steps: int,
+    total_steps: int | None = None,
     train_eval_dataset_cfg: DatasetConfig | None = None,
     infer_eval_dataset_cfg: DatasetConfig | None = None,
     partitioner: Partitioner | None = None,
@@ -90,6 +90,8 @@ def train(
             the disk is full.
     """
     partitioner, trainer = partitioner or Partitioner(), trainer or Trainer()
+    if total_steps is None and relative_steps is None:
+        raise UserError("how long to train is not given; set TRAIN_STEPS or TRAIN_STEPS_RELATIVE")
     folder = pathlib.Path(model_dir).expanduser().absolute()
     partitioner.check_batch(train_dataset_cfg.batch_size // trainer.microbatches, "BATCH_SIZE")
     if train_dataset_cfg.batch_size % trainer.microbatches:
@@ -115,6 +117,7 @@ def train(
         )
         if relative_steps is not None:
             total_steps = start.first_step + relative_steps
+        assert total_steps is not None
         report.write_run_files(
             folder, model, abstract_state(model, partitioner), train_dataset_cfg, config_text
         )

@@ -1,0 +1,84 @@
+"""`closedbook ask`: prints answers with probabilities and alternatives."""
+
+import dataclasses
+import json
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+from closedbook.errors import UserError
+
+_CHUNK = 64  # lines of a pipe that are answered at once
+
+
+def run(
+    questions: Sequence[str],
+    *,
+    model: str | None,
+    beams: int,
+    alternatives: int,
+    prefix: str | None,
+    as_json: bool,
+) -> None:
+    """Answers the questions, or the lines of standard input."""
+    if beams < 1 or alternatives < 0:
+        raise UserError(f"--beams is {beams}, --alternatives {alternatives}; use 1 and 0 or more")
+    if any(not question.strip() for question in questions):
+        raise UserError('an empty question; give one like "What is the capital of France?"')
+
+    from closedbook.inference.settings import DecodeSettings
+    from closedbook.knowledge.loading import DEFAULT_MODEL, load_model
+
+    loaded = load_model(model or DEFAULT_MODEL)
+    if prefix is not None:
+        card = dataclasses.replace(loaded.card, prefix=prefix)
+        loaded = dataclasses.replace(loaded, card=card)
+    settings = DecodeSettings(method="beam", num_beams=max(beams, alternatives + 1))
+    predictor = loaded.predictor(settings)
+    several = len(questions) != 1
+    for chunk in _chunks(questions):
+        texts = [loaded.card.prefix + " ".join(question.split()) for question in chunk]
+        for question, found in zip(chunk, predictor.predict(texts), strict=True):
+            others = found.alternatives[:alternatives]
+            if as_json:
+                row = {
+                    "question": question,
+                    "prediction": found.text,
+                    "score": found.log_prob,
+                    "alternatives": [{"text": text, "score": score} for text, score in others],
+                }
+                print(json.dumps(row, ensure_ascii=False), flush=True)
+                continue
+            if several:
+                print(f"{_printable(question)}")
+            print(f"{_printable(found.text)}  (probability {math.exp(found.log_prob):.2f})")
+            if others:
+                shown = ", ".join(f"{_printable(t)} ({math.exp(s):.2f})" for t, s in others)
+                print(f"  or: {shown}", flush=True)
+
+
+def _chunks(questions: Sequence[str]) -> Iterator[Sequence[str]]:
+    if questions:
+        yield questions
+        return
+    interactive = sys.stdin.isatty()
+    if interactive:
+        print("One question a line; end with Ctrl-D.", file=sys.stderr)
+    yield from _groups((line.strip() for line in sys.stdin), 1 if interactive else _CHUNK)
+
+
+def _groups(lines: Iterable[str], size: int) -> Iterator[list[str]]:
+    group: list[str] = []
+    for line in lines:
+        if line:
+            group.append(line)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _printable(text: str) -> str:
+    """Text of a model or of a pipe without control characters, which could drive the terminal."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

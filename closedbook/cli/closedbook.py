@@ -1,0 +1,56 @@
+"""The command `closedbook`: ask a model, look into what it knows."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from closedbook.cli import ask as ask_command
+from closedbook.cli import atlas
+from closedbook.cli.run import guarded, log_to_stderr
+
+app = typer.Typer(
+    name="closedbook",
+    add_completion=False,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    help="Ask models with no book open, and look at what they know.",
+)
+app.add_typer(atlas.app, name="atlas")
+
+
+@app.command()
+def ask(
+    questions: Annotated[
+        list[str] | None,
+        typer.Argument(help="Questions, each in quotes; without any, lines of standard input."),
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(help="A run's MODEL_DIR or one of its checkpoints. Default: the atlas model."),
+    ] = None,
+    beams: Annotated[int, typer.Option(help="Answers to keep while searching.")] = 4,
+    alternatives: Annotated[int, typer.Option(help="Other answers to print.")] = 2,
+    prefix: Annotated[
+        str | None, typer.Option(help="Text before each question, instead of the model's own.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print rows of predictions.jsonl.")] = False,
+) -> None:
+    """Ask a model questions; it answers from its parameters alone.
+
+    Example: `closedbook ask "What is the capital of France?"`
+    """
+    ask_command.run(
+        questions or [],
+        model=model,
+        beams=beams,
+        alternatives=alternatives,
+        prefix=prefix,
+        as_json=json,
+    )
+
+
+def main() -> None:
+    """Entry point of `closedbook`."""
+    log_to_stderr()
+    sys.exit(guarded(lambda: app(prog_name="closedbook", standalone_mode=False)))

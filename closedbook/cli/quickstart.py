@@ -1,0 +1,147 @@
+"""The quickstart and the making of the packaged models, out of the same gin files as any run."""
+
+import pathlib
+import shutil
+import time
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from closedbook.checkpoints import find_checkpoint, model_folder, packaged_models
+from closedbook.cli import gin_files
+from closedbook.errors import UserError
+from closedbook.eval import predictions, summary
+
+PRETRAINED = "closedbook://atlas_ssm"
+_MIXTURE = "atlas_qa_test"
+_TASKS = {"atlas_qa_seen": "seen in fine-tuning", "atlas_qa_unseen": "unseen"}
+
+
+def run(out: pathlib.Path) -> None:
+    """Fine-tunes the packaged model and the control, scores both, prints a table."""
+    from closedbook.training.loop import train
+
+    started = time.monotonic()
+    console = Console()
+    rows: dict[str, dict[str, list[predictions.Prediction]]] = {}
+    folders = {"pretrained": out / "pretrained", "control": out / "control"}
+    for name, folder in folders.items():
+        files = ["atlas_qa.gin"] if name == "pretrained" else ["atlas_qa_control.gin"]
+        console.print(f"[bold]{name}[/]: fine-tuning on questions, {folder}")
+        arguments = gin_files.resolve("train", files, [f"MODEL_DIR = {str(folder)!r}"])
+        result = train(**arguments, config_text=gin_files.config_text())
+        if not result.finished:
+            console.print(f"stopped at step {result.step}; run again to go on")
+            return
+        rows[name] = _answers(folder)
+    console.print(_table(rows))
+    _examples(console, rows["pretrained"]["atlas_qa_unseen"])
+    checkpoint, _ = find_checkpoint(folders["pretrained"])
+    console.print("\nThe facts of these questions stood in pretraining sentences only.")
+    console.print(f"checkpoint   {checkpoint}", soft_wrap=True)
+    console.print(
+        f"predictions  {folders['pretrained'] / 'test' / 'inference_eval'}", soft_wrap=True
+    )
+    console.print(
+        f"metrics      {folders['pretrained'] / 'train' / 'metrics.jsonl'}", soft_wrap=True
+    )
+    console.print(
+        f'ask it       closedbook ask --model {folders["pretrained"]} "..."', soft_wrap=True
+    )
+    console.print(f"{time.monotonic() - started:.0f} s")
+
+
+def _answers(folder: pathlib.Path) -> dict[str, list[predictions.Prediction]]:
+    """Answers to the held-out facts' questions, by task."""
+    from closedbook.training import jobs
+
+    output = folder / "test"
+    bindings = [
+        f"CHECKPOINT_PATH = {str(folder)!r}",
+        f"EVAL_OUTPUT_DIR = {str(output)!r}",
+        f"MIXTURE_OR_TASK_NAME = {_MIXTURE!r}",
+    ]
+    arguments = gin_files.resolve("eval", ["atlas_eval.gin"], bindings)
+    (step,) = jobs.evaluate(**arguments)
+    found = output / "inference_eval"
+    return {
+        task: predictions.read(found / f"{task}-{step:06d}.predictions.jsonl") for task in _TASKS
+    }
+
+
+def _table(rows: dict[str, dict[str, list[predictions.Prediction]]]) -> Table:
+    table = Table(title="Held-out facts, 95% intervals", title_justify="left")
+    for column in ("question phrasing", "model", "n", "exact match", "F1"):
+        table.add_column(column, justify="right" if column == "n" else "left")
+    for task, phrasing in _TASKS.items():
+        for name, tasks in rows.items():
+            score = summary.score_all(tasks[task], "squad")
+            table.add_row(
+                phrasing,
+                {"pretrained": "pretrained", "control": "control (no pretraining)"}[name],
+                f"{score.n:,}",
+                f"{score.em:.1f} [{score.em_interval.low:.1f}, {score.em_interval.high:.1f}]",
+                f"{score.f1:.1f} [{score.f1_interval.low:.1f}, {score.f1_interval.high:.1f}]",
+            )
+    return table
+
+
+def _examples(console: Console, rows: list[predictions.Prediction], count: int = 10) -> None:
+    table = Table(title=f"{count} of its answers, evenly spaced", title_justify="left")
+    for column in ("question", "answer", "right answer"):
+        table.add_column(column)
+    for i in range(count):
+        row = rows[i * len(rows) // count]
+        right = summary.score_all([row], "squad").em == 100
+        style = "green" if right else "red"
+        gold = escape(row.answers[0])
+        table.add_row(escape(row.question), f"[{style}]{escape(row.prediction)}[/]", gold)
+    console.print(table)
+
+
+def reproduce(out: pathlib.Path, *, install: bool) -> None:
+    """Pretrains on the atlas's sentences, fine-tunes on its questions, packs both models.
+
+    Args:
+        out: Folder of the runs `atlas_ssm` and `atlas_qa`.
+        install: Copy both into the package.
+    """
+    from closedbook.training.loop import train
+
+    started = time.monotonic()
+    for name in ("atlas_ssm", "atlas_qa"):
+        bindings = [f"MODEL_DIR = {str(out / name)!r}"]
+        if name == "atlas_qa":
+            bindings.append(f"INITIAL_CHECKPOINT_PATH = {str(out / 'atlas_ssm')!r}")
+        arguments: dict[str, Any] = gin_files.resolve("train", [f"{name}.gin"], bindings)
+        result = train(**arguments, config_text=gin_files.config_text())
+        if not result.finished:
+            raise UserError(f"stopped at step {result.step} of {name}; run again to go on")
+    print(f"trained in {time.monotonic() - started:.0f} s: {out}/atlas_ssm, {out}/atlas_qa")
+    if install:
+        root = pathlib.Path(gin_files.PACKAGED).parent / "tasks" / "atlas" / "models"
+        for name in ("atlas_ssm", "atlas_qa"):
+            print(f"packed: {pack(out / name, root / name)}")
+        assert set(packaged_models()) >= {"atlas_ssm", "atlas_qa"}
+
+
+def pack(source: str | pathlib.Path, target: pathlib.Path) -> pathlib.Path:
+    """Copies a run's newest parameters, card and vocabulary, without optimiser state or logs.
+
+    Args:
+        source: A run's folder.
+        target: A folder to make; one that exists is replaced.
+    """
+    checkpoint, _ = find_checkpoint(source)
+    folder = model_folder(source)
+    partial = target.with_name(target.name + ".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    for name in ("model.json", "vocabulary.model"):
+        shutil.copyfile(folder / name, partial / name)
+    shutil.copytree(checkpoint / "params", partial / checkpoint.name / "params")
+    shutil.rmtree(target, ignore_errors=True)
+    partial.replace(target)
+    return target
