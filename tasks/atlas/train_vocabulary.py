@@ -13,6 +13,7 @@ added as a piece with its log-frequency.
 import argparse
 import collections
 import hashlib
+import importlib.metadata
 import io
 import json
 import math
@@ -99,6 +100,7 @@ def main() -> None:
     (options.out / VOCABULARY_FILE.name).write_bytes(model)
     manifest_file = options.out / "MANIFEST.json"
     manifest = json.loads(manifest_file.read_text("utf-8"))
+    manifest["sentencepiece"] = importlib.metadata.version("sentencepiece")
     manifest["sha256"][VOCABULARY_FILE.name] = hashlib.sha256(model).hexdigest()
     manifest_file.write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
 
