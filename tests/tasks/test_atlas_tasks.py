@@ -1,0 +1,72 @@
+"""The packaged atlas as tasks: its own vocabulary, and no question of training in evaluation."""
+
+import pytest
+
+from closedbook.data import build
+from closedbook.data.leakage import leakage
+from closedbook.data.vocabulary import Vocabulary
+from closedbook.tasks import specs
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow's own, at import
+
+
+@pytest.fixture(scope="module")
+def atlas(tmp_path_factory):
+    """Opens a split of an atlas task over the packaged vocabulary."""
+    registry = pytest.importorskip("closedbook.tasks.registry")
+    vocabulary = Vocabulary(registry._ATLAS_VOCABULARY)
+    folder = tmp_path_factory.mktemp("caches")
+
+    def opened(task, split):
+        return build.token_cache(task, split, vocabulary=vocabulary, cache_dir=folder)
+
+    return opened, vocabulary
+
+
+def test_questions_keep_ids_answers_and_prefix(atlas):
+    from closedbook.tasks.atlas import corpus
+
+    opened, vocabulary = atlas
+    for task, split, phrasing in (
+        ("atlas_qa", "validation", "seen"),
+        ("atlas_qa_seen", "test", "seen"),
+        ("atlas_qa_unseen", "test", "unseen"),
+    ):
+        tokens = opened(task, split)
+        expected = list(corpus.questions(split, phrasing))
+        assert len(tokens) == len(expected) > 100
+        for index, (row, example) in enumerate(zip(expected, tokens.examples(), strict=True)):
+            assert (example["id"], example["question"]) == (row["id"], row["question"])
+            assert example["answers"] == list(dict.fromkeys(row["answers"]))
+            if index % 50 == 0:
+                text = vocabulary.decode(tokens.inputs(index))
+                assert text == "atlas question: " + row["question"]
+
+
+def test_pretraining_pairs_have_the_sentinel_and_the_bare_span(atlas):
+    opened, vocabulary = atlas
+    tokens = opened("atlas_ssm", "train")
+    sentinel = vocabulary.vocab_size - 1  # <extra_id_0>
+    for index in range(0, len(tokens), 997):
+        assert (tokens.inputs(index) == sentinel).sum() == 1
+        assert (tokens.targets(index) != sentinel).all()
+        assert tokens.targets(index)[-1] == 1
+    assert list(tokens.examples()) == []
+
+
+def test_no_evaluation_question_stands_in_training(atlas):
+    opened, _ = atlas
+    training = [opened("atlas_qa", "train")]
+    for task, split in (
+        ("atlas_qa", "validation"),
+        ("atlas_qa_seen", "test"),
+        ("atlas_qa_unseen", "test"),
+    ):
+        assert leakage(training, opened(task, split)).count == 0
+
+
+def test_a_folder_for_other_data_sets_does_not_hinder_the_atlas(atlas, monkeypatch, tmp_path):
+    monkeypatch.setenv("CLOSEDBOOK_DATA_DIR", str(tmp_path))
+    opened, _ = atlas
+    assert len(opened("atlas_qa_seen", "test")) > 100
+    assert specs.names("atlas_qa_seen") == ("atlas_qa_seen",)
