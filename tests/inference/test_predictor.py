@@ -1,0 +1,171 @@
+"""From texts to answers, whatever their order, lengths and number."""
+
+import numpy as np
+import pytest
+
+from closedbook.errors import UserError
+from closedbook.inference import Decoded, DecodeSettings, Predictor
+from closedbook.inference.predictor import bucket
+
+
+class Letters:
+    """A vocabulary of the letters a to j, ids 2 to 11."""
+
+    def encode_batch(self, texts):
+        return [[ord(letter) - ord("a") + 2 for letter in text] for text in texts]
+
+    def decode(self, ids):
+        return "".join(chr(int(i) - 2 + ord("a")) for i in ids)
+
+
+TEXTS = ["", "abc", "jihgfedcba" * 3, "ca", "b", "abcdefghij", "dd", "hij", "e", "ab", "cde"]
+
+
+@pytest.fixture(scope="module")
+def predictor(tiny):
+    return Predictor(
+        tiny.config,
+        tiny.params,
+        Letters(),
+        settings=DecodeSettings(method="beam", num_beams=2, max_decode_length=6),
+        max_input_length=20,
+        batch_size=8,
+    )
+
+
+def test_answers_come_in_the_order_of_the_texts(predictor):
+    answers = predictor.predict(TEXTS)
+    assert len(answers) == len(TEXTS)
+    for i in np.random.default_rng(0).permutation(len(TEXTS))[:5]:
+        alone = predictor.predict([TEXTS[i]])[0]
+        assert alone.text == answers[i].text
+        np.testing.assert_allclose(alone.log_prob, answers[i].log_prob, atol=1e-4)
+
+
+def test_alternatives_are_the_other_hypotheses(tiny, predictor):
+    text = "abc"
+    inputs = np.array([[2, 3, 4, 1]], np.int32)
+    found = tiny.decode(inputs, method="beam", num_beams=2)
+    answer = predictor.predict([text])[0]
+    spelled = []
+    for tokens in found.tokens[0]:
+        ids = [t for t in tokens.tolist()[: [*tokens.tolist(), 1].index(1)] if t]
+        spelled.append(Letters().decode(ids))
+    assert (answer.text, *(t for t, _ in answer.alternatives)) == tuple(spelled)
+    np.testing.assert_allclose(answer.log_prob, found.log_probs[0, 0], atol=1e-4)
+    np.testing.assert_allclose(answer.alternatives[0][1], found.log_probs[0, 1], atol=1e-4)
+
+
+def test_long_input_is_cut_and_still_ends_with_eos(predictor):
+    cut, whole = "jihgfedcba" * 3, ("jihgfedcba" * 3)[:19]
+    assert predictor.predict([cut]) == predictor.predict([whole])
+
+
+def test_no_text_no_answer(predictor):
+    assert predictor.predict([]) == []
+    assert predictor.score([], []) == []
+
+
+def test_samples_do_not_depend_on_batching(tiny):
+    settings = DecodeSettings(method="sample", num_samples=3, max_decode_length=6, seed=5)
+    ways = {"max_input_length": 16, "settings": settings}
+    one = Predictor(tiny.config, tiny.params, Letters(), batch_size=8, **ways)
+    other = Predictor(tiny.config, tiny.params, Letters(), batch_size=3, **ways)
+    assert [p.text for p in one.predict(TEXTS)] == [p.text for p in other.predict(TEXTS)]
+
+
+def test_exchanged_params_are_used(tiny, predictor):
+    before = predictor.predict(TEXTS)
+    halved = dict(tiny.params, token_embedder={"embedding": np.zeros((12, 16), np.float32)})
+    predictor.params = halved
+    try:
+        assert predictor.predict(TEXTS) != before
+    finally:
+        predictor.params = tiny.params
+    assert predictor.predict(TEXTS) == before
+
+
+def test_scores_equal_those_of_the_tokens(tiny, predictor):
+    found = predictor.score(["abc", "", "abc"], ["ba", "c", ""])
+    inputs = np.array([[2, 3, 4, 1], [1, 0, 0, 0], [2, 3, 4, 1]], np.int32)
+    targets = np.array([[3, 2, 1], [4, 1, 0], [1, 0, 0]], np.int32)
+    expected = tiny.score(inputs, targets[:, None])[:, 0]
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    several = predictor.score_candidates(["abc", ""], [["", "ba", "jjj"], ["c"]])
+    assert [len(row) for row in several] == [3, 1]
+    np.testing.assert_allclose(several[0][:2], [expected[2], expected[0]], atol=1e-4)
+    np.testing.assert_allclose(several[1], [expected[1]], atol=1e-4)
+
+
+def test_batches_keep_order_and_leave_other_keys_alone(tiny, predictor):
+    batches = [
+        {"encoder_input_tokens": tiny.inputs[i : i + 4], "decoder_target_tokens": tiny.inputs[:4]}
+        for i in (0, 4)
+    ]
+    found = list(predictor.predict_batches(iter(batches)))
+    expected = tiny.decode(method="beam", num_beams=2)
+    assert [type(d.tokens) for d in found] == [np.ndarray] * 2
+    np.testing.assert_array_equal(np.concatenate([d.tokens for d in found]), expected.tokens)
+
+
+def test_few_lengths_and_sizes_are_compiled(tiny):
+    watched = Predictor(
+        tiny.config,
+        tiny.params,
+        Letters(),
+        batch_size=16,
+        batch_multiple=4,
+        max_input_length=40,
+    )
+    seen = set()
+
+    def decode(params, tokens, rows):
+        seen.add(tokens.shape)
+        zeros = np.zeros((len(tokens), 1), np.float32)
+        return Decoded(np.zeros((len(tokens), 1, 1), np.int32), zeros, zeros)
+
+    watched._decode = decode
+    for n in (1, 3, 9, 16, 30):
+        assert len(watched.predict(["a" * (i + n) for i in range(n)])) == n
+    assert {length for _, length in seen} == {16, 32, 40}
+    assert {rows for rows, _ in seen} == {4, 8, 16}
+    assert bucket(33, 1000) == 64
+
+
+def test_batch_size_that_devices_cannot_share_is_refused(tiny):
+    with pytest.raises(UserError, match="multiple of 4"):
+        Predictor(tiny.config, tiny.params, Letters(), batch_size=6, batch_multiple=4)
+    with pytest.raises(UserError, match="batch_size is 0"):
+        Predictor(tiny.config, tiny.params, Letters(), batch_size=0)
+
+
+def test_unequal_lists_to_score_are_refused(predictor):
+    with pytest.raises(UserError, match="2 inputs but 1 targets"):
+        predictor.score(["a", "b"], ["c"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"method": "beams"}, "nearest: beam"),
+        ({"method": "beam", "num_beams": 0}, "num_beams is 0; it must be at least 1"),
+        ({"num_beams": 4}, "set method='beam'"),
+        ({"method": "sample", "temperature": 0.0}, "use method='greedy'"),
+        ({"method": "sample", "top_p": 1.5}, "top_p is 1.5"),
+        ({"method": "sample", "top_p": 0.0}, "top_p is 0.0"),
+        ({"method": "sample", "top_k": -1}, "top_k is -1"),
+        ({"temperature": 0.7}, "set method='sample'"),
+        ({"alpha": float("nan")}, "alpha is nan"),
+        ({"max_decode_length": 0}, "max_decode_length is 0"),
+        ({"seed": -1}, "seed is -1"),
+    ],
+)
+def test_settings_out_of_range_are_refused_with_the_remedy(settings, message):
+    with pytest.raises(UserError, match=message.replace("(", r"\(")):
+        DecodeSettings(**settings)
+
+
+def test_number_of_hypotheses_follows_the_method():
+    assert DecodeSettings().num_hypotheses == 1
+    assert DecodeSettings(method="beam", num_beams=3).num_hypotheses == 3
+    assert DecodeSettings(method="sample", num_samples=7).num_hypotheses == 7
