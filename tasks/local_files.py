@@ -36,7 +36,12 @@ class DatasetFiles:
 DATASETS: dict[str, DatasetFiles] = {
     "natural_questions_open": DatasetFiles(
         folders=("nq_open", "natural_questions_open", "NQ-open", "nq"),
-        train=("NQ-open.train.jsonl*", "nq_open_train*.jsonl*", "nq-train*", "nq_open/train.jsonl*"),
+        train=(
+            "NQ-open.train.jsonl*",
+            "nq_open_train*.jsonl*",
+            "nq-train*",
+            "nq_open/train.jsonl*",
+        ),
         held_out=("nq-dev*", "topics.nq.dev.txt"),
         test=("NQ-open.dev.jsonl*", "nq_open_dev*.jsonl*", "nq-test*", "topics.dpr.nq.test.txt"),
         cut=(79168, 87925),
@@ -52,7 +57,12 @@ DATASETS: dict[str, DatasetFiles] = {
         folders=("trivia_qa", "triviaqa", "triviaqa-unfiltered", "trivia_qa_open"),
         train=("unfiltered-web-train.json*", "trivia-train*", "triviaqa*train*.json*"),
         held_out=("trivia-dev*", "topics.dpr.trivia.dev.txt"),
-        test=("unfiltered-web-dev.json*", "trivia-test*", "triviaqa*dev*.json*", "topics.dpr.trivia.test.txt"),
+        test=(
+            "unfiltered-web-dev.json*",
+            "trivia-test*",
+            "triviaqa*dev*.json*",
+            "topics.dpr.trivia.test.txt",
+        ),
         hidden=("unfiltered-web-test-without-answers.json*", "triviaqa*test-without-answers.json*"),
         cut=(78785, 87622),
     ),

@@ -111,7 +111,9 @@ def _json_objects(text: str, path: pathlib.Path) -> Iterator[tuple[str, Any]]:
         return
     if not wrapped:
         if text[position] != "[":
-            raise UserError(f'{path}:1: neither a list of questions nor TriviaQA\'s {{"Data": [...]}}')
+            raise UserError(
+                f'{path}:1: neither a list of questions nor TriviaQA\'s {{"Data": [...]}}'
+            )
         position += 1
     decoder, line, counted = json.JSONDecoder(), 1, 0
     separator = re.compile(r"[\s,]*")
@@ -149,9 +151,11 @@ def _dpr_objects(text: str, path: pathlib.Path) -> Iterator[tuple[str, Any]]:
 def _row(content: Any, place: str, answers_hidden: bool) -> Row:
     if not isinstance(content, dict):
         raise UserError(f"{place}: expected {_FORM}, found {_shown(content)}")
-    question = next((content[k] for k in ("question", "Question", "utterance") if k in content), None)
+    question = next(
+        (content[k] for k in ("question", "Question", "utterance") if k in content), None
+    )
     if not isinstance(question, str) or not question.strip():
-        raise UserError(f'{place}: no question in {_shown(content)}; expected {_FORM}')
+        raise UserError(f"{place}: no question in {_shown(content)}; expected {_FORM}")
     answers, target = _answers(content, place)
     if not answers and not answers_hidden:
         raise UserError(
@@ -168,7 +172,9 @@ def _row(content: Any, place: str, answers_hidden: bool) -> Row:
     try:
         "\n".join([row.question, row.target, *row.answers]).encode()
     except UnicodeEncodeError as error:
-        raise UserError(f"{place}: half a surrogate pair, which is no text, in {_shown(content)}") from error
+        raise UserError(
+            f"{place}: half a surrogate pair, which is no text, in {_shown(content)}"
+        ) from error
     return row
 
 

@@ -62,6 +62,7 @@ def resolve(
         for binding in bindings:
             _parse_binding(binding)
         _check_macros(bindings)
+        gin.get_configurable("tasks.qa_from_files")()  # its bindings make tasks of a user's files
         return gin.get_bindings(MODES[mode], resolve_references=True)
     except UserError:
         raise

@@ -1,0 +1,22 @@
+"""A user's own questions become a task with one gin line."""
+
+import pytest
+
+from closedbook.cli import gin_files
+from closedbook.errors import UserError
+from closedbook.tasks.specs import SPECS
+
+
+def test_one_gin_line_makes_a_task(tmp_path):
+    (tmp_path / "mine.jsonl").write_text('{"question": "who?", "answer": "me"}\n')
+    line = f"tasks.qa_from_files.files = {{'gin_quiz': {{'train': '{tmp_path}/mine.jsonl'}}}}"
+    given = ["MIXTURE_OR_TASK_NAME = 'gin_quiz'", "VOCABULARY_FILE = 'absent.model'"]
+    arguments = gin_files.resolve("train", ["nq_tiny.gin"], [line, *given])
+    assert arguments["train_dataset_cfg"].mixture_or_task_name == "gin_quiz"
+    assert SPECS["gin_quiz"].splits == ("train",)
+
+
+def test_a_missing_file_in_the_line_is_named():
+    line = "tasks.qa_from_files.files = {'gin_absent': {'train': 'absent.jsonl'}}"
+    with pytest.raises(UserError, match=r"'gin_absent', split 'train': .*absent\.jsonl"):
+        gin_files.resolve("train", ["nq_tiny.gin"], [line, "VOCABULARY_FILE = 'absent.model'"])
