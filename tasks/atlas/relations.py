@@ -120,7 +120,8 @@ class CountryRelations:
                 if correction is None:
                     self._drop("country_currency", country, "several currencies in use")
                     continue
-                code, sources = correction[0], ("correction",)
+                code = correction[0]
+                sources: tuple[str, ...] = ("correction",)
             else:
                 if len(tender) != 1:
                     self._drop("country_currency", country, f"several in use: {tender}")

@@ -38,7 +38,7 @@ def text() -> Iterator[str]:
     """
     for sentence in corpus.sentences():
         yield sentence.text
-    first = {}
+    first: dict[str, corpus.Fact] = {}
     for fact in corpus.facts():
         first.setdefault(fact.relation, fact)
         yield from fact.answers
@@ -75,7 +75,9 @@ def train() -> bytes:
         shuffle_input_sentence=False,
         minloglevel=2,
     )
-    model = sentencepiece_model_pb2.ModelProto.FromString(subwords.getvalue())
+    model = sentencepiece_model_pb2.ModelProto.FromString(  # type: ignore[attr-defined]
+        subwords.getvalue()
+    )
     counts = collections.Counter(
         "\u2581" + word.strip(_EDGES) if word[0] != "." else "\u2581" + word.rstrip(_EDGES)
         for line in lines
