@@ -1,6 +1,6 @@
 # Needs Python 3.11 to 3.13 and make. Everything is installed into .venv, nothing outside it.
 #   make PYTHON=/path/to/python3.12   chooses the interpreter
-#   make test TESTS=tests/eval        runs a part of the tests
+#   make test TESTS=tests/eval        runs a part of the tests; WORKERS=0 in one process
 #   make quickstart ARGS="--help"     passes words on to the command
 
 .DEFAULT_GOAL := help
@@ -9,6 +9,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/installed
 TESTS ?= tests
+# Compiling, which is most of the tests' time, keeps one core busy; a worker takes 2 GB.
+WORKERS ?= 2
 ARGS ?=
 # A name such as python3.13 may stand on the path and yet not run, so each candidate is tried.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
@@ -42,7 +44,7 @@ quickstart: setup ## Fine-tunes the packaged model, asks it about facts it was n
 	@$(BIN)/closedbook atlas quickstart $(ARGS)
 
 test: setup ## Runs all tests
-	@$(BIN)/python -m pytest $(TESTS) $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS) $(ARGS)
 
 lint: setup ## Checks style and formatting
 	@$(BIN)/ruff check .
