@@ -71,7 +71,7 @@ class Partitioner:
     @contextlib.contextmanager
     def activate(self) -> Iterator[None]:
         """Makes the mesh and the rules current, for tracing and running jitted functions."""
-        with self.mesh, nn.logical_axis_rules(self.logical_axis_rules):
+        with jax.set_mesh(self.mesh), nn.logical_axis_rules(self.logical_axis_rules):
             yield
 
     def check_batch(self, batch_size: int, where: str) -> None:

@@ -1,0 +1,204 @@
+"""The loop: what it writes, how it goes on, and what it says when something is wrong."""
+
+import dataclasses
+import json
+import logging
+import os
+import signal
+
+import jax
+import numpy as np
+import pytest
+
+from closedbook.checkpoints import CheckpointStore, ModelCard, load_params, steps
+from closedbook.errors import UserError
+from closedbook.eval import predictions
+from closedbook.models import T5
+from closedbook.parallel import Partitioner
+from closedbook.training import loop
+from closedbook.training.settings import RestoreCheckpointConfig
+from closedbook.training.state import abstract_state
+
+
+def _params(model, folder):
+    wanted = abstract_state(model, Partitioner(devices=tuple(jax.devices()[:1]))).params
+    return jax.device_get(load_params(folder, wanted)[0])
+
+
+def _assert_identical(a, b):
+    jax.tree.map(np.testing.assert_array_equal, a, b)
+
+
+def test_a_run_writes_the_files_of_t5x_and_learns(run, tiny, tmp_path):
+    result = run(12, eval_period=6, config_text="# config")
+    folder = tmp_path / "run"
+    assert result.finished
+    assert result.step == 12
+    assert steps(folder) == [0, 4, 8, 12]
+    lines = [json.loads(line) for line in (folder / "train/metrics.jsonl").open()]
+    assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12]
+    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert lines[0]["learning_rate"] == pytest.approx(0.01)
+    assert (folder / "config.gin").read_text() == "# config"
+    assert "Total number of parameters" in (folder / "model-info.txt").read_text()
+    scores = [
+        json.loads(line) for line in (folder / "inference_eval/loop_quiz-metrics.jsonl").open()
+    ]
+    assert [(s["step"], s["n"]) for s in scores] == [(6, 15), (12, 15)]
+    rows = predictions.read(folder / "inference_eval/loop_quiz-000012.predictions.jsonl")
+    assert len(rows) == 15
+    assert rows[0].answers == ("city 3",)
+    assert rows[0].step == 12
+    upstream = json.loads((folder / "inference_eval/loop_quiz-000012.jsonl").open().readline())
+    assert set(upstream) == {"input", "target", "output", "prediction"}
+    card = ModelCard.read(folder)
+    assert card.prefix == "question: "
+    assert card.config == tiny.config
+    assert result.scores.keys() >= {"loop_quiz/em", "loop_quiz/f1", "eval/loss"}
+
+
+def test_questions_that_stand_in_training_are_told(run, caplog):
+    logging.getLogger("closedbook").propagate = True
+    with caplog.at_level(logging.WARNING, logger="closedbook"):
+        run(1)
+    assert "5 of 15 evaluation questions (33.3%)" in caplog.text
+
+
+def test_resumed_run_equals_an_uninterrupted_one(run, tiny, tmp_path):
+    config = dataclasses.replace(tiny.config, dropout_rate=0.1)
+    model = dataclasses.replace(tiny, module=T5(config))
+    run(11, "whole", model=model)
+    run(4, "parts", model=model)
+    run(8, "parts", model=model)
+    run(11, "parts", model=model)
+    _assert_identical(_params(model, tmp_path / "whole"), _params(model, tmp_path / "parts"))
+    lines = [json.loads(line) for line in (tmp_path / "parts/train/metrics.jsonl").open()]
+    assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
+
+
+def test_sigterm_saves_and_the_run_goes_on_exactly(run, tiny, tmp_path, monkeypatch):
+    run(10, "whole", save={"period": 100})
+    original = loop.make_train_step
+    count = 0
+
+    def stopping(*args):
+        step = original(*args)
+
+        def counted(state, batch, key):
+            def tell():
+                nonlocal count
+                count += 1
+                if count == 5:
+                    os.kill(os.getpid(), signal.SIGTERM)
+
+            jax.debug.callback(tell)
+            return step(state, batch, key)
+
+        return counted
+
+    monkeypatch.setattr(loop, "make_train_step", stopping)
+    stopped = run(10, "parts", save={"period": 100})
+    assert not stopped.finished
+    assert steps(tmp_path / "parts") == [0, stopped.step]
+    monkeypatch.undo()
+    assert run(10, "parts", save={"period": 100}).finished
+    _assert_identical(_params(tiny, tmp_path / "whole"), _params(tiny, tmp_path / "parts"))
+
+
+def test_infinite_loss_stops_with_its_step_and_the_last_good_checkpoint(run, tmp_path):
+    with pytest.raises(UserError, match=r"loss is (nan|inf) at step \d+; .*checkpoint_0"):
+        run(20, learning_rate=1e30)
+    assert steps(tmp_path / "run") == [0]
+
+
+def test_fine_tuning_counts_on_from_the_checkpoint(run, tiny, tmp_path, caplog):
+    logging.getLogger("closedbook").propagate = True
+    run(4, "first")
+    restore = RestoreCheckpointConfig(path=str(tmp_path / "first"))
+    with caplog.at_level(logging.INFO, logger="closedbook"):
+        result = run(None, "second", restore=restore, relative_steps=3)
+    assert result.step == 7
+    assert "optimiser state restored" in caplog.text
+    # Run again, it is finished: relative steps do not count from the newest checkpoint.
+    assert run(None, "second", restore=restore, relative_steps=3).step == 7
+    reset = dataclasses.replace(restore, optimizer="reset")
+    with caplog.at_level(logging.INFO, logger="closedbook"):
+        run(5, "third", restore=reset)
+    assert "optimiser state reset (as asked)" in caplog.text
+
+
+def test_restoring_with_a_raw_sum_as_loss_is_warned_of(run, tiny, tmp_path, caplog):
+    logging.getLogger("closedbook").propagate = True
+    run(4, "first")
+    model = dataclasses.replace(tiny, loss_normalizing_factor=None)
+    with caplog.at_level(logging.WARNING, logger="closedbook"):
+        run(5, "second", model=model, restore=RestoreCheckpointConfig(path=str(tmp_path / "first")))
+    assert "LOSS_NORMALIZING_FACTOR is None" in caplog.text
+
+
+def test_a_used_folder_that_shadows_the_initial_checkpoint_is_refused(run, tmp_path):
+    run(4, "first")
+    run(4, "second")
+    with pytest.raises(UserError, match="started from random parameters, but INITIAL_CHECK"):
+        run(8, "second", restore=RestoreCheckpointConfig(path=str(tmp_path / "first")))
+
+
+def test_parameters_of_another_version_are_refused_with_a_list(run, tiny, tmp_path):
+    run(2, "first")
+    config = dataclasses.replace(
+        tiny.config, mlp_activations=("gelu", "linear"), logits_via_embedding=False
+    )
+    model = dataclasses.replace(tiny, module=T5(config))
+    with pytest.raises(UserError) as caught:
+        run(4, "second", model=model, restore=RestoreCheckpointConfig(path=str(tmp_path / "first")))
+    message = str(caught.value)
+    assert "missing: decoder.logits_dense.kernel" in message
+    assert "missing: encoder.layers_0.mlp.wi_0.kernel" in message
+    assert "extra: encoder.layers_0.mlp.wi.kernel" in message
+
+
+def test_vocabularies_that_do_not_fit_are_refused(run, tiny, tmp_path):
+    small = dataclasses.replace(tiny, module=T5(dataclasses.replace(tiny.config, vocab_size=128)))
+    with pytest.raises(UserError, match=r"ids, extra ids included, but the\s+model has 128"):
+        run(1, model=small)
+    run(2, "first")
+    card = ModelCard.read(tmp_path / "first")
+    other = dataclasses.replace(card, vocabulary_sha256="0" * 64)
+    other.write(tmp_path / "first", tiny.vocabulary.path)
+    with pytest.raises(UserError, match="trained with another vocabulary"):
+        run(4, "second", restore=RestoreCheckpointConfig(path=str(tmp_path / "first")))
+
+
+def test_full_disk_names_the_last_good_checkpoint(run, tmp_path, monkeypatch):
+    run(4, save={"asynchronous": False})
+    manager = CheckpointStore(tmp_path / "run")._manager.__class__
+    error = OSError(28, "No space left on device")
+    monkeypatch.setattr(manager, "save", lambda *args, **kwargs: (_ for _ in ()).throw(error))
+    with pytest.raises(
+        UserError, match=r"disk .* is full; the last good checkpoint is checkpoint_4"
+    ):
+        run(8, save={"asynchronous": False})
+
+
+def test_best_and_newest_checkpoints_are_kept(run, tmp_path):
+    save = {"period": 2, "keep": 1, "keep_best": 1, "metric": "eval/loss", "best_mode": "min"}
+    run(8, save=save, eval_period=2)
+    lines = [
+        json.loads(line) for line in (tmp_path / "run/training_eval/loop_quiz/metrics.jsonl").open()
+    ]
+    best = min(lines, key=lambda line: line["loss"])["step"]
+    assert set(steps(tmp_path / "run")) == {best, 8}
+
+
+def test_a_metric_that_does_not_exist_is_named(run):
+    with pytest.raises(
+        UserError, match=r"'loop_quiz/exact', but the evaluation gave .*loop_quiz/em"
+    ):
+        run(4, save={"keep_best": 1, "metric": "loop_quiz/exact"}, eval_period=4)
+
+
+def test_batches_that_do_not_split_are_refused(run):
+    from closedbook.training.settings import Trainer
+
+    with pytest.raises(UserError, match="does not divide BATCH_SIZE 4"):
+        run(1, trainer=Trainer(num_microbatches=3))

@@ -1,0 +1,94 @@
+"""Adafactor against optax where they agree, and on stacked layers where they do not."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from closedbook.errors import UserError
+from closedbook.training.adafactor import adafactor, factored_dims
+from closedbook.training.schedules import create_learning_rate_scheduler
+
+
+def _tree(seed: int, scale: float = 1.0) -> dict:
+    rng = np.random.default_rng(seed)
+    shapes = {"square": (128, 128), "wide": (130, 256), "small": (16, 200), "vector": (300,)}
+    return {k: jnp.asarray(scale * rng.normal(size=s), jnp.float32) for k, s in shapes.items()}
+
+
+def test_equals_optax_on_unstacked_parameters():
+    ours = adafactor()
+    theirs = optax.adafactor(0.01, multiply_by_parameter_scale=True, eps=1e-30)
+    a = b = _tree(0)
+    state_a, state_b = ours.init(a), theirs.init(b)
+    for step in range(5):
+        grads = _tree(step + 1, scale=0.1)
+        direction, state_a = ours.update(grads, state_a, a)
+        a = jax.tree.map(lambda p, d: p + 0.01 * d, a, direction)
+        updates, state_b = theirs.update(grads, state_b, b)
+        b = optax.apply_updates(b, updates)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6), a, b)
+
+
+def test_stacked_layers_take_the_steps_of_separate_layers():
+    rng = np.random.default_rng(0)
+    # Layers of very different gradients: clipping them as one tensor would show.
+    grads = [rng.normal(size=(128, 192)) * 10.0**i for i in range(-2, 3)]
+    params = [rng.normal(size=(128, 192)) * 3.0**i for i in range(-2, 3)]
+    optimizer = adafactor()
+    stack = lambda arrays: {"layers": {"kernel": jnp.stack(arrays, axis=1)}}  # noqa: E731
+    state = optimizer.init(stack(params))
+    stacked, state = optimizer.update(stack(grads), state, stack(params))
+    stacked, _ = optimizer.update(stack(grads), state, stack(params))
+    for i, (grad, param) in enumerate(zip(grads, params, strict=True)):
+        one = {"kernel": jnp.asarray(param, jnp.float32)}
+        state = optimizer.init(one)
+        gradient = {"kernel": jnp.asarray(grad, jnp.float32)}
+        _, state = optimizer.update(gradient, state, one)
+        alone, _ = optimizer.update(gradient, state, one)
+        found = stacked["layers"]["kernel"][:, i]
+        np.testing.assert_allclose(found, alone["kernel"], rtol=2e-5, atol=1e-7)
+
+
+def test_layer_axis_is_never_factored():
+    assert factored_dims((256, 512, 300), stacked=True) == (0, 2)
+    assert factored_dims((256, 512), stacked=True) is None  # norm scales of 512 layers
+    assert factored_dims((100, 512), stacked=False) is None
+    assert factored_dims((128, 128), stacked=False) == (0, 1)
+
+
+def test_first_step_by_hand():
+    # One element: v = g^2, the update g / |g| = 1, its RMS 1, times the parameter's RMS 2.
+    optimizer = adafactor()
+    params = {"w": jnp.array([2.0])}
+    direction, state = optimizer.update({"w": jnp.array([0.5])}, optimizer.init(params), params)
+    np.testing.assert_allclose(direction["w"], [-2.0], rtol=1e-6)
+    np.testing.assert_allclose(state.v["w"], [0.25], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("factors", "step", "expected"),
+    [
+        ("constant", 7, 0.5),
+        ("constant * linear_warmup", 5, 0.25),
+        ("constant * rsqrt_decay", 0, 0.5 / 10**0.5),
+        ("constant * rsqrt_decay", 400, 0.5 / 20),
+        ("constant * rsqrt_normalized_decay", 40, 0.25),
+        ("constant * linear_decay", 30, 0.25),
+        ("constant * cosine_decay", 20, 0.5 * (1 + 2**-0.5) / 2),
+        ("constant * cosine_decay", 1000, 0.0),
+    ],
+)
+def test_schedule_values_by_hand(factors, step, expected):
+    schedule = create_learning_rate_scheduler(
+        factors=factors, base_learning_rate=0.5, warmup_steps=10, decay_steps=40
+    )
+    assert float(schedule(step)) == pytest.approx(expected, abs=1e-6)
+
+
+def test_unknown_factor_names_the_nearest_and_a_decay_needs_its_length():
+    with pytest.raises(UserError, match="rsqrt_decay"):
+        create_learning_rate_scheduler(factors="constant * rsqrt_deca")
+    with pytest.raises(UserError, match="decay_steps"):
+        create_learning_rate_scheduler(factors="cosine_decay")
