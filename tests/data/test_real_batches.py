@@ -1,0 +1,76 @@
+"""All 50,435 real training questions through cache and packing."""
+
+import collections
+
+import numpy as np
+import pytest
+
+from closedbook.data import cache
+from closedbook.data.batches import Batches
+
+LENGTHS = {"inputs": 512, "targets": 114}
+
+
+@pytest.fixture(scope="module")
+def tokens(nq_rows, vocabulary, tmp_path_factory):
+    questions = vocabulary.encode_batch([f"nq question: {row['question']}" for row in nq_rows])
+    answers = vocabulary.encode_batch([row["answer"][0] for row in nq_rows])
+    return cache.write(
+        tmp_path_factory.mktemp("real") / "nq",
+        (
+            ({"inputs": [[*question, 1]], "targets": [[*answer, 1]]}, None)
+            for question, answer in zip(questions, answers, strict=True)
+        ),
+        manifest={"task": "nq", "split": "train"},
+        vocab_size=vocabulary.vocab_size,
+    )
+
+
+def sequences(batch, side, tokens):
+    """Every segment's tokens, in order of rows and segments."""
+    inside = batch[f"{side}_segment_ids"] > 0
+    flat, positions = batch[tokens][inside], batch[f"{side}_positions"][inside]
+    return [tuple(part.tolist()) for part in np.split(flat, np.flatnonzero(positions == 0)[1:])]
+
+
+def test_an_epoch_holds_every_question_with_its_answer_once(tokens, nq_rows, vocabulary):
+    batches = Batches([(tokens, 1.0)], 384, LENGTHS, pack=True, seed=0)
+    found: collections.Counter = collections.Counter()
+    for index in range(batches.batches_per_epoch()):
+        batch = batches.batch(0, index)
+        found.update(
+            zip(
+                sequences(batch, "encoder", "encoder_input_tokens"),
+                sequences(batch, "decoder", "decoder_target_tokens"),
+                strict=True,
+            )
+        )
+    expected = collections.Counter(
+        (tuple(tokens.inputs(i).tolist()), tuple(tokens.targets(i).tolist()))
+        for i in range(len(tokens))
+    )
+    assert found == expected
+    assert found.total() == len(nq_rows) == 50435
+    question = vocabulary.encode(f"nq question: {nq_rows[7]['question']}")
+    answer = vocabulary.encode(nq_rows[7]["answer"][0])
+    assert found[(*question, 1), (*answer, 1)] >= 1
+
+
+def test_rows_are_nearly_full(tokens):
+    batches = Batches([(tokens, 1.0)], 384, LENGTHS, pack=True, seed=0)
+    whole = [batches.batch(0, i) for i in range(batches.batches_per_epoch() - 1)]
+    assert min(batch["decoder_loss_weights"].mean() for batch in whole) > 0.98
+
+
+@pytest.mark.parametrize("host_count", [2, 4])
+def test_hosts_share_the_same_global_batch(tokens, host_count):
+    one = Batches([(tokens, 1.0)], 384, LENGTHS, pack=True, seed=4)
+    hosts = [
+        Batches([(tokens, 1.0)], 384, LENGTHS, True, 4, host_index=h, host_count=host_count)
+        for h in range(host_count)
+    ]
+    for _ in range(7):  # over the end of an epoch
+        expected, parts = next(one), [next(host) for host in hosts]
+        for name in expected:
+            np.testing.assert_array_equal(np.concatenate([p[name] for p in parts]), expected[name])
+    assert one.state()["epoch"] == 1
