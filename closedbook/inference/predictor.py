@@ -5,7 +5,6 @@ import functools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Protocol
 
-import flax.linen as nn
 import jax
 import numpy as np
 
@@ -14,7 +13,7 @@ from closedbook.inference.decode import decode
 from closedbook.inference.score import score_candidates
 from closedbook.inference.settings import DecodeSettings
 from closedbook.inference.steps import EOS, Decoded
-from closedbook.models import T5Config
+from closedbook.models import T5Config, unboxed
 
 _SHORTEST = 16  # tokens; shorter inputs are padded to it, so that few programs are compiled
 
@@ -89,7 +88,7 @@ class Predictor:
                 f"Predictor.batch_size is {batch_size}; {batch_multiple} devices share a batch, "
                 f"so it must be a multiple of {batch_multiple}"
             )
-        self.params = nn.meta.unbox(params)
+        self.params = unboxed(params)
         self.settings = settings or DecodeSettings()
         self._vocabulary = vocabulary
         self._longest = max_input_length

@@ -5,7 +5,6 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
@@ -15,7 +14,7 @@ from closedbook.data.vocabulary import Vocabulary
 from closedbook.errors import UserError
 from closedbook.inference.predictor import Prediction, Predictor
 from closedbook.inference.settings import DecodeSettings
-from closedbook.models import T5, T5Config
+from closedbook.models import T5, T5Config, unboxed
 
 DEFAULT_MODEL = "closedbook://atlas_qa"  # the packaged model that answers questions
 
@@ -86,7 +85,7 @@ def load_model(path: str | pathlib.Path = DEFAULT_MODEL) -> LoadedModel:
     variables = jax.eval_shape(T5(config).init, jax.random.key(0), tokens, tokens)
     wanted = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
-        nn.unbox(variables["params"]),
+        unboxed(variables["params"]),
     )
     params, step = load_params(path, wanted)
     return LoadedModel(config=config, params=params, vocabulary=vocabulary, card=card, step=step)

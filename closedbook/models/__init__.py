@@ -1,6 +1,7 @@
 """The T5s: configurations, the network, taps."""
 
 from closedbook.models.config import T5Config
+from closedbook.models.parameters import unboxed
 from closedbook.models.sizes import SIZES, flops_per_step, parameter_count, size
 from closedbook.models.t5 import T5, empty_cache
 from closedbook.models.taps import Patch, Taps, sites
@@ -16,4 +17,5 @@ __all__ = [
     "parameter_count",
     "sites",
     "size",
+    "unboxed",
 ]

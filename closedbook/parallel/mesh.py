@@ -50,10 +50,14 @@ class Partitioner:
         """Sharding of an array with the given mesh axes."""
         return NamedSharding(self.mesh, PartitionSpec(*axes))
 
-    def parameter_shardings(self, boxed: Any) -> Any:
-        """Shardings of (abstract) parameters boxed with their logical axes.
+    def parameter_shardings(self, boxed: Any, params: Any) -> Any:
+        """Shardings of (abstract) parameters.
 
         An axis that the mesh axis does not divide is not split.
+
+        Args:
+            boxed: Parameters boxed with their logical axes.
+            params: The same without boxes.
         """
         specs = nn.logical_to_mesh(nn.get_partition_spec(boxed), self.logical_axis_rules)
         mesh = self.mesh
@@ -66,7 +70,7 @@ class Partitioner:
             ]
             return NamedSharding(mesh, PartitionSpec(*kept))
 
-        return jax.tree.map(fit, nn.unbox(boxed), specs)
+        return jax.tree.map(fit, params, specs)
 
     @contextlib.contextmanager
     def activate(self) -> Iterator[None]:

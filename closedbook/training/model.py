@@ -3,12 +3,11 @@
 import dataclasses
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import optax
 
-from closedbook.models import T5, T5Config
+from closedbook.models import T5, T5Config, unboxed
 from closedbook.training.loss import cross_entropy
 
 _INPUTS = (
@@ -51,7 +50,7 @@ class EncoderDecoderModel:
 
     def init_unboxed(self, key: jax.Array) -> Any:
         """Fresh parameters as plain arrays."""
-        return nn.unbox(self.init(key))
+        return unboxed(self.init(key))
 
     def loss(
         self, params: Any, batch: dict[str, jax.Array], dropout_key: jax.Array | None

@@ -3,12 +3,12 @@
 import functools
 from typing import Any
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from flax import struct
 from jax.sharding import NamedSharding, PartitionSpec
 
+from closedbook.models import unboxed
 from closedbook.parallel import Partitioner
 from closedbook.training.adafactor import AdafactorState, factored_dims, is_stacked
 from closedbook.training.model import EncoderDecoderModel
@@ -31,8 +31,8 @@ class TrainState(struct.PyTreeNode):
 def abstract_state(model: EncoderDecoderModel, partitioner: Partitioner) -> TrainState:
     """Shapes, types and shardings of the state, without any memory for it."""
     boxed = jax.eval_shape(model.init, jax.random.key(0))
-    params = nn.unbox(boxed)
-    shardings = partitioner.parameter_shardings(boxed)
+    params = unboxed(boxed)
+    shardings = partitioner.parameter_shardings(boxed, params)
     opt_state = jax.eval_shape(model.optimizer.init, params)
     everywhere = partitioner.sharding()
     by_path = {

@@ -1,0 +1,22 @@
+"""Parameters with and without their logical axes."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax
+
+
+def unboxed(tree: Any) -> Any:
+    """Plain arrays out of parameters that are boxed with logical axes.
+
+    Linen's own `unbox` also constrains each array to the current mesh, which fails on the
+    abstract arrays of `jax.eval_shape`.
+    """
+    is_box = lambda x: isinstance(x, nn.meta.AxisMetadata)  # noqa: E731
+
+    def plain(x: Any) -> Any:
+        if isinstance(x, nn.LogicallyPartitioned):
+            return x.unbox(apply_constraint=False)
+        return x
+
+    return jax.tree.map(plain, tree, is_leaf=is_box)
