@@ -167,7 +167,7 @@ class Predictor:
                 scores[number] = found[row, : len(targets[number])].tolist()
         return scores
 
-    def _tokenise(self, texts: Sequence[str]) -> list[list[int]]:
+    def _tokenise(self, texts: Sequence[str]) -> list[Sequence[int]]:
         ids = self._vocabulary.encode_batch(list(texts))
         return [_cut([*row, EOS], self._longest) for row in ids]
 

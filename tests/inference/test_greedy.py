@@ -78,3 +78,5 @@ def test_score_is_the_log_probability_over_the_brevity_penalty(tiny):
 def test_argmax_takes_the_first_of_equals():
     x = jnp.array([[1.0, 3.0, 3.0, 2.0], [0.0, 0.0, 0.0, 0.0], [-1.0, -2.0, -jnp.inf, -1.0]])
     assert argmax(x).tolist() == [1, 0, 0]
+    wide = np.random.default_rng(0).integers(0, 9, (6, 3000)).astype(np.float32)
+    np.testing.assert_array_equal(argmax(wide), wide.argmax(axis=1))
