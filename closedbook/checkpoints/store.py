@@ -178,7 +178,9 @@ def stored_shapes(item: pathlib.Path) -> dict[str, tuple[int, ...]]:
         UserError: The item is absent or unreadable.
     """
     if not item.is_dir():
-        raise UserError(f"{item.parent} is not a whole closedbook checkpoint: {item.name} is absent")
+        raise UserError(
+            f"{item.parent} is not a whole closedbook checkpoint: {item.name} is absent"
+        )
     try:
         metadata = ocp.StandardCheckpointer().metadata(item)
     except (ValueError, OSError) as error:

@@ -97,7 +97,7 @@ def _open(path: str) -> TextIO:
     # Dropped lines are left empty, so that line numbers in messages stay right.
     lines = ["" if _IMPORT.match(line) else line for line in text.splitlines()]
     file = io.StringIO("\n".join(lines) + "\n")
-    file.name = found  # type: ignore[attr-defined]
+    file.name = found
     return file
 
 

@@ -44,9 +44,9 @@ def run(
         print(plan(mode, arguments))
         return
     if seqio_cache_dirs:
-        import seqio
+        from closedbook.data.build import add_seqio_cache_dirs
 
-        seqio.add_global_cache_dirs(list(seqio_cache_dirs))
+        add_seqio_cache_dirs(seqio_cache_dirs)
     from closedbook.training import jobs
     from closedbook.training.loop import train
 

@@ -154,6 +154,19 @@ def registered_task(name: str) -> Any:
     return registry.task(name)
 
 
+def question_prefix(task_or_mixture: str) -> str:
+    """The text before each question: a task's, or that of a mixture's first task; "" if unknown."""
+    task = specs.MIXTURES.get(task_or_mixture, (task_or_mixture,))[0]
+    return specs.SPECS[task].prefix if task in specs.SPECS else ""
+
+
+def add_seqio_cache_dirs(folders: Sequence[str]) -> None:
+    """Adds folders in which SeqIO looks for its offline caches."""
+    import seqio
+
+    seqio.add_global_cache_dirs(list(folders))
+
+
 def _task_rates(name: str) -> dict[str, float | None]:
     """Task -> mixing rate; None stands for the number of examples."""
     if name in specs.SPECS or name in specs.MIXTURES:

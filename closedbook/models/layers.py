@@ -48,6 +48,11 @@ def constrain(x: jax.Array, *axes: str) -> jax.Array:
     return nn.with_logical_constraint(x, axes)
 
 
+def with_axes(init: Any, axes: tuple[str, ...]) -> Any:
+    """An initialiser whose parameter knows its logical axes."""
+    return nn.with_logical_partitioning(init, axes)
+
+
 def dense(module: nn.Module, name: str, x: jax.Array, width: int, axes: Any, init: Any) -> Any:
     """A bias-free matrix product inside a compact module: x [..., in] to [..., width]."""
     return _Kernel(width, axes, init, name=name, parent=module)(x)
@@ -60,7 +65,7 @@ class _Kernel(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        initializer = nn.with_logical_partitioning(self.init, self.axes)
+        initializer = with_axes(self.init, self.axes)
         kernel = self.param("kernel", initializer, (x.shape[-1], self.features), jnp.float32)
         return jnp.dot(x, kernel.astype(x.dtype))
 
@@ -70,7 +75,7 @@ class RMSNorm(nn.Module):
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        initializer = nn.with_logical_partitioning(nn.initializers.ones, ("embed",))
+        initializer = with_axes(nn.initializers.ones, ("embed",))
         scale = self.param("scale", initializer, (x.shape[-1],), jnp.float32)
         wide = x.astype(jnp.float32)
         variance = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
@@ -125,7 +130,7 @@ class RelativePositionBias(nn.Module):
     @nn.compact
     def __call__(self, queries: jax.Array, keys: jax.Array) -> jax.Array:
         """Bias [1, heads, queries, keys] for positions `queries` and `keys` (1-D int32)."""
-        initializer = nn.with_logical_partitioning(
+        initializer = with_axes(
             nn.initializers.variance_scaling(1.0, "fan_avg", "uniform"),
             ("heads", "relpos_buckets"),
         )
@@ -187,10 +192,12 @@ class Attention(nn.Module):
             The output [batch, length, emb] and the cache with this call's keys and values.
         """
         query = self._project("query", x)
+        key: Any
+        value: Any
         if self.site != "cross_attention":
             key, value = self._project("key", x), self._project("value", x)
             if cache is not None:
-                start = (0, 0, index, 0)
+                start: Any = (0, 0, index, 0)
                 key = jax.lax.dynamic_update_slice(cache.key, key.astype(cache.key.dtype), start)
                 value = jax.lax.dynamic_update_slice(
                     cache.value, value.astype(cache.value.dtype), start

@@ -19,6 +19,7 @@ from closedbook.models.layers import (
     RMSNorm,
     constrain,
     dense,
+    with_axes,
 )
 from closedbook.models.taps import (
     LayerTaps,
@@ -204,7 +205,7 @@ class Embedding(nn.Module):
     config: T5Config
 
     def setup(self) -> None:
-        init = nn.with_logical_partitioning(nn.initializers.normal(1.0), ("vocab", "embed"))
+        init = with_axes(nn.initializers.normal(1.0), ("vocab", "embed"))
         shape = (self.config.vocab_size, self.config.emb_dim)
         self.embedding = self.param("embedding", init, shape, jnp.float32)
 

@@ -22,7 +22,7 @@ LAYER_AXIS = 1  # where scanned parameters hold their layers
 class AdafactorState(NamedTuple):
     """Step count and second-moment accumulators; unused slots are zeros of shape (1,)."""
 
-    count: jax.Array
+    count: jax.Array  # type: ignore[assignment]  # optax's name, which tuple has as a method
     v_row: Any
     v_col: Any
     v: Any

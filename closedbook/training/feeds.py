@@ -14,6 +14,7 @@ from closedbook.data.build import evaluation_caches, training_sources
 from closedbook.data.cache import TokenCache
 from closedbook.data.leakage import leakage
 from closedbook.data.prefetch import Prefetch
+from closedbook.data.stream import Stream
 from closedbook.errors import UserError
 from closedbook.inference.predictor import Predictor
 from closedbook.inference.settings import DecodeSettings
@@ -59,7 +60,8 @@ def training_feed(
         seed: Of the order, where `cfg` has none.
         position: Where to go on.
     """
-    batches = _batches(cfg, vocabulary, seed if cfg.seed is None else cfg.seed)
+    seed = seed if cfg.seed is None else cfg.seed
+    batches = (_stream if cfg.stream else _batches)(cfg, vocabulary, seed)
     if position is not None:
         batches.restore(position)
     with Prefetch(batches) as prefetched:
@@ -75,6 +77,23 @@ def _batches(cfg: DatasetConfig, vocabulary: Any, seed: int) -> Batches:
         seed,
         jax.process_index(),
         jax.process_count(),
+    )
+
+
+def _stream(cfg: DatasetConfig, vocabulary: Any, seed: int) -> Stream:
+    arguments = _arguments(cfg, vocabulary)
+    return Stream(
+        cfg.mixture_or_task_name,
+        cfg.batch_size,
+        _lengths(cfg),
+        cfg.pack,
+        seed,
+        vocabulary=vocabulary,
+        host_index=jax.process_index(),
+        host_count=jax.process_count(),
+        split=cfg.split,
+        data_dir=arguments["data_dir"],
+        use_seqio_cached=cfg.use_cached,
     )
 
 
@@ -132,7 +151,7 @@ def warn_of_leakage(
     training: DatasetConfig, questions: DatasetConfig | None, vocabulary: Any
 ) -> None:
     """Logs how many evaluation questions also stand in training."""
-    if questions is None or jax.process_index() != 0:
+    if questions is None or training.stream or jax.process_index() != 0:
         return
     known = [
         cache

@@ -67,8 +67,8 @@ class EncoderDecoderModel:
             `target_tokens`.
         """
         rngs = None if dropout_key is None else {"dropout": dropout_key}
-        inputs = {name: batch[name] for name in _INPUTS if name in batch}
-        logits = self.module.apply({"params": params}, **inputs, rngs=rngs)
+        inputs: Any = {name: batch[name] for name in _INPUTS if name in batch}
+        logits: Any = self.module.apply({"params": params}, **inputs, rngs=rngs)
         targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
         ce, z = cross_entropy(
             logits, targets, weights, z_loss=self.z_loss, label_smoothing=self.label_smoothing

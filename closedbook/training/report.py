@@ -9,8 +9,8 @@ import jax
 import numpy as np
 
 from closedbook.checkpoints import ModelCard
+from closedbook.data.build import question_prefix
 from closedbook.models import flops_per_step
-from closedbook.tasks import specs
 from closedbook.training import startup
 from closedbook.training.evaluation import Answers
 from closedbook.training.model import EncoderDecoderModel
@@ -86,14 +86,12 @@ def write_run_files(
 
 def card(model: EncoderDecoderModel, cfg: DatasetConfig) -> ModelCard:
     """The card of a model trained on a task or mixture."""
-    name = cfg.mixture_or_task_name
-    task = specs.MIXTURES.get(name, (name,))[0]
     return ModelCard(
         config=model.config,
         vocabulary_sha256=model.vocabulary.sha256,
         extra_ids=model.vocabulary.extra_ids,
-        task=name,
-        prefix=specs.SPECS[task].prefix if task in specs.SPECS else "",
+        task=cfg.mixture_or_task_name,
+        prefix=question_prefix(cfg.mixture_or_task_name),
         lengths=dict(cfg.task_feature_lengths or {}),
     )
 

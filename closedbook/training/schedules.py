@@ -1,6 +1,7 @@
 """Learning-rate schedules, with the names and factors of T5X."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -25,6 +26,7 @@ def create_learning_rate_scheduler(
     warmup_steps: int = 1000,
     decay_steps: int | None = None,
     min_learning_rate: float = 0.0,
+    step_offset: int = 0,
 ) -> Schedule:
     """A schedule as a product of factors joined by `*`.
 
@@ -40,6 +42,7 @@ def create_learning_rate_scheduler(
         warmup_steps: Steps of the warm-up.
         decay_steps: Steps of a linear or cosine decay after the warm-up.
         min_learning_rate: No value is smaller.
+        step_offset: Taken off the step, which counts the steps of a restored checkpoint.
 
     Raises:
         UserError: A factor is unknown, or a decay has no decay_steps.
@@ -55,10 +58,10 @@ def create_learning_rate_scheduler(
             )
 
     def schedule(step: jax.Array) -> jax.Array:
-        step = jnp.asarray(step, jnp.float32)
+        step = jnp.maximum(jnp.asarray(step, jnp.float32) - step_offset, 0.0)
         warm = jnp.maximum(step, warmup_steps)
         done = jnp.clip((step - warmup_steps) / float(decay_steps or 1), 0.0, 1.0)
-        values = {
+        values: dict[str, Any] = {
             "constant": base_learning_rate,
             "linear_warmup": jnp.minimum(1.0, step / max(warmup_steps, 1)),
             "rsqrt_decay": jax.lax.rsqrt(jnp.maximum(warm, 1.0)),

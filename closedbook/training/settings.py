@@ -23,6 +23,7 @@ class DatasetConfig:
     data_dir: str | None = None  # folder with the data set's own files, instead of TFDS
     cache_dir: str | None = None  # of token caches; ~/.cache/closedbook/tokens if None
     module: str | None = None  # imported first, to register a user's tasks
+    stream: bool = False  # straight from SeqIO, for tasks too large for a token cache
 
     def __post_init__(self) -> None:
         if self.batch_size < 1:

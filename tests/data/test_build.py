@@ -84,7 +84,6 @@ import sys
 sys.modules["tensorflow"] = sys.modules["seqio"] = sys.modules["tensorflow_datasets"] = None
 from closedbook.data import build, cache
 from closedbook.data.batches import Batches
-from closedbook.data.eval_batches import EvalBatches
 from closedbook.data.leakage import leakage
 from closedbook.data.vocabulary import Vocabulary
 arguments = dict(vocabulary=Vocabulary({vocabulary.path!r}), data_dir={str(nq_folder)!r},
@@ -93,7 +92,7 @@ sources = build.training_sources("natural_questions_open", **arguments)
 batch = next(Batches(sources, 8, {{"inputs": 64, "targets": 16}}, True, 0))
 print(batch["encoder_input_tokens"].shape)
 [test] = build.evaluation_caches("natural_questions_open", "test", **arguments)
-print(len(list(EvalBatches(test, 128))), leakage([sources[0][0]], test).questions)
+print(len(test), leakage([sources[0][0]], test).questions)
 try:
     build.token_cache("web_questions_open", "train", **arguments | dict(data_dir=None))
 except Exception as error:

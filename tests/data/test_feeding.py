@@ -1,4 +1,4 @@
-"""Evaluation batches, prefetching, leakage and SeqIO's stream."""
+"""Prefetching, leakage and SeqIO's stream."""
 
 import itertools
 import json
@@ -8,60 +8,10 @@ import numpy as np
 import pytest
 
 from closedbook.data import build
-from closedbook.data.eval_batches import EvalBatches
 from closedbook.data.leakage import leakage
 from closedbook.data.prefetch import Prefetch
 from closedbook.errors import UserError
 from closedbook.tasks import own_files
-
-
-@pytest.mark.parametrize("sort_by_length", [True, False])
-@pytest.mark.parametrize("host_count", [1, 2])
-def test_evaluation_has_every_example_once_and_tells_which(made, sort_by_length, host_count):
-    tokens = made(53, longest=(40, 8))
-    seen = {}
-    for host in range(host_count):
-        batches = EvalBatches(
-            tokens, 8, host_index=host, host_count=host_count, sort_by_length=sort_by_length
-        )
-        assert len(batches) == len(list(batches)) == 7
-        for batch, indices in batches:
-            assert len(indices) == 8 // host_count
-            for row, index in enumerate(indices):
-                inputs, targets = (
-                    batch[n][row] for n in ("encoder_input_tokens", "decoder_target_tokens")
-                )
-                if index < 0:
-                    assert not inputs.any()
-                    assert not batch["decoder_loss_weights"][row].any()
-                else:
-                    assert index not in seen
-                    seen[index] = inputs[inputs > 0].tolist(), targets[targets > 0].tolist()
-    assert seen == {i: (tokens.inputs(i).tolist(), tokens.targets(i).tolist()) for i in range(53)}
-
-
-def test_evaluation_shapes_are_few_and_the_same_on_all_hosts(made):
-    tokens = made(200, longest=(100, 8))
-    hosts = [
-        [
-            batch["encoder_input_tokens"].shape
-            for batch, _ in EvalBatches(tokens, 8, host_index=h, host_count=4)
-        ]
-        for h in range(4)
-    ]
-    assert hosts[0] == hosts[1] == hosts[2] == hosts[3]
-    lengths = [shape[1] for shape in hosts[0]]
-    assert lengths == sorted(lengths, reverse=True)
-    assert {length % 16 for length in lengths} == {0}
-
-
-def test_evaluation_never_passes_the_given_lengths(made):
-    tokens = made(20, longest=(60, 30))
-    for batch, _ in EvalBatches(tokens, 4, {"inputs": 10, "targets": 5}):
-        assert batch["encoder_input_tokens"].shape[1] == 10
-        assert batch["decoder_target_tokens"].shape[1] == 5
-    with pytest.raises(UserError, match="multiple of the number of hosts"):
-        EvalBatches(tokens, 3, host_count=2)
 
 
 class Counted:

@@ -25,6 +25,10 @@ def _params(model, folder):
     return jax.device_get(load_params(folder, wanted)[0])
 
 
+def _lines(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
 def _assert_identical(a, b):
     jax.tree.map(np.testing.assert_array_equal, a, b)
 
@@ -35,21 +39,19 @@ def test_a_run_writes_the_files_of_t5x_and_learns(run, tiny, tmp_path):
     assert result.finished
     assert result.step == 12
     assert steps(folder) == [0, 4, 8, 12]
-    lines = [json.loads(line) for line in (folder / "train/metrics.jsonl").open()]
+    lines = _lines(folder / "train/metrics.jsonl")
     assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12]
     assert lines[-1]["loss"] < lines[0]["loss"]
     assert lines[0]["learning_rate"] == pytest.approx(0.01)
     assert (folder / "config.gin").read_text() == "# config"
     assert "Total number of parameters" in (folder / "model-info.txt").read_text()
-    scores = [
-        json.loads(line) for line in (folder / "inference_eval/loop_quiz-metrics.jsonl").open()
-    ]
+    scores = _lines(folder / "inference_eval/loop_quiz-metrics.jsonl")
     assert [(s["step"], s["n"]) for s in scores] == [(6, 15), (12, 15)]
     rows = predictions.read(folder / "inference_eval/loop_quiz-000012.predictions.jsonl")
     assert len(rows) == 15
     assert rows[0].answers == ("city 3",)
     assert rows[0].step == 12
-    upstream = json.loads((folder / "inference_eval/loop_quiz-000012.jsonl").open().readline())
+    upstream = _lines(folder / "inference_eval/loop_quiz-000012.jsonl")[0]
     assert set(upstream) == {"input", "target", "output", "prediction"}
     card = ModelCard.read(folder)
     assert card.prefix == "question: "
@@ -72,7 +74,7 @@ def test_resumed_run_equals_an_uninterrupted_one(run, tiny, tmp_path):
     run(8, "parts", model=model)
     run(11, "parts", model=model)
     _assert_identical(_params(model, tmp_path / "whole"), _params(model, tmp_path / "parts"))
-    lines = [json.loads(line) for line in (tmp_path / "parts/train/metrics.jsonl").open()]
+    lines = _lines(tmp_path / "parts/train/metrics.jsonl")
     assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
 
 
@@ -183,9 +185,7 @@ def test_full_disk_names_the_last_good_checkpoint(run, tmp_path, monkeypatch):
 def test_best_and_newest_checkpoints_are_kept(run, tmp_path):
     save = {"period": 2, "keep": 1, "keep_best": 1, "metric": "eval/loss", "best_mode": "min"}
     run(8, save=save, eval_period=2)
-    lines = [
-        json.loads(line) for line in (tmp_path / "run/training_eval/loop_quiz/metrics.jsonl").open()
-    ]
+    lines = _lines(tmp_path / "run/training_eval/loop_quiz/metrics.jsonl")
     best = min(lines, key=lambda line: line["loss"])["step"]
     assert set(steps(tmp_path / "run")) == {best, 8}
 

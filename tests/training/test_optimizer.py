@@ -87,6 +87,13 @@ def test_schedule_values_by_hand(factors, step, expected):
     assert float(schedule(step)) == pytest.approx(expected, abs=1e-6)
 
 
+def test_offset_takes_off_the_steps_of_the_restored_checkpoint():
+    schedule = create_learning_rate_scheduler(
+        factors="constant * linear_warmup", base_learning_rate=0.5, warmup_steps=10, step_offset=100
+    )
+    assert float(schedule(105)) == pytest.approx(0.25)
+
+
 def test_unknown_factor_names_the_nearest_and_a_decay_needs_its_length():
     with pytest.raises(UserError, match="rsqrt_decay"):
         create_learning_rate_scheduler(factors="constant * rsqrt_deca")
