@@ -14,6 +14,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
     help="Ask models with no book open, and look at what they know.",
 )
 app.add_typer(atlas.app, name="atlas")
@@ -53,4 +54,4 @@ def ask(
 def main() -> None:
     """Entry point of `closedbook`."""
     log_to_stderr()
-    sys.exit(guarded(lambda: app(prog_name="closedbook", standalone_mode=False)))
+    sys.exit(guarded(lambda: app(prog_name="closedbook")))

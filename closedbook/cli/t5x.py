@@ -14,6 +14,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
     help=(
         "Train, evaluate and run T5 models, with the gin macros, flags and files of T5X.\n\n"
         "Any binding may be given as `--gin.NAME=VALUE`, strings in their own quotes:\n\n"
@@ -123,4 +124,4 @@ def main() -> None:
         "--gin_bindings=" + word[len(_GIN) :] if word.startswith(_GIN) else word
         for word in sys.argv[1:]
     ]
-    sys.exit(guarded(lambda: app(args=arguments, prog_name="t5x", standalone_mode=False)))
+    sys.exit(guarded(lambda: app(args=arguments, prog_name="t5x")))

@@ -10,7 +10,6 @@ import pytest
 from closedbook.data import build
 from closedbook.data.leakage import leakage
 from closedbook.data.prefetch import Prefetch
-from closedbook.errors import UserError
 from closedbook.tasks import own_files
 
 

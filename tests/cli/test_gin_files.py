@@ -1,0 +1,183 @@
+"""Gin files and bindings: what the packaged files say, and one clear message for each mistake."""
+
+import dataclasses
+import pathlib
+import sys
+
+import pytest
+
+from closedbook.cli import gin_files, t5x
+from closedbook.errors import UserError
+from closedbook.models import SIZES
+from closedbook.tasks import specs
+
+RUNS = sorted(
+    path.name for path in gin_files.PACKAGED.glob("*.gin") if not path.name.startswith("atlas")
+)
+
+
+def _plan(file, *bindings):
+    return gin_files.resolve("train", [file], bindings)
+
+
+def test_11b_has_the_settings_of_the_paper():
+    arguments = _plan("nq_11b.gin")
+    model, data = arguments["model"], arguments["train_dataset_cfg"]
+    assert model.config.version == "1.0"
+    assert model.config.dropout_rate == 0.1
+    assert model.loss_normalizing_factor == 233472
+    assert data.batch_size * data.task_feature_lengths["inputs"] == 196_608
+    assert data.mixture_or_task_name == "natural_questions_open"
+    assert data.pack
+    assert float(arguments["trainer"].learning_rate_fn(1_000_000)) == pytest.approx(1e-3)
+    assert arguments["total_steps"] == 1_020_000
+    assert arguments["checkpoint_cfg"].save.keep_best == 1
+    assert arguments["model_dir"] == "runs/nq_11b"
+
+
+def test_the_other_protocol_is_one_more_file():
+    files = ["nq_1_1_xxl.gin", "protocols/nq_test.gin"]
+    arguments = gin_files.resolve("train", files, [])
+    assert arguments["train_dataset_cfg"].mixture_or_task_name == "natural_questions_open_test"
+    assert arguments["total_steps"] == 1_010_000
+    assert arguments["checkpoint_cfg"].save.keep_best is None
+    assert arguments["model"].config.dropout_rate == 0.05
+
+
+@pytest.mark.parametrize("file", [name for name in RUNS if name != "nq_tiny.gin"])
+def test_every_size_and_data_set_resolves(file):
+    arguments = _plan(file)
+    dataset, _, size = file.removesuffix(".gin").partition("_")
+    known = SIZES[f"t5_{size}"]
+    found = arguments["model"].config
+    layout = {"dtype": known.dtype, "scan_layers": False, "remat_policy": "none"}
+    drop = {"dropout_rate": known.dropout_rate}
+    assert dataclasses.replace(found, **layout, **drop) == known
+    # WebQuestions doubles the dropout and halves the batch.
+    assert found.dropout_rate == known.dropout_rate * (2 if dataset == "wq" else 1)
+    assert arguments["train_dataset_cfg"].batch_size == (192 if dataset == "wq" else 384)
+    assert arguments["train_dataset_cfg"].mixture_or_task_name in specs.SPECS
+
+
+def test_own_questions_are_one_line(tmp_path):
+    path = tmp_path / "quiz.jsonl"
+    path.write_text('{"question": "who?", "answer": "me"}\n')
+    line = f"tasks.qa_from_files.files = {{'gin_quiz': {{'train': '{path}'}}}}"
+    arguments = _plan("nq_tiny.gin", line, "MIXTURE_OR_TASK_NAME = 'gin_quiz'")
+    assert arguments["train_dataset_cfg"].mixture_or_task_name == "gin_quiz"
+    assert "gin_quiz" in specs.SPECS
+
+
+def test_files_written_for_upstream_find_ours(tmp_path):
+    path = tmp_path / "mine.gin"
+    path.write_text(
+        "from __gin__ import dynamic_registration\n"
+        "import __main__ as train_script\n"
+        "from t5x import utils\n"
+        "include 't5x/examples/t5/t5_1_1/base.gin'\n"
+        "include 't5x/configs/runs/finetune.gin'\n"
+        "MIXTURE_OR_TASK_NAME = 'web_questions_open'\n"
+        "TASK_FEATURE_LENGTHS = {'inputs': 64, 'targets': 16}\n"
+        "TRAIN_STEPS = 10\n"
+        "INITIAL_CHECKPOINT_PATH = '/checkpoint_1'\n"
+        "train_script.train.random_seed = 7\n"
+        "utils.SaveCheckpointConfig.period = 3\n"
+    )
+    arguments = gin_files.resolve("train", [str(path)], [])
+    assert arguments["model"].config.emb_dim == 768
+    assert arguments["random_seed"] == 7
+    assert arguments["checkpoint_cfg"].save.period == 3
+    assert arguments["model_dir"] == "runs/mine"
+
+
+def test_order_of_model_and_run_file_does_not_matter():
+    base = ["models/t5_1_1_base.gin", "runs/finetune.gin"]
+    bindings = [
+        "MIXTURE_OR_TASK_NAME = 'x'",
+        "TASK_FEATURE_LENGTHS = {'inputs': 8, 'targets': 8}",
+        "TRAIN_STEPS = 1",
+        "INITIAL_CHECKPOINT_PATH = None",
+    ]
+    for files in (base, base[::-1]):
+        config = gin_files.resolve("train", files, bindings)["model"].config
+        assert config.dropout_rate == 0.05
+
+
+@pytest.mark.parametrize(
+    ("files", "bindings", "message"),
+    [
+        (["nq_11.gin"], [], r"unknown gin file 'nq_11.gin'; nearest: .*nq_11b.gin.*looked in"),
+        (
+            ["nq_tiny.gin"],
+            ["TRAIN_STPES = 3"],
+            r"unknown macro 'TRAIN_STPES'; nearest: TRAIN_STEPS",
+        ),
+        (["nq_tiny.gin"], ["TRAIN_STEPS"], r"malformed binding 'TRAIN_STEPS'; write NAME=VALUE"),
+        (["nq_tiny.gin"], ["MODEL_DIR = /tmp/x"], r"strings need quotes inside the shell's: --gin"),
+        (["runs/finetune.gin", "models/t5_base.gin"], [], r"macro \w+ is used but has no value"),
+        (
+            ["nq_tiny.gin"],
+            ["network.T5Cnfig.emb_dim = 3"],
+            r"'network.T5Cnfig'; nearest: .*T5Config",
+        ),
+        (["nq_tiny.gin"], ["network.T5Config.emb_dims = 3"], r"no parameter 'emb_dims'.* emb_dim,"),
+        (["nq_tiny.gin"], ["network.T5Config.dtype = 'float16'"], r"'float16'; .*bfloat16"),
+        (["nq_tiny.gin"], ["BATCH_SIZE = 0"], r"batch_size is 0; use 1 or more"),
+    ],
+)
+def test_mistakes_get_one_message(files, bindings, message):
+    with pytest.raises(UserError, match=f"(?s){message}"):
+        gin_files.resolve("train", files, bindings)
+
+
+def test_a_mistake_inside_a_file_names_file_and_line(tmp_path):
+    path = tmp_path / "mine.gin"
+    path.write_text("include 'nq_tiny.gin'\n\nnetwork.T5Cnfig.emb_dim = 3\n")
+    with pytest.raises(UserError, match=rf"T5Config.*\({path}, line 3\)"):
+        gin_files.resolve("train", [str(path)], [])
+
+
+def _command(monkeypatch, capsys, *words) -> tuple[int, str, str]:
+    monkeypatch.setattr(sys, "argv", ["t5x", *words])
+    with pytest.raises(SystemExit) as ended:
+        t5x.main()
+    captured = capsys.readouterr()
+    return ended.value.code, captured.out, captured.err
+
+
+def test_dry_run_prints_the_configuration_and_reads_nothing(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = _command(monkeypatch, capsys, "train", "--gin_file=nq_11b.gin", "--dry_run")
+    assert (code, err) == (0, "")
+    assert "T5 1.0, 11,307,321,344 parameters" in out
+    assert "196,608 tokens" in out
+    assert "T5Config.emb_dim = 1024" in out
+    assert list(pathlib.Path().iterdir()) == []
+
+
+def test_flags_are_those_of_upstream(monkeypatch, capsys, tmp_path):
+    (tmp_path / "deep.gin").write_text("include 'nq_tiny.gin'\nTRAIN_STEPS = 77\n")
+    code, out, _ = _command(
+        monkeypatch, capsys, "train", "--gin_file", "deep.gin", f"--gin_search_paths={tmp_path}",
+        "--gin.MODEL_DIR='/elsewhere'", "--gin_bindings=BATCH_SIZE=3", "--dry_run",
+    )  # fmt: skip
+    assert code == 0
+    assert "until 77" in out
+    assert "MODEL_DIR       /elsewhere" in out
+    assert "batch           3 rows" in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["train"], "needs --gin_file"),
+        (["train", "--gin_file=absent.gin"], "unknown gin file"),
+        (["train", "--gin_fil=absent.gin"], "No such option"),
+        (["eval", "--gin_file=runs/eval.gin"], "is used but has no value"),
+    ],
+)
+def test_mistakes_exit_with_code_2_and_one_message(monkeypatch, capsys, words, message):
+    code, out, err = _command(monkeypatch, capsys, *words)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err + out
