@@ -16,7 +16,7 @@ from closedbook.eval import predictions, summary
 
 PRETRAINED = "closedbook://atlas_ssm"
 _MIXTURE = "atlas_qa_test"
-_TASKS = {"atlas_qa_seen": "seen in fine-tuning", "atlas_qa_unseen": "unseen"}
+_TASKS = {"atlas_qa_seen": "seen", "atlas_qa_unseen": "unseen"}
 
 
 def run(out: pathlib.Path) -> None:
@@ -72,15 +72,21 @@ def _answers(folder: pathlib.Path) -> dict[str, list[predictions.Prediction]]:
 
 
 def _table(rows: dict[str, dict[str, list[predictions.Prediction]]]) -> Table:
-    table = Table(title="Held-out facts, 95% intervals", title_justify="left")
-    for column in ("question phrasing", "model", "n", "exact match", "F1"):
-        table.add_column(column, justify="right" if column == "n" else "left")
+    table = Table(
+        title="Answers about facts that no fine-tuning question was about",
+        caption="95% intervals. seen/unseen: whether fine-tuning had questions so phrased, about\n"
+        "other facts. control: the same network and fine-tuning, no pretraining.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    for column in ("phrasing", "model", "n", "exact match", "F1"):
+        table.add_column(column, justify="right" if column == "n" else "left", no_wrap=True)
     for task, phrasing in _TASKS.items():
         for name, tasks in rows.items():
             score = summary.score_all(tasks[task], "squad")
             table.add_row(
                 phrasing,
-                {"pretrained": "pretrained", "control": "control (no pretraining)"}[name],
+                name,
                 f"{score.n:,}",
                 f"{score.em:.1f} [{score.em_interval.low:.1f}, {score.em_interval.high:.1f}]",
                 f"{score.f1:.1f} [{score.f1_interval.low:.1f}, {score.f1_interval.high:.1f}]",
