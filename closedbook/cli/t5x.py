@@ -47,7 +47,12 @@ CacheDirs = Annotated[
     str, typer.Option("--seqio_additional_cache_dirs", help="SeqIO caches, separated by commas.")
 ]
 MultiprocessGpu = Annotated[
-    bool, typer.Option("--multiprocess_gpu", help="Join several processes with GPUs.")
+    bool,
+    typer.Option(
+        "--multiprocess_gpu",
+        help="Join several processes, of any accelerator; without the next three flags JAX finds "
+        "them by itself (TPU pods, SLURM, Open MPI).",
+    ),
 ]
 Coordinator = Annotated[
     str | None, typer.Option("--coordinator_address", help="host:port of process 0.")

@@ -109,25 +109,26 @@ def initialize_processes(
 ) -> None:
     """Joins the processes of a multi-host run; call it before anything else touches JAX.
 
-    With all arguments None nothing happens but on a cluster that JAX detects by itself (TPU pods,
-    SLURM, Open MPI), where `jax.distributed` finds its peers.
-
     Args:
-        coordinator_address: "host:port" of process 0.
+        coordinator_address: "host:port" of process 0. With this and the next two None, JAX finds
+            its peers by itself, on TPU pods, under SLURM and under Open MPI.
         process_count: Number of processes.
         process_index: This one's, from 0.
         initialization_timeout: Seconds to wait for all others.
+
+    Raises:
+        UserError: Some of the three are missing, or the peers are not found.
     """
-    if coordinator_address is None and process_count is None:
-        return
-    if None in (coordinator_address, process_count, process_index):
+    given = (coordinator_address, process_count, process_index)
+    if None in given and any(value is not None for value in given):
         raise UserError(
-            "a multi-process run needs all of --coordinator_address, --process_count and "
-            "--process_index"
+            "give all of --coordinator_address, --process_count and --process_index, or none of "
+            "them where JAX finds the processes by itself (TPU pods, SLURM, Open MPI)"
         )
-    jax.distributed.initialize(
-        coordinator_address,
-        process_count,
-        process_index,
-        initialization_timeout=initialization_timeout,
-    )
+    try:
+        jax.distributed.initialize(*given, initialization_timeout=initialization_timeout)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"the processes of the run did not find each other: {error}; give "
+            "--coordinator_address, --process_count and --process_index"
+        ) from error

@@ -92,6 +92,8 @@ def train(
     partitioner, trainer = partitioner or Partitioner(), trainer or Trainer()
     if total_steps is None and relative_steps is None:
         raise UserError("how long to train is not given; set TRAIN_STEPS or TRAIN_STEPS_RELATIVE")
+    if "://" in model_dir:
+        raise UserError(f"MODEL_DIR is {model_dir}; give a local or mounted folder")
     folder = pathlib.Path(model_dir).expanduser().absolute()
     partitioner.check_batch(train_dataset_cfg.batch_size // trainer.microbatches, "BATCH_SIZE")
     if train_dataset_cfg.batch_size % trainer.microbatches:
