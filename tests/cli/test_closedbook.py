@@ -1,0 +1,105 @@
+"""The command `closedbook`: asking, the atlas, mistakes."""
+
+import io
+import json
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from closedbook.cli import closedbook
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Runs `closedbook` in this process: (exit code, output, errors)."""
+
+    def run(*words: str, text: str | None = None) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["closedbook", *words])
+        if text is not None:
+            monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+        with pytest.raises(SystemExit) as ended:
+            closedbook.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+def test_ask_prints_answer_probability_and_alternatives(command):
+    code, out, _ = command("ask", "What is the capital of France?", "--alternatives", "3")
+    first, second = out.splitlines()
+    assert code == 0
+    assert first.startswith("Paris  (probability 0.")
+    assert second.startswith("  or: ")
+    assert second.count("(0.") == 3
+
+
+def test_ask_reads_lines_and_writes_rows(command):
+    text = "What is the capital of Japan?\n\n  What is the capital   of Italy?\n"
+    code, out, _ = command("ask", "--json", text=text)
+    rows = [json.loads(line) for line in out.splitlines()]
+    assert code == 0
+    assert [row["prediction"] for row in rows] == ["Tokyo", "Rome"]
+    assert rows[0]["score"] < 0
+
+
+def test_ask_survives_strange_questions(command):
+    strange = "\x1b[31mred\x07 \u202eabc 𝔘𝔫𝔦 " + "long " * 3000
+    code, out, _ = command("ask", strange, "ok?")
+    assert code == 0
+    assert "\x1b" not in out
+    assert "\u202e" not in out
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("ask", " "), "an empty question"),
+        (("ask", "--beams", "0", "x"), "--beams is 0"),
+        (("ask", "--model", "closedbook://nothing", "x"), "unknown packaged model 'nothing'"),
+        (("atlas", "facts", "--relation", "country_capitol"), "nearest: country_capital"),
+        (("atlas", "facts", "--subject", "Atlantis"), "no fact about 'Atlantis'"),
+        (("atlas", "questions", "--split", "tests"), "test"),
+        (("asks",), "No such command"),
+    ],
+)
+def test_mistakes_exit_with_code_2_and_one_message(command, words, message):
+    code, _, err = command(*words)
+    assert code == 2
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_atlas_lists_facts_with_their_sources(command):
+    code, out, _ = command("atlas", "facts", "--subject", "france")
+    assert code == 0
+    capital = [line.split("\t") for line in out.splitlines() if line.startswith("country_capital")]
+    assert [row[1:3] for row in capital] == [["France", "Paris"]]
+    code, out, _ = command("atlas", "facts")
+    assert int(out.splitlines()[-1].split()[0].replace(",", "")) >= 2000
+
+
+def test_asking_and_dry_runs_need_no_tensorflow(tmp_path):
+    blocker = tmp_path / "sitecustomize.py"
+    blocker.write_text(
+        "import sys\n"
+        "for name in ('tensorflow', 'seqio', 'tensorflow_datasets', 'tensorflow_text'):\n"
+        "    sys.modules[name] = None\n"
+    )
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    folder = pathlib.Path(sys.executable).parent
+    for words in (
+        ["closedbook", "ask", "What is the capital of France?"],
+        ["t5x", "train", "--gin_file=nq_11b.gin", "--dry_run"],
+    ):
+        done = subprocess.run(
+            [folder / words[0], *words[1:]],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr

@@ -1,0 +1,90 @@
+"""The packaged model by its name alone, and what is said of folders that hold no model."""
+
+import shutil
+
+import jax.numpy as jnp
+import pytest
+
+from closedbook.checkpoints import packaged_models
+from closedbook.errors import UserError
+from closedbook.eval import summary
+from closedbook.eval.predictions import Prediction
+from closedbook.inference.settings import DecodeSettings
+from closedbook.knowledge import load_model
+from closedbook.models import T5, Taps
+from closedbook.tasks.atlas import corpus
+
+
+@pytest.fixture(scope="module")
+def atlas_qa():
+    return load_model()
+
+
+def test_packaged_model_knows_facts_that_it_was_never_asked(atlas_qa):
+    rows = list(corpus.questions("test", "seen"))
+    found = atlas_qa.ask([row["question"] for row in rows], DecodeSettings(max_decode_length=16))
+    scored = [
+        Prediction(question=row["question"], answers=row["answers"], prediction=answer.text)
+        for row, answer in zip(rows, found, strict=True)
+    ]
+    assert summary.score_all(scored, "squad").em >= 85
+
+
+def test_answers_come_with_falling_log_probabilities(atlas_qa):
+    (answer,) = atlas_qa.ask(["What is the capital of France?"])
+    assert answer.text == "Paris"
+    scores = [answer.log_prob, *(score for _, score in answer.alternatives)]
+    assert len(scores) == 4
+    assert max(scores) <= 0
+
+
+def test_taps_look_into_a_loaded_model(atlas_qa):
+    question = atlas_qa.vocabulary.encode(atlas_qa.card.prefix + "What is the capital of Japan?")
+    inputs = jnp.array([[*question, 1]])
+    _, records = T5(atlas_qa.config).apply(
+        {"params": atlas_qa.params},
+        inputs,
+        jnp.zeros((1, 1), jnp.int32),
+        taps=Taps(record=("encoder.*.mlp.coefficients",)),
+    )
+    shapes = {site: value.shape for site, value in records.items()}
+    expected = (1, len(question) + 1, atlas_qa.config.mlp_dim)
+    assert shapes == {f"encoder.{i}.mlp.coefficients": expected for i in range(2)}
+
+
+def test_unknown_packaged_name_lists_the_others():
+    with pytest.raises(UserError, match=r"'atlas_q'; nearest: atlas_qa"):
+        load_model("closedbook://atlas_q")
+
+
+def test_folders_without_a_model_are_told(tmp_path):
+    with pytest.raises(UserError, match="no such folder"):
+        load_model(tmp_path / "absent")
+    with pytest.raises(UserError, match=r"no model\.json"):
+        load_model(tmp_path)
+
+
+def test_damaged_models_are_told_apart(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(packaged_models()["atlas_qa"], folder)
+    card = (folder / "model.json").read_text()
+
+    (folder / "model.json").write_text(card.replace('"emb_dim": 128', '"emb_dim": 64'))
+    with pytest.raises(UserError, match=r"other shape: .*embedding is \(3840, 128\)"):
+        load_model(folder)
+    (folder / "model.json").write_text(card[:100])
+    with pytest.raises(UserError, match="not a valid model card"):
+        load_model(folder)
+    (folder / "model.json").write_text(card)
+    with (folder / "vocabulary.model").open("ab") as file:
+        file.write(b"\0")
+    with pytest.raises(UserError, match="vocabulary"):
+        load_model(folder)
+    shutil.copyfile(packaged_models()["atlas_qa"] / "vocabulary.model", folder / "vocabulary.model")
+    (checkpoint,) = folder.glob("checkpoint_*")
+    shutil.rmtree(checkpoint / "params")
+    with pytest.raises(UserError, match="no whole closedbook checkpoint: params is absent"):
+        load_model(folder)
+    shutil.rmtree(checkpoint)
+    with pytest.raises(UserError, match="no checkpoint_<step> folder"):
+        load_model(folder)
