@@ -15,6 +15,8 @@ from closedbook.inference.settings import DecodeSettings
 from closedbook.inference.steps import EOS, Decoded
 from closedbook.models import T5Config, unboxed
 
+# Matrix products are library calls on a CPU; what this leaves slow is little.
+_QUICK: Any = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
 _SHORTEST = 16  # tokens; shorter inputs are padded to it, so that few programs are compiled
 
 
@@ -66,6 +68,7 @@ class Predictor:
         batch_size: Rows decoded at once.
         batch_multiple: Batch sizes are multiples of this: the devices that share a batch.
         place: Puts a NumPy batch on the devices; as it is if None.
+        quick_compile: Spend less on optimising programs: worth it for a few questions.
     """
 
     def __init__(
@@ -79,6 +82,7 @@ class Predictor:
         batch_size: int = 64,
         batch_multiple: int = 1,
         place: Callable[[np.ndarray], Any] | None = None,
+        quick_compile: bool = False,
     ) -> None:
         for name, value in (("max_input_length", max_input_length), ("batch_size", batch_size)):
             if value < 1:
@@ -96,8 +100,10 @@ class Predictor:
         self._multiple = batch_multiple
         self._place = place or (lambda batch: batch)
         # Programs of this object alone: logical axis rules are no part of jit's cache key.
-        self._decode = jax.jit(functools.partial(decode, config, self.settings))
-        self._score = jax.jit(functools.partial(score_candidates, config))
+        quick = quick_compile and jax.default_backend() == "cpu"
+        jit = functools.partial(jax.jit, compiler_options=_QUICK if quick else None)
+        self._decode = jit(functools.partial(decode, config, self.settings))
+        self._score = jit(functools.partial(score_candidates, config))
 
     def predict(self, texts: Sequence[str]) -> list[Prediction]:
         """The answer to each text, in the order of the texts."""

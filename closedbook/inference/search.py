@@ -10,11 +10,10 @@ from closedbook.inference.steps import (
     EOS,
     Decoded,
     brevity_penalty,
-    first_step,
     gather_cache,
     is_filler,
     next_step,
-    repeat_cache,
+    start,
     top_k,
 )
 from closedbook.models import T5Config
@@ -65,16 +64,14 @@ def beam_search(
     empty = jnp.full((batch, beams), -jnp.inf)
     state = _Beams(
         index=jnp.int32(0),
-        live=jnp.zeros((batch, 1, length), jnp.int32),
-        live_log_probs=jnp.zeros((batch, 1)),
+        live=jnp.zeros((batch, beams, length), jnp.int32),
+        # All beams begin alike; only the first counts, or they would stay alike.
+        live_log_probs=empty.at[:, 0].set(0.0),
         finished=jnp.zeros((batch, beams, length), jnp.int32),
         finished_log_probs=empty,
         finished_scores=empty,
     )
-    # The first step has one beam; its cache then serves them all.
-    logits, cache = first_step(config, params, encoder_input_tokens, length)
-    state, _ = _advance(state, logits[:, None], beams, alpha)
-    cache = repeat_cache(cache, beams)
+    cache = start(config, params, encoder_input_tokens, beams, length)
 
     def goes_on(carry: tuple) -> jax.Array:
         state, _ = carry
@@ -85,7 +82,9 @@ def beam_search(
 
     def body(carry: tuple) -> tuple:
         state, cache = carry
-        last = jax.lax.dynamic_index_in_dim(state.live, state.index - 1, axis=2, keepdims=False)
+        before = jnp.maximum(state.index - 1, 0)
+        last = jax.lax.dynamic_index_in_dim(state.live, before, axis=2, keepdims=False)
+        # The decoder's first input is padding, as nothing is written yet at position 0.
         tokens = last.reshape(batch * beams)
         logits, cache = next_step(config, params, tokens, state.index, cache, encoder_input_tokens)
         state, parents = _advance(state, logits.reshape(batch, beams, -1), beams, alpha)
@@ -109,7 +108,7 @@ def _advance(
     """Adds one token to the hypotheses.
 
     Args:
-        state: Hypotheses so far; one that goes on at the first step, else `beams`.
+        state: Hypotheses so far.
         logits: Of the next token, [batch, hypotheses, vocab].
         beams: How many to keep.
         alpha: Exponent of the brevity penalty.

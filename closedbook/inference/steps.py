@@ -1,4 +1,4 @@
-"""What all ways of decoding share: the result, the first step, the cache's beams, maxima."""
+"""What all ways of decoding share: the result, a step, the cache's beams, maxima."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from closedbook.models import T5, T5Config, empty_cache
+from closedbook.models import T5, T5Config
 from closedbook.models.layers import KVCache
 
 EOS = 1
@@ -43,27 +43,13 @@ def lengths(tokens: jax.Array) -> jax.Array:
     return jnp.where(ended.any(-1), jnp.argmax(ended, axis=-1) + 1, tokens.shape[-1])
 
 
-def first_step(
-    config: T5Config, params: Any, encoder_input_tokens: jax.Array, max_decode_length: int
-) -> tuple[jax.Array, Any]:
-    """Encodes the inputs and decodes their first position.
-
-    Returns:
-        Logits float32 [batch, vocab], and the cache of one beam an input.
-    """
+def start(
+    config: T5Config, params: Any, encoder_input_tokens: jax.Array, beams: int, length: int
+) -> Any:
+    """Encodes the inputs; returns the decoder cache for `beams` hypotheses of each."""
     model, variables = T5(config), {"params": params}
     encoded, _ = model.apply(variables, encoder_input_tokens, method="encode")
-    batch = encoder_input_tokens.shape[0]
-    logits, cache = model.apply(
-        variables,
-        jnp.zeros((batch, 1), jnp.int32),
-        jnp.int32(0),
-        empty_cache(config, batch, max_decode_length),
-        encoder_input_tokens,
-        encoded,
-        method="decode_step",
-    )
-    return logits[:, 0], cache
+    return model.apply(variables, encoded, beams, length, method="start_decoding")
 
 
 def next_step(
@@ -125,12 +111,10 @@ def roll_out(
         logits, cache = next_step(config, params, token, written[0], cache, encoder_input_tokens)
         return *append(logits, done, written), cache
 
-    # The first step has one copy of each input; logits and cache then serve them all.
-    logits, cache = first_step(config, params, encoder_input_tokens, max_decode_length)
     written = jnp.int32(0), jnp.zeros((rows, max_decode_length), jnp.int32), jnp.zeros(rows)
     filler = jnp.repeat(is_filler(encoder_input_tokens), copies)
-    first = append(jnp.repeat(logits, copies, axis=0), filler, written)
-    carry = (*first, repeat_cache(cache, copies))
+    cache = start(config, params, encoder_input_tokens, copies, max_decode_length)
+    carry = (jnp.zeros(rows, jnp.int32), filler, written, cache)
     _, _, (_, tokens, log_probs), _ = jax.lax.while_loop(goes_on, body, carry)
     return tokens.reshape(-1, copies, max_decode_length), log_probs.reshape(-1, copies)
 
@@ -147,13 +131,6 @@ def _map_own(cache: Any, function: Any) -> Any:
         return layer.replace(key=function(layer.key), value=function(layer.value))
 
     return jax.tree.map(change, cache, is_leaf=lambda x: isinstance(x, KVCache))
-
-
-def repeat_cache(cache: Any, beams: int) -> Any:
-    """A cache for `beams` rows where there was one; the inputs' keys stay one an example."""
-    if beams == 1:
-        return cache
-    return _map_own(cache, lambda x: jnp.repeat(x, beams, axis=x.ndim - 4))
 
 
 def gather_cache(cache: Any, parents: jax.Array) -> Any:

@@ -46,6 +46,7 @@ class LoadedModel:
             self.vocabulary,
             settings=settings or DecodeSettings(method="beam", num_beams=4),
             max_input_length=longest,
+            quick_compile=True,
         )
 
     def ask(

@@ -3,7 +3,7 @@
 from closedbook.models.config import T5Config
 from closedbook.models.parameters import unboxed
 from closedbook.models.sizes import SIZES, flops_per_step, parameter_count, size
-from closedbook.models.t5 import T5, empty_cache
+from closedbook.models.t5 import T5
 from closedbook.models.taps import Patch, Taps, sites
 
 __all__ = [
@@ -12,7 +12,6 @@ __all__ = [
     "Patch",
     "T5Config",
     "Taps",
-    "empty_cache",
     "flops_per_step",
     "parameter_count",
     "sites",

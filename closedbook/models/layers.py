@@ -34,13 +34,13 @@ class KVCache(struct.PyTreeNode):
     Attributes:
         key, value: Own keys and values so far, [batch * beams, heads, max_length, head_dim].
         cross_key, cross_value: Of the encoded inputs, [batch, heads, inputs, head_dim]; shared by
-            all beams of an example; None before the first step, which fills them in.
+            all beams of an example.
     """
 
     key: jax.Array
     value: jax.Array
-    cross_key: jax.Array | None = None
-    cross_value: jax.Array | None = None
+    cross_key: jax.Array
+    cross_value: jax.Array
 
 
 def constrain(x: jax.Array, *axes: str) -> jax.Array:
@@ -168,6 +168,11 @@ class Attention(nn.Module):
         return self._heads(dense(self, name, x, width, ("embed", "joined_kv"), init))
 
     @nn.compact
+    def keys_and_values(self, source: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Keys and values [batch, heads, inputs, head_dim] of encoded inputs, to be cached."""
+        return self._project("key", source), self._project("value", source)
+
+    @nn.compact
     def __call__(
         self,
         x: jax.Array,
@@ -203,13 +208,11 @@ class Attention(nn.Module):
                     cache.value, value.astype(cache.value.dtype), start
                 )
                 cache = cache.replace(key=key, value=value)
-        elif cache is not None and cache.cross_key is not None:
+        elif cache is not None:
             key, value = cache.cross_key, cache.cross_value
         else:
             assert source is not None
             key, value = self._project("key", source), self._project("value", source)
-            if cache is not None:
-                cache = cache.replace(cross_key=key, cross_value=value)
 
         rows, heads, length, depth = query.shape
         if rows != key.shape[0]:  # beams of an example attend to one copy of its keys

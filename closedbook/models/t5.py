@@ -82,6 +82,12 @@ class DecoderLayer(nn.Module):
         x = tap("resid_post", x + drop(name="mlp_dropout")(y))
         return x, (tap.records, cache)
 
+    @nn.compact
+    def cross_keys(self, carry: None, encoded: jax.Array) -> tuple[None, Any]:
+        """Keys and values of encoded inputs; the carry is there for the scan over layers."""
+        cross = Attention(self.config, "cross_attention", name="encoder_decoder_attention")
+        return carry, cross.keys_and_values(encoded)
+
 
 def _remat(layer: type[nn.Module], policy: str) -> Any:
     if policy == "none":
@@ -192,6 +198,25 @@ class Decoder(nn.Module):
         return x, named, cache
 
     @nn.compact
+    def cross_keys(self, encoded: jax.Array) -> Any:
+        """Each layer's keys and values of encoded inputs: a list, or stacked over layers."""
+        cfg = self.config
+        if not cfg.scan_layers:
+            layers = range(cfg.num_decoder_layers)
+            return [
+                DecoderLayer(cfg, name=f"layers_{i}").cross_keys(None, encoded)[1] for i in layers
+            ]
+        scanned = nn.scan(
+            DecoderLayer,
+            variable_axes={"params": 1},
+            split_rngs={"params": True},
+            in_axes=nn.broadcast,
+            length=cfg.num_decoder_layers,
+            methods=["cross_keys"],
+        )
+        return scanned(cfg, name="layers").cross_keys(None, encoded)[1]
+
+    @nn.compact
     def logits(self, x: jax.Array) -> jax.Array:
         """The output matrix of 1.1: [batch, length, emb] to [batch, length, vocab]."""
         init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
@@ -264,22 +289,40 @@ class T5(nn.Module):
         x, records, _ = self.decoder(x, encoded, mask, cross_mask, taps, None, None)
         return self._logits(x), records
 
+    def start_decoding(self, encoded: jax.Array, beams: int, max_length: int) -> Any:
+        """A decoder cache without targets yet.
+
+        Args:
+            encoded: [batch, inputs, emb].
+            beams: Hypotheses an input, which share its cross-attention keys.
+            max_length: Positions that targets may take.
+
+        Returns:
+            A list of one `KVCache` a layer, or one with a leading layer axis when scanned.
+        """
+        cfg = self.config
+        own = (encoded.shape[0] * beams, cfg.num_heads, max_length, cfg.head_dim)
+        cross = self.decoder.cross_keys(encoded)
+        if cfg.scan_layers:
+            zeros = jnp.zeros((cfg.num_decoder_layers, *own), encoded.dtype)
+            return KVCache(zeros, zeros, *cross)
+        zeros = jnp.zeros(own, encoded.dtype)
+        return [KVCache(zeros, zeros, *pair) for pair in cross]
+
     def decode_step(
         self,
         tokens: jax.Array,
         index: jax.Array,
         cache: Any,
         encoder_input_tokens: jax.Array,
-        encoded: jax.Array | None = None,
     ) -> tuple[jax.Array, Any]:
         """One step of cached decoding.
 
         Args:
             tokens: Inputs of this step [batch * beams, length]; length is 1 but for a prompt.
             index: Their position, an int32 scalar.
-            cache: From `empty_cache` or from the step before.
+            cache: From `start_decoding` or from the step before.
             encoder_input_tokens: [batch, inputs], for their padding.
-            encoded: [batch, inputs, emb]; needed at the first step, which caches its keys.
 
         Returns:
             Logits float32 [batch * beams, length, vocab] and the new cache.
@@ -288,7 +331,7 @@ class T5(nn.Module):
         mask = jnp.ones((1, 1, 1, first.key.shape[-2]), bool)
         cross_mask = (encoder_input_tokens > 0)[:, None, None, :]
         x = self.token_embedder(tokens)
-        x, _, cache = self.decoder(x, encoded, mask, cross_mask, None, cache, index)
+        x, _, cache = self.decoder(x, None, mask, cross_mask, None, cache, index)
         return self._logits(x), cache
 
     def __call__(
@@ -315,19 +358,6 @@ class T5(nn.Module):
         tied = self.config.logits_via_embedding
         logits = self.token_embedder.attend(x) if tied else self.decoder.logits(x)
         return constrain(logits.astype(jnp.float32), "batch", "length", "vocab")
-
-
-def empty_cache(config: T5Config, batch: int, max_length: int) -> Any:
-    """A decoder cache for `batch` rows (beams included) and `max_length` positions.
-
-    A list of one `KVCache` a layer, or one with a leading layer axis when layers are scanned.
-    """
-    shape = (batch, config.num_heads, max_length, config.head_dim)
-    layers = config.num_decoder_layers
-    if config.scan_layers:
-        zeros = jnp.zeros((layers, *shape), config.dtype)
-        return KVCache(zeros, zeros)
-    return [KVCache(jnp.zeros(shape, config.dtype), jnp.zeros(shape, config.dtype))] * layers
 
 
 def _same_segment(queries: jax.Array, keys: jax.Array | None) -> jax.Array:

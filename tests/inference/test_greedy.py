@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from closedbook.inference.steps import argmax, first_step, lengths, next_step
+from closedbook.inference.steps import argmax, lengths, next_step, start
 
 
 def _slow_greedy(tiny, row, length):
@@ -33,12 +33,11 @@ def test_cached_logits_equal_teacher_forced_logits(tiny):
 
     @jax.jit
     def cached(params, inputs, tokens):
-        logits, cache = first_step(tiny.config, params, inputs, 6)
-        steps = [logits]
-        for i in range(1, 6):
-            logits, cache = next_step(
-                tiny.config, params, tokens[:, i - 1], jnp.int32(i), cache, inputs
-            )
+        cache = start(tiny.config, params, inputs, 1, 6)
+        given = jnp.pad(tokens[:, :-1], ((0, 0), (1, 0)))
+        steps = []
+        for i in range(6):
+            logits, cache = next_step(tiny.config, params, given[:, i], jnp.int32(i), cache, inputs)
             steps.append(logits)
         return jax.nn.log_softmax(jnp.stack(steps, axis=1))
 
