@@ -58,6 +58,14 @@ def dense(module: nn.Module, name: str, x: jax.Array, width: int, axes: Any, ini
     return _Kernel(width, axes, init, name=name, parent=module)(x)
 
 
+def product(x: jax.Array, kernel: jax.Array) -> jax.Array:
+    """x [..., in] times kernel [in, out], as a product of matrices.
+
+    With more axes a CPU computes the kernel's gradient about twice as slowly.
+    """
+    return jnp.dot(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+
+
 class _Kernel(nn.Module):
     features: int
     axes: tuple[str, str]
@@ -67,7 +75,7 @@ class _Kernel(nn.Module):
     def __call__(self, x: jax.Array) -> jax.Array:
         initializer = with_axes(self.init, self.axes)
         kernel = self.param("kernel", initializer, (x.shape[-1], self.features), jnp.float32)
-        return jnp.dot(x, kernel.astype(x.dtype))
+        return product(x, kernel.astype(x.dtype))
 
 
 class RMSNorm(nn.Module):

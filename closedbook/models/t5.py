@@ -19,6 +19,7 @@ from closedbook.models.layers import (
     RMSNorm,
     constrain,
     dense,
+    product,
     with_axes,
 )
 from closedbook.models.taps import (
@@ -240,7 +241,7 @@ class Embedding(nn.Module):
 
     def attend(self, x: jax.Array) -> jax.Array:
         """Scores of all pieces, scaled by emb_dim ** -0.5 as in T5 1.0."""
-        return jnp.dot(x, self.embedding.T.astype(x.dtype)) / np.sqrt(x.shape[-1])
+        return product(x, self.embedding.T.astype(x.dtype)) / np.sqrt(x.shape[-1])
 
 
 class T5(nn.Module):
@@ -266,7 +267,7 @@ class T5(nn.Module):
         """Encodes inputs [batch, length]; returns [batch, length, emb] and the records."""
         mask = (encoder_input_tokens > 0)[:, None, None, :]
         if encoder_segment_ids is not None:
-            mask &= _same_segment(encoder_segment_ids, encoder_segment_ids)
+            mask = mask & _same_segment(encoder_segment_ids, encoder_segment_ids)
         return self.encoder(self.token_embedder(encoder_input_tokens), mask, taps)
 
     def decode(
@@ -284,7 +285,7 @@ class T5(nn.Module):
         cross_mask = (encoder_input_tokens > 0)[:, None, None, :]
         if decoder_segment_ids is not None:
             mask = _same_segment(decoder_segment_ids, decoder_segment_ids)
-            cross_mask &= _same_segment(decoder_segment_ids, encoder_segment_ids)
+            cross_mask = cross_mask & _same_segment(decoder_segment_ids, encoder_segment_ids)
         x = self.token_embedder(decoder_input_tokens)
         x, records, _ = self.decoder(x, encoded, mask, cross_mask, taps, None, None)
         return self._logits(x), records

@@ -142,6 +142,7 @@ def train(
             evaluate=evaluators,
             total=total_steps,
             periods=(save.period, eval_period, stats_period),
+            flops=report.flops_of_step(model, train_dataset_cfg),
         )
         step_fn = jax.jit(
             make_train_step(model, trainer.learning_rate_fn, trainer.microbatches),
@@ -177,6 +178,7 @@ class _Run:
     evaluate: Callable[[Any, int], dict[str, float]]
     total: int
     periods: tuple[int, int, int]  # save, evaluate, log
+    flops: int  # of a step
 
     def due(self, step: int) -> tuple[bool, bool, bool]:
         """Whether to save, to evaluate and to log after a step."""
@@ -225,7 +227,8 @@ def _loop(
             if due_log:
                 metrics = _finite_means(waiting, step, run.folder)
                 waiting.clear()
-                metrics |= throughput.report()
+                rates = throughput.report()
+                metrics |= rates | report.utilization(run.flops, rates)
                 writer.write(step, metrics)
                 progress.update(step, report.shown(metrics))
             if due_evaluate:

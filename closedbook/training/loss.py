@@ -1,10 +1,12 @@
 """Cross-entropy with z-loss and label smoothing, as T5X computes it."""
 
+import functools
 import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from closedbook.errors import unknown_name
 
@@ -33,9 +35,16 @@ def cross_entropy(
     Returns:
         Cross-entropy (without z-loss) and z-loss.
     """
-    vocab = logits.shape[-1]
-    confidence = 1.0 - label_smoothing
-    low = label_smoothing / (vocab - 1)
+    ce, log_z = _losses(logits, targets, label_smoothing)
+    return jnp.sum(ce * weights), jnp.sum(z_loss * jnp.square(log_z) * weights)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _losses(
+    logits: jax.Array, targets: jax.Array, label_smoothing: float
+) -> tuple[jax.Array, jax.Array]:
+    """Cross-entropy and log Z of each target, [batch, length]."""
+    confidence, low = _masses(logits, label_smoothing)
     log_z = jax.nn.logsumexp(logits, axis=-1)
     gold = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
     loss = log_z - (confidence - low) * gold
@@ -43,7 +52,33 @@ def cross_entropy(
         # The sum over all pieces, without building soft targets of the logits' size.
         loss = loss - low * jnp.sum(logits, axis=-1)
         loss = loss + confidence * math.log(confidence) + label_smoothing * math.log(low + 1e-20)
-    return jnp.sum(loss * weights), jnp.sum(z_loss * jnp.square(log_z) * weights)
+    return loss, log_z
+
+
+def _masses(logits: jax.Array, label_smoothing: float) -> tuple[float, float]:
+    """Probability mass of the right piece, and of each wrong one."""
+    return 1.0 - label_smoothing, label_smoothing / (logits.shape[-1] - 1)
+
+
+def _losses_forward(logits: jax.Array, targets: jax.Array, label_smoothing: float) -> Any:
+    loss, log_z = _losses(logits, targets, label_smoothing)
+    return (loss, log_z), (logits, targets, log_z)
+
+
+def _losses_backward(label_smoothing: float, saved: Any, cotangents: Any) -> Any:
+    # One pass over the logits; the derivative of the gather would be a scatter, several times
+    # slower on a CPU.
+    logits, targets, log_z = saved
+    of_loss, of_log_z = cotangents
+    confidence, low = _masses(logits, label_smoothing)
+    softmax = jnp.exp(logits - log_z[..., None])
+    right = jnp.arange(logits.shape[-1]) == targets[..., None]
+    soft = jnp.where(right, confidence, low)
+    gradient = softmax * (of_loss + of_log_z)[..., None] - soft * of_loss[..., None]
+    return gradient, np.zeros(targets.shape, jax.dtypes.float0)
+
+
+_losses.defvjp(_losses_forward, _losses_backward)
 
 
 def normalize_weights(

@@ -51,21 +51,23 @@ def shown(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: metrics[name] for name in names if name in metrics}
 
 
-def model_flops_utilization(
-    model: EncoderDecoderModel, cfg: DatasetConfig, steps_per_second: float
-) -> float | None:
-    """Share of the devices' peak that the model's own arithmetic uses; None if unknown.
+def flops_of_step(model: EncoderDecoderModel, cfg: DatasetConfig) -> int:
+    """The model's own arithmetic in one step: 3 x forward of all positions of the batch.
 
-    Counts 3 x forward of all positions of the batch, attention and output included (the
-    definition of PaLM, appendix B, with the two stacks counted apart).
+    Attention and output are counted, recomputation is not (PaLM, appendix B, with the two stacks
+    counted apart).
     """
+    lengths = cfg.task_feature_lengths or {"inputs": 0, "targets": 0}
+    return flops_per_step(model.config, cfg.batch_size, lengths["inputs"], lengths["targets"])
+
+
+def utilization(flops: int, rates: Mapping[str, float]) -> dict[str, float]:
+    """Share of the devices' peak that the model's arithmetic uses; empty where that is unknown."""
     kind = jax.devices()[0].device_kind
     peak = next((value for name, value in PEAK_FLOPS.items() if kind.startswith(name)), None)
-    lengths = cfg.task_feature_lengths
-    if peak is None or lengths is None:
-        return None
-    flops = flops_per_step(model.config, cfg.batch_size, lengths["inputs"], lengths["targets"])
-    return flops * steps_per_second / (peak * jax.device_count())
+    if peak is None or "steps_per_second" not in rates:
+        return {}
+    return {"mfu": flops * rates["steps_per_second"] / (peak * jax.device_count())}
 
 
 def write_run_files(
