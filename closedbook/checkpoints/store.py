@@ -182,7 +182,7 @@ def stored_shapes(item: pathlib.Path) -> dict[str, tuple[int, ...]]:
             f"{item.parent} is not a whole closedbook checkpoint: {item.name} is absent"
         )
     try:
-        metadata = ocp.StandardCheckpointer().metadata(item)
+        metadata = ocp.StandardCheckpointHandler().metadata(item)
     except (ValueError, OSError) as error:
         raise UserError(f"{item} cannot be read as an Orbax checkpoint: {error}") from error
     tree = getattr(metadata, "item_metadata", metadata)
@@ -235,13 +235,16 @@ def load_params(path: str | pathlib.Path, wanted: Any) -> tuple[Any, int]:
     """
     folder, step = find_checkpoint(path)
     check_same(stored_shapes(folder / "params"), wanted, folder)
-    with ocp.StandardCheckpointer() as reader:
-        return reader.restore(folder / "params", wanted), step
+    return _read(folder / "params", wanted), step
 
 
 def load_opt_state(path: str | pathlib.Path, wanted: Any) -> Any:
     """The optimiser state of a checkpoint, as `load_params`."""
     folder, _ = find_checkpoint(path)
     check_same(stored_shapes(folder / "optimizer"), wanted, folder)
-    with ocp.StandardCheckpointer() as reader:
-        return reader.restore(folder / "optimizer", wanted)
+    return _read(folder / "optimizer", wanted)
+
+
+def _read(item: pathlib.Path, wanted: Any) -> Any:
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+        return reader.restore(item, args=ocp.args.StandardRestore(wanted))
