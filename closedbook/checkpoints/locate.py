@@ -32,6 +32,11 @@ def model_folder(path: str | pathlib.Path) -> pathlib.Path:
         if name not in models:
             raise unknown_name("packaged model", name, models)
         return models[name]
+    if "://" in str(path):
+        raise UserError(
+            f"{path} cannot be read: this version restores closedbook's own checkpoints from local "
+            "folders; give one, or INITIAL_CHECKPOINT_PATH=None for random parameters"
+        )
     folder = pathlib.Path(path).expanduser().absolute()
     if not folder.exists():
         raise UserError(f"no such folder: {folder}; give a run's MODEL_DIR or a checkpoint in it")

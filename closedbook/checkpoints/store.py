@@ -23,7 +23,7 @@ class CheckpointStore:
 
     Args:
         folder: MODEL_DIR.
-        keep: Newest checkpoints to keep; None keeps all.
+        keep: Newest checkpoints to keep; None keeps all, or one where `keep_best` is set.
         keep_best: Best checkpoints to keep as well, by `metric`.
         metric: Name of the metric that says which is best, for example "nq_open/em".
         best_mode: "max" or "min".
@@ -46,14 +46,14 @@ class CheckpointStore:
                 "the metric that says which checkpoint is best"
             )
         self._folder = folder
-        self._asynchronous = asynchronous
+        worst = float("-inf") if best_mode == "max" else float("inf")
         policies: list[Any] = []
         if keep is not None or keep_best is not None:
             policies.append(checkpoint_managers.LatestN(max(keep or 1, 1)))
         if keep_best:
             policies.append(
                 checkpoint_managers.BestN(
-                    get_metric_fn=lambda values: values[metric],
+                    get_metric_fn=lambda values: values.get(metric, worst),
                     reverse=best_mode == "min",
                     n=keep_best,
                     keep_checkpoints_without_metrics=False,
@@ -165,7 +165,7 @@ def _disk_full(error: BaseException | None) -> bool:
         full = (errno.ENOSPC, errno.EDQUOT)
         if isinstance(error, OSError) and error.errno in full:
             return True
-        if "No space left on device" in str(error) or "RESOURCE_EXHAUSTED" in str(error):
+        if "No space left on device" in str(error) or "Disk quota exceeded" in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from closedbook.errors import UserError
 
 _CHUNK = 64  # lines of a pipe that are answered at once
+_MOST_BEAMS = 64
 
 
 def run(
@@ -23,6 +24,8 @@ def run(
     """Answers the questions, or the lines of standard input."""
     if beams < 1 or alternatives < 0:
         raise UserError(f"--beams is {beams}, --alternatives {alternatives}; use 1 and 0 or more")
+    if beams > _MOST_BEAMS:
+        raise UserError(f"--beams is {beams}; use at most {_MOST_BEAMS}")
     if any(not question.strip() for question in questions):
         raise UserError('an empty question; give one like "What is the capital of France?"')
 
@@ -37,6 +40,8 @@ def run(
     predictor = loaded.predictor(settings)
     several = len(questions) != 1
     for chunk in _chunks(questions):
+        for question in chunk:
+            _check_text(question)
         texts = [loaded.card.prefix + " ".join(question.split()) for question in chunk]
         for question, found in zip(chunk, predictor.predict(texts), strict=True):
             others = found.alternatives[:alternatives]
@@ -77,6 +82,13 @@ def _groups(lines: Iterable[str], size: int) -> Iterator[list[str]]:
             group = []
     if group:
         yield group
+
+
+def _check_text(question: str) -> None:
+    try:
+        question.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError(f"the question {question[:60]!r} is not UTF-8 text") from error
 
 
 def _printable(text: str) -> str:

@@ -14,7 +14,16 @@ from closedbook.cli.configurables import MODES, register
 from closedbook.errors import UserError, unknown_name
 
 PACKAGED = pathlib.Path(__file__).resolve().parent.parent / "gin"
-_MISTAKES = (ValueError, TypeError, RuntimeError, SyntaxError, OSError, AttributeError, KeyError)
+_MISTAKES = (
+    ValueError,
+    TypeError,
+    RuntimeError,
+    SyntaxError,
+    OSError,
+    AttributeError,
+    KeyError,
+    ImportError,
+)
 # T5X's own file names, so that `include "t5x/configs/runs/finetune.gin"` finds ours.
 _UPSTREAM = (
     ("t5x/configs/runs/", "runs/"),
@@ -26,6 +35,10 @@ _IMPORT = re.compile(
     r"^\s*(from __gin__ import dynamic_registration|import __main__ as \w+"
     r"|(import|from) (t5x|seqio|flaxformer)\b.*)\s*$"
 )
+
+
+# Macros of T5X that change nothing here: evaluation examples always come from the token cache.
+_UNUSED = {"EVALUATOR_USE_MEMORY_CACHE"}
 
 
 def resolve(
@@ -62,6 +75,7 @@ def resolve(
         for binding in bindings:
             _parse_binding(binding)
         _check_macros(bindings)
+        _check_scopes(bindings)
         gin.get_configurable("tasks.qa_from_files")()  # its bindings make tasks of a user's files
         return gin.get_bindings(MODES[mode], resolve_references=True)
     except UserError:
@@ -132,8 +146,28 @@ def _check_macros(bindings: Sequence[str]) -> None:
         raise UserError(f"macro {name} is used but has no value; give one with --gin.{name}=VALUE")
     for binding in bindings:
         name = binding.partition("=")[0].strip()
-        if re.fullmatch(r"[A-Z][A-Z0-9_]*", name) and name not in used:
+        if re.fullmatch(r"[A-Z][A-Z0-9_]*", name) and name not in used | _UNUSED:
             raise unknown_name("macro", name, used)
+
+
+def _check_scopes(bindings: Sequence[str]) -> None:
+    """Refuses a binding that only scoped ones of the same parameter would be read before."""
+    for binding in bindings:
+        target = binding.partition("=")[0].strip()
+        selector, _, parameter = target.rpartition(".")
+        if not selector or "/" in target:
+            continue
+        full = gin_config._REGISTRY.get_match(selector)
+        scoped = [
+            scope
+            for (scope, name), values in gin_config._CONFIG.items()
+            if scope and full is not None and name == full.selector and parameter in values
+        ]
+        if scoped:
+            forms = ", ".join(f"{scope}/{target}" for scope in sorted(scoped))
+            raise UserError(
+                f"binding {target} would change nothing, as it is bound for each use; bind {forms}"
+            )
 
 
 def _missing_file(file: str, search: Sequence[str]) -> UserError:

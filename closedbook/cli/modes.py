@@ -1,6 +1,5 @@
 """Runs one mode of `t5x` on a resolved configuration."""
 
-import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -87,12 +86,14 @@ def plan(mode: str, arguments: dict[str, Any]) -> str:
     restore = arguments.get("restore_checkpoint_cfg")
     if mode == "train":
         restore = arguments["checkpoint_cfg"].restore
-        lines.append(f"steps           until {arguments['total_steps']}")
+        relative = arguments.get("relative_steps")
+        until = f"{relative} more" if relative else f"until {arguments['total_steps']}"
+        lines.append(f"steps           {until}")
         lines.append(f"MODEL_DIR       {arguments['model_dir']}")
     start = restore.path if restore is not None and restore.path else "random parameters"
     lines.append(f"starts from     {start}")
     if mode == "train":
-        lines.append(f"saves           {dataclasses.asdict(arguments['checkpoint_cfg'].save)}")
+        lines.append(f"saves           {arguments['checkpoint_cfg'].save}")
     return "\n".join(lines)
 
 

@@ -29,7 +29,7 @@ def run(out: pathlib.Path) -> None:
     folders = {"pretrained": out / "pretrained", "control": out / "control"}
     for name, folder in folders.items():
         files = ["atlas_qa.gin"] if name == "pretrained" else ["atlas_qa_control.gin"]
-        console.print(f"[bold]{name}[/]: fine-tuning on questions, {folder}")
+        console.print(f"[bold]{name}[/]: fine-tuning on questions, {escape(str(folder))}")
         arguments = gin_files.resolve("train", files, [f"MODEL_DIR = {str(folder)!r}"])
         result = train(**arguments, config_text=gin_files.config_text())
         if not result.finished:

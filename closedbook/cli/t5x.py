@@ -125,6 +125,7 @@ def files() -> None:
 def main() -> None:
     """Entry point of `t5x`."""
     log_to_stderr()
+    sys.path.insert(0, "")  # a user's module of tasks may lie in the working directory
     arguments = [
         "--gin_bindings=" + word[len(_GIN) :] if word.startswith(_GIN) else word
         for word in sys.argv[1:]

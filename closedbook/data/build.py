@@ -279,7 +279,6 @@ def _build(
             "task": name,
             "split": split,
             "prefix": spec.prefix if spec else "",
-            "metrics": _metrics(task, spec),
             "postprocessor": spec.postprocessor if spec else "task",
             "vocabulary": {**key["vocabulary"], "path": vocabulary.path},
             "vocab_size": vocabulary.vocab_size,
@@ -290,10 +289,12 @@ def _build(
     )
 
 
-def _metrics(task: Any, spec: specs.TaskSpec | None) -> list[dict[str, Any]]:
-    """Names in closedbook.eval.metrics, and their options."""
-    if spec is None:
-        return [{"name": getattr(f, "__name__", str(f)), "options": {}} for f in task.metric_fns]
+def scoring(task_name: str) -> list[dict[str, Any]]:
+    """Names in closedbook.eval.metrics and their options, of one of this package's tasks.
+
+    Read from the task, not from its cache: another metric does not change the tokens.
+    """
+    spec = specs.SPECS[task_name]
     if spec.metric is None:
         return []
     options = {"non_null_threshold": spec.non_null} if spec.non_null else {}

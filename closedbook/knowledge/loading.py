@@ -24,7 +24,7 @@ class LoadedModel:
     """A model that is ready to be asked.
 
     Attributes:
-        config: The network's, in float32 compute.
+        config: The network's, without dropout.
         params: On the default device.
         vocabulary: Of the training.
         card: What the checkpoint folder says of itself.
@@ -81,6 +81,8 @@ def load_model(path: str | pathlib.Path = DEFAULT_MODEL) -> LoadedModel:
             f"{card.vocabulary_sha256[:12]}...); restore the file of the training"
         )
     config = dataclasses.replace(card.config, dropout_rate=0.0, remat_policy="none")
+    if jax.default_backend() == "cpu":  # which has to emulate bfloat16 and is slower with it
+        config = dataclasses.replace(config, dtype="float32")
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
     tokens = jax.ShapeDtypeStruct((1, 2), jnp.int32)
     variables = jax.eval_shape(T5(config).init, jax.random.key(0), tokens, tokens)

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -28,7 +29,7 @@ class Partitioner:
     logical_axis_rules: Rules = dataclasses.field(default_factory=standard_logical_axis_rules)
     devices: tuple[Any, ...] | None = None  # all devices of all processes if None
 
-    @property
+    @functools.cached_property
     def mesh(self) -> Mesh:
         """The mesh; axes are Auto, which Linen's logical constraints need.
 
@@ -92,12 +93,18 @@ class Partitioner:
             )
 
     def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-        """This process's rows of a global batch, laid on the devices."""
-        sharding = self.sharding("data")
-        return {
-            name: jax.make_array_from_process_local_data(sharding, rows)
-            for name, rows in batch.items()
-        }
+        """A global batch, which every process holds whole, laid on the devices."""
+        return {name: self.put_rows(rows) for name, rows in batch.items()}
+
+    def put_rows(self, rows: np.ndarray) -> jax.Array:
+        """An array [batch, ...], which every process holds whole, split over `data`."""
+        return jax.make_array_from_callback(
+            rows.shape, self._rows_sharding, lambda index: rows[index]
+        )
+
+    @functools.cached_property
+    def _rows_sharding(self) -> NamedSharding:
+        return self.sharding("data")
 
 
 def initialize_processes(

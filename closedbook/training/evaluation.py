@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from closedbook.data.build import scoring
 from closedbook.data.cache import TokenCache
 from closedbook.eval import metrics as metric_functions
 from closedbook.eval import predictions
@@ -78,12 +79,12 @@ def _scored(
     manifest: Mapping[str, Any], examples: list[dict[str, Any]], texts: list[str]
 ) -> tuple[list[Any], Scores]:
     targets = [example["target"] for example in examples]
-    if manifest["postprocessor"] == "task":
+    if manifest["postprocessor"] == "task":  # another package's, scored by its own functions
         return _scored_by_seqio(manifest["task"], examples, targets, texts)
     sets = manifest["postprocessor"] == "answer_sets"
     processed: list[Any] = [metric_functions.split_answers(t) for t in texts] if sets else texts
     scores: Scores = {}
-    for metric in manifest["metrics"]:
+    for metric in scoring(manifest["task"]):
         function = getattr(metric_functions, metric["name"])
         scores |= function(targets, processed, **metric["options"])
     return processed, scores

@@ -28,7 +28,13 @@ _LONGEST_ANSWER = 114  # target tokens of the paper; answers are cut there witho
 
 def _arguments(cfg: DatasetConfig, vocabulary: Any) -> dict[str, Any]:
     if cfg.module:
-        importlib.import_module(cfg.module)
+        try:
+            importlib.import_module(cfg.module)
+        except ImportError as error:
+            raise UserError(
+                f"MIXTURE_OR_TASK_MODULE {cfg.module!r} cannot be imported: {error}; it must be "
+                "installed, or lie in the working directory"
+            ) from error
     return {
         "split": cfg.split,
         "vocabulary": vocabulary,
@@ -52,7 +58,7 @@ def _lengths(cfg: DatasetConfig) -> dict[str, int]:
 def training_feed(
     cfg: DatasetConfig, vocabulary: Any, seed: int, position: dict[str, int] | None
 ) -> Iterator[Prefetch[dict[str, np.ndarray]]]:
-    """Endless batches (this process's rows); `state()` is the position after the last one taken.
+    """Endless batches of all processes' rows; `state()` is the position after the last one taken.
 
     Args:
         cfg: What to read.
@@ -68,19 +74,44 @@ def training_feed(
         yield prefetched
 
 
+def data_record(cfg: DatasetConfig, vocabulary: Any) -> dict[str, Any]:
+    """What the position in the data means something for; JSON-able.
+
+    A token cache's folder is named after all that its tokens come from.
+    """
+    record: dict[str, Any] = {
+        "task": cfg.mixture_or_task_name,
+        "split": cfg.split,
+        "batch_size": cfg.batch_size,
+        "lengths": _lengths(cfg),
+        "pack": cfg.pack,
+        "seed": cfg.seed,
+        "stream": cfg.stream,
+    }
+    if not cfg.stream:
+        sources = training_sources(cfg.mixture_or_task_name, **_arguments(cfg, vocabulary))
+        record["caches"] = [[cache.folder.name, rate] for cache, rate in sources]
+    return record
+
+
 def _batches(cfg: DatasetConfig, vocabulary: Any, seed: int) -> Batches:
+    # Every process makes the whole batch, which costs little, and lays down what its devices
+    # hold: with a model split over hosts several of them hold the same rows.
     return Batches(
         training_sources(cfg.mixture_or_task_name, **_arguments(cfg, vocabulary)),
         cfg.batch_size,
         _lengths(cfg),
         cfg.pack,
         seed,
-        jax.process_index(),
-        jax.process_count(),
     )
 
 
 def _stream(cfg: DatasetConfig, vocabulary: Any, seed: int) -> Stream:
+    if jax.process_count() > 1:
+        raise UserError(
+            f"DatasetConfig.stream is set for {cfg.mixture_or_task_name}, but a stream feeds one "
+            "process alone; let several processes read the token cache (stream = False)"
+        )
     arguments = _arguments(cfg, vocabulary)
     return Stream(
         cfg.mixture_or_task_name,
@@ -89,8 +120,6 @@ def _stream(cfg: DatasetConfig, vocabulary: Any, seed: int) -> Stream:
         cfg.pack,
         seed,
         vocabulary=vocabulary,
-        host_index=jax.process_index(),
-        host_count=jax.process_count(),
         split=cfg.split,
         data_dir=arguments["data_dir"],
         use_seqio_cached=cfg.use_cached,
@@ -129,12 +158,6 @@ def predictor(
     lengths = cfg.task_feature_lengths or {}
     default = DecodeSettings(max_decode_length=lengths.get("targets", _LONGEST_ANSWER))
     ways = partitioner.mesh.shape["data"]
-    sharding = partitioner.sharding("data")
-
-    def place(rows: np.ndarray) -> jax.Array:
-        # Every process holds all rows of an evaluation batch and lays down its own.
-        return jax.make_array_from_callback(rows.shape, sharding, lambda index: rows[index])
-
     return Predictor(
         model.config,
         params,
@@ -143,7 +166,7 @@ def predictor(
         max_input_length=lengths.get("inputs", 512),
         batch_size=-(-cfg.batch_size // ways) * ways,
         batch_multiple=ways,
-        place=place,
+        place=partitioner.put_rows,
     )
 
 
@@ -166,9 +189,6 @@ def warn_of_leakage(
 
 
 def batch_tokens(batch: dict[str, np.ndarray]) -> int:
-    """Tokens other than padding in a batch, all processes together (those of this one, times)."""
-    own = sum(
-        int(np.count_nonzero(batch[name]))
-        for name in ("encoder_input_tokens", "decoder_target_tokens")
-    )
-    return own * jax.process_count()
+    """Tokens other than padding in a batch."""
+    names = ("encoder_input_tokens", "decoder_target_tokens")
+    return sum(int(np.count_nonzero(batch[name])) for name in names)

@@ -183,9 +183,12 @@ class _Chunks:
             raise UserError(f"{target} exists; give another INFER_OUTPUT_DIR or move it away")
         self._parts.mkdir(parents=True, exist_ok=True)
         origin = self._parts / "origin"
+        own = f"{self.origin} chunks of {self.size} of {self.total}"
         if not origin.exists():
-            origin.write_text(self.origin, encoding="utf-8")
-        if origin.read_text(encoding="utf-8") != self.origin:
+            partial = origin.with_suffix(".partial")
+            partial.write_text(own, encoding="utf-8")
+            partial.replace(origin)
+        if origin.read_text(encoding="utf-8") != own:
             raise UserError(
                 f"{self._parts} holds parts of another run ({origin.read_text(encoding='utf-8')}); "
                 "delete it, or give another INFER_OUTPUT_DIR"

@@ -18,11 +18,18 @@ from closedbook.telemetry import Progress, Throughput, open_writer
 from closedbook.training import evaluation, feeds, report, startup
 from closedbook.training.interrupt import StopRequest
 from closedbook.training.model import EncoderDecoderModel
-from closedbook.training.settings import CheckpointConfig, DatasetConfig, Evaluator, Trainer
+from closedbook.training.settings import (
+    CheckpointConfig,
+    DatasetConfig,
+    Evaluator,
+    SaveCheckpointConfig,
+    Trainer,
+)
 from closedbook.training.state import TrainState, abstract_state, split_seed
 from closedbook.training.step import make_eval_step, make_train_step
 
 _log = logging.getLogger(__name__)
+_FINITE = {"loss": "loss", "gradient_norm": "gradient", "parameter_norm": "new parameter"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -95,14 +102,17 @@ def train(
     if "://" in model_dir:
         raise UserError(f"MODEL_DIR is {model_dir}; give a local or mounted folder")
     folder = pathlib.Path(model_dir).expanduser().absolute()
-    partitioner.check_batch(train_dataset_cfg.batch_size // trainer.microbatches, "BATCH_SIZE")
     if train_dataset_cfg.batch_size % trainer.microbatches:
         raise UserError(
             f"Trainer.num_microbatches is {trainer.microbatches}, which does not divide "
             f"BATCH_SIZE {train_dataset_cfg.batch_size}"
         )
+    rows = train_dataset_cfg.batch_size // trainer.microbatches
+    partitioner.check_batch(rows, "BATCH_SIZE / num_microbatches")
     startup.check_vocabulary_size(model)
-    save = checkpoint_cfg.save
+    save = checkpoint_cfg.save or SaveCheckpointConfig(period=0)  # the first and the last state
+    if save.keep_best and not eval_period:
+        raise UserError("SaveCheckpointConfig.keep_best needs evaluations; set EVAL_PERIOD")
     with contextlib.ExitStack() as stack:
         store = CheckpointStore(
             folder,
@@ -114,12 +124,14 @@ def train(
         )
         stack.callback(store.close)
         stack.enter_context(partitioner.activate())
+        data = feeds.data_record(train_dataset_cfg, model.vocabulary)
         start = startup.begin(
-            model, partitioner, store, folder, checkpoint_cfg.restore, random_seed
+            model, partitioner, store, folder, checkpoint_cfg.restore, random_seed, data
         )
         if relative_steps is not None:
             total_steps = start.first_step + relative_steps
         assert total_steps is not None
+        _check_total(total_steps, start)
         report.write_run_files(
             folder, model, abstract_state(model, partitioner), train_dataset_cfg, config_text
         )
@@ -141,7 +153,8 @@ def train(
             partitioner=partitioner,
             evaluate=evaluators,
             total=total_steps,
-            periods=(save.period, eval_period, stats_period),
+            periods=(save.period or 0, eval_period or 0, stats_period or 0),
+            save_evaluated=save.keep_best is not None,
             flops=report.flops_of_step(model, train_dataset_cfg),
         )
         step_fn = jax.jit(
@@ -178,13 +191,15 @@ class _Run:
     evaluate: Callable[[Any, int], dict[str, float]]
     total: int
     periods: tuple[int, int, int]  # save, evaluate, log
+    save_evaluated: bool  # whether each evaluated state is saved
     flops: int  # of a step
 
     def due(self, step: int) -> tuple[bool, bool, bool]:
         """Whether to save, to evaluate and to log after a step."""
         last = step == self.total
         save, evaluate, log = ((p > 0 and step % p == 0) or (p > 0 and last) for p in self.periods)
-        return save or last, evaluate, log or save or evaluate or last
+        save = save or last or (evaluate and self.save_evaluated)
+        return save, evaluate, log or save or evaluate
 
     def save(
         self, state: TrainState, position: dict[str, int], scores: dict[str, float] | None = None
@@ -218,51 +233,76 @@ def _loop(
     ):
         while step < run.total and not stop.requested(step):
             batch = next(batches)
+            placed = run.partitioner.put_batch(batch)
             with jax.transfer_guard("disallow"):
-                state, sums = step_fn(state, run.partitioner.put_batch(batch), key)
+                state, sums = step_fn(state, placed, key)
             step += 1
             waiting.append(sums)
-            throughput.count(tokens=feeds.batch_tokens(batch))
+            if step == run.start.step + 1:
+                jax.block_until_ready(sums)
+                throughput.restart()  # the first step compiles
+            else:
+                throughput.count(tokens=feeds.batch_tokens(batch))
             due_save, due_evaluate, due_log = run.due(step)
             if due_log:
-                metrics = _finite_means(waiting, step, run.folder)
+                metrics = _finite_means(waiting, step, run)
                 waiting.clear()
                 rates = throughput.report()
                 metrics |= rates | report.utilization(run.flops, rates)
-                writer.write(step, metrics)
                 progress.update(step, report.shown(metrics))
-            if due_evaluate:
-                with throughput.paused():
-                    scores = run.evaluate(state.params, step)
+                if due_evaluate:
+                    with throughput.paused():
+                        scores = run.evaluate(state.params, step)
+                    metrics |= scores
+                writer.write(step, metrics)
             if due_save:
                 with throughput.paused():
                     run.save(state, batches.state(), scores if due_evaluate else None)
         if step < run.total:
             if waiting:
-                writer.write(step, _finite_means(waiting, step, run.folder))
+                writer.write(step, _finite_means(waiting, step, run))
             run.save(state, batches.state())
             run.store.wait()
-            _log.warning("stopped by SIGTERM; checkpoint_%d is saved, run again to go on", step)
+            _log.warning("stopped as asked; checkpoint_%d is saved, run again to go on", step)
     run.store.wait()
     return Result(step=step, finished=step >= run.total, scores=scores)
 
 
-def _finite_means(waiting: list[dict[str, Any]], step: int, folder: pathlib.Path) -> dict:
+def _finite_means(waiting: list[dict[str, Any]], step: int, run: _Run) -> dict:
     """Means over the steps since the last log, a target token.
 
     Raises:
-        UserError: A loss is not finite; names its step and the last good checkpoint.
+        UserError: A loss, a gradient or a parameter is not finite; names the step and the last
+            good checkpoint. Nothing is saved before its steps have been looked at.
     """
     rows = jax.device_get(waiting)
     for i, row in enumerate(rows):
-        if not np.isfinite(row["loss"]):
-            good = steps(folder)
-            last = f"{folder}/checkpoint_{good[-1]}" if good else "none"
-            raise UserError(
-                f"the loss is {float(row['loss'])} at step {step - len(rows) + i + 1}; the last "
-                f"good checkpoint is {last}; lower the learning rate or look at the data there"
-            )
+        at = step - len(rows) + i + 1
+        for name, word in _FINITE.items():
+            if not np.isfinite(row[name]):
+                run.store.wait()
+                good = [saved for saved in steps(run.folder) if saved < at]
+                last = f"{run.folder}/checkpoint_{good[-1]}" if good else "none"
+                raise UserError(
+                    f"the {word} is {float(row[name])} at step {at}; the last good checkpoint is "
+                    f"{last}; lower the learning rate or look at the data there"
+                )
     return report.means(rows)
+
+
+def _check_total(total: int, start: startup.Start) -> None:
+    """Checks that there is something left to train.
+
+    Raises:
+        UserError: The last step lies before the first.
+    """
+    if start.resumed and total == start.step:
+        _log.info("nothing to do: the run has reached step %d", total)
+    elif total <= start.step:
+        raise UserError(
+            f"TRAIN_STEPS is {total}, but the run starts at step {start.step}; TRAIN_STEPS counts "
+            "the steps of the restored checkpoint: make it larger, or set TRAIN_STEPS_RELATIVE"
+        )
 
 
 def _evaluators(

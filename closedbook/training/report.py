@@ -40,6 +40,7 @@ def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
         "accuracy": total["correct"] / tokens,
         "learning_rate": float(rows[-1]["learning_rate"]),
         "gradient_norm": total["gradient_norm"] / len(rows),
+        "parameter_norm": float(rows[-1]["parameter_norm"]),
         "target_tokens": total["target_tokens"] / len(rows),
         "input_tokens": total["input_tokens"] / len(rows),
     }
@@ -105,8 +106,10 @@ def append_scores(folder: pathlib.Path, answers: Answers, step: int) -> None:
     kept = []
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()
-        kept = [line for line in lines if json.loads(line)["step"] < step]
-    line = json.dumps({"step": step, **answers.scores, "n": len(answers.examples)})
+        kept = [row for row in map(json.loads, lines) if row["step"] != step]
+    kept.append({"step": step, **answers.scores, "n": len(answers.examples)})
+    kept.sort(key=lambda row: row["step"])
     partial = path.with_suffix(".partial")
-    partial.write_text("\n".join([*kept, line]) + "\n", encoding="utf-8")
+    text = "".join(json.dumps(row) + "\n" for row in kept)
+    partial.write_text(text, encoding="utf-8")
     partial.replace(path)

@@ -16,7 +16,6 @@ class DatasetConfig:
     split: str
     task_feature_lengths: Mapping[str, int] | None  # None: as long as the examples are
     batch_size: int  # rows (packs) of a batch, all hosts
-    shuffle: bool = True
     seed: int | None = None  # of the order; the run's if None
     use_cached: bool = False  # read SeqIO's offline cache; the token cache is always used
     pack: bool = False  # several examples a row
@@ -56,11 +55,20 @@ class SaveCheckpointConfig:
     """When checkpoints are written and which are kept."""
 
     period: int = 5000  # steps
-    keep: int | None = None  # newest to keep; None: all
-    keep_best: int | None = None  # best to keep too, by `metric`
+    keep: int | None = None  # newest to keep; None: all, but one where `keep_best` is set
+    keep_best: int | None = None  # best to keep too, by `metric`; saves at every evaluation
     metric: str | None = None  # for example "natural_questions_open/em"
     best_mode: str = "max"
     asynchronous: bool = True  # write while training goes on
+
+    def __post_init__(self) -> None:
+        if self.best_mode not in ("max", "min"):
+            raise unknown_name("SaveCheckpointConfig.best_mode", self.best_mode, ("max", "min"))
+        for name in ("keep", "keep_best"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                raise UserError(
+                    f"SaveCheckpointConfig.{name} is {getattr(self, name)}; use 1 or more"
+                )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,7 +76,7 @@ class CheckpointConfig:
     """Restoring and saving."""
 
     restore: RestoreCheckpointConfig | None = None
-    save: SaveCheckpointConfig = dataclasses.field(default_factory=SaveCheckpointConfig)
+    save: SaveCheckpointConfig | None = dataclasses.field(default_factory=SaveCheckpointConfig)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,6 +85,10 @@ class Trainer:
 
     learning_rate_fn: Schedule = dataclasses.field(default_factory=create_learning_rate_scheduler)
     num_microbatches: int | None = None  # parts of a batch, for memory
+
+    def __post_init__(self) -> None:
+        if self.num_microbatches is not None and self.num_microbatches < 1:
+            raise UserError(f"Trainer.num_microbatches is {self.num_microbatches}; use 1 or more")
 
     @property
     def microbatches(self) -> int:

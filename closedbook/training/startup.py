@@ -7,6 +7,10 @@ import pathlib
 import secrets
 from typing import Any
 
+import jax
+import jax.numpy as jnp
+import numpy as np
+
 from closedbook.checkpoints import (
     CheckpointStore,
     ModelCard,
@@ -30,24 +34,23 @@ class Start:
 
     Attributes:
         state: The first state.
+        step: Steps done.
         seed: Of this run; drawn once if the user gave none, and kept over restarts.
         position: Of the data, or None for its beginning.
         initial: The checkpoint that the run once started from, or "".
         first_step: That checkpoint's step, or 0.
+        data: What the training data is.
         resumed: Whether the run's own folder held a checkpoint.
     """
 
     state: TrainState
+    step: int
     seed: int
     position: dict[str, int] | None
     initial: str
     first_step: int
+    data: dict[str, Any]
     resumed: bool
-
-    @property
-    def step(self) -> int:
-        """Steps done."""
-        return int(self.state.step)
 
     def run_record(self, position: dict[str, int]) -> dict[str, Any]:
         """What a checkpoint keeps beside parameters and optimiser state."""
@@ -56,6 +59,7 @@ class Start:
             "position": position,
             "initial_checkpoint": self.initial,
             "first_step": self.first_step,
+            "data": self.data,
         }
 
 
@@ -66,21 +70,32 @@ def begin(
     folder: pathlib.Path,
     restore: RestoreCheckpointConfig | None,
     seed: int | None,
+    data: dict[str, Any],
 ) -> Start:
     """The first state of a run.
 
     A checkpoint in MODEL_DIR wins over INITIAL_CHECKPOINT_PATH, as in T5X, but never silently:
     a run that once started from another checkpoint is not continued.
 
+    Args:
+        model: What is trained.
+        partitioner: How arrays lie on the devices.
+        store: Of the run's own checkpoints.
+        folder: MODEL_DIR.
+        restore: What a fresh run starts from.
+        seed: RANDOM_SEED.
+        data: What the training data is; a resumed run must have the same.
+
     Raises:
         UserError: The checkpoint does not fit the model or its vocabulary, or MODEL_DIR holds a
-            run that started from another checkpoint.
+            run that started from another checkpoint or has other data.
     """
     path = restore.path if restore else None
-    wanted = f"{find_checkpoint(path)[0]}" if path else ""
+    wanted = str(path or "")
     step = store.latest_step()
     abstract = abstract_state(model, partitioner)
     if step is not None:
+        check_vocabulary(str(folder), model)
         params, opt_state, run = store.restore(
             step, params=abstract.params, opt_state=abstract.opt_state
         )
@@ -95,28 +110,49 @@ def begin(
                 f"MODEL_DIR {folder} holds a run with RANDOM_SEED {run['seed']}, but RANDOM_SEED "
                 f"is {seed}; give a new MODEL_DIR, or the old seed to resume"
             )
+        changed = [
+            f"{name} was {run['data'].get(name)}, is {value}"
+            for name, value in data.items()
+            if run["data"].get(name) != value
+        ]
+        if changed:
+            raise UserError(
+                f"MODEL_DIR {folder} holds a run with other training data: {'; '.join(changed)}; "
+                "give a new MODEL_DIR (with INITIAL_CHECKPOINT_PATH to go on from its parameters)"
+            )
         _log.info("resuming from %s/checkpoint_%d", folder, step)
         if wanted:
             _log.info("INITIAL_CHECKPOINT_PATH is not read again")
         state = TrainState(abstract.step, params, opt_state)
         return Start(
             state=_at(state, step, partitioner),
+            step=step,
             seed=run["seed"],
             position=run["position"],
             initial=wanted,
             first_step=run["first_step"],
+            data=data,
             resumed=True,
         )
-    seed = secrets.randbits(31) if seed is None else seed
+    seed = _drawn_seed() if seed is None else seed
     if not path or restore is None:
         _log.info("starting from random parameters, seed %d", seed)
         state = fresh_state(model, partitioner, seed)
-        return Start(state=state, seed=seed, position=None, initial="", first_step=0, resumed=False)
+        return Start(
+            state=state,
+            step=0,
+            seed=seed,
+            position=None,
+            initial="",
+            first_step=0,
+            data=data,
+            resumed=False,
+        )
 
     check_vocabulary(path, model)
     params, step = load_params(path, abstract.params)
     state = TrainState(abstract.step, params, abstract.opt_state)
-    has_optimizer = (pathlib.Path(wanted) / "optimizer").is_dir()
+    has_optimizer = (find_checkpoint(path)[0] / "optimizer").is_dir()
     if restore.optimizer == "restore" and has_optimizer:
         opt_state = load_opt_state(path, abstract.opt_state)
         _log.info("starting from %s, optimiser state restored", wanted)
@@ -132,8 +168,25 @@ def begin(
         )
     state = _at(TrainState(abstract.step, params, opt_state), step, partitioner)
     return Start(
-        state=state, seed=seed, position=None, initial=wanted, first_step=step, resumed=False
+        state=state,
+        step=step,
+        seed=seed,
+        position=None,
+        initial=wanted,
+        first_step=step,
+        data=data,
+        resumed=False,
     )
+
+
+def _drawn_seed() -> int:
+    """A seed from the operating system, the same in all processes."""
+    seed = secrets.randbits(31)
+    if jax.process_count() > 1:
+        from jax.experimental import multihost_utils
+
+        seed = int(multihost_utils.broadcast_one_to_all(np.int32(seed)))
+    return seed
 
 
 def check_vocabulary(path: str, model: EncoderDecoderModel) -> None:
@@ -146,7 +199,8 @@ def check_vocabulary(path: str, model: EncoderDecoderModel) -> None:
     if not (folder / "model.json").is_file():
         return
     card = ModelCard.read(folder)
-    if card.vocabulary_sha256 != model.vocabulary.sha256:
+    same = (model.vocabulary.sha256, model.vocabulary.extra_ids)
+    if (card.vocabulary_sha256, card.extra_ids) != same:
         raise UserError(
             f"the checkpoint {path} was trained with another vocabulary (sha256 "
             f"{card.vocabulary_sha256[:12]}...) than {model.vocabulary.path} (sha256 "
@@ -171,9 +225,6 @@ def check_vocabulary_size(model: EncoderDecoderModel) -> None:
 
 def describe(model: EncoderDecoderModel, abstract: TrainState) -> str:
     """`model-info.txt`: every parameter with shape and sharding, and the totals."""
-    import jax
-    import numpy as np
-
     lines, total = [], 0
     for path, x in jax.tree_util.tree_leaves_with_path(abstract.params):
         name = "/".join(str(key.key) for key in path)
@@ -184,7 +235,4 @@ def describe(model: EncoderDecoderModel, abstract: TrainState) -> str:
 
 
 def _at(state: TrainState, step: int, partitioner: Partitioner) -> TrainState:
-    import jax
-    import jax.numpy as jnp
-
     return state.replace(step=jax.device_put(jnp.int32(step), partitioner.sharding()))

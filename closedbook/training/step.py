@@ -63,6 +63,7 @@ def make_train_step(
         sums |= {
             "learning_rate": rate,
             "gradient_norm": optax.tree.norm(grads),
+            "parameter_norm": optax.tree.norm(params),
             "input_tokens": jnp.sum(batch["encoder_input_tokens"] > 0).astype(jnp.float32),
         }
         return TrainState(state.step + 1, params, opt_state), sums

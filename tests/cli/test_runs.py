@@ -166,7 +166,7 @@ def test_sigterm_ends_cleanly_and_says_how_to_go_on(project):
     process.terminate()
     out, err = process.communicate()
     assert process.returncode == 0, err
-    assert "stopped by SIGTERM" in err
+    assert "stopped as asked" in err
     assert "stopped at step" in out
 
 

@@ -70,20 +70,20 @@ def test_damaged_models_are_told_apart(tmp_path):
     card = (folder / "model.json").read_text()
 
     (folder / "model.json").write_text(card.replace('"emb_dim": 128', '"emb_dim": 64'))
-    with pytest.raises(UserError, match=r"other shape: .*embedding is \(3840, 128\)"):
+    with pytest.raises(UserError, match=r"other shape: decoder\.decoder_norm\.scale is \(128,\)"):
         load_model(folder)
     (folder / "model.json").write_text(card[:100])
     with pytest.raises(UserError, match="not a valid model card"):
         load_model(folder)
     (folder / "model.json").write_text(card)
-    with (folder / "vocabulary.model").open("ab") as file:
-        file.write(b"\0")
-    with pytest.raises(UserError, match="vocabulary"):
-        load_model(folder)
-    shutil.copyfile(packaged_models()["atlas_qa"] / "vocabulary.model", folder / "vocabulary.model")
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    (other / "vocabulary.model").write_bytes(b"nonsense")
+    with pytest.raises(UserError, match="not a SentencePiece model"):
+        load_model(other)
     (checkpoint,) = folder.glob("checkpoint_*")
     shutil.rmtree(checkpoint / "params")
-    with pytest.raises(UserError, match="no whole closedbook checkpoint: params is absent"):
+    with pytest.raises(UserError, match="not a whole closedbook checkpoint: params is absent"):
         load_model(folder)
     shutil.rmtree(checkpoint)
     with pytest.raises(UserError, match="no checkpoint_<step> folder"):

@@ -98,28 +98,33 @@ def run(tiny, quiz, tmp_path) -> Callable[..., Any]:
         restore: settings.RestoreCheckpointConfig | None = None,
         save: dict[str, Any] | None = None,
         learning_rate: float = 0.01,
+        data: dict[str, Any] | None = None,
         **arguments: Any,
     ) -> Any:
-        data = settings.DatasetConfig(
-            mixture_or_task_name="loop_quiz",
-            split="train",
-            task_feature_lengths=LENGTHS,
-            batch_size=4,
-            pack=True,
-            cache_dir=str(quiz / "cache"),
+        train_data = settings.DatasetConfig(
+            **{
+                "mixture_or_task_name": "loop_quiz",
+                "split": "train",
+                "task_feature_lengths": LENGTHS,
+                "batch_size": 4,
+                "pack": True,
+                "cache_dir": str(quiz / "cache"),
+                **(data or {}),
+            }
         )
-        questions = dataclasses.replace(data, split="validation", pack=False, batch_size=8)
+        held_out = dataclasses.replace(train_data, split="validation")
+        questions = dataclasses.replace(held_out, pack=False, batch_size=8)
         given = {
             "eval_period": 0,
             "stats_period": 2,
             "random_seed": 0,
             "infer_eval_dataset_cfg": questions,
-            "train_eval_dataset_cfg": dataclasses.replace(data, split="validation"),
+            "train_eval_dataset_cfg": held_out,
         }
         return train(
             model=model,
             model_dir=str(tmp_path / dir),
-            train_dataset_cfg=data,
+            train_dataset_cfg=train_data,
             checkpoint_cfg=settings.CheckpointConfig(
                 restore=restore, save=settings.SaveCheckpointConfig(**{"period": 4, **(save or {})})
             ),

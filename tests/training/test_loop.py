@@ -4,6 +4,7 @@ import dataclasses
 import json
 import logging
 import os
+import pathlib
 import signal
 
 import jax
@@ -108,7 +109,7 @@ def test_sigterm_saves_and_the_run_goes_on_exactly(run, tiny, tmp_path, monkeypa
 
 
 def test_infinite_loss_stops_with_its_step_and_the_last_good_checkpoint(run, tmp_path):
-    with pytest.raises(UserError, match=r"loss is (nan|inf) at step \d+; .*checkpoint_0"):
+    with pytest.raises(UserError, match=r"is (nan|inf) at step \d+; .*checkpoint_0"):
         run(20, learning_rate=1e30)
     assert steps(tmp_path / "run") == [0]
 
@@ -202,3 +203,39 @@ def test_batches_that_do_not_split_are_refused(run):
 
     with pytest.raises(UserError, match="does not divide BATCH_SIZE 4"):
         run(1, trainer=Trainer(num_microbatches=3))
+
+
+def test_resuming_with_other_data_is_refused_with_what_changed(run, tiny, tmp_path):
+    run(4)
+    data = {"batch_size": 2}
+    with pytest.raises(UserError, match="batch_size was 4, is 2"):
+        run(8, data=data)
+    other = tmp_path / "other.model"
+    other.write_bytes(_with_another_score(tiny.vocabulary.path))
+    vocabulary = type(tiny.vocabulary)(other)
+    before = (tmp_path / "run/vocabulary.model").read_bytes()
+    with pytest.raises(UserError, match="trained with another vocabulary"):
+        run(8, model=dataclasses.replace(tiny, vocabulary=vocabulary))
+    assert (tmp_path / "run/vocabulary.model").read_bytes() == before
+
+
+def _with_another_score(path):
+    from sentencepiece import sentencepiece_model_pb2
+
+    model = sentencepiece_model_pb2.ModelProto()
+    model.ParseFromString(pathlib.Path(path).read_bytes())
+    model.pieces[100].score -= 1.0
+    return model.SerializeToString()
+
+
+def test_total_steps_that_lie_before_the_checkpoint_are_refused(run, tmp_path):
+    run(4, "first")
+    restore = RestoreCheckpointConfig(path=str(tmp_path / "first"))
+    with pytest.raises(UserError, match=r"TRAIN_STEPS is 3, .* starts at step 4.*RELATIVE"):
+        run(3, "second", restore=restore)
+    assert run(4, "first").finished
+
+
+def test_best_needs_evaluations(run):
+    with pytest.raises(UserError, match="keep_best needs evaluations"):
+        run(4, save={"keep_best": 1, "metric": "eval/loss"})
