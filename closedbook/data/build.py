@@ -97,19 +97,22 @@ def token_cache(
 
 
 def training_sources(
-    task_or_mixture: str, *, split: str = "train", **arguments: Any
+    task_or_mixture: str, *, split: str = "train", where_present: bool = False, **arguments: Any
 ) -> list[tuple[TokenCache, float]]:
     """Caches and rates of a task, or of every task of a mixture; see `Batches`.
 
     Args:
         task_or_mixture: Packaged, or registered with SeqIO by another package.
         split: Which split to train on.
+        where_present: Leave out a mixture's tasks that have no such split.
         **arguments: As for `token_cache`.
 
     Raises:
         UserError: The name is unknown, or as in `token_cache`.
     """
     rates = _task_rates(task_or_mixture)
+    if where_present and any(split in _splits(name)[0] for name in rates):
+        rates = {name: rate for name, rate in rates.items() if split in _splits(name)[0]}
     found = [(token_cache(name, split, **arguments), rate) for name, rate in rates.items()]
     return [(tokens, float(len(tokens) if rate is None else rate)) for tokens, rate in found]
 

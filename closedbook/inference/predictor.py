@@ -168,7 +168,7 @@ class Predictor:
                 for column, target in enumerate(targets[number]):
                     tokens[row, column, : len(target)] = target
             source = self._place(self._pad(inputs, batch))
-            found = np.asarray(self._score(self.params, source, self._place(tokens)))
+            found = _fetch(self._score(self.params, source, self._place(tokens)))
             for row, number in enumerate(chosen):
                 scores[number] = found[row, : len(targets[number])].tolist()
         return scores
@@ -206,7 +206,7 @@ class Predictor:
         return Prediction(text=text, log_prob=log_prob, alternatives=tuple(others))
 
 
-def _fetch(decoded: Decoded) -> Decoded:
+def _fetch(decoded: Any) -> Any:
     """All rows as NumPy arrays, those on other processes' devices included."""
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils

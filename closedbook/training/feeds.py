@@ -94,11 +94,15 @@ def data_record(cfg: DatasetConfig, vocabulary: Any) -> dict[str, Any]:
     return record
 
 
-def _batches(cfg: DatasetConfig, vocabulary: Any, seed: int) -> Batches:
+def _batches(
+    cfg: DatasetConfig, vocabulary: Any, seed: int, *, where_present: bool = False
+) -> Batches:
     # Every process makes the whole batch, which costs little, and lays down what its devices
     # hold: with a model split over hosts several of them hold the same rows.
     return Batches(
-        training_sources(cfg.mixture_or_task_name, **_arguments(cfg, vocabulary)),
+        training_sources(
+            cfg.mixture_or_task_name, where_present=where_present, **_arguments(cfg, vocabulary)
+        ),
         cfg.batch_size,
         _lengths(cfg),
         cfg.pack,
@@ -130,7 +134,7 @@ def held_out_feed(
     cfg: DatasetConfig, vocabulary: Any, count: int
 ) -> Callable[[], Iterator[dict[str, np.ndarray]]]:
     """A function that gives the same `count` batches each time, at most one epoch of them."""
-    batches = _batches(cfg, vocabulary, cfg.seed or 0)
+    batches = _batches(cfg, vocabulary, cfg.seed or 0, where_present=True)
 
     def first() -> Iterator[dict[str, np.ndarray]]:
         for index in range(count):

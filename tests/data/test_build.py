@@ -10,7 +10,7 @@ from closedbook.data import build, cache
 from closedbook.data.batches import Batches
 from closedbook.data.cache import BrokenCacheError, TokenCache
 from closedbook.errors import UserError
-from closedbook.tasks import own_files
+from closedbook.tasks import own_files, specs
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow's own, at import
 
@@ -209,3 +209,17 @@ def test_unknown_names_are_the_users_errors(vocabulary, tmp_path):
         build.token_cache("web_questions_open", "dev", vocabulary=vocabulary, cache_dir=tmp_path)
     with pytest.raises(UserError, match=r"nothing to evaluate.*'test'"):
         build.evaluation_caches("natural_questions_open_test", "test", vocabulary=vocabulary)
+
+
+def test_a_mixtures_tasks_without_the_split_may_be_left_out(vocabulary, tmp_path, monkeypatch):
+    path = tmp_path / "own.jsonl"
+    path.write_text('{"question": "who?", "answer": "me"}\n')
+    own_files.qa_from_files(
+        {"own_both": {"train": path, "validation": path}, "own_train": {"train": path}}
+    )
+    monkeypatch.setitem(specs.MIXTURES, "own_mixture", ("own_both", "own_train"))
+    arguments = {"vocabulary": vocabulary, "cache_dir": tmp_path / "caches", "split": "validation"}
+    ((tokens, rate),) = build.training_sources("own_mixture", where_present=True, **arguments)
+    assert (tokens.name, rate) == ("own_both", 1.0)
+    with pytest.raises(UserError, match="own_train has no split 'validation'"):
+        build.training_sources("own_mixture", **arguments)
