@@ -151,7 +151,7 @@ def _check_macros(bindings: Sequence[str]) -> None:
 
 
 def _check_scopes(bindings: Sequence[str]) -> None:
-    """Refuses a binding that only scoped ones of the same parameter would be read before."""
+    """Refuses a binding without a scope where scoped ones of its parameter win over it."""
     for binding in bindings:
         target = binding.partition("=")[0].strip()
         selector, _, parameter = target.rpartition(".")

@@ -14,7 +14,6 @@ from closedbook.cli import gin_files
 from closedbook.errors import UserError
 from closedbook.eval import predictions, summary
 
-PRETRAINED = "closedbook://atlas_ssm"
 _MIXTURE = "atlas_qa_test"
 _TASKS = {"atlas_qa_seen": "seen", "atlas_qa_unseen": "unseen"}
 

@@ -144,7 +144,7 @@ def write_answers(
 
 
 def prediction_rows(answers: Answers, step: int) -> list[predictions.Prediction]:
-    """Rows in the form of predictions.jsonl; examples without an answer cannot be scored."""
+    """Rows in the form of predictions.jsonl."""
     return [
         predictions.Prediction(
             id=example["id"],

@@ -9,7 +9,10 @@ import jax
 
 
 class StopRequest:
-    """Catches SIGTERM and the first SIGINT while the `with` lasts."""
+    """Catches SIGTERM and the first SIGINT while the `with` lasts.
+
+    In a run of several processes JAX's own handler hears SIGTERM and tells all of them.
+    """
 
     def __init__(self) -> None:
         self._asked = False
