@@ -1,0 +1,120 @@
+"""A checkpoint of any format as named arrays that are read one at a time."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from closedbook.checkpoints.card import ModelCard
+from closedbook.errors import UserError
+from closedbook.models import T5Config
+
+Index = tuple[slice, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """An array of a checkpoint that stays on disk until it is read.
+
+    Attributes:
+        shape: Its shape.
+        dtype: Its type as stored.
+        place: File and name in the file, for messages: "FOLDER/model.safetensors: shared.weight".
+        load: Reads the part that an index of slices selects; () selects all of it.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    place: str
+    load: Callable[[Index], np.ndarray]
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def read(self, index: Index = ()) -> np.ndarray:
+        """The array, or the part of it that slices select.
+
+        Raises:
+            UserError: The stored bytes are damaged; the message names file and tensor.
+        """
+        try:
+            return self.load(index)
+        except UserError:
+            raise
+        except (OSError, ValueError, EOFError, RuntimeError) as error:
+            detail = " ".join(str(error).split())[:300]
+            raise UserError(
+                f"{self.place} cannot be read: {detail}; the file is damaged or incomplete, copy "
+                "or download it again"
+            ) from error
+
+    @classmethod
+    def of(cls, array: np.ndarray, place: str) -> "Tensor":
+        """An array that is in memory already."""
+        return cls(
+            shape=array.shape, dtype=array.dtype, place=place, load=lambda index: array[index]
+        )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """An opened checkpoint of any format; nothing but names, shapes and types is read yet.
+
+    Attributes:
+        format: A value of `formats.Format`.
+        path: Where it was found, for messages.
+        params: By T5X's names, "encoder/layers_0/attention/query/kernel"; scanned or unrolled as
+            stored (scanned: "encoder/layers/attention/query/kernel", layers on axis 1).
+        slots: Adafactor's accumulators by "<parameter>/<slot>" with the slots v, v_row, v_col and
+            m, unused ones of shape (1,) included; None if the checkpoint has no optimiser state.
+        other_optimizer: Name of an optimiser state that is not Adafactor's and is not read, or "".
+        step: Training steps done, or None if the format does not tell.
+        config: The architecture, where the format says it; otherwise shapes tell.
+        card: `model.json` of a closedbook checkpoint.
+        vocabulary: A SentencePiece file that came with it.
+        extra_ids: Sentinels after the pieces of that file.
+    """
+
+    format: str
+    path: str
+    params: Mapping[str, Tensor]
+    slots: Mapping[str, Tensor] | None = None
+    other_optimizer: str = ""
+    step: int | None = None
+    config: T5Config | None = None
+    card: ModelCard | None = None
+    vocabulary: pathlib.Path | None = None
+    extra_ids: int = 100
+
+
+def flatten(tree: Mapping[str, Any], *, leaf: Callable[[Any], bool]) -> dict[str, Any]:
+    """A nested dict as a flat one, names joined with "/".
+
+    Args:
+        tree: Nested mappings.
+        leaf: Tells a leaf that is a mapping itself from an inner node.
+    """
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and not leaf(value):
+            inner = flatten(value, leaf=leaf)
+            flat.update({f"{name}/{rest}": each for rest, each in inner.items()})
+        else:
+            flat[name] = value
+    return flat
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flatten`."""
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *folders, last = name.split("/")
+        node = tree
+        for folder in folders:
+            node = node.setdefault(folder, {})
+        node[last] = value
+    return tree
