@@ -1,0 +1,216 @@
+"""config.json of a Hugging Face T5 and our T5Config, both ways."""
+
+import json
+import pathlib
+from typing import Any
+
+import numpy as np
+
+from closedbook.errors import UserError
+from closedbook.models import T5Config
+
+CONFIG_FILE = "config.json"
+GENERATION_FILE = "generation_config.json"
+# Their names of activation functions. Their plain "gelu" is exact, ours is the tanh approximation.
+_ACTIVATIONS = {
+    "relu": "relu",
+    "gelu_new": "gelu",
+    "gelu_pytorch_tanh": "gelu",
+    "silu": "silu",
+    "swish": "silu",
+    "linear": "linear",
+}
+_PROJECTIONS = {
+    ("relu",): "relu",
+    ("gelu",): "gelu_new",
+    ("silu",): "silu",
+    ("linear",): "linear",
+    ("gelu", "linear"): "gated-gelu",
+    ("silu", "linear"): "gated-silu",
+    ("relu", "linear"): "gated-relu",
+    ("linear", "linear"): "gated-linear",
+}
+_MODEL_TYPES = ("t5", "mt5")
+_TOKENS = {"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
+
+
+def read_json(path: pathlib.Path) -> dict[str, Any]:
+    """A JSON object from a file.
+
+    Raises:
+        UserError: The file cannot be read or holds anything else.
+    """
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise UserError(f"{path} must hold a JSON object, not {type(data).__name__}")
+    return data
+
+
+class HuggingFaceConfig:
+    """The fields of a config.json, each checked when it is asked for."""
+
+    def __init__(self, path: pathlib.Path):
+        """Reads the file; raises UserError if it is not that of a T5 with a decoder."""
+        self.path = path
+        self.data = read_json(path)
+        kind = self.data.get("model_type")
+        if kind not in _MODEL_TYPES:
+            raise UserError(
+                f"{path}: model_type is {kind!r}; only T5 can be read ({', '.join(_MODEL_TYPES)}; "
+                "not umt5, longt5, switch_transformers or byte-level variants of other types)"
+            )
+        self.multilingual = kind == "mt5"
+        names = self.data.get("architectures") or []
+        wrong = ("EncoderModel", "ForTokenClassification", "ForSequenceClassification")
+        for name in names if isinstance(names, list) else [names]:
+            if str(name).endswith((*wrong, "ForQuestionAnswering")):
+                raise UserError(
+                    f"{path}: architectures names {name!r}; only T5ForConditionalGeneration, a "
+                    "model that writes text, can be read"
+                )
+        if self.data.get("quantization_config"):
+            raise UserError(
+                f"{path}: quantization_config is set; give the model before it was quantised"
+            )
+
+    def _number(self, name: str, default: int | None = None) -> int:
+        value = self.data.get(name)
+        if value is None:
+            value = default
+        if type(value) is not int or not 0 < value < 2**31:
+            raise UserError(f"{self.path}: {name} is {value!r}; it must be a positive integer")
+        return value
+
+    @property
+    def scaled_logits(self) -> bool:
+        """Whether outputs are multiplied by emb_dim ** -0.5 before the output matrix.
+
+        transformers 4 scales if and only if the embeddings are tied; 5 says it apart, always
+        writes "tied", and lets equal or absent output matrices decide.
+        """
+        tied = self.data.get("tie_word_embeddings")
+        if tied is None:
+            tied = not self.multilingual
+        scaled = self.data.get("scale_decoder_outputs")
+        if scaled is None:  # version 5 never scales an mT5
+            scaled = tied and not (self.multilingual and self._major_version >= 5)
+        if type(tied) is not bool or type(scaled) is not bool:
+            raise UserError(
+                f"{self.path}: tie_word_embeddings and scale_decoder_outputs must be true or false"
+            )
+        return scaled
+
+    @property
+    def tied_unscaled(self) -> bool:
+        """Whether an absent output matrix is the embedding, without scaling (transformers 5)."""
+        return self.data.get("tie_word_embeddings") is True and not self.scaled_logits
+
+    @property
+    def _major_version(self) -> int:
+        major = str(self.data.get("transformers_version", "4")).partition(".")[0]
+        return int(major) if major.isdecimal() and len(major) < 4 else 4
+
+    def _activations(self) -> tuple[str, ...]:
+        projection = self.data.get("feed_forward_proj")
+        if projection is None:
+            projection = "gated-gelu" if self.multilingual else "relu"
+        parts = str(projection).split("-")
+        gated, function = parts[0] == "gated", parts[-1]
+        if projection == "gated-gelu":
+            function = "gelu_new"
+        # Where these are given, they win in transformers too.
+        function = self.data.get("dense_act_fn", function)
+        gated = self.data.get("is_gated_act", gated)
+        if len(parts) - (parts[0] == "gated") != 1 or function not in _ACTIVATIONS:
+            raise UserError(
+                f"{self.path}: feed_forward_proj {projection!r} with dense_act_fn {function!r} "
+                f"cannot be expressed; activations that can: {', '.join(_ACTIVATIONS)}"
+            )
+        ours = _ACTIVATIONS[function]
+        return (ours, "linear") if gated else (ours,)
+
+    def architecture(self) -> T5Config:
+        """Our configuration.
+
+        Raises:
+            UserError: A field is absent or malformed, or says what our T5 cannot do.
+        """
+        epsilon = self.data.get("layer_norm_epsilon", 1e-6)
+        if epsilon != 1e-6:
+            raise UserError(f"{self.path}: layer_norm_epsilon is {epsilon!r}; T5's is 1e-06")
+        dropout = self.data.get("dropout_rate", 0.1)
+        if isinstance(dropout, bool) or not isinstance(dropout, int | float):
+            raise UserError(f"{self.path}: dropout_rate is {dropout!r}; it must be a number")
+        layers = self._number("num_layers")
+        return T5Config(
+            vocab_size=self._number("vocab_size"),
+            emb_dim=self._number("d_model"),
+            num_heads=self._number("num_heads"),
+            num_encoder_layers=layers,
+            num_decoder_layers=self._number("num_decoder_layers", layers),
+            head_dim=self._number("d_kv"),
+            mlp_dim=self._number("d_ff"),
+            mlp_activations=self._activations(),
+            dropout_rate=float(dropout),
+            logits_via_embedding=self.scaled_logits,
+            relpos_buckets=self._number("relative_attention_num_buckets", 32),
+            relpos_max_distance=self._number("relative_attention_max_distance", 128),
+        )
+
+
+def write_config(folder: pathlib.Path, config: T5Config, dtype: np.dtype) -> None:
+    """Writes config.json and generation_config.json for transformers 4 and 5.
+
+    Args:
+        folder: Where to.
+        config: The architecture.
+        dtype: Of the parameters.
+
+    Raises:
+        UserError: The feed-forward unit cannot be expressed.
+    """
+    if config.mlp_activations not in _PROJECTIONS:
+        raise UserError(
+            f"T5Config.mlp_activations {config.mlp_activations!r} cannot be expressed in a Hugging "
+            f"Face config; those that can: {', '.join(map(str, _PROJECTIONS))}"
+        )
+    projection = _PROJECTIONS[config.mlp_activations]
+    function = {"gated-gelu": "gelu_new"}.get(projection, projection.rpartition("-")[2])
+    tied = config.logits_via_embedding
+    fields = {
+        "architectures": ["T5ForConditionalGeneration"],
+        "classifier_dropout": 0.0,
+        "d_ff": config.mlp_dim,
+        "d_kv": config.head_dim,
+        "d_model": config.emb_dim,
+        "dense_act_fn": function,
+        "dropout_rate": config.dropout_rate,
+        "feed_forward_proj": projection,
+        "initializer_factor": 1.0,
+        "is_decoder": False,
+        "is_encoder_decoder": True,
+        "is_gated_act": len(config.mlp_activations) == 2,
+        "layer_norm_epsilon": 1e-6,
+        "model_type": "t5",
+        "num_decoder_layers": config.num_decoder_layers,
+        "num_heads": config.num_heads,
+        "num_layers": config.num_encoder_layers,
+        "relative_attention_max_distance": config.relpos_max_distance,
+        "relative_attention_num_buckets": config.relpos_buckets,
+        "scale_decoder_outputs": tied,
+        "tie_word_embeddings": tied,
+        "torch_dtype": str(dtype),  # version 4's name, which version 5 reads too
+        "use_cache": True,
+        "vocab_size": config.vocab_size,
+    }
+    _write_json(folder / CONFIG_FILE, dict(sorted((fields | _TOKENS).items())))
+    _write_json(folder / GENERATION_FILE, dict(_TOKENS))
+
+
+def _write_json(path: pathlib.Path, data: dict[str, Any]) -> None:
+    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
