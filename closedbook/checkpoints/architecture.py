@@ -1,0 +1,225 @@
+"""Which T5 a checkpoint holds, told by the shapes of its parameters, and whether it is whole."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from closedbook.checkpoints.layouts import LAYER_AXIS, is_scanned
+from closedbook.checkpoints.tensors import Checkpoint, Tensor
+from closedbook.errors import UserError
+from closedbook.models import T5Config
+from closedbook.models.sizes import SIZES
+
+Shape = tuple[int, ...]
+_SHOWN = 40  # lines of a list of differences
+
+
+def recognise(checkpoint: Checkpoint) -> T5Config:
+    """The architecture of a checkpoint, every parameter checked.
+
+    Shapes tell all but the activation, which is ReLU in an ungated and tanh-approximated GELU in
+    a gated feed-forward layer of every public T5 (Raffel et al. 2020; Shazeer 2020), and the
+    furthest relative position, which is 128. Where the format itself says more, that is taken.
+
+    Raises:
+        UserError: Parameters are missing, unknown or of another shape; all are listed, with the
+            place of each.
+    """
+    config = checkpoint.config or _from_shapes(checkpoint)
+    config = dataclasses.replace(config, scan_layers=is_scanned(checkpoint.params))
+    found = {name: tensor.shape for name, tensor in checkpoint.params.items()}
+    places = {name: tensor.place for name, tensor in checkpoint.params.items()}
+    check_shapes(found, parameter_shapes(config), where=checkpoint.path, places=places)
+    if checkpoint.slots is not None:
+        _check_slots(checkpoint)
+    return config
+
+
+def parameter_shapes(config: T5Config) -> dict[str, Shape]:
+    """Names and shapes of all parameters of a T5, as T5X names them."""
+    emb, joined, mlp = config.emb_dim, config.joined_kv, config.mlp_dim
+    attention = {
+        **{f"{each}/kernel": (emb, joined) for each in ("query", "key", "value")},
+        "out/kernel": (joined, emb),
+    }
+    gated = len(config.mlp_activations) > 1
+    inner = [f"wi_{i}" for i in range(len(config.mlp_activations))] if gated else ["wi"]
+    feed_forward: dict[str, Shape] = {f"mlp/{each}/kernel": (emb, mlp) for each in inner}
+    feed_forward |= {"mlp/wo/kernel": (mlp, emb), "pre_mlp_layer_norm/scale": (emb,)}
+    stacks: dict[str, tuple[int, dict[str, Shape]]] = {
+        "encoder": (
+            config.num_encoder_layers,
+            {f"attention/{name}": shape for name, shape in attention.items()}
+            | {"pre_attention_layer_norm/scale": (emb,)}
+            | feed_forward,
+        ),
+        "decoder": (
+            config.num_decoder_layers,
+            {f"self_attention/{name}": shape for name, shape in attention.items()}
+            | {f"encoder_decoder_attention/{name}": shape for name, shape in attention.items()}
+            | {"pre_self_attention_layer_norm/scale": (emb,)}
+            | {"pre_cross_attention_layer_norm/scale": (emb,)}
+            | feed_forward,
+        ),
+    }
+    shapes: dict[str, Shape] = {"token_embedder/embedding": (config.vocab_size, emb)}
+    for side, (layers, block) in stacks.items():
+        shapes[f"{side}/relpos_bias/rel_embedding"] = (config.num_heads, config.relpos_buckets)
+        shapes[f"{side}/{side}_norm/scale"] = (emb,)
+        for name, shape in block.items():
+            if config.scan_layers:
+                stacked = (*shape[:LAYER_AXIS], layers, *shape[LAYER_AXIS:])
+                shapes[f"{side}/layers/{name}"] = stacked
+            else:
+                shapes |= {f"{side}/layers_{i}/{name}": shape for i in range(layers)}
+    if not config.logits_via_embedding:
+        shapes["decoder/logits_dense/kernel"] = (emb, config.vocab_size)
+    return shapes
+
+
+def check_shapes(
+    found: Mapping[str, Shape],
+    wanted: Mapping[str, Shape],
+    *,
+    where: str,
+    places: Mapping[str, str] | None = None,
+) -> None:
+    """Checks that arrays are the wanted ones, by name and shape.
+
+    Args:
+        found: Names and shapes that there are.
+        wanted: Names and shapes that there should be.
+        where: The checkpoint, for the message.
+        places: File and name in the file of each array, for the message.
+
+    Raises:
+        UserError: Lists all that are missing, extra or of another shape.
+    """
+
+    def at(name: str) -> str:
+        return f" ({places[name]})" if places and name in places else ""
+
+    lines = [f"  missing: {name} {wanted[name]}" for name in sorted(wanted.keys() - found.keys())]
+    lines += [
+        f"  extra: {name} {found[name]}{at(name)}" for name in sorted(found.keys() - wanted.keys())
+    ]
+    lines += [
+        f"  other shape: {name} is {found[name]}, the model has {wanted[name]}{at(name)}"
+        for name in sorted(wanted.keys() & found.keys())
+        if found[name] != wanted[name]
+    ]
+    if lines:
+        more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+        raise UserError(
+            f"{where} does not fit the model (T5 version, size or layer layout differ?):\n"
+            + "\n".join(lines[:_SHOWN] + more)
+        )
+
+
+def describe(config: T5Config) -> str:
+    """A T5 in words: "T5 1.1 xl (2,849,757,184 parameters)" or its dimensions."""
+    for name, size in SIZES.items():
+        if all(getattr(config, field) == getattr(size, field) for field in _SHAPE_FIELDS):
+            version, _, rest = name.removeprefix("t5_").rpartition("_")
+            return f"T5 {'1.1' if version else '1.0'} {rest}"
+    return (
+        f"T5 {config.version}, {config.num_encoder_layers} + {config.num_decoder_layers} layers, "
+        f"emb {config.emb_dim}, {config.num_heads} heads of {config.head_dim}, "
+        f"mlp {config.mlp_dim} ({' x '.join(config.mlp_activations)})"
+    )
+
+
+_SHAPE_FIELDS = (
+    *("emb_dim", "num_heads", "num_encoder_layers", "num_decoder_layers", "head_dim"),
+    *("mlp_dim", "mlp_activations", "logits_via_embedding"),
+)
+
+
+def _from_shapes(checkpoint: Checkpoint) -> T5Config:
+    params = checkpoint.params
+    scanned = is_scanned(params)
+    first = "encoder/layers" if scanned else "encoder/layers_0"
+    gated = f"{first}/mlp/wi_0/kernel" in params
+    inner = "wi_0" if gated else "wi"
+    essential = {
+        "token_embedder/embedding": 2,
+        "encoder/relpos_bias/rel_embedding": 2,
+        f"{first}/attention/query/kernel": 2,
+        f"{first}/mlp/{inner}/kernel": 2,
+    }
+    missing = [name for name in essential if name not in params]
+    if missing:
+        some = ", ".join(list(params)[:5]) or "no parameters at all"
+        raise UserError(
+            f"{checkpoint.path} ({checkpoint.format}) is not a T5 that closedbook knows: "
+            f"{', '.join(missing)} missing; it holds {some}, ..."
+        )
+
+    def matrix(name: str) -> Shape:
+        tensor: Tensor = params[name]
+        shape = tensor.shape
+        if scanned and "/layers/" in name:
+            shape = shape[:LAYER_AXIS] + shape[LAYER_AXIS + 1 :]
+        if len(shape) != 2 or 0 in shape:
+            raise UserError(f"{tensor.place} has shape {tensor.shape}; expected is a matrix")
+        return shape
+
+    vocab, emb = matrix("token_embedder/embedding")
+    heads, buckets = matrix("encoder/relpos_bias/rel_embedding")
+    joined = matrix(f"{first}/attention/query/kernel")[1]
+    if joined % heads:
+        raise UserError(
+            f"{params[f'{first}/attention/query/kernel'].place} has {joined} columns, which "
+            f"{heads} heads ({params['encoder/relpos_bias/rel_embedding'].place}) do not divide"
+        )
+    return T5Config(
+        vocab_size=vocab,
+        emb_dim=emb,
+        num_heads=heads,
+        num_encoder_layers=_depth(params, "encoder", scanned),
+        num_decoder_layers=_depth(params, "decoder", scanned),
+        head_dim=joined // heads,
+        mlp_dim=matrix(f"{first}/mlp/{inner}/kernel")[1],
+        mlp_activations=("gelu", "linear") if gated else ("relu",),
+        dropout_rate=0.05 if gated else 0.1,
+        logits_via_embedding="decoder/logits_dense/kernel" not in params,
+        relpos_buckets=buckets,
+        scan_layers=scanned,
+    )
+
+
+def _depth(params: Mapping[str, Tensor], side: str, scanned: bool) -> int:
+    if scanned:
+        stacks = [t.shape for name, t in params.items() if name.startswith(f"{side}/layers/")]
+        return max((shape[LAYER_AXIS] for shape in stacks if len(shape) > LAYER_AXIS), default=0)
+    numbers = _layer_numbers(params, side)
+    return max(numbers, default=-1) + 1
+
+
+def _layer_numbers(names: Iterable[str], side: str) -> set[int]:
+    found = (re.match(rf"{side}/layers_(\d+)/", name) for name in names)
+    # A number that is absurd would only make an endless list of missing layers.
+    return {int(match.group(1)) for match in found if match and len(match.group(1)) <= 3}
+
+
+def _check_slots(checkpoint: Checkpoint) -> None:
+    slots: Mapping[str, Any] = checkpoint.slots or {}
+    bad = []
+    for name in slots:
+        parameter, _, slot = name.rpartition("/")
+        if parameter not in checkpoint.params or slot not in ("m", "v", "v_row", "v_col"):
+            bad.append(f"  extra: {name} ({slots[name].place})")
+    for parameter in checkpoint.params:
+        bad += [
+            f"  missing: {parameter}/{slot}"
+            for slot in ("v", "v_row", "v_col")
+            if f"{parameter}/{slot}" not in slots
+        ]
+    if bad:
+        more = [f"  and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
+        raise UserError(
+            f"{checkpoint.path}: the optimiser state is not a whole Adafactor state (drop it with "
+            "--optimizer drop, or RestoreCheckpointConfig.optimizer = 'reset'):\n"
+            + "\n".join(bad[:_SHOWN] + more)
+        )

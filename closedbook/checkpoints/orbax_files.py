@@ -1,0 +1,208 @@
+"""Arrays in an Orbax folder, read and written one at a time.
+
+Orbax itself restores and saves whole trees; converting needs one array at a time. An Orbax folder
+is an OCDBT database (or, before 2023, plain folders) of zarr arrays by dotted name, and a
+`_METADATA` file with the tree.
+"""
+
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from closedbook.checkpoints.storage import Storage
+from closedbook.checkpoints.tensors import Index, Tensor
+from closedbook.errors import UserError
+
+_CHUNK_BYTES = 64 * 2**20  # so that parts of a large array can be read apart
+_IN_FLIGHT_BYTES = 256 * 2**20  # of writes that are under way; a larger array is written alone
+_METADATA = "_METADATA"
+_ZARR2, _ZARR3 = "/.zarray", "/zarr.json"
+
+
+def read_arrays(storage: Storage) -> dict[str, Tensor]:
+    """The arrays of an Orbax item ("params", "state") by name, joined with "/".
+
+    Args:
+        storage: The item's folder.
+
+    Raises:
+        UserError: It is not an Orbax folder, or damaged.
+    """
+    import tensorstore as ts
+
+    database = "manifest.ocdbt" in storage.names()
+    base = storage.kvstore()
+    kvstore = {"driver": "ocdbt", "base": base} if database else base
+    try:
+        opened = ts.KvStore.open(kvstore).result()
+        keys = [key.decode() for key in opened.list().result()]
+    except (ValueError, OSError) as error:
+        detail = " ".join(str(error).split())[:300]
+        raise UserError(f"{storage.root} cannot be read as an Orbax folder: {detail}") from error
+    full = _stores_fill_values(storage)
+    chunks: dict[str, int] = {}
+    for key in keys:
+        folder, _, _ = key.rpartition("/")
+        chunks[folder] = chunks.get(folder, 0) + 1
+    found: dict[str, Tensor] = {}
+    for key in sorted(keys):
+        for ending, driver in ((_ZARR2, "zarr"), (_ZARR3, "zarr3")):
+            if key.endswith(ending):
+                name = key.removesuffix(ending)
+                whole = chunks[name] - 1 if full and driver == "zarr" else None
+                tensor = _open(kvstore, driver, name, f"{storage.root}: {name}", whole)
+                found[name.replace(".", "/")] = tensor
+    if not found:
+        raise UserError(
+            f"{storage.root} holds no arrays; expected is an Orbax folder with {_METADATA}"
+        )
+    return found
+
+
+def _open(
+    kvstore: dict[str, Any], driver: str, name: str, place: str, chunks: int | None
+) -> Tensor:
+    import tensorstore as ts
+
+    spec = {"driver": driver, "kvstore": kvstore, "path": f"{name}/"}
+    try:
+        store = ts.open(spec, open=True, read=True).result()
+    except (ValueError, OSError) as error:
+        detail = " ".join(str(error).split())[:300]
+        raise UserError(f"{place} cannot be read: {detail}") from error
+    shape, dtype = tuple(store.shape), np.dtype(store.dtype.numpy_dtype)
+    if chunks is not None:
+        grid = store.chunk_layout.read_chunk.shape or shape
+        wanted = int(np.prod([-(-n // c) for n, c in zip(shape, grid, strict=True)]))
+        if chunks < wanted:
+            raise UserError(
+                f"{place} is damaged: {wanted - chunks} of its {wanted} chunks are missing; copy "
+                "or download the checkpoint again"
+            )
+
+    def load(index: Index) -> np.ndarray:
+        return np.asarray(store[index].read().result() if index else store.read().result())
+
+    return Tensor(shape=shape, dtype=dtype, place=place, load=load)
+
+
+def _stores_fill_values(storage: Storage) -> bool:
+    """Whether arrays of zeros have chunks too, so that a missing chunk means damage."""
+    if _METADATA not in storage.names():
+        return False
+    try:
+        return bool(json.loads(storage.read(_METADATA))["store_array_data_equal_to_fill_value"])
+    except (ValueError, KeyError, TypeError):
+        return False
+
+
+def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
+    """Writes an Orbax item that `ocp.StandardCheckpointHandler` and T5X restore.
+
+    Args:
+        folder: Is made; must not exist.
+        tensors: By name, joined with "/"; read and written one after the other.
+    """
+    import tensorstore as ts
+
+    folder.mkdir(parents=True)
+    kvstore = {"driver": "ocdbt", "base": Storage.at(folder).kvstore()}
+    # Every array's header is a commit to the database; made at once they share one.
+    context = ts.Context({"cache_pool": {"total_bytes_limit": 0}, "file_io_sync": False})
+    opening = {}
+    for name, tensor in tensors.items():
+        spec = {
+            "driver": "zarr",
+            "kvstore": kvstore,
+            "path": f"{name.replace('/', '.')}/",
+            "metadata": {
+                "chunks": list(chunk_shape(tensor.shape, tensor.dtype.itemsize)),
+                "compressor": None,  # weights hardly shrink, and the disk is faster than zstd
+                "dimension_separator": ".",
+                "shape": list(tensor.shape),
+            },
+            "dtype": tensor.dtype.name,
+            "store_data_equal_to_fill_value": True,
+        }
+        opening[name] = ts.open(spec, create=True, open=True, context=context)
+    waiting: list[tuple[int, Any]] = []  # bytes of a write that is under way, and its end
+    for name, tensor in tensors.items():
+        # Room is made before the next array is read.
+        while waiting and sum(size for size, _ in waiting) + tensor.nbytes > _IN_FLIGHT_BYTES:
+            waiting.pop(0)[1].result()
+        array = tensor.read()
+        written = (
+            opening.pop(name).result().write(array, can_reference_source_data_indefinitely=True)
+        )
+        waiting.append((array.nbytes, written))
+        del array, written
+    for _, written in waiting:
+        written.result()
+    tree = {str(tuple(name.split("/"))): _leaf(name, t.shape) for name, t in tensors.items()}
+    arrays = [
+        {
+            "array_metadata": {
+                "param_name": name.replace("/", "."),
+                "write_shape": list(tensor.shape),
+                "chunk_shape": list(chunk_shape(tensor.shape, tensor.dtype.itemsize)),
+                "ext_metadata": None,
+            }
+        }
+        for name, tensor in tensors.items()
+    ]
+    (folder / "array_metadatas").mkdir()
+    _write_json(folder / "array_metadatas" / "process_0", {"array_metadatas": arrays})
+    metadata = {
+        "tree_metadata": tree,
+        "use_ocdbt": True,
+        "use_zarr3": False,
+        "store_array_data_equal_to_fill_value": True,
+        "custom_metadata": None,
+    }
+    _write_json(folder / _METADATA, metadata)
+    _to_disk(folder)
+
+
+def _leaf(name: str, shape: Sequence[int]) -> dict[str, Any]:
+    dict_key = 2  # Orbax's KeyType.DICT
+    return {
+        "key_metadata": [{"key": key, "key_type": dict_key} for key in name.split("/")],
+        "value_metadata": {
+            "value_type": "jax.Array",
+            "skip_deserialize": False,
+            "write_shape": list(shape),
+        },
+    }
+
+
+def _to_disk(folder: pathlib.Path) -> None:
+    """Waits until all files below a folder are on the disk, as the writes themselves did not."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+
+def _write_json(path: pathlib.Path, value: Any) -> None:
+    path.write_text(json.dumps(value), encoding="utf-8")
+
+
+def chunk_shape(
+    shape: Sequence[int], itemsize: int, most_bytes: int = _CHUNK_BYTES
+) -> tuple[int, ...]:
+    """A chunk of at most 64 MiB that divides an array evenly, found as T5X finds it.
+
+    Again and again the largest dimension of the chunk falls to its next smaller divisor.
+
+    >>> chunk_shape((32128, 4096), 4)
+    (4016, 4096)
+    """
+    chunk = list(shape)
+    while int(np.prod(chunk, dtype=np.int64)) * itemsize > most_bytes:
+        axis = int(np.argmax(chunk))
+        chunk[axis] = next(n for n in range(chunk[axis] - 1, 0, -1) if shape[axis] % n == 0)
+    return tuple(chunk)
