@@ -12,7 +12,6 @@ from closedbook.checkpoints.tokenizer_json import SENTINEL
 from closedbook.errors import UserError
 
 TOKENIZER_JSON = "tokenizer.json"
-TOKENIZER_CONFIG = "tokenizer_config.json"
 _SENTENCEPIECE = ("spiece.model", "sentencepiece.model", "vocabulary.model")
 
 
@@ -53,25 +52,6 @@ def find_vocabulary(folder: pathlib.Path) -> pathlib.Path | None:
             f"{target} cannot be written: {error.strerror}; set CLOSEDBOOK_CACHE to another folder"
         ) from error
     return target
-
-
-def find_extra_ids(folder: pathlib.Path) -> int:
-    """Sentinels after the pieces of a folder's SentencePiece file; 100 where nothing tells.
-
-    Raises:
-        UserError: `extra_ids` of tokenizer_config.json is not a number of sentinels.
-    """
-    path = folder / TOKENIZER_CONFIG
-    if not path.is_file():
-        return 100
-    try:
-        config = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise UserError(f"{path} is not JSON: {error}") from error
-    number = config.get("extra_ids", 100) if isinstance(config, dict) else None
-    if not isinstance(number, int) or not 0 <= number <= 10_000:
-        raise UserError(f"{path}: extra_ids is {number!r}; it must be a number of sentinels")
-    return number
 
 
 def _converted(content: bytes, source: pathlib.Path) -> bytes:
@@ -146,7 +126,7 @@ def write_tokenizer(folder: pathlib.Path, vocabulary: pathlib.Path, extra_ids: i
     }
     shutil.copyfile(vocabulary, folder / _SENTENCEPIECE[0])
     _write(folder / TOKENIZER_JSON, data)
-    _write(folder / TOKENIZER_CONFIG, config)
+    _write(folder / "tokenizer_config.json", config)
     _write(folder / "special_tokens_map.json", special)
 
 

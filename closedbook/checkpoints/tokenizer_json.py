@@ -254,8 +254,10 @@ class _Reader:
             kind = step.get("type")
             if kind == "Precompiled" and not charsmap:
                 try:
-                    charsmap = base64.b64decode(step.get("precompiled_charsmap"), validate=True)
-                except (binascii.Error, TypeError, ValueError) as error:
+                    charsmap = base64.b64decode(
+                        str(step.get("precompiled_charsmap")), validate=True
+                    )
+                except (binascii.Error, ValueError) as error:
                     raise self.refused(f"{key}.precompiled_charsmap", error, "not base64") from None
             elif kind == "Replace" and step.get("pattern") in ({"Regex": _RUNS}, {"Regex": _TAIL}):
                 one_blank = True

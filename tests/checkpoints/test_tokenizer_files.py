@@ -4,11 +4,12 @@ import io
 import json
 import pathlib
 import shutil
+from typing import Any
 
 import pytest
 import sentencepiece
 
-from closedbook.checkpoints.tokenizer_files import find_extra_ids, find_vocabulary, write_tokenizer
+from closedbook.checkpoints.tokenizer_files import find_vocabulary, write_tokenizer
 from closedbook.data.vocabulary import Vocabulary
 from closedbook.errors import UserError
 
@@ -58,11 +59,11 @@ def cache(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Pa
     return tmp_path / "cache" / "vocabularies"
 
 
-def _trained(path: pathlib.Path, **options: object) -> pathlib.Path:
+def _trained(path: pathlib.Path, **options: Any) -> pathlib.Path:
     words = ("who", "wrote", "what", "river", "of", "the", "in", "mountain", "france", "peru")
     lines = [f"{a} {b} {c}" for a in words for b in words for c in words[:4]]
     written = io.BytesIO()
-    ids = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
+    ids: Any = {"pad_id": 0, "eos_id": 1, "unk_id": 2, "bos_id": -1}
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(lines),
         model_writer=written,
@@ -72,6 +73,10 @@ def _trained(path: pathlib.Path, **options: object) -> pathlib.Path:
     )
     path.write_bytes(written.getvalue())
     return path
+
+
+def _config(folder: pathlib.Path) -> dict[str, object]:
+    return json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
 
 
 def test_transformers_gives_the_ids_of_sentencepiece(
@@ -153,7 +158,7 @@ def test_a_vocabulary_of_ones_own_comes_back_out_of_the_json(
     folder.mkdir()
     write_tokenizer(folder, path, extra_ids)
     assert (folder / "spiece.model").read_bytes() == path.read_bytes()
-    assert find_extra_ids(folder) == extra_ids
+    assert _config(folder)["extra_ids"] == extra_ids
     (folder / "spiece.model").unlink()
     found = find_vocabulary(folder)
     assert found is not None
@@ -174,7 +179,7 @@ def test_sentinels_that_the_file_holds_itself_are_not_added_twice(tmp_path: path
     folder = tmp_path / "out"
     folder.mkdir()
     write_tokenizer(folder, path, 100)
-    assert find_extra_ids(folder) == 0
+    assert _config(folder)["extra_ids"] == 0
     data = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     assert len(data["model"]["vocab"]) == Vocabulary(path).vocab_size
     (folder / "spiece.model").unlink()
@@ -266,12 +271,3 @@ def test_a_bad_tokenizer_json_is_refused_with_its_key(
         find_vocabulary(tmp_path)
     assert str(path) in str(raised.value)
     assert not cache.exists() or not list(cache.iterdir())
-
-
-def test_extra_ids_that_are_no_number_are_refused(tmp_path: pathlib.Path) -> None:
-    assert find_extra_ids(tmp_path) == 100
-    path = tmp_path / "tokenizer_config.json"
-    for content in ("{", "[]", '{"extra_ids": "a"}', '{"extra_ids": -1}'):
-        path.write_text(content)
-        with pytest.raises(UserError, match=r"tokenizer_config\.json"):
-            find_extra_ids(tmp_path)
