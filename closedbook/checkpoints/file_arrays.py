@@ -8,6 +8,7 @@ import pathlib
 import numpy as np
 
 from closedbook.checkpoints.tensors import Index, Tensor
+from closedbook.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,6 +77,12 @@ class FileArray:
     def tensor(self, place: str) -> Tensor:
         """As a tensor of a checkpoint."""
         return Tensor(shape=self.shape, dtype=self.dtype, place=place, load=self)
+
+
+def check_name(path: pathlib.Path, name: str) -> None:
+    """Refuses names that no parameter has and that would garble a message."""
+    if not name.isascii() or not name.isprintable() or len(name) > 200:
+        raise UserError(f"{path} has a tensor of the malformed name {ascii(name)[:100]}")
 
 
 def c_strides(shape: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,7 +1,6 @@
 """Reads and writes folders of Hugging Face's T5ForConditionalGeneration."""
 
 import dataclasses
-import json
 import logging
 import pathlib
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from closedbook.checkpoints.huggingface_config import (
     HuggingFaceConfig,
     read_json,
     write_config,
+    write_json,
 )
 from closedbook.checkpoints.safetensors_files import open_safetensors, write_safetensors
 from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
@@ -222,6 +222,11 @@ def write_huggingface(
             f"{checkpoint.path} has {len(unknown)} parameters without a name in Hugging Face's T5: "
             f"{', '.join(sorted(unknown)[:20])}"
         )
+    if config.logits_via_embedding == (names.OUR_HEAD in checkpoint.params):
+        raise UserError(
+            f"{checkpoint.path}: {names.OUR_HEAD} must be there if and only if "
+            f"T5Config.logits_via_embedding is false; it is {config.logits_via_embedding}"
+        )
     tensors = {
         str(names.to_theirs(name)): _oriented(name, tensor)
         for name, tensor in checkpoint.params.items()
@@ -239,8 +244,7 @@ def write_huggingface(
             weight_map.update(dict.fromkeys(shard, file))
         total = sum(tensor.nbytes for tensor in tensors.values())
         index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
-        text = json.dumps(index, indent=2) + "\n"
-        (folder / (SAFETENSORS + INDEX)).write_text(text, encoding="utf-8")
+        write_json(folder / (SAFETENSORS + INDEX), index)
     if checkpoint.vocabulary is not None:
         write_tokenizer(folder, checkpoint.vocabulary, checkpoint.extra_ids)
 

@@ -62,7 +62,7 @@ class HuggingFaceConfig:
         if kind not in _MODEL_TYPES:
             raise UserError(
                 f"{path}: model_type is {kind!r}; only T5 can be read ({', '.join(_MODEL_TYPES)}; "
-                "not umt5, longt5, switch_transformers or byte-level variants of other types)"
+                "not umt5, longt5 or switch_transformers)"
             )
         self.multilingual = kind == "mt5"
         names = self.data.get("architectures") or []
@@ -208,9 +208,17 @@ def write_config(folder: pathlib.Path, config: T5Config, dtype: np.dtype) -> Non
         "use_cache": True,
         "vocab_size": config.vocab_size,
     }
-    _write_json(folder / CONFIG_FILE, dict(sorted((fields | _TOKENS).items())))
-    _write_json(folder / GENERATION_FILE, dict(_TOKENS))
+    write_json(folder / CONFIG_FILE, dict(sorted((fields | _TOKENS).items())))
+    write_json(folder / GENERATION_FILE, dict(_TOKENS))
 
 
-def _write_json(path: pathlib.Path, data: dict[str, Any]) -> None:
-    path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+def write_json(path: pathlib.Path, data: dict[str, Any]) -> None:
+    """Writes an object, indented.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    try:
+        path.write_text(json.dumps(data, indent=2) + "\n", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error

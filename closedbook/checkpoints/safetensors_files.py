@@ -15,7 +15,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
-from closedbook.checkpoints.file_arrays import FileArray
+from closedbook.checkpoints.file_arrays import FileArray, check_name
 from closedbook.checkpoints.tensors import Tensor
 from closedbook.errors import UserError
 
@@ -48,6 +48,7 @@ def open_safetensors(path: pathlib.Path) -> dict[str, Tensor]:
     for name, entry in header.items():
         if name == "__metadata__":
             continue
+        check_name(path, name)
         dtype, shape, begin, end = _entry(path, name, entry, size)
         spans.append((begin, end, name))
         array = FileArray.contiguous(path, start + begin, dtype, shape)
@@ -106,7 +107,7 @@ def _entry(
     path: pathlib.Path, name: str, entry: Any, size: int
 ) -> tuple[np.dtype, tuple[int, ...], int, int]:
     """Type, shape, first byte and end of a tensor, checked against the `size` bytes of arrays."""
-    place = f"{path}: {name[:200]}"
+    place = f"{path}: {name}"
     if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
         raise UserError(f"{place}: its header needs dtype, shape and data_offsets, no more")
     dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
@@ -139,13 +140,16 @@ def write_safetensors(path: pathlib.Path, tensors: Mapping[str, Tensor]) -> None
     """Writes a file, with one tensor (and a copy of it at most) in memory at a time.
 
     Raises:
-        UserError: A tensor cannot be read, or is of a type that safetensors lacks.
+        UserError: A tensor cannot be read or is of a type that safetensors lacks, or the file
+            cannot be written.
     """
     assert sys.byteorder == "little"
     names = {dtype: name for name, dtype in DTYPES.items()}
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
-    for name, tensor in tensors.items():
+    # The widest types first, so that each array starts at a multiple of its item.
+    ordered = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
+    for name, tensor in ordered:
         if tensor.dtype not in names:
             raise UserError(f"{tensor.place} is of type {tensor.dtype}; safetensors has none such")
         begin, end = end, end + tensor.nbytes
@@ -156,10 +160,13 @@ def write_safetensors(path: pathlib.Path, tensors: Mapping[str, Tensor]) -> None
         }
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)  # arrays start at a multiple of 8
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for tensor in tensors.values():
-            _write(file, tensor)
+    try:
+        with path.open("wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text)
+            for _, tensor in ordered:
+                _write(file, tensor)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _write(file: Any, tensor: Tensor) -> None:

@@ -175,16 +175,14 @@ class _Machine:
         arguments, function = self.pop(), self.pop()
         if type(function) is not _Global or type(arguments) is not tuple:
             raise ForbiddenPickleError("a call of something that is no function")
-        if function.kind == "tensor":
+        if function.kind == "tensor" and not any(arguments[6:]):  # conjugated or negated views
             self.stack.append(_tensor(*arguments[:4]))
-        elif function.kind == "parameter" and type(arguments[0]) is TensorRef:
+        elif function.kind == "parameter" and arguments and type(arguments[0]) is TensorRef:
             self.stack.append(arguments[0])
-        elif function.kind == "dict":
+        elif function.kind == "dict" and not arguments:
             self.stack.append({})
-            for pair in arguments[0] if arguments else ():
-                self.set_items(list(pair))
         else:
-            raise ForbiddenPickleError(f"a call of a {function.kind} with such arguments")
+            raise ForbiddenPickleError(f"a call of {function.kind} with such arguments")
 
     def storage(self) -> None:
         identity = self.pop()
@@ -192,7 +190,7 @@ class _Machine:
             raise ForbiddenPickleError("a persistent object that is no storage")
         kind, key, _, numel, *view = identity[1:]
         if type(kind) is not _Global or kind.dtype is None or type(key) is not str:
-            raise TypeError
+            raise ForbiddenPickleError("a storage of no known type")
         if any(each is not None for each in view):
             raise ForbiddenPickleError("a storage that is a view of another")
         if not _natural(numel):

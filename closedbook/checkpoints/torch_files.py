@@ -5,12 +5,13 @@ storages); before, a stream of pickles followed by the storages.
 """
 
 import pathlib
+import struct
 import zipfile
 from typing import Any, BinaryIO
 
 import numpy as np
 
-from closedbook.checkpoints.file_arrays import FileArray
+from closedbook.checkpoints.file_arrays import FileArray, check_name
 from closedbook.checkpoints.state_pickles import (
     ForbiddenPickleError,
     StorageRef,
@@ -22,6 +23,11 @@ from closedbook.errors import UserError
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
+# What `zipfile` raises at one damaged byte or another.
+_MALFORMED = (
+    *(ValueError, EOFError, OverflowError, NotImplementedError),
+    *(struct.error, zipfile.BadZipFile),
+)
 _DAMAGED = "the file is incomplete or damaged, copy or download it again"
 
 
@@ -33,7 +39,7 @@ def open_torch(path: pathlib.Path) -> dict[str, Tensor]:
     """
     try:
         with path.open("rb") as file:
-            if zipfile.is_zipfile(file):
+            if file.read(4) == b"PK\x03\x04":
                 state, starts = _read_zip(path, file)
             else:
                 state, starts = _read_stream(path, file)
@@ -42,7 +48,7 @@ def open_torch(path: pathlib.Path) -> dict[str, Tensor]:
             f"{path} holds {error}, which a file of weights does not need; it was not run. Only "
             "plain state dicts are read: save model.state_dict(), or better safetensors"
         ) from error
-    except (ValueError, EOFError, zipfile.BadZipFile, NotImplementedError) as error:
+    except _MALFORMED as error:
         raise UserError(f"{path} is no readable torch file: {error}; {_DAMAGED}") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
@@ -58,9 +64,10 @@ def _items(path: pathlib.Path, state: Any) -> list[tuple[str, TensorRef]]:
     if not isinstance(state, dict) or not all(type(name) is str for name in state):
         raise UserError(f"{path} holds no dict of named tensors; it is no file of weights")
     for name, ref in state.items():
+        check_name(path, name)
         if type(ref) is not TensorRef:
             raise UserError(
-                f"{path}: {name[:200]} is no tensor but {type(ref).__name__}; give the file of "
+                f"{path}: {name} is no tensor but {type(ref).__name__}; give the file of "
                 "weights alone, as model.save_pretrained writes it"
             )
     return list(state.items())
@@ -103,9 +110,8 @@ def _read_zip(path: pathlib.Path, file: BinaryIO) -> tuple[Any, dict[str, int]]:
         root = pickles[0].partition("/")[0]
         order = entries.get(f"{root}/byteorder")
         if order is not None:
-            start = _data_start(file, order, size)
-            file.seek(start)
-            if file.read(order.file_size if order.file_size < 10 else 0) != b"little":
+            file.seek(_data_start(file, order, size))
+            if file.read(min(order.file_size, 10)) != b"little":
                 raise ValueError("its numbers are big-endian")
         file.seek(_data_start(file, entries[pickles[0]], size))
         state = read_pickle(file)
