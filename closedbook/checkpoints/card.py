@@ -1,18 +1,21 @@
 """`model.json`: what a checkpoint folder says of itself, so that it works without a gin file."""
 
 import dataclasses
+import hashlib
 import json
 import pathlib
 import shutil
 from typing import Any
 
 import closedbook
+from closedbook.checkpoints.storage import Storage
 from closedbook.errors import UserError
 from closedbook.models import T5Config
 
 CARD_FILE = "model.json"
 VOCABULARY_FILE = "vocabulary.model"
 FORMAT = 1
+_FIRST_SENTINEL = ("<extra_id_0>", "\u2581<extra_id_0>")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -56,13 +59,19 @@ class ModelCard:
         Raises:
             UserError: It is absent, not JSON, or of a newer format.
         """
-        path = folder / CARD_FILE
-        if not path.is_file():
+        if not (folder / CARD_FILE).is_file():
             raise UserError(
                 f"no {CARD_FILE} in {folder}; give a folder that `t5x train` wrote (MODEL_DIR)"
             )
+        return cls.load(Storage.at(folder))
+
+    @classmethod
+    def load(cls, storage: Storage) -> "ModelCard":
+        """Reads the card of a local folder or a bucket's; errors as `read`."""
+        path = f"{storage.root}/{CARD_FILE}"
+        content = storage.read(CARD_FILE)
         try:
-            data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            data: dict[str, Any] = json.loads(content.decode("utf-8"))
             if data["format"] != FORMAT:
                 raise UserError(
                     f"{path} has format {data['format']!r}, this closedbook reads {FORMAT}; "
@@ -74,3 +83,28 @@ class ModelCard:
             return cls(**values)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is not a valid model card: {error!r}") from error
+
+
+def sha256_of(vocabulary: str | pathlib.Path) -> str:
+    """The hash of a vocabulary file, by which models name it."""
+    return hashlib.sha256(pathlib.Path(vocabulary).read_bytes()).hexdigest()
+
+
+def vocabulary_size(vocabulary: str | pathlib.Path, extra_ids: int) -> int:
+    """Ids of a SentencePiece file with its sentinels, which a file may hold itself.
+
+    Raises:
+        UserError: It cannot be read, or is no SentencePiece model.
+    """
+    import sentencepiece
+
+    try:
+        content = pathlib.Path(vocabulary).read_bytes()
+        pieces = sentencepiece.SentencePieceProcessor()
+        pieces.LoadFromSerializedProto(content)
+    except OSError as error:
+        raise UserError(f"cannot read the vocabulary {vocabulary}: {error.strerror}") from error
+    except RuntimeError as error:
+        raise UserError(f"{vocabulary} is not a SentencePiece model") from error
+    own = any(pieces.PieceToId(name) != pieces.unk_id() for name in _FIRST_SENTINEL)
+    return pieces.GetPieceSize() + (0 if own else extra_ids)

@@ -16,6 +16,18 @@ def packaged_models() -> dict[str, pathlib.Path]:
     return {folder.parent.name: folder.parent for folder in sorted(root.glob(f"*/{CARD_FILE}"))}
 
 
+def packaged_model(name: str) -> pathlib.Path:
+    """The folder of a packaged model.
+
+    Raises:
+        UserError: There is none of this name.
+    """
+    models = packaged_models()
+    if name not in models:
+        raise unknown_name("packaged model", name, models)
+    return models[name]
+
+
 def model_folder(path: str | pathlib.Path) -> pathlib.Path:
     """The folder with `model.json` for a path to a model or to one of its checkpoints.
 
@@ -27,16 +39,9 @@ def model_folder(path: str | pathlib.Path) -> pathlib.Path:
         UserError: There is nothing, or the packaged name is unknown.
     """
     if str(path).startswith(PACKAGED):
-        name = str(path)[len(PACKAGED) :]
-        models = packaged_models()
-        if name not in models:
-            raise unknown_name("packaged model", name, models)
-        return models[name]
+        return packaged_model(str(path)[len(PACKAGED) :])
     if "://" in str(path):
-        raise UserError(
-            f"{path} cannot be read: this version restores closedbook's own checkpoints from local "
-            "folders; give one, or INITIAL_CHECKPOINT_PATH=None for random parameters"
-        )
+        raise UserError(f"{path} is not a local folder; give one that `t5x train` wrote")
     folder = pathlib.Path(path).expanduser().absolute()
     if not folder.exists():
         raise UserError(f"no such folder: {folder}; give a run's MODEL_DIR or a checkpoint in it")

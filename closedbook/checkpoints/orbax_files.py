@@ -5,7 +5,9 @@ is an OCDBT database (or, before 2023, plain folders) of zarr arrays by dotted n
 `_METADATA` file with the tree.
 """
 
+import collections
 import json
+import math
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -20,7 +22,7 @@ from closedbook.errors import UserError
 _CHUNK_BYTES = 64 * 2**20  # so that parts of a large array can be read apart
 _IN_FLIGHT_BYTES = 256 * 2**20  # of writes that are under way; a larger array is written alone
 _METADATA = "_METADATA"
-_ZARR2, _ZARR3 = "/.zarray", "/zarr.json"
+_DRIVERS = {".zarray": "zarr", "zarr.json": "zarr3"}  # by the file with an array's header
 
 
 def read_arrays(storage: Storage) -> dict[str, Tensor]:
@@ -43,51 +45,52 @@ def read_arrays(storage: Storage) -> dict[str, Tensor]:
     except (ValueError, OSError) as error:
         detail = " ".join(str(error).split())[:300]
         raise UserError(f"{storage.root} cannot be read as an Orbax folder: {detail}") from error
-    full = _stores_fill_values(storage)
-    chunks: dict[str, int] = {}
-    for key in keys:
-        folder, _, _ = key.rpartition("/")
-        chunks[folder] = chunks.get(folder, 0) + 1
-    found: dict[str, Tensor] = {}
+    chunks = collections.Counter(key.rpartition("/")[0] for key in keys)
+    opening = {}
     for key in sorted(keys):
-        for ending, driver in ((_ZARR2, "zarr"), (_ZARR3, "zarr3")):
-            if key.endswith(ending):
-                name = key.removesuffix(ending)
-                whole = chunks[name] - 1 if full and driver == "zarr" else None
-                tensor = _open(kvstore, driver, name, f"{storage.root}: {name}", whole)
-                found[name.replace(".", "/")] = tensor
-    if not found:
+        name, _, file = key.rpartition("/")
+        if file in _DRIVERS:
+            spec = {"driver": _DRIVERS[file], "kvstore": kvstore, "path": f"{name}/"}
+            opening[name] = ts.open(spec, open=True, read=True)
+    if not opening:
         raise UserError(
             f"{storage.root} holds no arrays; expected is an Orbax folder with {_METADATA}"
         )
+    full = _stores_fill_values(storage)
+    found: dict[str, Tensor] = {}
+    for name, future in opening.items():
+        place = f"{storage.root}: {name}"
+        try:
+            store = future.result()
+        except (ValueError, OSError) as error:
+            detail = " ".join(str(error).split())[:300]
+            raise UserError(f"{place} cannot be read: {detail}") from error
+        if full and store.spec().to_json()["driver"] == "zarr":
+            _check_whole(store, chunks[name] - 1, place)
+        found[name.replace(".", "/")] = _tensor(store, place)
     return found
 
 
-def _open(
-    kvstore: dict[str, Any], driver: str, name: str, place: str, chunks: int | None
-) -> Tensor:
-    import tensorstore as ts
+def _check_whole(store: Any, chunks: int, place: str) -> None:
+    grid = store.chunk_layout.read_chunk.shape or ()  # a number has no grid
+    wanted = math.prod(-(-n // c) for n, c in zip(store.shape, grid, strict=True))
+    if chunks < wanted:
+        raise UserError(
+            f"{place} is damaged: {wanted - chunks} of its {wanted} chunks are missing; copy or "
+            "download the checkpoint again"
+        )
 
-    spec = {"driver": driver, "kvstore": kvstore, "path": f"{name}/"}
-    try:
-        store = ts.open(spec, open=True, read=True).result()
-    except (ValueError, OSError) as error:
-        detail = " ".join(str(error).split())[:300]
-        raise UserError(f"{place} cannot be read: {detail}") from error
-    shape, dtype = tuple(store.shape), np.dtype(store.dtype.numpy_dtype)
-    if chunks is not None:
-        grid = store.chunk_layout.read_chunk.shape or shape
-        wanted = int(np.prod([-(-n // c) for n, c in zip(shape, grid, strict=True)]))
-        if chunks < wanted:
-            raise UserError(
-                f"{place} is damaged: {wanted - chunks} of its {wanted} chunks are missing; copy "
-                "or download the checkpoint again"
-            )
 
+def _tensor(store: Any, place: str) -> Tensor:
     def load(index: Index) -> np.ndarray:
-        return np.asarray(store[index].read().result() if index else store.read().result())
+        return np.asarray((store[index] if index else store).read().result())
 
-    return Tensor(shape=shape, dtype=dtype, place=place, load=load)
+    return Tensor(
+        shape=tuple(store.shape),
+        dtype=np.dtype(store.dtype.numpy_dtype),
+        place=place,
+        load=load,
+    )
 
 
 def _stores_fill_values(storage: Storage) -> bool:

@@ -14,7 +14,8 @@ import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from closedbook.checkpoints.locate import find_checkpoint, steps
+from closedbook.checkpoints.architecture import check_shapes
+from closedbook.checkpoints.locate import steps
 from closedbook.errors import UserError
 
 
@@ -207,44 +208,4 @@ def check_same(found: Mapping[str, tuple[int, ...]], wanted: Any, where: pathlib
     Raises:
         UserError: Lists all that are missing, extra or of another shape.
     """
-    want = dotted_shapes(wanted)
-    lines = [f"  missing: {name} {want[name]}" for name in sorted(want.keys() - found.keys())]
-    lines += [f"  extra: {name} {found[name]}" for name in sorted(found.keys() - want.keys())]
-    lines += [
-        f"  other shape: {name} is {found[name]}, the model has {want[name]}"
-        for name in sorted(want.keys() & found.keys())
-        if found[name] != want[name]
-    ]
-    if lines:
-        shown = lines[:40] + ([f"  and {len(lines) - 40} more"] if len(lines) > 40 else [])
-        raise UserError(
-            f"{where} does not fit the model (T5 version, size or layer layout differ?):\n"
-            + "\n".join(shown)
-        )
-
-
-def load_params(path: str | pathlib.Path, wanted: Any) -> tuple[Any, int]:
-    """Parameters of a checkpoint for a model, and the checkpoint's step.
-
-    Args:
-        path: See `find_checkpoint`.
-        wanted: Shapes, types and (where they have them) shardings of the parameters.
-
-    Raises:
-        UserError: There is no checkpoint, or it holds other parameters.
-    """
-    folder, step = find_checkpoint(path)
-    check_same(stored_shapes(folder / "params"), wanted, folder)
-    return _read(folder / "params", wanted), step
-
-
-def load_opt_state(path: str | pathlib.Path, wanted: Any) -> Any:
-    """The optimiser state of a checkpoint, as `load_params`."""
-    folder, _ = find_checkpoint(path)
-    check_same(stored_shapes(folder / "optimizer"), wanted, folder)
-    return _read(folder / "optimizer", wanted)
-
-
-def _read(item: pathlib.Path, wanted: Any) -> Any:
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-        return reader.restore(item, args=ocp.args.StandardRestore(wanted))
+    check_shapes(found, dotted_shapes(wanted), where=str(where))

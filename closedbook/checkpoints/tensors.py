@@ -73,6 +73,7 @@ class Checkpoint:
             m, unused ones of shape (1,) included; None if the checkpoint has no optimiser state.
         other_optimizer: Name of an optimiser state that is not Adafactor's and is not read, or "".
         step: Training steps done, or None if the format does not tell.
+        updates: Adafactor's own count, where it is kept apart from the step.
         config: The architecture, where the format says it; otherwise shapes tell.
         card: `model.json` of a closedbook checkpoint.
         vocabulary: A SentencePiece file that came with it.
@@ -85,6 +86,7 @@ class Checkpoint:
     slots: Mapping[str, Tensor] | None = None
     other_optimizer: str = ""
     step: int | None = None
+    updates: int | None = None
     config: T5Config | None = None
     card: ModelCard | None = None
     vocabulary: pathlib.Path | None = None

@@ -1,6 +1,5 @@
 """`closedbook ask`: prints answers with probabilities and alternatives."""
 
-import dataclasses
 import json
 import math
 import sys
@@ -19,6 +18,7 @@ def run(
     beams: int,
     alternatives: int,
     prefix: str | None,
+    vocabulary: str | None,
     as_json: bool,
 ) -> None:
     """Answers the questions, or the lines of standard input."""
@@ -32,10 +32,7 @@ def run(
     from closedbook.inference.settings import DecodeSettings
     from closedbook.knowledge.loading import DEFAULT_MODEL, load_model
 
-    loaded = load_model(model or DEFAULT_MODEL)
-    if prefix is not None:
-        card = dataclasses.replace(loaded.card, prefix=prefix)
-        loaded = dataclasses.replace(loaded, card=card)
+    loaded = load_model(model or DEFAULT_MODEL, vocabulary=vocabulary, prefix=prefix)
     settings = DecodeSettings(method="beam", num_beams=max(beams, alternatives + 1))
     predictor = loaded.predictor(settings)
     several = len(questions) != 1

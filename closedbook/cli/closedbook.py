@@ -7,6 +7,7 @@ import typer
 
 from closedbook.cli import ask as ask_command
 from closedbook.cli import atlas
+from closedbook.cli.convert import convert
 from closedbook.cli.run import guarded, log_to_stderr
 
 app = typer.Typer(
@@ -17,6 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     help="Ask models with no book open, and look at what they know.",
 )
+app.command()(convert)
 app.add_typer(atlas.app, name="atlas")
 
 
@@ -28,12 +30,19 @@ def ask(
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(help="A run's MODEL_DIR or one of its checkpoints. Default: the atlas model."),
+        typer.Option(
+            help="A run's MODEL_DIR, any T5 checkpoint (T5X, Mesh TensorFlow, Hugging Face), "
+            "gs://..., or hf://organisation/name. Default: the atlas model."
+        ),
     ] = None,
     beams: Annotated[int, typer.Option(help="Answers to keep while searching.")] = 4,
     alternatives: Annotated[int, typer.Option(help="Other answers to print.")] = 2,
     prefix: Annotated[
         str | None, typer.Option(help="Text before each question, instead of the model's own.")
+    ] = None,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(help="A SentencePiece model, for checkpoints that come without one."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print rows of predictions.jsonl.")] = False,
 ) -> None:
@@ -47,6 +56,7 @@ def ask(
         beams=beams,
         alternatives=alternatives,
         prefix=prefix,
+        vocabulary=vocabulary,
         as_json=json,
     )
 

@@ -74,6 +74,14 @@ class Vocabulary:
         """The number of ids, extra ids included: 32,100 for T5."""
         return self._loaded[0].GetPieceSize()
 
+    def same_ids(self, other: "Vocabulary") -> bool:
+        """Whether two vocabularies give every id the same piece; their files may still differ."""
+        if self.vocab_size != other.vocab_size:
+            return False
+        ours, theirs = self._loaded[0], other._loaded[0]
+        pairs = ((ours.IdToPiece(i), theirs.IdToPiece(i)) for i in range(self.vocab_size))
+        return all(a == b or _sentinel(a) == _sentinel(b) != "" for a, b in pairs)
+
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, without EOS."""
         return self._loaded[0].EncodeAsIds(text)
@@ -96,6 +104,12 @@ class Vocabulary:
     def decode_batch(self, rows: Iterable[Iterable[int]]) -> list[str]:
         """The text of each row of ids."""
         return [self.decode(row) for row in rows]
+
+
+def _sentinel(piece: str) -> str:
+    """The bare name of a sentinel, which files write with and without a mark of a word's start."""
+    name = piece.removeprefix("▁")
+    return name if name.startswith("<extra_id_") else ""
 
 
 @functools.lru_cache(maxsize=8)

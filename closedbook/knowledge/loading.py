@@ -1,21 +1,30 @@
 """A trained model by its path alone: parameters, vocabulary, habits."""
 
 import dataclasses
+import logging
 import pathlib
+import re
 from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 
-from closedbook.checkpoints import ModelCard, load_params, model_folder
-from closedbook.checkpoints.card import VOCABULARY_FILE
+from closedbook.checkpoints import (
+    Checkpoint,
+    ModelCard,
+    load_params,
+    open_checkpoint,
+    recognise,
+)
 from closedbook.data.vocabulary import Vocabulary
 from closedbook.errors import UserError
 from closedbook.inference.predictor import Prediction, Predictor
 from closedbook.inference.settings import DecodeSettings
 from closedbook.models import T5, T5Config, unboxed
 
+_PREFIXES = {"nq": "nq question: ", "wq": "wq question: ", "tqa": "trivia_qa question: "}
+_log = logging.getLogger(__name__)
 DEFAULT_MODEL = "closedbook://atlas_qa"  # the packaged model that answers questions
 
 
@@ -62,25 +71,41 @@ class LoadedModel:
         return predictor.predict([self.card.prefix + " ".join(q.split()) for q in questions])
 
 
-def load_model(path: str | pathlib.Path = DEFAULT_MODEL) -> LoadedModel:
-    """Loads a model that `t5x train` wrote, or a packaged one.
+def load_model(
+    path: str | pathlib.Path = DEFAULT_MODEL,
+    *,
+    vocabulary: str | pathlib.Path | None = None,
+    prefix: str | None = None,
+) -> LoadedModel:
+    """Loads a T5 of any format, a model that `t5x train` wrote, or a packaged one.
 
     Args:
-        path: A run's folder, one of its checkpoints, or "closedbook://NAME".
+        path: A folder or file, "gs://...", "hf://organisation/name" or "closedbook://NAME"; see
+            `closedbook.checkpoints.open_checkpoint`.
+        vocabulary: A SentencePiece model, for checkpoints that come without one.
+        prefix: Text before each question; None for what the model was trained with, where its
+            `model.json` or the name of a published model tells.
 
     Raises:
         UserError: There is no such model, its vocabulary is missing or another than the card's,
-            or its parameters are not those that the card describes.
+            or its parameters are not those of a T5.
     """
-    folder = model_folder(path)
-    card = ModelCard.read(folder)
-    vocabulary = Vocabulary(folder / VOCABULARY_FILE, card.extra_ids)
-    if vocabulary.sha256 != card.vocabulary_sha256:
+    checkpoint = open_checkpoint(path)
+    config = recognise(checkpoint)
+    words = _vocabulary(checkpoint, vocabulary)
+    if words.vocab_size > config.vocab_size:
         raise UserError(
-            f"{folder / VOCABULARY_FILE} is not the vocabulary that model.json names (sha256 "
-            f"{card.vocabulary_sha256[:12]}...); restore the file of the training"
+            f"the vocabulary {words.path} has {words.vocab_size} ids, but {checkpoint.path} has "
+            f"{config.vocab_size} embeddings; give the vocabulary of its training"
         )
-    config = dataclasses.replace(card.config, dropout_rate=0.0, remat_policy="none")
+    card = checkpoint.card or ModelCard(
+        config=config, vocabulary_sha256=words.sha256, extra_ids=words.extra_ids
+    )
+    if prefix is None and not checkpoint.card:
+        prefix = _published_prefix(str(path))
+    if prefix is not None:
+        card = dataclasses.replace(card, prefix=prefix)
+    config = dataclasses.replace(config, dropout_rate=0.0, remat_policy="none")
     if jax.default_backend() == "cpu":  # which has to emulate bfloat16 and is slower with it
         config = dataclasses.replace(config, dtype="float32")
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
@@ -90,5 +115,39 @@ def load_model(path: str | pathlib.Path = DEFAULT_MODEL) -> LoadedModel:
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
         unboxed(variables["params"]),
     )
-    params, step = load_params(path, wanted)
-    return LoadedModel(config=config, params=params, vocabulary=vocabulary, card=card, step=step)
+    params = load_params(checkpoint, wanted)
+    return LoadedModel(
+        config=config, params=params, vocabulary=words, card=card, step=checkpoint.step or 0
+    )
+
+
+def _vocabulary(checkpoint: Checkpoint, given: str | pathlib.Path | None) -> Vocabulary:
+    if given is not None:
+        return Vocabulary(given)
+    if checkpoint.vocabulary is None:
+        raise UserError(
+            f"{checkpoint.path} comes without a vocabulary; give its SentencePiece model with "
+            "--vocabulary FILE (the public T5s use "
+            "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model)"
+        )
+    vocabulary = Vocabulary(checkpoint.vocabulary, checkpoint.extra_ids)
+    card = checkpoint.card
+    if card and vocabulary.sha256 != card.vocabulary_sha256:
+        raise UserError(
+            f"{checkpoint.vocabulary} is not the vocabulary that model.json names (sha256 "
+            f"{card.vocabulary_sha256[:12]}...); restore the file of the training"
+        )
+    return vocabulary
+
+
+def _published_prefix(path: str) -> str | None:
+    """The prefix that a published closed-book model was trained with, told by its name.
+
+    Names such as "t5-11b-ssm-nqo" (Roberts et al. 2020); the last part is the task.
+    """
+    match = re.search(r"[-_]ssm[-_](nqo?|wqo?|tqao?)(?![a-z])", path)
+    if not match:
+        return None
+    prefix = _PREFIXES[match.group(1).removesuffix("o")]
+    _log.info("questions get the prefix %r, as the name says; --prefix sets another", prefix)
+    return prefix

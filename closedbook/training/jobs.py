@@ -9,7 +9,7 @@ from typing import Any
 
 import jax
 
-from closedbook.checkpoints import find_checkpoint, load_params, model_folder, steps
+from closedbook.checkpoints import load_params, model_folder, open_checkpoint, steps
 from closedbook.data.cache import TokenCache
 from closedbook.errors import UserError, unknown_name
 from closedbook.inference.predictor import Predictor
@@ -54,7 +54,7 @@ def evaluate(
         run = model_folder(path)
         paths = [str(run / f"checkpoint_{step}") for step in steps(run)]
     startup.check_vocabulary_size(model)
-    startup.check_vocabulary(path, model)
+    startup.check_vocabulary(open_checkpoint(paths[-1] if paths else path), model)
     results: dict[int, dict[str, float]] = {}
     with partitioner.activate():
         caches = feeds.question_caches(dataset_cfg, model.vocabulary)
@@ -62,7 +62,8 @@ def evaluate(
         wanted = abstract_state(model, partitioner).params
         for each in paths:
             predictor.params = None  # before the next ones are read: memory for one is enough
-            predictor.params, step = load_params(each, wanted)
+            checkpoint = open_checkpoint(each)
+            predictor.params, step = load_params(checkpoint, wanted), checkpoint.step or 0
             results[step] = {}
             for cache in caches:
                 answers = evaluation.answer(cache, predictor, settings.num_examples)
@@ -109,20 +110,20 @@ def infer(
     partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
     folder = pathlib.Path(output_dir).expanduser().absolute()
     path = _path(restore_checkpoint_cfg)
-    checkpoint, _ = find_checkpoint(path)
+    checkpoint = open_checkpoint(path)
     startup.check_vocabulary_size(model)
-    startup.check_vocabulary(path, model)
+    startup.check_vocabulary(checkpoint, model)
     files = []
     with partitioner.activate():
         caches = feeds.question_caches(dataset_cfg, model.vocabulary)
         predictor = feeds.predictor(model, partitioner, dataset_cfg, settings)
-        predictor.params, _ = load_params(path, abstract_state(model, partitioner).params)
+        predictor.params = load_params(checkpoint, abstract_state(model, partitioner).params)
         for cache in caches:
             job = _Chunks(
                 folder=folder,
                 cache=cache,
                 mode=mode,
-                origin=f"{checkpoint} {cache.folder.name} {predictor.settings}",
+                origin=f"{checkpoint.path} {cache.folder.name} {predictor.settings}",
                 size=checkpoint_period * dataset_cfg.batch_size,
                 total=min(len(cache), settings.num_examples or len(cache)),
             )

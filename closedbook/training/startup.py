@@ -12,15 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from closedbook.checkpoints import (
+    Checkpoint,
     CheckpointStore,
-    ModelCard,
-    find_checkpoint,
+    Format,
     load_opt_state,
     load_params,
-    model_folder,
+    open_checkpoint,
 )
+from closedbook.data.vocabulary import Vocabulary
 from closedbook.errors import UserError
 from closedbook.parallel import Partitioner
+from closedbook.training.adafactor import AdafactorState
 from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.settings import RestoreCheckpointConfig
 from closedbook.training.state import TrainState, abstract_state, fresh_opt_state, fresh_state
@@ -95,7 +97,7 @@ def begin(
     step = store.latest_step()
     abstract = abstract_state(model, partitioner)
     if step is not None:
-        check_vocabulary(str(folder), model)
+        check_vocabulary(open_checkpoint(folder / f"checkpoint_{step}"), model)
         params, opt_state, run = store.restore(
             step, params=abstract.params, opt_state=abstract.opt_state
         )
@@ -149,24 +151,24 @@ def begin(
             resumed=False,
         )
 
-    check_vocabulary(path, model)
-    params, step = load_params(path, abstract.params)
-    state = TrainState(abstract.step, params, abstract.opt_state)
-    has_optimizer = (find_checkpoint(path)[0] / "optimizer").is_dir()
-    if restore.optimizer == "restore" and has_optimizer:
-        opt_state = load_opt_state(path, abstract.opt_state)
-        _log.info("starting from %s, optimiser state restored", wanted)
+    checkpoint = open_checkpoint(path)
+    check_vocabulary(checkpoint, model)
+    step = checkpoint.step or 0
+    state = TrainState(abstract.step, load_params(checkpoint, abstract.params), abstract.opt_state)
+    what = f"{wanted} ({checkpoint.format}, step {checkpoint.step})"
+    why = _why_reset(checkpoint, restore, abstract.opt_state)
+    if not why:
+        opt_state = load_opt_state(checkpoint, abstract.opt_state)
+        _log.info("starting from %s, optimiser state restored", what)
     else:
         opt_state = fresh_opt_state(model, state)
-        why = "as asked" if has_optimizer else "the checkpoint has none"
-        _log.info("starting from %s, optimiser state reset (%s)", wanted, why)
-        has_optimizer = False
-    if model.loss_normalizing_factor is None and has_optimizer:
+        _log.info("starting from %s, optimiser state reset (%s)", what, why)
+    if model.loss_normalizing_factor is None and not why:
         _log.warning(
             "LOSS_NORMALIZING_FACTOR is None on a restored optimiser state: accumulators and new "
             "gradients may be of different sizes; T5 and T5.1.1 were pretrained with 233472"
         )
-    state = _at(TrainState(abstract.step, params, opt_state), step, partitioner)
+    state = _at(TrainState(abstract.step, state.params, opt_state), step, partitioner)
     return Start(
         state=state,
         step=step,
@@ -179,6 +181,27 @@ def begin(
     )
 
 
+def _why_reset(checkpoint: Checkpoint, restore: RestoreCheckpointConfig, wanted: Any) -> str:
+    """Why the optimiser state is not restored, or ""."""
+    if restore.optimizer == "reset":
+        return "as asked"
+    if checkpoint.slots is None and not checkpoint.other_optimizer:
+        return "the checkpoint has none"
+    adafactor = isinstance(wanted, AdafactorState)
+    if checkpoint.slots is not None and not adafactor:
+        raise UserError(
+            f"{checkpoint.path} holds an Adafactor state, the run's optimiser is another; set "
+            "RestoreCheckpointConfig.optimizer = 'reset' to begin with an empty state"
+        )
+    if checkpoint.slots is None and (adafactor or checkpoint.format != Format.CLOSEDBOOK):
+        raise UserError(
+            f"{checkpoint.path} holds the state of another optimiser, "
+            f"{checkpoint.other_optimizer}; set RestoreCheckpointConfig.optimizer = 'reset' to "
+            "begin with an empty state"
+        )
+    return ""
+
+
 def _drawn_seed() -> int:
     """A seed from the operating system, the same in all processes."""
     seed = secrets.randbits(31)
@@ -189,23 +212,25 @@ def _drawn_seed() -> int:
     return seed
 
 
-def check_vocabulary(path: str, model: EncoderDecoderModel) -> None:
-    """Checks that a checkpoint was trained with the model's vocabulary.
+def check_vocabulary(checkpoint: Checkpoint, model: EncoderDecoderModel) -> None:
+    """Checks that a checkpoint was trained with the model's vocabulary, where it tells.
 
     Raises:
         UserError: It was not.
     """
-    folder = model_folder(path)
-    if not (folder / "model.json").is_file():
+    ours, card = model.vocabulary, checkpoint.card
+    if card and (card.vocabulary_sha256, card.extra_ids) == (ours.sha256, ours.extra_ids):
         return
-    card = ModelCard.read(folder)
-    same = (model.vocabulary.sha256, model.vocabulary.extra_ids)
-    if (card.vocabulary_sha256, card.extra_ids) != same:
+    if checkpoint.vocabulary is None:
+        return
+    theirs = Vocabulary(checkpoint.vocabulary, checkpoint.extra_ids)
+    # Other tools write the same pieces into files that differ, so ids are compared, not bytes.
+    if (card and theirs.sha256 != ours.sha256) or not theirs.same_ids(ours):
         raise UserError(
-            f"the checkpoint {path} was trained with another vocabulary (sha256 "
-            f"{card.vocabulary_sha256[:12]}...) than {model.vocabulary.path} (sha256 "
-            f"{model.vocabulary.sha256[:12]}...); set VOCABULARY_FILE to "
-            f"'{folder / 'vocabulary.model'}'"
+            f"the checkpoint {checkpoint.path} was trained with another vocabulary (sha256 "
+            f"{theirs.sha256[:12]}..., {theirs.extra_ids} extra ids) than {ours.path} (sha256 "
+            f"{ours.sha256[:12]}..., {ours.extra_ids}); set VOCABULARY_FILE to "
+            f"'{checkpoint.vocabulary}'"
         )
 
 

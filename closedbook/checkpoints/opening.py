@@ -1,0 +1,234 @@
+"""Finds checkpoints by what lies in a folder, and opens them whatever their format."""
+
+import dataclasses
+import pathlib
+import re
+
+from closedbook.checkpoints import remote
+from closedbook.checkpoints.card import CARD_FILE, VOCABULARY_FILE, ModelCard
+from closedbook.checkpoints.formats import Format
+from closedbook.checkpoints.huggingface import open_huggingface
+from closedbook.checkpoints.locate import PACKAGED, packaged_model
+from closedbook.checkpoints.mesh_tf import open_mesh_tf
+from closedbook.checkpoints.orbax_files import read_arrays
+from closedbook.checkpoints.storage import GCS, Storage
+from closedbook.checkpoints.t5x_legacy import is_t5x_file, open_t5x_legacy
+from closedbook.checkpoints.t5x_native import open_t5x
+from closedbook.checkpoints.t5x_state import checkpoint_of
+from closedbook.checkpoints.tensors import Checkpoint, Tensor, nest
+from closedbook.errors import UserError
+
+HUB = "hf://"
+_STEP = re.compile(r"^checkpoint_(\d+)$")
+_MESH_TF = re.compile(r"^(model\.ckpt-(\d+))\.index$")
+_WEIGHTS = re.compile(r"^(model|pytorch_model)(-\d+-of-\d+)?\.(safetensors|bin)(\.index\.json)?$")
+_HEAD = 64  # bytes of a file that tell whether it is T5X's
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Found:
+    """A checkpoint that is there, not opened yet.
+
+    Attributes:
+        format: Its format.
+        storage: The folder that holds it.
+        name: Its file in the folder, where the folder may hold several.
+        step: As its name tells, or None.
+    """
+
+    format: Format
+    storage: Storage
+    name: str = ""
+    step: int | None = None
+
+    @property
+    def path(self) -> str:
+        """What a user can give to name just this one."""
+        return f"{self.storage.root}/{self.name}" if self.name else self.storage.root
+
+
+def open_checkpoint(path: str | pathlib.Path, *, newest: bool = True) -> Checkpoint:
+    """Opens a checkpoint of any format; parameters are read later, one at a time.
+
+    Args:
+        path: A run's folder, a checkpoint in it, a file, "gs://...", "hf://organisation/name", or
+            "closedbook://NAME" for a packaged model.
+        newest: Whether the newest is taken of a run that closedbook itself wrote; of anything
+            else with several checkpoints, one has to be named.
+
+    Raises:
+        UserError: There is nothing, or several, or something that cannot be read.
+    """
+    return open_found(find(path, newest=newest))
+
+
+def find(path: str | pathlib.Path, *, newest: bool = True) -> Found:
+    """The checkpoint at a path, as `open_checkpoint`."""
+    text = str(path)
+    if text.startswith(HUB):
+        path = remote.fetch(text)
+    elif text.startswith(PACKAGED):
+        path = packaged_model(text.removeprefix(PACKAGED))
+    elif "://" in text and not text.startswith(GCS):
+        raise UserError(
+            f"{text} has an unknown scheme; give a local path, gs://bucket/folder, "
+            "hf://organisation/name or closedbook://NAME"
+        )
+    found = look(Storage.at(path))
+    if not found:
+        raise UserError(
+            f"no checkpoint at {text}; known are folders of closedbook, T5X (checkpoint_<step>), "
+            "Mesh TensorFlow (model.ckpt-<step>.index) and Hugging Face (config.json with weights)"
+        )
+    own = {each.format for each in found} == {Format.CLOSEDBOOK}
+    if len(found) > 1 and not (newest and own):
+        listed = "\n".join(f"  {each.path} ({each.format})" for each in found[:20])
+        raise UserError(f"{text} holds {len(found)} checkpoints; name one of them:\n{listed}")
+    return found[-1]
+
+
+def look(storage: Storage) -> list[Found]:
+    """All checkpoints at a place, by step."""
+    if not storage.remote and not storage.local.is_dir():
+        return _file(storage)
+    names = storage.names()
+    if not names:
+        return _file(storage)
+    found = []
+    for name in names:
+        if match := _STEP.match(name.removesuffix("/")):
+            inside = storage / name.removesuffix("/")
+            each = _checkpoint(inside) if name.endswith("/") else _file(inside)
+            found += [dataclasses.replace(one, step=int(match.group(1))) for one in each]
+        elif match := _MESH_TF.match(name):
+            prefix, step = match.groups()
+            found.append(Found(format=Format.MESH_TF, storage=storage, name=prefix, step=int(step)))
+    found += _checkpoint(storage)
+    if "config.json" in names and any(_WEIGHTS.match(name) for name in names):
+        found.append(Found(format=Format.HUGGINGFACE, storage=storage))
+    return sorted(found, key=lambda each: (each.step or 0, each.path))
+
+
+def _checkpoint(storage: Storage) -> list[Found]:
+    """The checkpoint that a folder itself is."""
+    names = storage.names()
+    match = _STEP.match(storage.root.rpartition("/")[2])
+    step = int(match.group(1)) if match else None
+    if "params/" in names:
+        return [Found(format=Format.CLOSEDBOOK, storage=storage, step=step)]
+    if "checkpoint" in names and is_t5x_file(_head(storage, "checkpoint")):
+        return [Found(format=Format.T5X, storage=storage, step=step)]
+    if "state/" in names:
+        return _checkpoint(storage / "state") or _orbax(storage / "state", step)
+    if "_METADATA" in names or "manifest.ocdbt" in names:
+        return _orbax(storage, step)
+    return []
+
+
+def _orbax(storage: Storage, step: int | None) -> list[Found]:
+    names = storage.names()
+    if "_METADATA" not in names and "manifest.ocdbt" not in names:
+        return []
+    return [Found(format=Format.T5X_ORBAX, storage=storage, step=step)]
+
+
+def _file(path: Storage) -> list[Found]:
+    """The checkpoint that a file is, or that a prefix of files or a file in a folder names."""
+    root, _, name = path.root.rpartition("/")
+    folder = Storage(root)
+    prefix = re.match(r"^(model\.ckpt-(\d+))(\.index|\.meta|\.data-\d+-of-\d+)?$", name)
+    siblings = folder.names()
+    if prefix and f"{prefix.group(1)}.index" in siblings:
+        step = int(prefix.group(2))
+        return [Found(format=Format.MESH_TF, storage=folder, name=prefix.group(1), step=step)]
+    if name not in siblings:
+        return []
+    if _WEIGHTS.match(name) or name == "config.json":
+        return [each for each in look(folder) if each.format is Format.HUGGINGFACE]
+    if is_t5x_file(_head(folder, name)):
+        if name == "checkpoint":
+            return _checkpoint(folder)
+        return [Found(format=Format.T5X_LEGACY, storage=folder, name=name)]
+    return []
+
+
+def _head(storage: Storage, name: str) -> bytes:
+    if storage.remote:
+        return storage.read(name)[:_HEAD]
+    with (storage.local / name).open("rb") as file:
+        return file.read(_HEAD)
+
+
+def open_found(found: Found) -> Checkpoint:
+    """Opens what `find` found."""
+    storage = found.storage
+    match found.format:
+        case Format.CLOSEDBOOK:
+            return _open_own(found)
+        case Format.T5X:
+            checkpoint = open_t5x(storage)
+        case Format.T5X_LEGACY:
+            checkpoint = open_t5x_legacy(storage, found.name)
+        case Format.T5X_ORBAX:
+            arrays = nest(read_arrays(storage))
+            checkpoint = checkpoint_of(arrays, format=Format.T5X_ORBAX, path=storage.root)
+        case Format.MESH_TF:
+            folder = storage.local if not storage.remote else remote.fetch(found.path).parent
+            checkpoint = open_mesh_tf(folder / found.name)
+        case Format.HUGGINGFACE:
+            folder = storage.local if not storage.remote else remote.fetch(storage.root)
+            return open_huggingface(folder)
+    step = checkpoint.step if checkpoint.step is not None else found.step
+    return dataclasses.replace(checkpoint, step=step, vocabulary=_vocabulary_beside(storage))
+
+
+def _open_own(found: Found) -> Checkpoint:
+    storage = found.storage
+    run = Storage(storage.root.rpartition("/")[0])
+    card = ModelCard.load(run) if CARD_FILE in run.names() else None
+    slots, other, updates = None, "", None
+    if "optimizer/" in storage.names():
+        arrays = read_arrays(storage / "optimizer")
+        slots, other = _own_slots(arrays)
+        updates = int(arrays["count"].read()) if slots else None
+    vocabulary = run.local / VOCABULARY_FILE if not run.remote else None
+    if run.remote and card:
+        vocabulary = remote.fetch(f"{run.root}/{VOCABULARY_FILE}")
+    return Checkpoint(
+        format=Format.CLOSEDBOOK,
+        path=storage.root,
+        params=read_arrays(storage / "params"),
+        slots=slots,
+        other_optimizer=other,
+        step=found.step,
+        updates=updates,
+        config=card.config if card else None,
+        card=card,
+        vocabulary=vocabulary if vocabulary and vocabulary.is_file() else None,
+        extra_ids=card.extra_ids if card else 100,
+    )
+
+
+def _own_slots(arrays: dict[str, Tensor]) -> tuple[dict[str, Tensor] | None, str]:
+    """Adafactor's accumulators by "<parameter>/<slot>", or the name of another state."""
+    kinds = {name.partition("/")[0] for name in arrays}
+    if kinds != {"count", "v", "v_row", "v_col"}:
+        return None, f"one that keeps {', '.join(sorted(kinds))}"
+    slots = {}
+    for name, tensor in arrays.items():
+        slot, _, parameter = name.partition("/")
+        if parameter:
+            slots[f"{parameter}/{slot}"] = tensor
+    return slots, ""
+
+
+def _vocabulary_beside(storage: Storage) -> pathlib.Path | None:
+    """A SentencePiece file in a local checkpoint's folder or its run's; buckets hold none."""
+    if storage.remote:
+        return None
+    candidates = (
+        folder / name
+        for folder in (storage.local, storage.local.parent)
+        for name in (VOCABULARY_FILE, "sentencepiece.model", "spiece.model")
+    )
+    return next((path for path in candidates if path.is_file()), None)

@@ -1,0 +1,123 @@
+"""From an opened checkpoint of any format to arrays on the devices."""
+
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import numpy as np
+import orbax.checkpoint as ocp
+
+from closedbook.checkpoints.architecture import check_shapes
+from closedbook.checkpoints.formats import Format
+from closedbook.checkpoints.layouts import arranged, is_scanned
+from closedbook.checkpoints.storage import GCS
+from closedbook.checkpoints.tensors import Checkpoint, Tensor
+
+_ADAFACTOR = ("count", "v", "v_col", "v_row")
+
+
+def load_params(checkpoint: Checkpoint, wanted: Any) -> Any:
+    """Parameters of a checkpoint, laid out as a model wants them.
+
+    Layers are stacked or taken apart as needed, numbers converted to the wanted type.
+
+    Args:
+        checkpoint: From `open_checkpoint`.
+        wanted: Shapes, types and (where they have them) shardings of the parameters.
+
+    Raises:
+        UserError: The checkpoint holds other parameters (all differences are listed), or is
+            damaged.
+    """
+    names = _names(wanted)
+    scanned = is_scanned(names)
+    same_layout = is_scanned(checkpoint.params) == scanned
+    checkpoint = arranged(checkpoint, scanned=scanned)
+    _check(checkpoint.params, names, checkpoint.path)
+    own = checkpoint.format == Format.CLOSEDBOOK and not checkpoint.path.startswith(GCS)
+    if own and same_layout:
+        return _read_orbax(pathlib.Path(checkpoint.path) / "params", wanted)
+    return _on_devices(checkpoint.params, wanted)
+
+
+def load_opt_state(checkpoint: Checkpoint, wanted: Any) -> Any:
+    """The optimiser state of a checkpoint, as `load_params`.
+
+    Args:
+        checkpoint: One with `slots`, or of closedbook with another optimiser's state.
+        wanted: Shapes, types and shardings of the same optimiser's state.
+
+    Raises:
+        UserError: It is the state of another optimiser, or of other parameters.
+    """
+    names = _names(wanted)
+    where = f"{checkpoint.path}, optimiser state"
+    if checkpoint.slots is None:
+        item = pathlib.Path(checkpoint.path) / "optimizer"
+        stored = ocp.StandardCheckpointHandler().metadata(item)
+        tree = getattr(stored, "item_metadata", stored)
+        found = {name: tuple(x.shape) for name, x in _names(getattr(tree, "tree", tree)).items()}
+        check_shapes(found, {name: tuple(x.shape) for name, x in names.items()}, where=where)
+        return _read_orbax(item, wanted)
+    parameters = [name.split("/", 1)[1] for name in names if name.startswith("v_row/")]
+    slots = arranged(checkpoint, scanned=is_scanned(parameters)).slots or {}
+    updates = checkpoint.updates if checkpoint.updates is not None else checkpoint.step
+    found_slots = {"count": Tensor.of(np.asarray(updates or 0, np.int32), f"{where}: count")}
+    for name, tensor in slots.items():
+        parameter, _, slot = name.rpartition("/")
+        if slot in _ADAFACTOR:
+            found_slots[f"{slot}/{parameter}"] = tensor
+    _check(found_slots, names, where)
+    return _on_devices(found_slots, wanted)
+
+
+def _names(tree: Any) -> dict[str, Any]:
+    """Leaves by their names in the tree, joined with "/"."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))
+    return {"/".join(_key(key) for key in path): leaf for path, leaf in leaves}
+
+
+def _key(key: Any) -> str:
+    return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))
+
+
+def _check(found: Mapping[str, Tensor], wanted: Mapping[str, Any], where: str) -> None:
+    check_shapes(
+        {name: tensor.shape for name, tensor in found.items()},
+        {name: tuple(leaf.shape) for name, leaf in wanted.items()},
+        where=where,
+        places={name: tensor.place for name, tensor in found.items()},
+    )
+
+
+def _on_devices(tensors: Mapping[str, Tensor], wanted: Any) -> Any:
+    """The wanted tree, each array read, converted and sent to its devices before the next."""
+    leaves = {name: _place(tensors[name], leaf) for name, leaf in _names(wanted).items()}
+    return jax.tree.unflatten(jax.tree.structure(wanted), list(leaves.values()))
+
+
+def _place(tensor: Tensor, leaf: Any) -> jax.Array:
+    sharding = getattr(leaf, "sharding", None)
+    if sharding is None:
+        return jax.numpy.asarray(tensor.read().astype(leaf.dtype, copy=False))
+    parts = sharding.addressable_devices_indices_map(tuple(leaf.shape))
+    sizes = [_size(index, leaf.shape) for index in {str(i): i for i in parts.values()}.values()]
+    # A process that needs all parts reads once; one of many reads only its own.
+    whole = tensor.read() if sum(sizes) >= int(np.prod(leaf.shape)) else None
+
+    def part(index: tuple[slice, ...]) -> np.ndarray:
+        array = tensor.read(index) if whole is None else whole[index]
+        return array.astype(leaf.dtype, copy=False)
+
+    array = jax.make_array_from_callback(tuple(leaf.shape), sharding, part)
+    return array.block_until_ready()
+
+
+def _size(index: tuple[slice, ...], shape: tuple[int, ...]) -> int:
+    return int(np.prod([len(range(n)[part]) for part, n in zip(index, shape, strict=True)]))
+
+
+def _read_orbax(item: pathlib.Path, wanted: Any) -> Any:
+    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+        return reader.restore(item, args=ocp.args.StandardRestore(wanted))

@@ -1,0 +1,147 @@
+"""`closedbook convert`: prints what a checkpoint is, and writes it in another format."""
+
+import math
+import pathlib
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from closedbook.checkpoints import Checkpoint
+    from closedbook.models import T5Config
+
+
+def convert(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SRC",
+            help="A checkpoint of any format: a folder, a file, gs://bucket/folder, "
+            "hf://organisation/name or closedbook://NAME.",
+        ),
+    ],
+    target: Annotated[
+        pathlib.Path | None, typer.Argument(metavar="DST", help="The folder to make.")
+    ] = None,
+    to: Annotated[
+        str,
+        typer.Option(help="closedbook, t5x (native: msgpack and zarr), t5x-orbax or huggingface."),
+    ] = "",
+    dtype: Annotated[
+        str | None, typer.Option(help="float32, bfloat16 or float16. Default: as stored.")
+    ] = None,
+    layers: Annotated[
+        str,
+        typer.Option(
+            help="keep, unrolled or scanned (stacked on axis 1, as scalable_t5 has them)."
+        ),
+    ] = "keep",
+    optimizer: Annotated[
+        str, typer.Option(help="keep or drop the optimiser's state (Adafactor's).")
+    ] = "keep",
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(help="SentencePiece model, for checkpoints that come without one."),
+    ] = None,
+    extra_ids: Annotated[
+        int, typer.Option(help="Sentinels after the pieces of --vocabulary.")
+    ] = 100,
+    prefix: Annotated[
+        str | None,
+        typer.Option(help="Text before each question, for closedbook's model.json."),
+    ] = None,
+    step: Annotated[
+        int | None, typer.Option(help="Of the written checkpoint. Default: the source's, or 0.")
+    ] = None,
+    max_shard_gb: Annotated[
+        float, typer.Option(help="Largest file of the Hugging Face format, in GB.")
+    ] = 5.0,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace DST if it is a checkpoint already.")
+    ] = False,
+) -> None:
+    """Convert a T5 checkpoint; without DST, only say what SRC is.
+
+    Format, T5 version and size are recognised. Tensors are converted one at a time, so memory for
+    the largest is enough. DST appears when all is written, and never half.
+
+    Examples:
+
+    `closedbook convert gs://t5-data/pretrained_models/cbqa/small_ssm_nq runs/small --to closedbook`
+
+    `closedbook convert runs/nq_small/checkpoint_1010000 exported --to huggingface`
+    """
+    from closedbook.checkpoints import convert as converting
+    from closedbook.checkpoints import open_checkpoint, recognise, remote
+
+    out = Console(highlight=False, soft_wrap=True, markup=False)
+    if target is None and not to:
+        opened = open_checkpoint(source, newest=False)
+        out.print(f"source  {opened.path}\n        {_words(opened, recognise(opened))}")
+        return
+    from closedbook.errors import UserError
+
+    if target is None or not to:
+        raise UserError(
+            "give DST and --to FORMAT to convert, or neither to see what SRC is; formats: "
+            + ", ".join(converting.WRITABLE)
+        )
+    words = vocabulary and (
+        remote.fetch(vocabulary) if "://" in vocabulary else pathlib.Path(vocabulary).expanduser()
+    )
+    options = converting.Options(
+        to=to,
+        dtype=dtype,
+        layers=layers,
+        optimizer=optimizer,
+        vocabulary=words or None,
+        extra_ids=extra_ids,
+        prefix=prefix,
+        step=step,
+        max_shard_bytes=int(max_shard_gb * 1e9),
+    )
+    plan = converting.plan(source, options)
+    out.print(f"source  {plan.source.path}\n        {_words(plan.source, plan.config)}")
+    for note in plan.notes:
+        out.print(f"        {note}")
+    started = time.monotonic()
+    columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=plan.nbytes)
+        written = converting.convert(
+            source,
+            target,
+            options,
+            force=force,
+            planned=plan,
+            progress=lambda nbytes: bar.advance(task, nbytes),
+        )
+    seconds = time.monotonic() - started
+    rate = plan.nbytes / 1e6 / max(seconds, 1e-9)
+    out.print(
+        f"target  {written}\n        {_words(plan.result, plan.config, to)}; "
+        f"{plan.nbytes / 1e6:,.0f} MB in {seconds:.1f} s, {rate:,.0f} MB/s"
+    )
+
+
+def _words(checkpoint: "Checkpoint", config: "T5Config", form: str = "") -> str:
+    """Format, version, size, layout and types of a checkpoint, in one line."""
+    from closedbook.checkpoints import describe
+    from closedbook.checkpoints.layouts import is_scanned
+
+    count = sum(math.prod(tensor.shape) for tensor in checkpoint.params.values())
+    dtypes = sorted({tensor.dtype.name for tensor in checkpoint.params.values()})
+    layout = "scanned" if is_scanned(checkpoint.params) else "unrolled"
+    if checkpoint.slots is not None:
+        state = "with Adafactor's state"
+    else:
+        other = checkpoint.other_optimizer
+        state = "with another optimiser's state" if other else "no optimiser state"
+    step = "step unknown" if checkpoint.step is None else f"step {checkpoint.step:,}"
+    return (
+        f"{form or checkpoint.format}: {describe(config)}, {count:,} parameters, "
+        f"{' and '.join(dtypes)}, layers {layout}, {step}, {state}"
+    )
