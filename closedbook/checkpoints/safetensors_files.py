@@ -170,7 +170,7 @@ def write_safetensors(path: pathlib.Path, tensors: Mapping[str, Tensor]) -> None
 
 
 def _write(file: Any, tensor: Tensor) -> None:
-    array = np.ascontiguousarray(tensor.read())
+    array = np.asarray(tensor.read(), order="C")
     if array.shape != tensor.shape or array.dtype != tensor.dtype:
         raise UserError(
             f"{tensor.place} was {tensor.dtype}{list(tensor.shape)} when it was opened, now it is "

@@ -38,7 +38,7 @@ _FUNCTIONS = {
 
 
 class ForbiddenPickleError(ValueError):
-    """The pickle names something that a state dict does not need; the message is its name."""
+    """The pickle names something that a state dict does not need; the message says what."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -163,7 +163,7 @@ class _Machine:
         elif module == "torch" and name in _STORAGES:
             self.stack.append(_Global(STORAGE, _STORAGES[name]))
         else:
-            raise ForbiddenPickleError(f"{str(module)[:80]}.{str(name)[:80]}")
+            raise ForbiddenPickleError(f"the name {f'{module}.{name}'[:160]!a}")
 
     def stack_global(self) -> None:
         name, module = self.pop(), self.pop()

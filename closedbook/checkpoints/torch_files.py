@@ -52,10 +52,11 @@ def open_torch(path: pathlib.Path) -> dict[str, Tensor]:
         raise UserError(f"{path} is no readable torch file: {error}; {_DAMAGED}") from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-    return {name: _tensor(path, name, ref, starts) for name, ref in _items(path, state)}
+    return {name: _tensor(path, name, ref, starts) for name, ref in state.items()}
 
 
-def _items(path: pathlib.Path, state: Any) -> list[tuple[str, TensorRef]]:
+def _weights(path: pathlib.Path, state: Any) -> dict[str, TensorRef]:
+    """The object of a file if it is a state dict; raises UserError if not."""
     if isinstance(state, dict) and "state_dict" in state:
         raise UserError(
             f"{path} is a training checkpoint (keys {', '.join(sorted(map(str, state)))[:200]}); "
@@ -70,7 +71,7 @@ def _items(path: pathlib.Path, state: Any) -> list[tuple[str, TensorRef]]:
                 f"{path}: {name} is no tensor but {type(ref).__name__}; give the file of "
                 "weights alone, as model.save_pretrained writes it"
             )
-    return list(state.items())
+    return state
 
 
 def _tensor(path: pathlib.Path, name: str, ref: TensorRef, starts: dict[str, int]) -> Tensor:
@@ -85,19 +86,17 @@ def _tensor(path: pathlib.Path, name: str, ref: TensorRef, starts: dict[str, int
     return array.tensor(f"{path}: {name}")
 
 
-def _storages(state: Any) -> dict[str, StorageRef]:
-    """The storages that a state dict's own tensors use, by key."""
+def _storages(state: dict[str, TensorRef]) -> dict[str, StorageRef]:
+    """The storages of a state dict's tensors by key."""
     found: dict[str, StorageRef] = {}
-    values = state.values() if isinstance(state, dict) else ()
-    for ref in values:
-        if type(ref) is TensorRef:
-            storage = found.setdefault(ref.storage.key, ref.storage)
-            if storage != ref.storage:
-                raise ValueError(f"storage {storage.key[:80]!r} is described in two ways")
+    for ref in state.values():
+        storage = found.setdefault(ref.storage.key, ref.storage)
+        if storage != ref.storage:
+            raise ValueError(f"storage {storage.key[:80]!r} is described in two ways")
     return found
 
 
-def _read_zip(path: pathlib.Path, file: BinaryIO) -> tuple[Any, dict[str, int]]:
+def _read_zip(path: pathlib.Path, file: BinaryIO) -> tuple[dict[str, TensorRef], dict[str, int]]:
     """The state dict, and the first byte of each storage."""
     size = path.stat().st_size
     with zipfile.ZipFile(file) as archive:
@@ -114,7 +113,7 @@ def _read_zip(path: pathlib.Path, file: BinaryIO) -> tuple[Any, dict[str, int]]:
             if file.read(min(order.file_size, 10)) != b"little":
                 raise ValueError("its numbers are big-endian")
         file.seek(_data_start(file, entries[pickles[0]], size))
-        state = read_pickle(file)
+        state = _weights(path, read_pickle(file))
         starts = {}
         for key, storage in _storages(state).items():
             entry = entries.get(f"{root}/data/{key}")
@@ -144,7 +143,7 @@ def _data_start(file: BinaryIO, entry: zipfile.ZipInfo, size: int) -> int:
     return start
 
 
-def _read_stream(path: pathlib.Path, file: BinaryIO) -> tuple[Any, dict[str, int]]:
+def _read_stream(path: pathlib.Path, file: BinaryIO) -> tuple[dict[str, TensorRef], dict[str, int]]:
     """As `_read_zip`, of the format before torch 1.6."""
     size = path.stat().st_size
     file.seek(0)
@@ -156,7 +155,7 @@ def _read_stream(path: pathlib.Path, file: BinaryIO) -> tuple[Any, dict[str, int
     system = read_pickle(file)
     if not isinstance(system, dict) or system.get("little_endian") is not True:
         raise ValueError("its numbers are big-endian")
-    state = read_pickle(file)
+    state = _weights(path, read_pickle(file))
     keys = read_pickle(file)
     storages = _storages(state)
     if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages):
