@@ -15,6 +15,7 @@ VERSION = 3
 SLOTS = ("m", "v", "v_col", "v_row")  # Adafactor's
 _KEYS = ("state", "target")
 _EMPTY = ("flax_mutables", "params_axes")  # of a T5: nothing
+_SCALABLE = ("encoder/encoder/", "decoder/decoder/")  # t5x/examples/scalable_t5/network.py
 # What other optimisers keep of each parameter: flax.optim's and optax's names.
 _OPTIMIZERS = {
     "Adam": ({"grad_ema", "grad_sq_ema"}, {"mu", "nu", "count"}, {"mu", "nu"}),
@@ -56,6 +57,11 @@ def checkpoint_of(tree: Mapping[str, Any], *, format: Format, path: str) -> Chec
     params = {name: _tensor(leaf, f"{path}: target/{name}") for name, leaf in flat.items()}
     if not params:
         raise UserError(f"{path} holds no parameters")
+    if scalable := [name for name in params if name.startswith(_SCALABLE)]:
+        raise UserError(
+            f"{path} holds {scalable[0]}: it is of T5X's scalable_t5 network (umT5), which has "
+            "relative position biases in every layer; this T5 has them once for each stack"
+        )
     state = train.get("state") or {}
     if not isinstance(state, Mapping):
         raise UserError(f"{path}: state is {state!r:.40}, not a map")

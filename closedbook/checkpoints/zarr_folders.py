@@ -80,6 +80,7 @@ class ZarrArray:
             code, compressor = meta["dtype"], meta["compressor"]
             order, separator = meta.get("order", "C"), meta.get("dimension_separator", ".")
             sound = meta["zarr_format"] == 2 and meta.get("filters") is None
+            sound = sound and isinstance(code, str)
             method = compressor["id"] if compressor else None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f"{place}/{METADATA} ({name}) is damaged: {error!r:.200}") from error
@@ -89,7 +90,12 @@ class ZarrArray:
                 f"{place}/{METADATA} ({name}) is damaged: shape {shape!r:.80} in chunks "
                 f"{chunks!r:.80}"
             )
-        if code not in _CODES or order not in ("C", "F") or separator not in (".", "/"):
+        if (
+            not sound
+            or code not in _CODES
+            or order not in ("C", "F")
+            or separator not in (".", "/")
+        ):
             sound = False
         if not sound or method not in (None, "gzip", "zlib"):
             raise UserError(
@@ -183,7 +189,9 @@ class ZarrArray:
                     at += len(piece)
             if at < len(flat):
                 raise ValueError(f"it holds {at} of the {len(flat)} bytes of a chunk")
-        except (FileNotFoundError, UserError) as error:
+        except UserError as error:
+            raise UserError(f"{error} (a chunk of {self.name})") from error
+        except FileNotFoundError as error:
             raise UserError(
                 f"{place} is missing, a chunk of {self.name}; copy or download the checkpoint again"
             ) from error
