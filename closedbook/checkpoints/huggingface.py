@@ -4,11 +4,12 @@ import dataclasses
 import logging
 import pathlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 
 from closedbook.checkpoints import huggingface_names as names
-from closedbook.checkpoints.file_arrays import FileArray, copied
+from closedbook.checkpoints.file_arrays import FileArray, check_name, copied
 from closedbook.checkpoints.formats import Format
 from closedbook.checkpoints.huggingface_config import (
     CONFIG_FILE,
@@ -86,9 +87,10 @@ def _open_shards(
     files: dict[str, dict[str, Tensor]] = {}
     tensors = {}
     for name, file in weight_map.items():
-        if not isinstance(file, str) or not _plain(file):
+        check_name(index, name)
+        if not _plain(file):
             raise UserError(
-                f"{index}: {name} is said to be in {str(file)[:200]!r}; it must be a file's name, "
+                f"{index}: {name} is said to be in {ascii(file)[:200]}; it must be a file's name, "
                 "without a folder"
             )
         if file not in files:
@@ -101,9 +103,11 @@ def _open_shards(
     return tensors
 
 
-def _plain(name: str) -> bool:
+def _plain(name: Any) -> bool:
     """Whether a name stays in its folder, on any system."""
-    return name not in ("", ".", "..") and not set(name) & set("/\\:\0")
+    if not isinstance(name, str) or name in ("", ".", ".."):
+        return False
+    return name.isprintable() and len(name) <= 255 and not set(name) & set("/\\:")
 
 
 def _resolve_embeddings(

@@ -126,7 +126,10 @@ class HuggingFaceConfig:
         # Where these are given, they win in transformers too.
         function = self.data.get("dense_act_fn", function)
         gated = self.data.get("is_gated_act", gated)
-        if len(parts) - (parts[0] == "gated") != 1 or function not in _ACTIVATIONS:
+        if type(gated) is not bool:
+            raise UserError(f"{self.path}: is_gated_act is {gated!r}; it must be true or false")
+        malformed = len(parts) - (parts[0] == "gated") != 1 or type(function) is not str
+        if malformed or function not in _ACTIVATIONS:
             raise UserError(
                 f"{self.path}: feed_forward_proj {projection!r} with dense_act_fn {function!r} "
                 f"cannot be expressed; activations that can: {', '.join(_ACTIVATIONS)}"
@@ -144,8 +147,8 @@ class HuggingFaceConfig:
         if epsilon != 1e-6:
             raise UserError(f"{self.path}: layer_norm_epsilon is {epsilon!r}; T5's is 1e-06")
         dropout = self.data.get("dropout_rate", 0.1)
-        if isinstance(dropout, bool) or not isinstance(dropout, int | float):
-            raise UserError(f"{self.path}: dropout_rate is {dropout!r}; it must be a number")
+        if type(dropout) not in (int, float) or not 0 <= dropout < 1:
+            raise UserError(f"{self.path}: dropout_rate is {dropout!r}; it must be in [0, 1)")
         layers = self._number("num_layers")
         return T5Config(
             vocab_size=self._number("vocab_size"),
