@@ -39,6 +39,7 @@ def decode(
             max_decode_length=length,
             num_beams=settings.num_beams,
             alpha=alpha,
+            rules=settings.beam_rules,
         )
     return sample(
         config,

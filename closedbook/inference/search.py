@@ -1,4 +1,4 @@
-"""Beam search with the scoring of T5X."""
+"""Beam search by the rules of T5X, or by those of Hugging Face's transformers."""
 
 from typing import Any
 
@@ -22,11 +22,12 @@ from closedbook.models import T5Config
 class _Beams(struct.PyTreeNode):
     """Hypotheses after `index` tokens: those that go on and the best finished ones.
 
-    Sequences are [batch, beams, length], the rest [batch, beams], best first. A place that
-    nothing has taken yet has log-probability and score -inf.
+    Sequences are [batch, beams, length], `done` is [batch], the rest [batch, beams], best first. A
+    place that nothing has taken yet has log-probability and score -inf.
     """
 
     index: jax.Array
+    done: jax.Array
     live: jax.Array
     live_log_probs: jax.Array
     finished: jax.Array
@@ -42,6 +43,7 @@ def beam_search(
     max_decode_length: int,
     num_beams: int = 1,
     alpha: float = 0.6,
+    rules: str = "t5x",
 ) -> Decoded:
     """Beam search as T5X does it (t5x/decoding.py, after Wu et al. 2016).
 
@@ -51,19 +53,27 @@ def beam_search(
     that goes on can still beat its worst kept one. Where no hypothesis has ended within
     `max_decode_length`, those that went on are returned.
 
+    The rules "huggingface" are those of transformers' generate() as it is without other settings
+    (early_stopping=False). They differ in four points: an end counts only among the num_beams most
+    probable continuations; what reaches `max_decode_length` counts as ended; scores are divided by
+    length ** alpha; and an example is done when the best that goes on, were it to end at its
+    present length, does not beat the worst kept one, though longer ones might.
+
     Args:
         config: The model's.
         params: The model's parameters, without metadata boxes.
         encoder_input_tokens: [batch, inputs]; rows of padding alone finish at once.
         max_decode_length: Tokens of an answer, EOS included.
         num_beams: Hypotheses kept and returned.
-        alpha: Exponent of the brevity penalty; 0 for plain log-probabilities.
+        alpha: Exponent of the penalty of short answers; 0 for plain log-probabilities.
+        rules: "t5x" or "huggingface".
     """
     batch, beams, length = encoder_input_tokens.shape[0], num_beams, max_decode_length
     filler = is_filler(encoder_input_tokens)
     empty = jnp.full((batch, beams), -jnp.inf)
     state = _Beams(
         index=jnp.int32(0),
+        done=filler,
         live=jnp.zeros((batch, beams, length), jnp.int32),
         # All beams begin alike; only the first counts, or they would stay alike.
         live_log_probs=empty.at[:, 0].set(0.0),
@@ -75,10 +85,7 @@ def beam_search(
 
     def goes_on(carry: tuple) -> jax.Array:
         state, _ = carry
-        # Log-probabilities only fall, so the longest answer's penalty bounds what can come.
-        hope = state.live_log_probs[:, 0] / brevity_penalty(alpha, length)
-        done = filler | (state.finished_scores[:, -1] > hope)
-        return (state.index < length) & ~done.all()
+        return (state.index < length) & ~state.done.all()
 
     def body(carry: tuple) -> tuple:
         state, cache = carry
@@ -87,12 +94,12 @@ def beam_search(
         # The decoder's first input is padding, as nothing is written yet at position 0.
         tokens = last.reshape(batch * beams)
         logits, cache = next_step(config, params, tokens, state.index, cache, encoder_input_tokens)
-        state, parents = _advance(state, logits.reshape(batch, beams, -1), beams, alpha)
+        state, parents = _advance(state, logits.reshape(batch, beams, -1), beams, alpha, rules)
         return state, gather_cache(cache, parents)
 
     state, _ = jax.lax.while_loop(goes_on, body, (state, cache))
     ended = (state.finished_scores[:, 0] > -jnp.inf)[:, None]
-    live_scores = state.live_log_probs / brevity_penalty(alpha, length)
+    live_scores = state.live_log_probs / _penalty(rules, alpha, length)
     tokens = jnp.where(ended[..., None], state.finished, state.live)
     log_probs = jnp.where(ended, state.finished_log_probs, state.live_log_probs)
     scores = jnp.where(ended, state.finished_scores, live_scores)
@@ -102,8 +109,15 @@ def beam_search(
     )
 
 
+def _penalty(rules: str, alpha: float, length: Any) -> jax.Array:
+    """By what log-probabilities of so many tokens are divided."""
+    if rules == "huggingface":
+        return jnp.power(jnp.asarray(length, jnp.float32), alpha)
+    return brevity_penalty(alpha, length)
+
+
 def _advance(
-    state: _Beams, logits: jax.Array, beams: int, alpha: float
+    state: _Beams, logits: jax.Array, beams: int, alpha: float, rules: str
 ) -> tuple[_Beams, jax.Array]:
     """Adds one token to the hypotheses.
 
@@ -111,7 +125,8 @@ def _advance(
         state: Hypotheses so far.
         logits: Of the next token, [batch, hypotheses, vocab].
         beams: How many to keep.
-        alpha: Exponent of the brevity penalty.
+        alpha: Exponent of the penalty of short answers.
+        rules: "t5x" or "huggingface".
 
     Returns:
         The new hypotheses, and for each that goes on the beam that it continues, [batch, beams].
@@ -133,15 +148,27 @@ def _advance(
     ends = tokens == EOS
 
     live_log_probs, onward = jax.lax.top_k(jnp.where(ends, -jnp.inf, log_probs), beams)
-    scores = jnp.where(ends, log_probs / brevity_penalty(alpha, state.index + 1), -jnp.inf)
+    index, limit = state.index + 1, longer.shape[-1]
+    kept_anew = ends
+    if rules == "huggingface":
+        among_first = jnp.arange(2 * beams) < beams
+        kept_anew = (ends | (index == limit)) & among_first & ~state.done[:, None]
+    scores = jnp.where(kept_anew, log_probs / _penalty(rules, alpha, index), -jnp.inf)
     scores = jnp.concatenate([state.finished_scores, scores], axis=1)
     finished_scores, kept = jax.lax.top_k(scores, beams)
     finished = jnp.concatenate([state.finished, longer], axis=1)
     finished_log_probs = jnp.concatenate([state.finished_log_probs, log_probs], axis=1)
     finished_log_probs = _pick(finished_log_probs, kept)
     taken = finished_scores > -jnp.inf
+    if rules == "huggingface":
+        hope = live_log_probs[:, 0] / _penalty(rules, alpha, index)
+        done = taken[:, -1] & (finished_scores[:, -1] >= hope)
+    else:
+        # Log-probabilities only fall, so the longest answer's penalty bounds what can come.
+        done = finished_scores[:, -1] > live_log_probs[:, 0] / _penalty(rules, alpha, limit)
     state = _Beams(
-        index=state.index + 1,
+        index=index,
+        done=state.done | done,
         live=_pick(longer, onward),
         live_log_probs=live_log_probs,
         finished=jnp.where(taken[..., None], _pick(finished, kept), 0),

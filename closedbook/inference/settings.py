@@ -6,6 +6,7 @@ import math
 from closedbook.errors import UserError, unknown_name
 
 METHODS = ("greedy", "beam", "sample")
+BEAM_RULES = ("t5x", "huggingface")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,9 @@ class DecodeSettings:
     method: str = "greedy"  # "greedy", "beam" or "sample"
     num_beams: int = 1  # hypotheses kept a step; "beam" returns them all
     alpha: float = 0.6  # exponent of the brevity penalty ((5 + length) / 6) ** alpha
+    # "huggingface": the search of transformers' generate(num_beams=...) for people who compare;
+    # alpha is its length_penalty (1.0 if it is not told otherwise) and the penalty length ** alpha.
+    beam_rules: str = "t5x"
     temperature: float = 1.0  # divides the logits before sampling
     top_k: int = 0  # sample among so many most probable tokens; 0: all
     top_p: float = 1.0  # sample among the fewest tokens with at least this probability; 1: all
@@ -32,6 +36,8 @@ class DecodeSettings:
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise unknown_name("decoding method", self.method, METHODS)
+        if self.beam_rules not in BEAM_RULES:
+            raise unknown_name("DecodeSettings.beam_rules", self.beam_rules, BEAM_RULES)
         for name in ("num_beams", "num_samples", "max_decode_length"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         self._require("alpha", math.isfinite(self.alpha) and self.alpha >= 0, "0 or more")
@@ -40,7 +46,8 @@ class DecodeSettings:
         positive = math.isfinite(self.temperature) and self.temperature > 0
         self._require("temperature", positive, "above 0; use method='greedy' for none")
         self._require("seed", 0 <= self.seed < 2**32, "from 0 to 2**32 - 1")
-        self._belongs("num_beams", 1, "beam")
+        for name, unset in (("num_beams", 1), ("beam_rules", "t5x")):
+            self._belongs(name, unset, "beam")
         for name, unset in (("num_samples", 1), ("temperature", 1), ("top_k", 0), ("top_p", 1)):
             self._belongs(name, unset, "sample")
 
@@ -50,7 +57,7 @@ class DecodeSettings:
                 f"DecodeSettings.{name} is {getattr(self, name)!r}; it must be {remedy}"
             )
 
-    def _belongs(self, name: str, unset: float, method: str) -> None:
+    def _belongs(self, name: str, unset: float | str, method: str) -> None:
         # Greedy decoding that silently ignores four beams would pass for beam search.
         if self.method != method and getattr(self, name) != unset:
             raise UserError(

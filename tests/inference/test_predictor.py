@@ -150,6 +150,8 @@ def test_unequal_lists_to_score_are_refused(predictor):
         ({"method": "beams"}, "nearest: beam"),
         ({"method": "beam", "num_beams": 0}, "num_beams is 0; it must be at least 1"),
         ({"num_beams": 4}, "set method='beam'"),
+        ({"beam_rules": "huggingface"}, "set method='beam'"),
+        ({"method": "beam", "beam_rules": "hf"}, "beam_rules 'hf'"),
         ({"method": "sample", "temperature": 0.0}, "use method='greedy'"),
         ({"method": "sample", "top_p": 1.5}, "top_p is 1.5"),
         ({"method": "sample", "top_p": 0.0}, "top_p is 0.0"),

@@ -69,13 +69,43 @@ def _beam_search(table, beams, alpha):
     return finished or [(total / _penalty(LENGTH, alpha), total, tokens) for total, tokens in live]
 
 
+def _huggingface_search(table, beams, alpha):
+    """The rule of transformers' generate(num_beams=beams, length_penalty=alpha)."""
+    live, finished = [(0.0, ())], []
+    for length in range(1, LENGTH + 1):
+        grown = sorted(
+            (
+                (total + table[prefix][t], (*prefix, t))
+                for total, prefix in live
+                for t in range(VOCAB)
+            ),
+            reverse=True,
+        )[: 2 * beams]
+        live = [(total, tokens) for total, tokens in grown if tokens[-1] != EOS][:beams]
+        finished += [
+            (total / length**alpha, total, tokens)
+            for total, tokens in grown[:beams]
+            if tokens[-1] == EOS or length == LENGTH
+        ]
+        finished = sorted(finished, reverse=True)[:beams]
+        if len(finished) == beams and finished[-1][0] >= live[0][0] / length**alpha:
+            break
+    return finished
+
+
+@pytest.mark.parametrize("search", [_beam_search, _huggingface_search])
 @pytest.mark.parametrize(("beams", "alpha"), [(1, 0.6), (2, 0.0), (2, 0.6), (3, 2.0)])
-def test_beams_equal_a_plain_beam_search(tiny, tables, beams, alpha):
+def test_beams_equal_a_plain_beam_search(tiny, tables, beams, alpha, search):
     found = tiny.decode(
-        tiny.inputs[[3, 5]], method="beam", num_beams=beams, alpha=alpha, max_decode_length=LENGTH
+        tiny.inputs[[3, 5]],
+        method="beam",
+        num_beams=beams,
+        alpha=alpha,
+        beam_rules="t5x" if search is _beam_search else "huggingface",
+        max_decode_length=LENGTH,
     )
     for i, table in enumerate(tables):
-        expected = _beam_search(table, beams, alpha)
+        expected = search(table, beams, alpha)
         for j, (score, log_prob, tokens) in enumerate(expected):
             assert found.tokens[i, j].tolist() == [*tokens, *[0] * (LENGTH - len(tokens))]
             np.testing.assert_allclose(found.log_probs[i, j], log_prob, atol=1e-4)
