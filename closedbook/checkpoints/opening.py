@@ -4,10 +4,13 @@ import dataclasses
 import pathlib
 import re
 
+import numpy as np
+
 from closedbook.checkpoints import remote
 from closedbook.checkpoints.card import CARD_FILE, VOCABULARY_FILE, ModelCard
 from closedbook.checkpoints.formats import Format
 from closedbook.checkpoints.huggingface import open_huggingface
+from closedbook.checkpoints.layouts import UNUSED
 from closedbook.checkpoints.locate import PACKAGED, packaged_model
 from closedbook.checkpoints.mesh_tf import open_mesh_tf
 from closedbook.checkpoints.orbax_files import read_arrays
@@ -219,6 +222,9 @@ def _own_slots(arrays: dict[str, Tensor]) -> tuple[dict[str, Tensor] | None, str
         slot, _, parameter = name.partition("/")
         if parameter:
             slots[f"{parameter}/{slot}"] = tensor
+            # Momentum, which our Adafactor does not have and T5X's does not use.
+            unused = Tensor.of(np.zeros(UNUSED, np.float32), f"{tensor.place}, momentum")
+            slots[f"{parameter}/m"] = unused
     return slots, ""
 
 

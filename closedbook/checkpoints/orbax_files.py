@@ -133,18 +133,23 @@ def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
         }
         opening[name] = ts.open(spec, create=True, open=True, context=context)
     waiting: list[tuple[int, Any]] = []  # bytes of a write that is under way, and its end
-    for name, tensor in tensors.items():
-        # Room is made before the next array is read.
-        while waiting and sum(size for size, _ in waiting) + tensor.nbytes > _IN_FLIGHT_BYTES:
-            waiting.pop(0)[1].result()
-        array = tensor.read()
-        written = (
-            opening.pop(name).result().write(array, can_reference_source_data_indefinitely=True)
-        )
-        waiting.append((array.nbytes, written))
-        del array, written
-    for _, written in waiting:
-        written.result()
+    try:
+        for name, tensor in tensors.items():
+            # Room is made before the next array is read.
+            while waiting and sum(size for size, _ in waiting) + tensor.nbytes > _IN_FLIGHT_BYTES:
+                waiting.pop(0)[1].result()
+            array = tensor.read()
+            store = opening[name].result()
+            written = store.write(array, can_reference_source_data_indefinitely=True)
+            waiting.append((array.nbytes, written))
+            del array, written
+        for _, written in waiting:
+            written.result()
+    except BaseException:
+        # What is under way would bring files back into a folder that the caller removes.
+        for future in [*opening.values(), *(written for _, written in waiting)]:
+            future.exception()
+        raise
     tree = {str(tuple(name.split("/"))): _leaf(name, t.shape) for name, t in tensors.items()}
     arrays = [
         {

@@ -109,7 +109,9 @@ def convert(
         out.print(f"        {note}")
     started = time.monotonic()
     columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    screen = Console(stderr=True)
+    quiet = not screen.is_terminal
+    with Progress(*columns, console=screen, transient=True, disable=quiet) as bar:
         task = bar.add_task("", total=plan.nbytes)
         written = converting.convert(
             source,

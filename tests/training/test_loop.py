@@ -11,7 +11,13 @@ import jax
 import numpy as np
 import pytest
 
-from closedbook.checkpoints import CheckpointStore, ModelCard, load_params, steps
+from closedbook.checkpoints import (
+    CheckpointStore,
+    ModelCard,
+    load_params,
+    open_checkpoint,
+    steps,
+)
 from closedbook.errors import UserError
 from closedbook.eval import predictions
 from closedbook.models import T5
@@ -23,7 +29,7 @@ from closedbook.training.state import abstract_state
 
 def _params(model, folder):
     wanted = abstract_state(model, Partitioner(devices=tuple(jax.devices()[:1]))).params
-    return jax.device_get(load_params(folder, wanted)[0])
+    return jax.device_get(load_params(open_checkpoint(folder), wanted))
 
 
 def _lines(path):

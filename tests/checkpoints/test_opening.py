@@ -1,0 +1,101 @@
+"""Which checkpoint a path means: told by what lies there, and never chosen in silence."""
+
+import pathlib
+import shutil
+import tarfile
+
+import pytest
+
+from closedbook.checkpoints import Format, open_checkpoint
+from closedbook.checkpoints.convert import Options, convert
+from closedbook.checkpoints.opening import find
+from closedbook.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def run(shared, tmp_path_factory) -> pathlib.Path:
+    """Upstream's MODEL_DIR with checkpoint_0 and checkpoint_20."""
+    folder = tmp_path_factory.mktemp("run")
+    with tarfile.open(shared / "golden" / "t5x" / "plain.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def every(run, shared, tmp_path_factory) -> dict[Format, pathlib.Path]:
+    """A checkpoint of each format, by conversion or upstream's own."""
+    folder = tmp_path_factory.mktemp("every")
+    found = {Format.T5X: run / "checkpoint_20"}
+    found[Format.T5X_ORBAX] = convert(
+        run / "checkpoint_20", folder / "orbax", Options(to="t5x-orbax")
+    )
+    found[Format.HUGGINGFACE] = convert(
+        run / "checkpoint_20", folder / "hf", Options(to="huggingface")
+    )
+    legacy = folder / "checkpoint_3"
+    shutil.copyfile(shared / "golden" / "t5x" / "legacy_msgpack_test_t5_tiny.checkpoint_0", legacy)
+    return found | {Format.T5X_LEGACY: legacy}
+
+
+def test_formats_are_recognised(every):
+    for form, path in every.items():
+        opened = open_checkpoint(path, newest=False)
+        assert opened.format == form
+        assert "token_embedder/embedding" in opened.params
+    assert open_checkpoint("closedbook://atlas_qa").format == Format.CLOSEDBOOK
+
+
+def test_parts_of_a_checkpoint_lead_to_it(every):
+    for form, inside in (
+        (Format.T5X, "checkpoint"),
+        (Format.T5X_ORBAX, "state"),
+        (Format.HUGGINGFACE, "model.safetensors"),
+        (Format.HUGGINGFACE, "config.json"),
+    ):
+        assert find(every[form] / inside).format == form
+    assert find(every[Format.T5X_ORBAX].parent).step == 20  # a folder with one checkpoint in it
+
+
+def test_a_folder_of_two_checkpoints_is_not_guessed_at(run, every, tmp_path):
+    with pytest.raises(UserError) as caught:
+        open_checkpoint(run)
+    message = str(caught.value)
+    assert "holds 2 checkpoints; name one of them" in message
+    assert f"{run}/checkpoint_0 (t5x)" in message
+    assert f"{run}/checkpoint_20 (t5x)" in message
+    both = tmp_path / "both"
+    shutil.copytree(every[Format.HUGGINGFACE], both)
+    (both / "model.ckpt-5.index").write_bytes(b"")
+    with pytest.raises(
+        UserError,
+        match=r"holds 2 checkpoints[^$]*mesh-tf[^$]*huggingface|"
+        r"holds 2 checkpoints[^$]*huggingface[^$]*mesh-tf",
+    ):
+        open_checkpoint(both)
+
+
+def test_nothing_and_nonsense_are_told(tmp_path):
+    for path, message in (
+        (tmp_path / "absent", "no checkpoint at"),
+        (tmp_path, "no checkpoint at"),
+        ("s3://bucket/model", "unknown scheme"),
+        ("closedbook://nothing", "unknown packaged model"),
+    ):
+        with pytest.raises(UserError, match=message):
+            open_checkpoint(path)
+    (tmp_path / "notes.txt").write_text("hello")
+    with pytest.raises(UserError, match=r"no checkpoint at .*notes\.txt"):
+        open_checkpoint(tmp_path / "notes.txt")
+
+
+def test_a_checkpoint_in_a_bucket_opens_in_place(run, every, buckets):
+    for name, source in (("native", run / "checkpoint_20"), ("orbax", every[Format.T5X_ORBAX])):
+        for path in source.rglob("*"):
+            if path.is_file():
+                key = f"bucket/{name}/checkpoint_20/{path.relative_to(source).as_posix()}"
+                buckets.objects[key] = path.read_bytes()
+        opened = open_checkpoint(f"gs://bucket/{name}/checkpoint_20")
+        assert opened.step == 20
+        local = open_checkpoint(source)
+        key = "decoder/layers_1/mlp/wo/kernel"
+        assert (opened.params[key].read() == local.params[key].read()).all()
