@@ -10,7 +10,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from closedbook.models import unboxed
 from closedbook.parallel import Partitioner
-from closedbook.training.adafactor import AdafactorState, factored_dims, is_stacked
+from closedbook.training.adafactor import factored_dims, is_stacked
 from closedbook.training.model import EncoderDecoderModel
 
 
@@ -71,9 +71,10 @@ def _slot_sharding(
     spec = list(sharding.spec) + [None] * (len(param.shape) - len(sharding.spec))
     names = {getattr(key, "name", None) for key in slot}
     dims = factored_dims(param.shape, stacked=is_stacked(path))
-    if dims is not None and names & set(AdafactorState._fields) and len(x.shape) == len(spec) - 1:
-        second, largest = dims
-        del spec[largest if "v_row" in names else second]
+    left = {"v_row": 1, "v_col": 0}  # which of (second, largest) a slot's mean has removed
+    slots = names & left.keys()
+    if dims is not None and slots and len(x.shape) == len(spec) - 1:
+        del spec[dims[left[slots.pop()]]]
         return NamedSharding(sharding.mesh, PartitionSpec(*spec))
     return NamedSharding(sharding.mesh, PartitionSpec())
 
