@@ -107,8 +107,9 @@ def read_pickle(file: BinaryIO) -> Any:
         ValueError: It is damaged.
     """
     machine = _Machine()
+    reader: Any = BoundedReader(file)
     try:
-        for opcode, argument, _ in pickletools.genops(BoundedReader(file)):
+        for opcode, argument, _ in pickletools.genops(reader):
             if opcode.name == "STOP":
                 return machine.pop()
             if (step := _STEPS.get(opcode.name)) is None:

@@ -49,7 +49,9 @@ def open_torch(path: pathlib.Path) -> dict[str, Tensor]:
             "plain state dicts are read: save model.state_dict(), or better safetensors"
         ) from error
     except _MALFORMED as error:
-        raise UserError(f"{path} is no readable torch file: {error}; {_DAMAGED}") from error
+        raise UserError(
+            f"{path} is no readable torch file: {str(error)[:300]}; {_DAMAGED}"
+        ) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
     return {name: _tensor(path, name, ref, starts) for name, ref in state.items()}
