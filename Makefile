@@ -11,6 +11,8 @@ STAMP := $(VENV)/installed
 TESTS ?= tests
 # Compiling, which is most of the tests' time, keeps one core busy; a worker takes 2 GB.
 WORKERS ?= 2
+# Only tests need it. Not in the lock: PyPI's build for Linux would bring 3 GB of CUDA libraries.
+TORCH ?= torch==2.13.0+cpu
 ARGS ?=
 # A name such as python3.13 may stand on the path and yet not run, so each candidate is tried.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
@@ -37,6 +39,8 @@ $(STAMP): requirements.lock pyproject.toml setup.py
 		-r requirements.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
 		--no-build-isolation --editable .
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps $(TORCH) || echo \
+		'$(TORCH) is not to be had here: tests against Hugging Face models will be skipped'
 	@$(BIN)/python -m pip check
 	@touch $@
 
