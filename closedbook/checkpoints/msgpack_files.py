@@ -208,6 +208,7 @@ class _Scanner:
         code = self._number(">b")
         start, end = self._take(length), self._end
         following, self._at, self._end = self._at, start, start + length
+        result: Any
         if code in (_ARRAY, _SCALAR):
             result = self._stored()
         elif code == _COMPLEX:
@@ -240,15 +241,16 @@ class _Scanner:
 
     def _joined(self, parts: dict[str, Any]) -> Tensor:
         """An array that Flax cut into flat pieces."""
-        match parts:
-            case {"shape": dict(sizes), "chunks": dict(found)}:
-                shape = tuple(sizes.get(str(axis)) for axis in range(len(sizes)))
-                pieces = [found.get(str(n)) for n in range(len(found))]
-            case _:
-                raise self._damaged("an array in pieces lacks its shape or its pieces")
-        if not pieces or not all(isinstance(n, int) and n >= 0 for n in shape):
-            raise self._damaged("an array in pieces has no valid shape or no pieces")
-        if not all(isinstance(p, Tensor) and p.dtype == pieces[0].dtype for p in pieces):
+        sizes, found = parts.get("shape"), parts.get("chunks")
+        if not isinstance(sizes, dict) or not isinstance(found, dict) or not found:
+            raise self._damaged("an array in pieces lacks its shape or its pieces")
+        lengths = [sizes.get(str(axis)) for axis in range(len(sizes))]
+        shape = tuple(n for n in lengths if isinstance(n, int) and n >= 0)
+        listed = [found.get(str(n)) for n in range(len(found))]
+        pieces = [piece for piece in listed if isinstance(piece, Tensor)]
+        if len(shape) < len(lengths):
+            raise self._damaged(f"an array in pieces has shape {lengths!r:.80}")
+        if len(pieces) < len(listed) or len({piece.dtype for piece in pieces}) > 1:
             raise self._damaged("the pieces of an array are not all arrays of one type")
         if math.prod(shape) != sum(math.prod(p.shape) for p in pieces):
             raise self._damaged(f"its pieces do not make up its shape {shape}")

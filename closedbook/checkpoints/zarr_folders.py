@@ -74,38 +74,32 @@ class ZarrArray:
             raise UserError(
                 f"{error}: the array {name} is missing; copy or download the checkpoint again"
             ) from error
+        damaged = f"{place}/{METADATA} ({name}) is damaged"
         try:
             meta = json.loads(text)
-            shape, chunks = tuple(meta["shape"]), tuple(meta["chunks"])
-            code, compressor = meta["dtype"], meta["compressor"]
-            order, separator = meta.get("order", "C"), meta.get("dimension_separator", ".")
-            sound = meta["zarr_format"] == 2 and meta.get("filters") is None
-            sound = sound and isinstance(code, str)
-            method = compressor["id"] if compressor else None
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise UserError(f"{place}/{METADATA} ({name}) is damaged: {error!r:.200}") from error
+        except (ValueError, RecursionError) as error:
+            raise UserError(f"{damaged}: {error!r:.200}") from error
+        match meta:
+            case {"shape": [*shape], "chunks": [*chunks], "dtype": code, "compressor": compressor}:
+                pass
+            case _:
+                raise UserError(f"{damaged}: it lacks shape, chunks, dtype or compressor")
         sizes = all(type(n) is int and 0 <= n < 2**48 for n in (*shape, *chunks))
         if not sizes or len(shape) != len(chunks) or 0 in chunks:
-            raise UserError(
-                f"{place}/{METADATA} ({name}) is damaged: shape {shape!r:.80} in chunks "
-                f"{chunks!r:.80}"
-            )
-        if (
-            not sound
-            or code not in _CODES
-            or order not in ("C", "F")
-            or separator not in (".", "/")
-        ):
-            sound = False
-        if not sound or method not in (None, "gzip", "zlib"):
+            raise UserError(f"{damaged}: shape {shape!r:.80} in chunks {chunks!r:.80}")
+        order, separator = meta.get("order", "C"), meta.get("dimension_separator", ".")
+        method = compressor.get("id", "") if isinstance(compressor, dict) else compressor
+        known = meta.get("zarr_format") == 2 and meta.get("filters") is None
+        known = known and isinstance(code, str) and code in _CODES and order in ("C", "F")
+        if not known or separator not in (".", "/") or method not in (None, "gzip", "zlib"):
             raise UserError(
                 f"{place}/{METADATA} ({name}) says what T5X never writes: {json.dumps(meta):.300}"
             )
         return cls(
             storage=storage / folder,
             name=name,
-            shape=shape,
-            chunks=chunks,
+            shape=tuple(shape),
+            chunks=tuple(chunks),
             dtype=_CODES[code],
             compressed=method is not None,
             order=order,
@@ -234,4 +228,4 @@ def _inflated(pieces: Iterator[bytes], length: int) -> Iterator[bytes]:
 
 def raw(array: np.ndarray) -> memoryview:
     """The memory of a contiguous array; bfloat16 itself has no buffer format."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data

@@ -188,6 +188,7 @@ def test_state_that_is_not_a_t5s_is_reported(tmp_path, tree, message):
         {"chunks": {}},
         {"chunks": {"0": np.zeros(4, np.float32), "1": np.zeros(8)}},
         {"chunks": {"0": 1}},
+        {"chunks": {"0": 1, "1": KERNEL.ravel()}},
     ],
     ids=str,
 )
