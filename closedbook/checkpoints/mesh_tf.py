@@ -26,13 +26,14 @@ What is known of the layout, and from where:
 import contextlib
 import pathlib
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 
 from closedbook.checkpoints.formats import Format
-from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
+from closedbook.checkpoints.tensors import Checkpoint, Tensor
 from closedbook.errors import UserError
 
 GLOBAL_STEP = "global_step"
@@ -84,9 +85,17 @@ def open_mesh_tf(prefix: pathlib.Path) -> Checkpoint:
     shards = _shards(prefix)
     tensorflow = _tensorflow(prefix)
     reader, shapes, types = _open(tensorflow, prefix)
+    lock = threading.Lock()  # TensorFlow's reader is for one thread at a time
+
+    def get(name: str) -> np.ndarray:
+        try:
+            with lock:
+                return np.asarray(reader.get_tensor(name))
+        except (tensorflow.errors.OpError, IndexError) as error:
+            raise OSError(_words(error)) from error
+
     tensors = {
-        name: _tensor(tensorflow, reader, prefix, name, shape, types[name])
-        for name, shape in shapes.items()
+        name: _tensor(prefix, name, shape, types[name], get) for name, shape in shapes.items()
     }
     claimed = sum(tensor.nbytes for tensor in tensors.values())
     stored = sum(path.stat().st_size for path in shards)
@@ -97,6 +106,8 @@ def open_mesh_tf(prefix: pathlib.Path) -> Checkpoint:
             f"({sizes}); a file is truncated, copy or download it again"
         )
     step = tensors.pop(GLOBAL_STEP, None)
+    if step is not None and (step.shape != () or step.dtype.kind not in "iu"):
+        raise UserError(f"{step.place} is {step.dtype} of shape {step.shape}, not a whole number")
     params, slots, other = _sorted_out(prefix, tensors)
     whole, incomplete = _slots(params, slots)
     return Checkpoint(
@@ -191,14 +202,12 @@ def _open(tf: Any, prefix: pathlib.Path) -> tuple[Any, dict[str, tuple[int, ...]
 
 
 def _tensor(
-    tf: Any, reader: Any, prefix: pathlib.Path, name: str, shape: tuple[int, ...], dtype: Any
+    prefix: pathlib.Path,
+    name: str,
+    shape: tuple[int, ...],
+    dtype: Any,
+    get: Callable[[str], np.ndarray],
 ) -> Tensor:
-    def load(index: Index) -> np.ndarray:
-        try:
-            return np.asarray(reader.get_tensor(name))[index]
-        except (tf.errors.OpError, IndexError) as error:
-            raise OSError(_words(error)) from error
-
     place = f"{prefix}: {name}"
     try:
         stored = np.dtype(dtype.as_numpy_dtype)
@@ -206,7 +215,7 @@ def _tensor(
         raise UserError(f"{place} has a type without numbers: {dtype}") from error
     if name != GLOBAL_STEP and stored.name not in _FLOATS:
         raise UserError(f"{place} has type {stored.name}; a T5's variables are {_FLOATS}")
-    return Tensor(shape=shape, dtype=stored, place=place, load=load)
+    return Tensor(shape=shape, dtype=stored, place=place, load=lambda index: get(name)[index])
 
 
 def _sorted_out(
@@ -269,7 +278,9 @@ def _slots(
         ):
             mine["v_row"], mine["v_col"] = mine["v_col"], mine["v_row"]
         smaller, larger = sorted(parameter.shape) if factored else (0, 0)
-        wanted = {"v_row": (smaller,), "v_col": (larger,)} if factored else {"v": parameter.shape}
+        wanted: dict[str, tuple[int, ...]] = (
+            {"v_row": (smaller,), "v_col": (larger,)} if factored else {"v": parameter.shape}
+        )
         if "m" in mine:
             wanted["m"] = parameter.shape
         if {slot: tensor.shape for slot, tensor in mine.items()} != wanted:

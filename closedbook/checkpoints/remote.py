@@ -1,15 +1,18 @@
 """Copies of checkpoints that cannot be read in place, from buckets and the Hugging Face hub."""
 
+import collections
+import concurrent.futures
 import contextlib
 import fcntl
 import hashlib
+import itertools
 import json
 import os
 import pathlib
 import re
 import sys
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
 from closedbook.checkpoints.storage import GCS, list_bucket, read_part
@@ -17,6 +20,7 @@ from closedbook.errors import UserError
 
 HUB = "hf://"
 CACHE_VARIABLE = "CLOSEDBOOK_CACHE"
+PARTS_AHEAD = 4  # asked for while one is written
 PART_BYTES = 16 * 2**20  # read from a bucket at once; a smaller file is asked for twice
 _SMALL_FILES = (
     *("config.json", "generation_config.json", "*.index.json"),
@@ -112,18 +116,40 @@ def _download(url: str, target: pathlib.Path, say: Callable[[int, bool], None]) 
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(target.name + ".partial")
     done = 0
-    with partial.open("wb") as file:
-        while True:
-            part = read_part(url, done, done + PART_BYTES)
-            if part is None:
-                raise UserError(f"{url} vanished while it was copied; start again")
+    with partial.open("wb") as file, contextlib.closing(_parts(url)) as parts:
+        for part in parts:
             file.write(part)
             done += len(part)
             say(done, False)
-            if len(part) < PART_BYTES:
-                break
     partial.replace(target)
     say(done, True)
+
+
+def _parts(url: str) -> Generator[bytes, None, None]:
+    """An object's content in order, parts that follow being asked for ahead of time."""
+
+    def read(number: int) -> bytes:
+        part = read_part(url, number * PART_BYTES, (number + 1) * PART_BYTES)
+        if part is None:
+            raise UserError(f"{url} vanished while it was copied; start again")
+        return part
+
+    part = read(0)
+    yield part
+    if len(part) < PART_BYTES:
+        return
+    # Where the object ends is not known: the first part that is not full tells.
+    with concurrent.futures.ThreadPoolExecutor(PARTS_AHEAD) as pool:
+        numbers = itertools.count(1)
+        ahead = collections.deque(pool.submit(read, next(numbers)) for _ in range(PARTS_AHEAD))
+        try:
+            while len(part) == PART_BYTES:
+                part = ahead.popleft().result()
+                ahead.append(pool.submit(read, next(numbers)))
+                yield part
+        finally:
+            for future in ahead:
+                future.cancel()
 
 
 def _complete(manifest: pathlib.Path, folder: pathlib.Path) -> bool:

@@ -274,6 +274,13 @@ def test_variable_without_numbers_is_refused(tmp_path):
         open_mesh_tf(tmp_path / "model.ckpt-1")
 
 
+@pytest.mark.parametrize("step", [np.int64([1, 2]), np.float32(3)])
+def test_step_that_is_no_whole_number_is_refused(tmp_path, step):
+    write(tmp_path / "model.ckpt-1", {"global_step": step}, shards=1)
+    with pytest.raises(UserError, match=r"global_step is .* not a whole number"):
+        open_mesh_tf(tmp_path / "model.ckpt-1")
+
+
 def test_missing_index_is_named(tmp_path):
     with pytest.raises(UserError, match=r"no .*model\.ckpt-1\.index"):
         open_mesh_tf(tmp_path / "model.ckpt-1")
