@@ -157,7 +157,7 @@ def _file(path: Storage) -> list[Found]:
 
 def _head(storage: Storage, name: str) -> bytes:
     if storage.remote:
-        return storage.read(name)[:_HEAD]
+        return storage.read(name, size=_HEAD)
     with (storage.local / name).open("rb") as file:
         return file.read(_HEAD)
 
