@@ -30,7 +30,7 @@ DTYPES = {
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
     "float16": np.dtype(np.float16),
 }
-LAYERS = ("keep", "unrolled", "scanned")
+LAYERS = ("auto", "unrolled", "scanned")
 OPTIMIZER = ("keep", "drop")
 _PADDING = 1024  # rows that an embedding may have beyond its vocabulary's ids
 _HANDLERS = "orbax.checkpoint._src.handlers"
@@ -42,7 +42,9 @@ class Options:
 
     to: str  # a format of `WRITABLE`
     dtype: str | None = None  # of the parameters; None: as they are. Accumulators stay float32
-    layers: str = "keep"  # "unrolled" or "scanned"; Hugging Face's are always unrolled
+    # "unrolled", "scanned", or "auto": as they are for closedbook, unrolled for the others, whose
+    # own code knows no other layout of a T5 (T5X's scalable_t5 has other names and shapes).
+    layers: str = "auto"
     optimizer: str = "keep"  # "keep" Adafactor's state where there is one, or "drop" it
     vocabulary: pathlib.Path | None = None  # SentencePiece model, if none comes with the source
     extra_ids: int = 100  # sentinels after the pieces of that file
@@ -92,9 +94,8 @@ def plan(source: str | pathlib.Path, options: Options) -> Plan:
     """
     opened = open_checkpoint(source, newest=False)
     config = recognise(opened)
-    scanned = config.scan_layers
-    if options.layers != "keep" or options.to == Format.HUGGINGFACE:
-        scanned = options.layers == "scanned"
+    as_is = options.layers == "auto" and options.to == Format.CLOSEDBOOK
+    scanned = config.scan_layers if as_is else options.layers == "scanned"
     result = arranged(opened, scanned=scanned)
     notes = []
     slots = result.slots

@@ -56,7 +56,10 @@ class Tensor:
     def of(cls, array: np.ndarray, place: str) -> "Tensor":
         """An array that is in memory already."""
         return cls(
-            shape=array.shape, dtype=array.dtype, place=place, load=lambda index: array[index]
+            shape=array.shape,
+            dtype=array.dtype,
+            place=place,
+            load=lambda index: np.asarray(array[index]),
         )
 
 

@@ -36,9 +36,10 @@ def convert(
     layers: Annotated[
         str,
         typer.Option(
-            help="keep, unrolled or scanned (stacked on axis 1, as scalable_t5 has them)."
+            help="unrolled, scanned (stacked on axis 1), or auto: as they are for closedbook, "
+            "unrolled for the others."
         ),
-    ] = "keep",
+    ] = "auto",
     optimizer: Annotated[
         str, typer.Option(help="keep or drop the optimiser's state (Adafactor's).")
     ] = "keep",
