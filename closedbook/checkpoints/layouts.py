@@ -136,11 +136,16 @@ def _stacked(parts: list[Tensor], axis: int) -> Tensor:
         kept = [len(range(size)[part]) for size, part in zip(first.shape, rest, strict=True)]
         out = np.empty((*kept[:axis], len(chosen), *kept[axis:]), first.dtype)
         for i, number in enumerate(chosen):
-            out[(*(slice(None),) * axis, i)] = parts[number].read(rest)
+            out[_at(axis, i)] = parts[number].read(rest)
         return out
 
     place = f"{first.place} (and {len(parts) - 1} more layers)"
     return Tensor(shape=shape, dtype=first.dtype, place=place, load=load)
+
+
+def _at(axis: int, number: int) -> tuple[slice | int, ...]:
+    """The index of one layer on an axis."""
+    return (*(slice(None),) * axis, number)
 
 
 class _Last:
@@ -161,7 +166,7 @@ class _Last:
 def _layer(tensor: Tensor, axis: int, number: int, last: _Last) -> Tensor:
     def load(index: Index) -> np.ndarray:
         # A copy, so that the layer does not keep the whole stack in memory.
-        layer = last.read(tensor)[(*(slice(None),) * axis, number)]
+        layer = last.read(tensor)[_at(axis, number)]
         return np.array(layer[index], order="C")
 
     shape = tensor.shape[:axis] + tensor.shape[axis + 1 :]

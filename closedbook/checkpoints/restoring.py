@@ -13,6 +13,7 @@ from closedbook.checkpoints.formats import Format
 from closedbook.checkpoints.layouts import arranged, is_scanned
 from closedbook.checkpoints.storage import GCS
 from closedbook.checkpoints.tensors import Checkpoint, Tensor
+from closedbook.errors import UserError
 
 _ADAFACTOR = ("count", "v", "v_col", "v_row")
 
@@ -55,10 +56,7 @@ def load_opt_state(checkpoint: Checkpoint, wanted: Any) -> Any:
     where = f"{checkpoint.path}, optimiser state"
     if checkpoint.slots is None:
         item = pathlib.Path(checkpoint.path) / "optimizer"
-        stored = ocp.StandardCheckpointHandler().metadata(item)
-        tree = getattr(stored, "item_metadata", stored)
-        found = {name: tuple(x.shape) for name, x in _names(getattr(tree, "tree", tree)).items()}
-        check_shapes(found, {name: tuple(x.shape) for name, x in names.items()}, where=where)
+        check_item(item, wanted)
         return _read_orbax(item, wanted)
     parameters = [name.split("/", 1)[1] for name in names if name.startswith("v_row/")]
     slots = arranged(checkpoint, scanned=is_scanned(parameters)).slots or {}
@@ -70,6 +68,30 @@ def load_opt_state(checkpoint: Checkpoint, wanted: Any) -> Any:
             found_slots[f"{slot}/{parameter}"] = tensor
     _check(found_slots, names, where)
     return _on_devices(found_slots, wanted)
+
+
+def check_item(item: pathlib.Path, wanted: Any) -> None:
+    """Checks that an item of a closedbook checkpoint ("params", "optimizer") holds a tree.
+
+    Raises:
+        UserError: The item is absent or unreadable, or arrays are missing, extra or of another
+            shape; all are listed.
+    """
+    if not item.is_dir():
+        raise UserError(
+            f"{item.parent} is not a whole closedbook checkpoint: {item.name} is absent"
+        )
+    try:
+        stored = ocp.StandardCheckpointHandler().metadata(item)
+    except (ValueError, OSError) as error:
+        raise UserError(f"{item} cannot be read as an Orbax checkpoint: {error}") from error
+    tree = getattr(stored, "item_metadata", stored)
+    found = _names(getattr(tree, "tree", tree))
+    check_shapes(_shapes(found), _shapes(_names(wanted)), where=str(item.parent))
+
+
+def _shapes(leaves: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(leaf.shape) for name, leaf in leaves.items()}
 
 
 def _names(tree: Any) -> dict[str, Any]:
@@ -84,8 +106,8 @@ def _key(key: Any) -> str:
 
 def _check(found: Mapping[str, Tensor], wanted: Mapping[str, Any], where: str) -> None:
     check_shapes(
-        {name: tensor.shape for name, tensor in found.items()},
-        {name: tuple(leaf.shape) for name, leaf in wanted.items()},
+        _shapes(found),
+        _shapes(wanted),
         where=where,
         places={name: tensor.place for name, tensor in found.items()},
     )
@@ -106,7 +128,8 @@ def _place(tensor: Tensor, leaf: Any) -> jax.Array:
     # A process that needs all parts reads once; one of many reads only its own.
     whole = tensor.read() if sum(sizes) >= int(np.prod(leaf.shape)) else None
 
-    def part(index: tuple[slice, ...]) -> np.ndarray:
+    def part(index: tuple[slice, ...] | None) -> np.ndarray:
+        index = index or ()
         array = tensor.read(index) if whole is None else whole[index]
         return array.astype(leaf.dtype, copy=False)
 

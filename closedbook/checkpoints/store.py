@@ -10,12 +10,11 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import jax
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from closedbook.checkpoints.architecture import check_shapes
 from closedbook.checkpoints.locate import steps
+from closedbook.checkpoints.restoring import check_item
 from closedbook.errors import UserError
 
 
@@ -126,8 +125,8 @@ class CheckpointStore:
             UserError: The checkpoint holds other parameters; the message lists what differs.
         """
         folder = self._folder / f"checkpoint_{step}"
-        check_same(stored_shapes(folder / "params"), params, folder)
-        check_same(stored_shapes(folder / "optimizer"), opt_state, folder)
+        check_item(folder / "params", params)
+        check_item(folder / "optimizer", opt_state)
         args = ocp.args.Composite(
             params=ocp.args.StandardRestore(params),
             optimizer=ocp.args.StandardRestore(opt_state),
@@ -170,42 +169,3 @@ def _disk_full(error: BaseException | None) -> bool:
             return True
         error = error.__cause__ or error.__context__
     return False
-
-
-def stored_shapes(item: pathlib.Path) -> dict[str, tuple[int, ...]]:
-    """Dotted names and shapes of the arrays of a checkpoint's item.
-
-    Raises:
-        UserError: The item is absent or unreadable.
-    """
-    if not item.is_dir():
-        raise UserError(
-            f"{item.parent} is not a whole closedbook checkpoint: {item.name} is absent"
-        )
-    try:
-        metadata = ocp.StandardCheckpointHandler().metadata(item)
-    except (ValueError, OSError) as error:
-        raise UserError(f"{item} cannot be read as an Orbax checkpoint: {error}") from error
-    tree = getattr(metadata, "item_metadata", metadata)
-    tree = getattr(tree, "tree", tree)
-    return dotted_shapes(tree)
-
-
-def dotted_shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    """Dotted names and shapes of a tree's leaves."""
-    leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))
-    return {
-        ".".join(str(getattr(k, "key", getattr(k, "name", getattr(k, "idx", k)))) for k in path): (
-            tuple(x.shape)
-        )
-        for path, x in leaves
-    }
-
-
-def check_same(found: Mapping[str, tuple[int, ...]], wanted: Any, where: pathlib.Path) -> None:
-    """Checks that stored arrays are the wanted ones, by name and shape.
-
-    Raises:
-        UserError: Lists all that are missing, extra or of another shape.
-    """
-    check_shapes(found, dotted_shapes(wanted), where=str(where))

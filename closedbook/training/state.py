@@ -72,9 +72,9 @@ def _slot_sharding(
     names = {getattr(key, "name", None) for key in slot}
     dims = factored_dims(param.shape, stacked=is_stacked(path))
     left = {"v_row": 1, "v_col": 0}  # which of (second, largest) a slot's mean has removed
-    slots = names & left.keys()
-    if dims is not None and slots and len(x.shape) == len(spec) - 1:
-        del spec[dims[left[slots.pop()]]]
+    factored = [index for name, index in left.items() if name in names]
+    if dims is not None and factored and len(x.shape) == len(spec) - 1:
+        del spec[dims[factored[0]]]
         return NamedSharding(sharding.mesh, PartitionSpec(*spec))
     return NamedSharding(sharding.mesh, PartitionSpec())
 

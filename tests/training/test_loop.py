@@ -161,9 +161,9 @@ def test_parameters_of_another_version_are_refused_with_a_list(run, tiny, tmp_pa
     with pytest.raises(UserError) as caught:
         run(4, "second", model=model, restore=RestoreCheckpointConfig(path=str(tmp_path / "first")))
     message = str(caught.value)
-    assert "missing: decoder.logits_dense.kernel" in message
-    assert "missing: encoder.layers_0.mlp.wi_0.kernel" in message
-    assert "extra: encoder.layers_0.mlp.wi.kernel" in message
+    assert "missing: decoder/logits_dense/kernel" in message
+    assert "missing: encoder/layers_0/mlp/wi_0/kernel" in message
+    assert "extra: encoder/layers_0/mlp/wi/kernel" in message
 
 
 def test_vocabularies_that_do_not_fit_are_refused(run, tiny, tmp_path):
