@@ -225,10 +225,11 @@ def check_vocabulary(checkpoint: Checkpoint, model: EncoderDecoderModel) -> None
         return
     theirs = Vocabulary(checkpoint.vocabulary, checkpoint.extra_ids)
     # Other tools write the same pieces into files that differ, so ids are compared, not bytes.
-    if (card and theirs.sha256 != ours.sha256) or not theirs.same_ids(ours):
+    named = card.vocabulary_sha256 if card else theirs.sha256
+    if named != theirs.sha256 or not theirs.same_ids(ours):
         raise UserError(
             f"the checkpoint {checkpoint.path} was trained with another vocabulary (sha256 "
-            f"{theirs.sha256[:12]}..., {theirs.extra_ids} extra ids) than {ours.path} (sha256 "
+            f"{named[:12]}..., {theirs.extra_ids} extra ids) than {ours.path} (sha256 "
             f"{ours.sha256[:12]}..., {ours.extra_ids}); set VOCABULARY_FILE to "
             f"'{checkpoint.vocabulary}'"
         )
