@@ -17,9 +17,9 @@ import numpy as np
 
 from closedbook.checkpoints.storage import Storage
 from closedbook.checkpoints.tensors import Index, Tensor
+from closedbook.checkpoints.zarr_writing import chunk_shape
 from closedbook.errors import UserError
 
-_CHUNK_BYTES = 64 * 2**20  # so that parts of a large array can be read apart
 _IN_FLIGHT_BYTES = 256 * 2**20  # of writes that are under way; a larger array is written alone
 _METADATA = "_METADATA"
 _DRIVERS = {".zarray": "zarr", "zarr.json": "zarr3"}  # by the file with an array's header
@@ -109,6 +109,9 @@ def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
     Args:
         folder: Is made; must not exist.
         tensors: By name, joined with "/"; read and written one after the other.
+
+    Raises:
+        UserError: An array cannot be read, or the disk is full or the like.
     """
     import tensorstore as ts
 
@@ -145,10 +148,13 @@ def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
             del array, written
         for _, written in waiting:
             written.result()
-    except BaseException:
+    except BaseException as error:
         # What is under way would bring files back into a folder that the caller removes.
         for future in [*opening.values(), *(written for _, written in waiting)]:
             future.exception()
+        if isinstance(error, ValueError | OSError):  # of TensorStore; tensors raise UserError
+            detail = " ".join(str(error).split())[:300]
+            raise UserError(f"{folder} cannot be written: {detail}") from error
         raise
     tree = {str(tuple(name.split("/"))): _leaf(name, t.shape) for name, t in tensors.items()}
     arrays = [
@@ -197,20 +203,3 @@ def _to_disk(folder: pathlib.Path) -> None:
 
 def _write_json(path: pathlib.Path, value: Any) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")
-
-
-def chunk_shape(
-    shape: Sequence[int], itemsize: int, most_bytes: int = _CHUNK_BYTES
-) -> tuple[int, ...]:
-    """A chunk of at most 64 MiB that divides an array evenly, found as T5X finds it.
-
-    Again and again the largest dimension of the chunk falls to its next smaller divisor.
-
-    >>> chunk_shape((32128, 4096), 4)
-    (4016, 4096)
-    """
-    chunk = list(shape)
-    while int(np.prod(chunk, dtype=np.int64)) * itemsize > most_bytes:
-        axis = int(np.argmax(chunk))
-        chunk[axis] = next(n for n in range(chunk[axis] - 1, 0, -1) if shape[axis] % n == 0)
-    return tuple(chunk)
