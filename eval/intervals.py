@@ -17,7 +17,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
+def wilson(successes: float, n: float, *, confidence: float = 0.95) -> Interval:
     """Wilson's score interval of a proportion; stays inside 0 and 1, also for 0 or n successes.
 
         (p + z²/2n ± z sqrt(p(1-p)/n + z²/4n²)) / (1 + z²/n),  p = successes / n
@@ -25,7 +25,7 @@ def wilson(successes: int, n: int, *, confidence: float = 0.95) -> Interval:
     Source: Wilson 1927; recommended for small n by Brown, Cai, DasGupta 2001.
 
     Args:
-        successes: Number of successes, 0 to n.
+        successes: Number of successes, 0 to n; an expected number need not be whole.
         n: Number of trials, at least 1.
         confidence: Share of intervals that hold the true proportion.
 
