@@ -1,0 +1,346 @@
+"""The plots, as Vega-Lite: one description serves the HTML page and the files for papers.
+
+Vega writes text as SVG text, never as markup, so that labels need no escaping of ours. The
+conversion runs offline in the process (vl-convert); no browser and no network take part.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from closedbook.eval.report import numbers
+from closedbook.eval.report.text import visible
+
+Spec = dict[str, Any]
+
+# On the page the colours are the page's own variables and follow its light and dark scheme.
+PAGE = {
+    "ink": "var(--ink)",
+    "muted": "var(--muted)",
+    "line": "var(--line)",
+    "accent": "var(--accent)",
+    "font": "inherit",
+}
+PAPER = {
+    "ink": "#1b1f24",
+    "muted": "#6a737d",
+    "line": "#d9dde2",
+    "accent": "#1f5fa8",
+    "font": "Helvetica, Arial, sans-serif",
+}
+_CURVE_POINTS = 200  # more are not to be told apart at this size
+_SERIES = (("strict", "exact match"), ("adjusted", "adjusted"))
+
+
+def specs(analysis: Any, palette: Mapping[str, str] = PAPER) -> dict[str, Spec]:
+    """The figures that the analysis has data for, by name.
+
+    Args:
+        analysis: A `closedbook.eval.analysis.Analysis`.
+        palette: Colours and font: `PAGE` or `PAPER`.
+    """
+    made = {"errors": errors(analysis.taxonomy, palette)}
+    if len(analysis.protocols) > 1:
+        made["protocols"] = protocols(analysis.protocols, palette)
+    if analysis.confidence is not None:
+        made["calibration"] = calibration(analysis.confidence, palette)
+        made["risk_coverage"] = risk_coverage(analysis.confidence, palette)
+    return made
+
+
+def errors(taxonomy: Mapping[str, Any], palette: Mapping[str, str]) -> Spec:
+    """The four kinds of wrong answers: bars of their shares, with intervals."""
+    rows = [
+        {
+            "name": row["name"],
+            "share": row["share"],
+            "low": row["low"],
+            "high": row["high"],
+            "label": f"{numbers.percent(row['share'])}%",
+            "wrong": row["name"] == "true negative",
+        }
+        for row in taxonomy["rows"]
+        if row.get("asserted", True)
+    ]
+    y = {"field": "name", "type": "nominal", "sort": None, "axis": _category_axis()}
+    colour = {
+        "condition": {"test": "datum.wrong", "value": palette["muted"]},
+        "value": palette["accent"],
+    }
+    return _chart(
+        palette,
+        "Shares of the kinds of wrong answers, with 95% intervals",
+        data=rows,
+        height={"step": 34},
+        encoding={"y": y},
+        layer=[
+            {
+                "mark": {"type": "bar", "height": 16, "opacity": 0.85},
+                "encoding": {
+                    "x": _share("share", "share of the wrong answers"),
+                    "color": colour,
+                    "description": {"field": "label"},
+                },
+            },
+            _whiskers("x", palette["ink"]),
+            {
+                "mark": {"type": "text", "align": "left", "dx": 8, "color": palette["ink"]},
+                "encoding": {"x": {"field": "high", "type": "quantitative"}, "text": _text()},
+            },
+        ],
+    )
+
+
+def protocols(rows: Sequence[Mapping[str, Any]], palette: Mapping[str, str]) -> Spec:
+    """Exact match (dots) and F1 (rings) under each protocol, with intervals."""
+    points = [
+        {
+            "name": visible(row["protocol"]),
+            "measure": measure,
+            **{end: row[key][end] for end in ("mean", "low", "high")},
+            "label": f"{row['protocol']} {measure} {numbers.with_interval(row[key])}",
+        }
+        for row in rows
+        for key, measure in (("em", "exact match"), ("f1", "F1"))
+        if row.get(key)
+    ]
+    y = {"field": "name", "type": "nominal", "sort": None, "axis": _category_axis()}
+    return _chart(
+        palette,
+        "Exact match and F1 under each protocol, with 95% intervals",
+        data=points,
+        height={"step": 26},
+        encoding={"y": y},
+        layer=[
+            _whiskers("x", palette["muted"], zero=False),
+            {
+                "mark": {"type": "point", "size": 46, "opacity": 1, "strokeWidth": 1.5},
+                "encoding": {
+                    "x": _share("mean", "score, %", zero=False),
+                    "description": {"field": "label"},
+                    "stroke": _series_colour(palette, ["exact match", "F1"], reverse=True),
+                    "fill": {
+                        "condition": {
+                            "test": "datum.measure === 'exact match'",
+                            "value": palette["accent"],
+                        },
+                        "value": "transparent",
+                    },
+                },
+            },
+        ],
+        series="measure",
+    )
+
+
+def calibration(confidence: Mapping[str, Any], palette: Mapping[str, str]) -> Spec:
+    """The reliability diagram: accuracy over confidence; a perfect model is on the diagonal."""
+    points = [
+        {
+            "series": label,
+            "confidence": row["confidence"],
+            "accuracy": row["accuracy"],
+            "n": row["n"],
+            "label": (
+                f"{label}: confidence {numbers.percent(row['confidence'])}%, "
+                f"accuracy {numbers.percent(row['accuracy'])}%, n = {row['n']:,}"
+            ),
+        }
+        for key, label in _SERIES
+        for row in (confidence.get(key) or {}).get("bins") or ()
+        if row["n"]
+    ]
+    x = _share("confidence", "confidence, %", domain=[0, 1])
+    y = _share("accuracy", "accuracy, %", domain=[0, 1])
+    colour = _series_colour(palette, [label for _, label in _SERIES])
+    return _chart(
+        palette,
+        "Accuracy over confidence",
+        data=points,
+        height=230,
+        layer=[
+            {
+                "data": {"values": [{"at": 0}, {"at": 1}]},
+                "mark": {"type": "line", "strokeDash": [3, 3], "color": palette["muted"]},
+                "encoding": {
+                    "x": {"field": "at", "type": "quantitative"},
+                    "y": {"field": "at", "type": "quantitative"},
+                },
+            },
+            {
+                "mark": {"type": "line", "strokeWidth": 1.5},
+                "encoding": {"x": x, "y": y, "stroke": colour},
+            },
+            {
+                "mark": {"type": "circle", "opacity": 1},
+                "encoding": {
+                    "x": x,
+                    "y": y,
+                    "fill": colour,
+                    "size": {
+                        "field": "n",
+                        "type": "quantitative",
+                        "scale": {"range": [14, 130]},
+                        "legend": None,
+                    },
+                    "description": {"field": "label"},
+                },
+            },
+        ],
+        series="series",
+    )
+
+
+def risk_coverage(confidence: Mapping[str, Any], palette: Mapping[str, str]) -> Spec:
+    """The share of wrong answers among the most confident ones, over how many are answered."""
+    points = [
+        {"series": label, "coverage": row["coverage"], "risk": row["risk"]}
+        for key, label in _SERIES
+        for row in _thin((confidence.get(key) or {}).get("risk_coverage") or ())
+    ]
+    return _chart(
+        palette,
+        "Risk over coverage",
+        data=points,
+        height=230,
+        layer=[
+            {
+                "mark": {"type": "line", "strokeWidth": 1.5},
+                "encoding": {
+                    "x": _share("coverage", "coverage, % answered", domain=[0, 1]),
+                    "y": _share("risk", "risk, % wrong"),
+                    "stroke": _series_colour(palette, [label for _, label in _SERIES]),
+                },
+            }
+        ],
+        series="series",
+    )
+
+
+def svg(spec: Spec) -> str:
+    """The figure as an SVG element."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
+
+
+def pdf(spec: Spec) -> bytes:
+    """The figure as a page for LaTeX's `includegraphics`."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_pdf(spec, allowed_base_urls=[])
+
+
+def render_figures(analysis: Any) -> dict[str, bytes]:
+    """The files of the folder `figures/`: every figure as SVG and as PDF, by file name."""
+    files = {}
+    for name, spec in specs(analysis).items():
+        files[f"{name}.svg"] = svg(spec).encode()
+        files[f"{name}.pdf"] = pdf(spec)
+    return files
+
+
+def _chart(
+    palette: Mapping[str, str],
+    description: str,
+    *,
+    data: Sequence[Mapping[str, Any]],
+    height: object,
+    series: str | None = None,
+    **parts: object,
+) -> Spec:
+    if series:
+        for layer in parts["layer"]:  # type: ignore[attr-defined]
+            for channel in ("stroke", "fill"):
+                found = layer["encoding"].get(channel)
+                if found and "scale" in found:
+                    found["field"] = series
+    return {
+        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",  # a name; never fetched
+        "description": description,
+        "width": 380,
+        "height": height,
+        "padding": 4,
+        "background": None,
+        "data": {"values": list(data)},
+        "config": {
+            "font": palette["font"],
+            "view": {"stroke": None},
+            "axis": {
+                "labelColor": palette["muted"],
+                "titleColor": palette["muted"],
+                "titleFontWeight": "normal",
+                "labelFontSize": 11,
+                "titleFontSize": 11,
+                "gridColor": palette["line"],
+                "domain": False,
+                "ticks": False,
+                "labelPadding": 6,
+                "titlePadding": 8,
+            },
+            "legend": {
+                "labelColor": palette["ink"],
+                "labelFontSize": 11,
+                "title": None,
+                "orient": "top",
+                "symbolType": "stroke",
+            },
+            "text": {"fontSize": 11},
+        },
+        **parts,
+    }
+
+
+def _share(
+    field: str, title: str, *, zero: bool = True, domain: Sequence[float] | None = None
+) -> Spec:
+    """A channel for shares, labelled in percent."""
+    scale: Spec = {"zero": zero, "nice": True}
+    if domain:
+        scale = {"domain": list(domain)}
+    return {
+        "field": field,
+        "type": "quantitative",
+        "scale": scale,
+        "title": title,
+        "axis": {"labelExpr": "format(100 * datum.value, '~g')", "tickCount": 5},
+    }
+
+
+def _category_axis() -> Spec:
+    return {"title": None, "grid": False, "labelLimit": 160}
+
+
+def _whiskers(channel: str, colour: str, *, zero: bool = True) -> Spec:
+    return {
+        "mark": {"type": "rule", "strokeWidth": 1.25, "color": colour, "aria": False},
+        "encoding": {
+            channel: {"field": "low", "type": "quantitative", "scale": {"zero": zero}},
+            f"{channel}2": {"field": "high"},
+        },
+    }
+
+
+def _text() -> Spec:
+    return {"field": "label", "type": "nominal"}
+
+
+def _series_colour(
+    palette: Mapping[str, str], names: Sequence[str], *, reverse: bool = False
+) -> Spec:
+    colours = [palette["muted"], palette["accent"]]
+    return {
+        "field": "series",
+        "type": "nominal",
+        "sort": list(names),
+        "scale": {"domain": list(names), "range": colours[::-1] if reverse else colours},
+    }
+
+
+def _thin(points: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
+    """At most about `_CURVE_POINTS` of a curve's points, the last one among them."""
+    step = max(1, math.ceil(len(points) / _CURVE_POINTS))
+    kept = list(points[::step])
+    if points and kept[-1] is not points[-1]:
+        kept.append(points[-1])
+    return kept

@@ -1,0 +1,53 @@
+"""Numbers as readers see them: shares as percent, each with its interval."""
+
+import math
+from collections.abc import Mapping
+
+MISSING = "–"
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """A share as a percentage without the sign; a dash for none.
+
+    >>> percent(0.36605), percent(None)
+    ('36.6', '–')
+    """
+    return MISSING if share is None or math.isnan(share) else f"{100 * share:.{digits}f}"
+
+
+def interval(value: Mapping[str, float] | None) -> str:
+    """The ends of an interval, as percentages.
+
+    >>> interval({"mean": 0.5, "low": 0.4721, "high": 0.528})
+    '[47.2, 52.8]'
+    """
+    return MISSING if value is None else f"[{percent(value['low'])}, {percent(value['high'])}]"
+
+
+def with_interval(value: Mapping[str, float] | None) -> str:
+    """A mean and its interval.
+
+    >>> with_interval({"mean": 0.5, "low": 0.4721, "high": 0.528})
+    '50.0 [47.2, 52.8]'
+    """
+    return MISSING if value is None else f"{percent(value['mean'])} {interval(value)}"
+
+
+def count(value: float | None) -> str:
+    """A count; one that is an expectation keeps a digit.
+
+    >>> count(3610), count(12.25), count(None)
+    ('3,610', '12.2', '–')
+    """
+    if value is None:
+        return MISSING
+    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """A number between 0 and 1 that is no percentage, such as a Brier score.
+
+    >>> decimal(0.18249), decimal(None)
+    ('0.182', '–')
+    """
+    return MISSING if value is None else f"{value:.{digits}f}"

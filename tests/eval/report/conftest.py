@@ -1,0 +1,155 @@
+"""An analysis made up for the reports' tests, and the browser that opens them."""
+
+import random
+from typing import Any
+
+import pytest
+
+from closedbook.eval.analysis import Analysis
+
+VERDICTS = ("correct", "phrasing", "incomplete?", "unanswerable", "wrong")
+
+
+def _interval(mean: float) -> dict[str, float]:
+    return {"mean": mean, "low": max(0.0, mean - 0.02), "high": min(1.0, mean + 0.02)}
+
+
+def make_example(number: int, **changes: Any) -> dict[str, Any]:
+    """Row `number` of a made-up file; verdicts go round."""
+    verdict = VERDICTS[number % len(VERDICTS)]
+    correct = verdict == "correct"
+    score = {"em": float(correct), "f1": 1.0 if correct else 0.5}
+    return {
+        "id": f"q{number}",
+        "question": f"who discovered island number {number}",
+        "answers": [f"Captain {number}", f"Captain J. {number}"],
+        "prediction": f"Captain {number}" if correct else f"Admiral {number}",
+        "score": -0.01 * number,
+        "alternatives": [{"text": f"Sailor {number}", "score": -3.5}],
+        "task": "islands",
+        "split": "test",
+        "step": 100,
+        "meta": {},
+        "scores": {"squad": score, "nq_open": score},
+        "correct": correct,
+        "verdict": verdict,
+        "probability": 0.9 if verdict == "phrasing" else 0.1,
+        "reason": "names.surname" if verdict == "phrasing" else "none",
+        "evidence": f"evidence of row {number}",
+        "flag": "time_dependent" if verdict == "unanswerable" else None,
+        "flag_reason": "now" if verdict == "unanswerable" else "",
+        "candidate": 0.75 if verdict == "incomplete?" else 0.0,
+        "slices": {"question word": "who", "answer type": "person"},
+        **changes,
+    }
+
+
+def make_analysis(examples: list[dict[str, Any]], **changes: Any) -> Analysis:
+    """An analysis around the given examples, every part of it filled."""
+    drawn = random.Random(0)
+    n = len(examples)
+    ids = [row["id"] for row in examples]
+    confidence = {
+        "bins": [
+            {
+                "low": k / 10,
+                "high": (k + 1) / 10,
+                "n": drawn.randint(5, 90),
+                "confidence": (k + 0.5) / 10,
+                "accuracy": (k + 0.5) / 12,
+            }
+            for k in range(10)
+        ],
+        "ece": 0.081,
+        "macro_ce": 0.212,
+        "brier": 0.19,
+        "risk_coverage": [{"coverage": k / 50, "risk": 0.5 * k / 50} for k in range(1, 51)],
+        "aurc": 0.231,
+        "coverage_at_90": 0.4,
+    }
+    kinds = (("true negative", 0.62), ("phrasing", 0.133), ("incomplete", 0.133))
+    parts: dict[str, Any] = {
+        "meta": {
+            "source": "made_up.jsonl",
+            "n": n,
+            "n_questions": n,
+            "task": "islands",
+            "split": "test",
+            "protocol": "squad",
+            "judge": {"mode": "learned", "threshold": 0.5, "weights": "1"},
+            "closedbook": "0.1.0",
+        },
+        "protocols": [
+            {"protocol": "squad", "n": n, "em": _interval(0.366), "f1": _interval(0.42)},
+            {"protocol": "nq_open", "n": n, "em": _interval(0.35), "f1": None},
+        ],
+        "disagreements": [
+            {
+                "protocols": ["squad", "nq_open"],
+                "only_first": 3,
+                "only_second": 1,
+                "why": [{"reason": "case", "count": 4, "ids": ids[:4]}],
+            }
+        ],
+        "audit": [
+            {
+                "rule": "stop at a comma",
+                "em": 0.31,
+                "lost": 12,
+                "gained": 0,
+                "gold_unreachable": 3,
+                "ids": ids[:2],
+            }
+        ],
+        "taxonomy": {
+            "labelled": False,
+            "n": n,
+            "wrong": round(0.634 * n),
+            "rows": [
+                {
+                    "name": name,
+                    "asserted": name != "incomplete",
+                    "count": round(share * n, 1),
+                    "share": share,
+                    "low": share - 0.05,
+                    "high": share + 0.05,
+                }
+                for name, share in (*kinds, ("unanswerable", 0.114))
+            ],
+            "em": _interval(0.366),
+            "adjusted": _interval(0.5765),
+            "how": "from the judge's probabilities",
+        },
+        "answerability": [
+            {"flag": "time_dependent", "count": 20, "share": 0.1, "low": 0.08, "high": 0.13}
+        ],
+        "slices": [
+            {
+                "slice": "question word",
+                "value": "who",
+                "n": n,
+                "em": _interval(0.366),
+                "adjusted": _interval(0.5765),
+            }
+        ],
+        "confidence": {"strict": confidence, "adjusted": confidence},
+        "candidates": [
+            {
+                "id": row["id"],
+                "question": row["question"],
+                "prediction": row["prediction"],
+                "score": 0.75,
+                "reasons": ["several systems agree"],
+            }
+            for row in examples
+            if row["verdict"] == "incomplete?"
+        ][:30],
+        "examples": examples,
+    }
+    return Analysis(**{**parts, **changes})
+
+
+@pytest.fixture
+def analysis() -> Analysis:
+    """Forty ordinary rows."""
+    return make_analysis([make_example(number) for number in range(40)])
