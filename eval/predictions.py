@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from closedbook.errors import UserError
+from closedbook.eval import json_lines
+from closedbook.eval.json_lines import shown
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,26 +72,18 @@ def read(path: str | os.PathLike[str]) -> list[Prediction]:
             has a value of the wrong type, no answers or the id of an earlier row. The message
             names file and line.
     """
-    path = pathlib.Path(path)
     rows: list[Prediction] = []
     lines_of_ids: dict[str, int] = {}
-    try:
-        with path.open("rb") as file:
-            # Only "\n" ends a row: U+2028 and its like may stand inside a JSON string.
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                with _place(f"{path}:{number}"):
-                    row = parse(_load(line, first=number == 1))
-                    _claim_id(row, number, lines_of_ids)
-                rows.append(row)
-    except OSError as error:
-        raise UserError(
-            f"cannot read the predictions {path}: {error.strerror}; give the path of a "
-            "predictions.jsonl, as `t5x eval` writes it"
-        ) from error
-    if not rows:
-        raise UserError(f"{path} holds no predictions; write one JSON object a line into it")
+    lines = json_lines.read(
+        path,
+        what="predictions",
+        remedy="give the path of a predictions.jsonl, as `t5x eval` writes it",
+    )
+    for number, value in lines:
+        with json_lines.place(f"{path}:{number}"):
+            row = parse(value)
+            _claim_id(row, number, lines_of_ids)
+        rows.append(row)
     return rows
 
 
@@ -113,7 +107,7 @@ def write(path: str | os.PathLike[str], rows: Iterable[Prediction | Mapping[str,
         path.parent.mkdir(parents=True, exist_ok=True)
         with _replacing(path) as file:
             for number, row in enumerate(rows, start=1):
-                with _place(f"{path}:{number}"):
+                with json_lines.place(f"{path}:{number}"):
                     checked = parse(row.as_dict() if isinstance(row, Prediction) else row)
                     _claim_id(checked, number, lines_of_ids)
                     file.write(_dump(checked))
@@ -139,7 +133,7 @@ def parse(row: Any) -> Prediction:
     closedbook.errors.UserError: "answers" is missing; a row needs question, answers, prediction
     """
     if not isinstance(row, Mapping):
-        raise UserError(f"{_shown(row)} is not a JSON object; write one object a line")
+        raise UserError(f"{shown(row)} is not a JSON object; write one object a line")
     for key in ("question", "answers", "prediction"):
         if key not in row:
             raise UserError(f'"{key}" is missing; a row needs question, answers, prediction')
@@ -175,42 +169,12 @@ def _replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
         raise
 
 
-@contextlib.contextmanager
-def _place(place: str) -> Iterator[None]:
-    """Puts the place before the message of every user error inside."""
-    try:
-        yield
-    except UserError as error:
-        raise UserError(f"{place}: {error}") from error.__cause__
-
-
 def _claim_id(row: Prediction, number: int, lines_of_ids: dict[str, int]) -> None:
     if row.id is None:
         return
     first = lines_of_ids.setdefault(str(row.id), number)
     if first != number:
         raise UserError(f"id {row.id!r} also stands in row {first}; give each row its own id")
-
-
-def _load(line: bytes, *, first: bool) -> Any:
-    try:
-        # An editor may have put a byte order mark before the first row.
-        text = line.decode("utf-8-sig" if first else "utf-8").rstrip()
-        value = json.loads(text, parse_constant=_not_json, object_pairs_hook=_unique_keys)
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeDecodeError as error:
-        raise UserError(f"byte {error.start + 1} is not UTF-8; save the file in UTF-8") from error
-    except UnicodeEncodeError as error:
-        raise UserError(
-            "an escape such as \\ud83d is half of a character; write the file with another tool"
-        ) from error
-    except json.JSONDecodeError as error:
-        raise UserError(
-            f"not JSON at column {error.colno} ({error.msg}); write one object a line"
-        ) from error
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"not JSON that we can read: {error}") from error
-    return value
 
 
 def _dump(row: Prediction) -> bytes:
@@ -221,24 +185,11 @@ def _dump(row: Prediction) -> bytes:
         raise UserError(f"a value cannot be written as JSON: {error}") from error
 
 
-def _not_json(constant: str) -> float:
-    raise UserError(f"{constant} is not JSON; write null where there is no number")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = dict(pairs)
-    if len(row) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise UserError(f'"{twice}" stands twice in one object; keep one of them')
-    return row
-
-
 def _typed(row: Mapping[str, Any], key: str, kind: Any, words: str) -> Any:
     value = row[key]
     # bool is an int to Python, not to a reader of the file.
     if not isinstance(value, kind) or isinstance(value, bool):
-        raise UserError(f'"{key}" is {_shown(value)}; it must be {words}')
+        raise UserError(f'"{key}" is {shown(value)}; it must be {words}')
     return value
 
 
@@ -257,7 +208,7 @@ def _answers(value: Any) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
-        raise UserError(f'"answers" is {_shown(value)}; it must be a list of strings or a string')
+        raise UserError(f'"answers" is {shown(value)}; it must be a list of strings or a string')
     if not value:
         raise UserError('"answers" is empty; give at least one acceptable answer')
     return tuple(value)
@@ -267,18 +218,12 @@ def _alternatives(value: Any) -> tuple[Alternative, ...]:
     if value is None:
         return ()
     if not isinstance(value, list | tuple):
-        raise UserError(f'"alternatives" is {_shown(value)}; it must be a list of objects')
+        raise UserError(f'"alternatives" is {shown(value)}; it must be a list of objects')
     result = []
     for item in value:
         if not isinstance(item, Mapping) or not isinstance(item.get("text"), str):
             raise UserError(
-                f'"alternatives" holds {_shown(item)}; each must be {{"text": ..., "score": ...}}'
+                f'"alternatives" holds {shown(item)}; each must be {{"text": ..., "score": ...}}'
             )
         result.append(Alternative(text=item["text"], score=_number(item, "score")))
     return tuple(result)
-
-
-def _shown(value: Any) -> str:
-    """The value as JSON, cut to what fits into a message."""
-    text = json.dumps(value, ensure_ascii=False, default=repr)
-    return text if len(text) <= 80 else text[:77] + "..."
