@@ -96,7 +96,7 @@ def protocols(rows: Sequence[Mapping[str, Any]], palette: Mapping[str, str]) -> 
     points = [
         {
             "name": visible(row["protocol"]),
-            "measure": measure,
+            "series": measure,
             **{end: row[key][end] for end in ("mean", "low", "high")},
             "label": f"{row['protocol']} {measure} {numbers.with_interval(row[key])}",
         }
@@ -121,7 +121,7 @@ def protocols(rows: Sequence[Mapping[str, Any]], palette: Mapping[str, str]) -> 
                     "stroke": _series_colour(palette, ["exact match", "F1"], reverse=True),
                     "fill": {
                         "condition": {
-                            "test": "datum.measure === 'exact match'",
+                            "test": "datum.series === 'exact match'",
                             "value": palette["accent"],
                         },
                         "value": "transparent",
@@ -129,7 +129,6 @@ def protocols(rows: Sequence[Mapping[str, Any]], palette: Mapping[str, str]) -> 
                 },
             },
         ],
-        series="measure",
     )
 
 
@@ -187,7 +186,6 @@ def calibration(confidence: Mapping[str, Any], palette: Mapping[str, str]) -> Sp
                 },
             },
         ],
-        series="series",
     )
 
 
@@ -213,7 +211,6 @@ def risk_coverage(confidence: Mapping[str, Any], palette: Mapping[str, str]) -> 
                 },
             }
         ],
-        series="series",
     )
 
 
@@ -246,15 +243,8 @@ def _chart(
     *,
     data: Sequence[Mapping[str, Any]],
     height: object,
-    series: str | None = None,
     **parts: object,
 ) -> Spec:
-    if series:
-        for layer in parts["layer"]:  # type: ignore[attr-defined]
-            for channel in ("stroke", "fill"):
-                found = layer["encoding"].get(channel)
-                if found and "scale" in found:
-                    found["field"] = series
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",  # a name; never fetched
         "description": description,

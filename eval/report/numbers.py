@@ -51,3 +51,17 @@ def decimal(value: float | None, digits: int = 3) -> str:
     ('0.182', '–')
     """
     return MISSING if value is None else f"{value:.{digits}f}"
+
+
+def signed(share: float | None) -> str:
+    """A difference of two shares in percentage points, with its sign.
+
+    >>> signed(0.0123), signed(-0.5), signed(0.0)
+    ('+1.2', '−50.0', '0.0')
+    """
+    if share is None:
+        return MISSING
+    shown = percent(abs(share))
+    if shown == "0.0":
+        return shown
+    return ("−" if share < 0 else "+") + shown

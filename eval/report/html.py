@@ -1,0 +1,138 @@
+"""The report as one HTML file that needs no network: figures, tables and all examples.
+
+The table of examples is DataTables, from the bundle that itables ships. Jinja2 escapes all text of
+the page; the examples travel as JSON and enter the page as text nodes; and the content security
+policy lets the page run its own script alone and fetch nothing, should the escaping ever fail.
+"""
+
+import base64
+import functools
+import hashlib
+import importlib.util
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from closedbook.eval.report import examples, figures, numbers, text
+
+_TEMPLATES = pathlib.Path(__file__).parent / "templates"
+_EXPORTS = re.compile(r"export\{([^{}]*)\};?")
+_FIGURES = {  # alternative texts; the numbers stand in a table beside each figure
+    "errors": "Bar chart of the kinds of wrong answers; the table beside it has the numbers.",
+    "calibration": "Accuracy over confidence; the table below has the numbers.",
+    "risk_coverage": "Risk over coverage; the table below has the summary.",
+}
+
+
+def render_html(analysis: Any) -> str:
+    """The report on one predictions file.
+
+    Args:
+        analysis: A `closedbook.eval.analysis.Analysis`.
+
+    Returns:
+        A whole HTML document, with scripts, styles and figures inside.
+    """
+    drawn = figures.specs(analysis, figures.PAGE)
+    return _page(
+        "report.html",
+        script="report.js",
+        data=examples.table_data(analysis.examples),
+        a=analysis,
+        slices=_grouped(analysis.slices),
+        measure=_measure,
+        figures={name: _figure(drawn[name], _FIGURES[name]) for name in _FIGURES if name in drawn},
+    )
+
+
+def _page(template: str, *, script: str, data: Any, **context: Any) -> str:
+    code = _datatables_script() + (_TEMPLATES / script).read_text(encoding="utf-8")
+    digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
+    markup = _environment().get_template(template)
+    return markup.render(
+        **context,
+        script=_markup(code),
+        script_hash=f"sha256-{digest}",
+        style=_markup(_datatables_file("css") + (_TEMPLATES / "report.css").read_text("utf-8")),
+        data=_markup(text.script_json(data)),
+    )
+
+
+@functools.cache
+def _environment() -> Any:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        # All text of a report passes here, also what a template prints without a filter.
+        finalize=lambda value: text.visible(value) if type(value) is str else value,
+    )
+    environment.filters.update(
+        percent=numbers.percent,
+        interval=numbers.interval,
+        count=numbers.count,
+        decimal=numbers.decimal,
+        signed=numbers.signed,
+        line=text.inline,
+    )
+    return environment
+
+
+def _markup(trusted: str) -> Any:
+    """Text that the template must not escape: ours, or made harmless already."""
+    import markupsafe
+
+    return markupsafe.Markup(trusted)
+
+
+def _figure(spec: figures.Spec, alternative: str) -> Any:
+    drawn = figures.svg(spec)
+    # Scales with the page; the viewBox keeps the shape.
+    drawn = re.sub(r' width="[\d.]+" height="[\d.]+"', "", drawn, count=1)
+    import markupsafe
+
+    label = markupsafe.escape(alternative)
+    return _markup(drawn.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
+
+
+def _grouped(slices: Any) -> dict[str, list[Mapping[str, Any]]]:
+    groups: dict[str, list[Mapping[str, Any]]] = {}
+    for row in slices:
+        groups.setdefault(row["slice"], []).append(row)
+    return groups
+
+
+def _measure(confidence: Mapping[str, Any], side: str, key: str) -> str:
+    """One measure of confidence, with its interval where it has one."""
+    value = (confidence.get(side) or {}).get(key)
+    if isinstance(value, Mapping):
+        return numbers.with_interval(value)
+    return numbers.percent(value) if key == "coverage_at_90" else numbers.decimal(value)
+
+
+@functools.cache
+def _datatables_file(ending: str) -> str:
+    # Found, not imported: itables would import pandas.
+    found = importlib.util.find_spec("itables")
+    if found is None or not found.submodule_search_locations:
+        raise ImportError("the report needs itables; pip install itables")
+    folder = pathlib.Path(found.submodule_search_locations[0])
+    content = (folder / "html" / f"dt_bundle.{ending}").read_text(encoding="utf-8")
+    # An end tag inside the bundle would end the element that holds it.
+    return content.replace("</script", r"<\/script").replace("</style", r"<\/style")
+
+
+@functools.cache
+def _datatables_script() -> str:
+    """The bundle, a module, with its exports as constants for the script that follows it."""
+    source = _datatables_file("js")
+    [names] = _EXPORTS.findall(source)
+    pairs = (pair.split(" as ") for pair in names.split(","))
+    exported = {public: private for private, public in pairs}
+    constants = f"const DataTable={exported['default']};\n"
+    return _EXPORTS.sub("", source) + "\n" + constants
