@@ -1,0 +1,99 @@
+"""Questions with gold answers and no predictions: a training set, or another data set."""
+
+import ast
+import dataclasses
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from closedbook.errors import UserError
+from closedbook.eval import json_lines
+from closedbook.eval.json_lines import shown
+
+_ANSWER_KEYS = ("answers", "answer", "golden_answers", "golds")
+_REMEDY = (
+    'give JSON lines with "question" and "answers" (or "answer"), or DPR\'s table of a question, '
+    "a tab and a list of answers, named .tsv, .csv or .txt"
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gold:
+    """A question and its acceptable answers."""
+
+    question: str
+    answers: tuple[str, ...]
+
+
+def read(path: str | os.PathLike[str]) -> list[Gold]:
+    """Reads NQ-open's JSON lines, a predictions file, or DPR's question-and-answer table.
+
+    Answers are a list of strings, or a string, under "answers", "answer", "golden_answers" or
+    "golds". Rows without any answer are passed over: training sets have them.
+
+    Raises:
+        UserError: The file is missing, empty or not UTF-8, or a row is malformed; the message
+            names file and line.
+    """
+    path = pathlib.Path(path)
+    table = path.suffix in (".tsv", ".csv", ".txt")
+    rows = []
+    for number, value in _table(path) if table else _objects(path):
+        with json_lines.place(f"{path}:{number}"):
+            row = _parse(value)
+        if row.answers:
+            rows.append(row)
+    if not rows:
+        raise UserError(f"{path} holds no answers; {_REMEDY}")
+    return rows
+
+
+def _objects(path: pathlib.Path) -> Iterator[tuple[int, Any]]:
+    return json_lines.read(path, what="questions", remedy=_REMEDY)
+
+
+def _table(path: pathlib.Path) -> Iterator[tuple[int, Any]]:
+    try:
+        with path.open(encoding="utf-8-sig", newline="\n") as file:
+            for number, line in enumerate(file, start=1):
+                if not line.strip():
+                    continue
+                question, tab, answers = line.rstrip("\r\n").partition("\t")
+                if not tab:
+                    raise UserError(f"{path}:{number}: no tab between question and answers")
+                yield number, {"question": question, "answers": _literal(answers)}
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path} is not UTF-8 ({error.reason}); save it in UTF-8") from error
+    except OSError as error:
+        raise UserError(f"cannot read the questions {path}: {error.strerror}; {_REMEDY}") from error
+
+
+def _literal(text: str) -> Any:
+    """A Python list as data; any other text is one answer. CSV doubles the quotes around a list."""
+    text = text.strip()
+    if text.startswith('"[') and text.endswith(']"'):
+        text = text[1:-1].replace('""', '"')
+    if not (text.startswith("[") and text.endswith("]")):
+        return [text]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
+        raise UserError(f"{text[:60]!r} is not a list of strings") from error
+
+
+def _parse(value: Any) -> Gold:
+    if not isinstance(value, Mapping):
+        raise UserError(f"{shown(value)} is not a JSON object; {_REMEDY}")
+    question = value.get("question")
+    if not isinstance(question, str):
+        raise UserError(f'"question" is {shown(question)}; it must be a string')
+    key = next((name for name in _ANSWER_KEYS if name in value), None)
+    if key is None:
+        raise UserError(f"no answers; {_REMEDY}")
+    answers = value[key]
+    if isinstance(answers, str):
+        answers = [answers]
+    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
+        raise UserError(f'"{key}" is {shown(answers)}; it must be a list of strings or a string')
+    return Gold(question=question, answers=tuple(answers))
