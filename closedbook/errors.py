@@ -20,3 +20,10 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
     nearest = difflib.get_close_matches(name, names, n=5, cutoff=0.4)
     remedy = f"nearest: {', '.join(nearest)}" if nearest else f"valid: {', '.join(names[:40])}"
     return UserError(f"unknown {kind} {name!r}; {remedy}")
+
+
+def listed(lines: Iterable[str], most: int = 40) -> str:
+    """Lines of a message, the first ones if there are many, and how many more there are."""
+    every = list(lines)
+    more = [f"  and {len(every) - most} more"] if len(every) > most else []
+    return "\n".join(every[:most] + more)

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from closedbook.checkpoints.layouts import LAYER_AXIS, is_scanned
-from closedbook.checkpoints.tensors import Checkpoint, Tensor
-from closedbook.errors import UserError
+from closedbook.checkpoints.tensors import SLOTS, Checkpoint, Tensor
+from closedbook.errors import UserError, listed
 from closedbook.models import T5Config
 from closedbook.models.sizes import SIZES
 
 Shape = tuple[int, ...]
-_SHOWN = 40  # lines of a list of differences
+_MOST_LAYERS = 1000  # of a stack; more would only make an endless list of missing names
 
 
 def recognise(checkpoint: Checkpoint) -> T5Config:
@@ -28,12 +28,21 @@ def recognise(checkpoint: Checkpoint) -> T5Config:
     """
     config = checkpoint.config or _from_shapes(checkpoint)
     config = dataclasses.replace(config, scan_layers=is_scanned(checkpoint.params))
+    _check_sizes(config, checkpoint.path)
     found = {name: tensor.shape for name, tensor in checkpoint.params.items()}
     places = {name: tensor.place for name, tensor in checkpoint.params.items()}
     check_shapes(found, parameter_shapes(config), where=checkpoint.path, places=places)
     if checkpoint.slots is not None:
         _check_slots(checkpoint)
     return config
+
+
+def _check_sizes(config: T5Config, where: str) -> None:
+    for name in ("num_encoder_layers", "num_decoder_layers"):
+        if not 0 < getattr(config, name) <= _MOST_LAYERS:
+            raise UserError(
+                f"{where}: {name} is {getattr(config, name)}; it must be from 1 to {_MOST_LAYERS}"
+            )
 
 
 def parameter_shapes(config: T5Config) -> dict[str, Shape]:
@@ -110,10 +119,9 @@ def check_shapes(
         if found[name] != wanted[name]
     ]
     if lines:
-        more = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
         raise UserError(
             f"{where} does not fit the model (T5 version, size or layer layout differ?):\n"
-            + "\n".join(lines[:_SHOWN] + more)
+            + listed(lines)
         )
 
 
@@ -208,18 +216,14 @@ def _check_slots(checkpoint: Checkpoint) -> None:
     bad = []
     for name in slots:
         parameter, _, slot = name.rpartition("/")
-        if parameter not in checkpoint.params or slot not in ("m", "v", "v_row", "v_col"):
+        if parameter not in checkpoint.params or slot not in SLOTS:
             bad.append(f"  extra: {name} ({slots[name].place})")
     for parameter in checkpoint.params:
         bad += [
-            f"  missing: {parameter}/{slot}"
-            for slot in ("v", "v_row", "v_col")
-            if f"{parameter}/{slot}" not in slots
+            f"  missing: {parameter}/{slot}" for slot in SLOTS if f"{parameter}/{slot}" not in slots
         ]
     if bad:
-        more = [f"  and {len(bad) - _SHOWN} more"] if len(bad) > _SHOWN else []
         raise UserError(
             f"{checkpoint.path}: the optimiser state is not a whole Adafactor state (drop it with "
-            "--optimizer drop, or RestoreCheckpointConfig.optimizer = 'reset'):\n"
-            + "\n".join(bad[:_SHOWN] + more)
+            "--optimizer drop, or RestoreCheckpointConfig.optimizer = 'reset'):\n" + listed(bad)
         )

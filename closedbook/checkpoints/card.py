@@ -15,6 +15,12 @@ from closedbook.models import T5Config
 CARD_FILE = "model.json"
 VOCABULARY_FILE = "vocabulary.model"
 FORMAT = 1
+EXTRA_IDS = 100  # sentinels of every public T5
+GIVE_VOCABULARY = (
+    "give its SentencePiece model with --vocabulary FILE (the public T5s use "
+    "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model)"
+)
+_PADDING = 1024  # rows that an embedding may have beyond its vocabulary's ids
 _FIRST_SENTINEL = ("<extra_id_0>", "\u2581<extra_id_0>")
 
 
@@ -33,7 +39,7 @@ class ModelCard:
 
     config: T5Config
     vocabulary_sha256: str
-    extra_ids: int = 100
+    extra_ids: int = EXTRA_IDS
     task: str = ""
     prefix: str = ""
     lengths: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -80,9 +86,45 @@ class ModelCard:
             known = {field.name for field in dataclasses.fields(cls)}
             values = {name: value for name, value in data.items() if name in known}
             values["config"] = T5Config(**values["config"])
-            return cls(**values)
+            card = cls(**values)
+            card._check()
+            return card
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path} is not a valid model card: {error!r}") from error
+
+    def _check(self) -> None:
+        """Raises a TypeError for a value of another type; JSON may hold anything."""
+        whole = [self.extra_ids, *self.lengths.values()]
+        for field in dataclasses.fields(T5Config):
+            value = getattr(self.config, field.name)
+            if field.type == "int" or field.type is int:
+                whole.append(value)
+            elif (field.type == "bool" or field.type is bool) and not isinstance(value, bool):
+                raise TypeError(f"{field.name} is {value!r}")
+        if any(type(value) is not int or not 0 <= value < 2**31 for value in whole):
+            raise TypeError("a size is not a natural number")
+        texts = (self.vocabulary_sha256, self.task, self.prefix)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("prefix, task or vocabulary_sha256 is not a text")
+
+
+def check_fits(ids: int, rows: int, *, vocabulary: str, embedding: str) -> None:
+    """Checks that a vocabulary is that of an embedding, by their sizes.
+
+    Args:
+        ids: Of the vocabulary, sentinels included.
+        rows: Of the embedding, which is padded: 32,128 for T5's 32,100.
+        vocabulary: Its file, for the message.
+        embedding: Where the embedding is, for the message.
+
+    Raises:
+        UserError: There are more ids than rows, or so many rows more that it is another's.
+    """
+    if not rows - _PADDING < ids <= rows:
+        raise UserError(
+            f"the vocabulary {vocabulary} has {ids} ids, extra ids included, but the embedding has "
+            f"{rows} rows ({embedding}); it is another model's vocabulary"
+        )
 
 
 def sha256_of(vocabulary: str | pathlib.Path) -> str:

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import pathlib
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -12,15 +11,22 @@ import ml_dtypes
 import numpy as np
 
 from closedbook.checkpoints.architecture import recognise
-from closedbook.checkpoints.card import ModelCard, sha256_of, vocabulary_size
+from closedbook.checkpoints.card import (
+    EXTRA_IDS,
+    GIVE_VOCABULARY,
+    ModelCard,
+    check_fits,
+    sha256_of,
+    vocabulary_size,
+)
 from closedbook.checkpoints.formats import WRITABLE, Format
 from closedbook.checkpoints.huggingface import write_huggingface
 from closedbook.checkpoints.layouts import arranged, converted
-from closedbook.checkpoints.opening import look, open_checkpoint
+from closedbook.checkpoints.opening import open_checkpoint
 from closedbook.checkpoints.orbax_files import write_arrays
-from closedbook.checkpoints.storage import Storage
 from closedbook.checkpoints.t5x_native import write_t5x
-from closedbook.checkpoints.t5x_state import state_of
+from closedbook.checkpoints.t5x_state import MOST_STEPS, state_of
+from closedbook.checkpoints.targets import check_target, whole_or_nothing
 from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
 from closedbook.errors import UserError, unknown_name
 from closedbook.models import T5Config
@@ -32,7 +38,6 @@ DTYPES = {
 }
 LAYERS = ("auto", "unrolled", "scanned")
 OPTIMIZER = ("keep", "drop")
-_PADDING = 1024  # rows that an embedding may have beyond its vocabulary's ids
 _HANDLERS = "orbax.checkpoint._src.handlers"
 
 
@@ -47,8 +52,8 @@ class Options:
     layers: str = "auto"
     optimizer: str = "keep"  # "keep" Adafactor's state where there is one, or "drop" it
     vocabulary: pathlib.Path | None = None  # SentencePiece model, if none comes with the source
-    extra_ids: int = 100  # sentinels after the pieces of that file
-    prefix: str | None = None  # text before each question, for closedbook's model.json
+    extra_ids: int | None = None  # sentinels after the pieces of that file; None: 100
+    prefix: str | None = None  # text before each question; None: the source's
     step: int | None = None  # of the written checkpoint; None: the source's, or 0
     max_shard_bytes: int = 5 * 10**9  # of Hugging Face's files
 
@@ -61,8 +66,16 @@ class Options:
             raise unknown_name("layers", self.layers, LAYERS)
         if self.optimizer not in OPTIMIZER:
             raise unknown_name("optimizer", self.optimizer, OPTIMIZER)
-        if self.step is not None and self.step < 0:
-            raise UserError(f"step is {self.step}; it must be 0 or more")
+        if self.step is not None and not 0 <= self.step <= MOST_STEPS:
+            raise UserError(f"step is {self.step}; it must be from 0 to {MOST_STEPS}")
+        if self.extra_ids is not None and not self.vocabulary:
+            raise UserError("extra ids belong to a vocabulary; give --vocabulary FILE with them")
+        if self.extra_ids is not None and self.extra_ids < 0:
+            raise UserError(f"extra ids are {self.extra_ids}; give 0 or more")
+        if self.max_shard_bytes < 10**6:
+            raise UserError(
+                f"a shard of {self.max_shard_bytes} bytes is too small; give 1 MB or more"
+            )
         if self.to == Format.HUGGINGFACE and self.layers == "scanned":
             raise UserError("Hugging Face's format has no scanned layers; use --layers unrolled")
 
@@ -97,57 +110,82 @@ def plan(source: str | pathlib.Path, options: Options) -> Plan:
     as_is = options.layers == "auto" and options.to == Format.CLOSEDBOOK
     scanned = config.scan_layers if as_is else options.layers == "scanned"
     result = arranged(opened, scanned=scanned)
-    notes = []
-    slots = result.slots
-    if opened.other_optimizer and options.optimizer == "keep" and _keeps_state(options):
-        raise UserError(
-            f"{opened.path} holds the state of another optimiser than Adafactor, "
-            f"{opened.other_optimizer}; leave it out with --optimizer drop"
-        )
-    if (slots is not None or opened.other_optimizer) and (
-        options.optimizer == "drop" or not _keeps_state(options)
-    ):
-        slots = None
-        asked = options.optimizer == "drop"
-        notes.append(
-            "optimiser state: dropped "
-            + ("as asked" if asked else f"({options.to} has no place for it)")
-        )
-    elif slots is not None:
-        notes.append("optimiser state: kept")
-    else:
-        notes.append("optimiser state: the source has none")
     params = dict(result.params)
     if options.dtype:
         params = converted(params, DTYPES[options.dtype])
-    vocabulary = options.vocabulary or opened.vocabulary
-    extra_ids = options.extra_ids if options.vocabulary else opened.extra_ids
-    if vocabulary is not None:
-        _check_vocabulary(vocabulary, extra_ids, config, opened)
-    elif options.to == Format.CLOSEDBOOK:
-        raise UserError(
-            f"{opened.path} comes without a vocabulary, which closedbook keeps beside the "
-            "parameters; give its SentencePiece model with --vocabulary FILE (the public T5s use "
-            "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model)"
-        )
-    else:
-        notes.append("vocabulary: none (give --vocabulary FILE to put one beside the parameters)")
+    keeps, state = _state(opened, options)
+    vocabulary, extra_ids, words = _vocabulary(opened, options, config)
+    prefix = options.prefix if options.prefix is not None else opened.prefix
     result = dataclasses.replace(
         result,
         params=params,
-        slots=slots,
+        slots=result.slots if keeps else None,
         vocabulary=vocabulary,
         extra_ids=extra_ids,
+        prefix=prefix,
         step=options.step if options.step is not None else (opened.step or 0),
     )
-    tensors = [*params.values(), *(slots or {}).values()]
+    notes = [state, words]
+    if prefix and (options.to == Format.HUGGINGFACE or vocabulary is None):
+        notes.append(f"prefix of questions: {prefix!r}, for which there is no place")
+    elif prefix:
+        notes.append(f"prefix of questions: {prefix!r}")
+    if keeps and options.to != Format.CLOSEDBOOK and opened.updates not in (None, opened.step):
+        notes.append(f"Adafactor's updates: {opened.updates}; T5X takes the step for them")
+    tensors = [*params.values(), *(result.slots or {}).values()]
     return Plan(
         source=opened,
         config=dataclasses.replace(config, scan_layers=scanned),
         result=result,
         nbytes=sum(tensor.nbytes for tensor in tensors),
-        notes=tuple(notes),
+        notes=tuple(note for note in notes if note),
     )
+
+
+def _state(opened: Checkpoint, options: Options) -> tuple[bool, str]:
+    """Whether the optimiser's state is written, and what to tell the user of it."""
+    if opened.slots is None and not opened.other_optimizer:
+        return False, "optimiser state: the source has none"
+    if options.optimizer == "drop":
+        return False, "optimiser state: dropped as asked"
+    if options.to == Format.HUGGINGFACE:
+        return False, f"optimiser state: dropped ({options.to} has no place for it)"
+    if opened.slots is None:
+        raise UserError(
+            f"{opened.path} holds the state of another optimiser than Adafactor, "
+            f"{opened.other_optimizer}; leave it out with --optimizer drop"
+        )
+    return True, "optimiser state: kept"
+
+
+def _vocabulary(
+    opened: Checkpoint, options: Options, config: T5Config
+) -> tuple[pathlib.Path | None, int, str]:
+    """The vocabulary to write, its extra ids, and what to tell the user of it."""
+    path = options.vocabulary or opened.vocabulary
+    extra_ids = opened.extra_ids
+    if options.vocabulary:
+        extra_ids = EXTRA_IDS if options.extra_ids is None else options.extra_ids
+    if path is not None:
+        embedding = opened.params["token_embedder/embedding"].place
+        ids = vocabulary_size(path, extra_ids)
+        check_fits(ids, config.vocab_size, vocabulary=str(path), embedding=embedding)
+        return path, extra_ids, ""
+    if options.to == Format.CLOSEDBOOK:
+        raise UserError(
+            f"{opened.path} comes without a vocabulary, which closedbook keeps beside the "
+            f"parameters; {GIVE_VOCABULARY}"
+        )
+    if options.to != Format.HUGGINGFACE:
+        shapes = recognise(dataclasses.replace(opened, config=None))
+        for name in ("mlp_activations", "relpos_max_distance"):
+            own, told = getattr(config, name), getattr(shapes, name)
+            if own != told:
+                raise UserError(
+                    f"{opened.path} has {name} {own}, which {options.to} does not tell (it would "
+                    f"be read as {told}); with --vocabulary FILE a model.json is put beside it"
+                )
+    return None, extra_ids, "vocabulary: none (--vocabulary FILE puts one beside the parameters)"
 
 
 def convert(
@@ -176,66 +214,14 @@ def convert(
         UserError: The source is damaged or incomplete, the target exists, or the disk is too
             small. Nothing is left behind.
     """
-    folder = pathlib.Path(target).expanduser().absolute()
     if "://" in str(target):
         raise UserError(f"{target} is not a local folder; convert to one and copy it there")
+    folder = pathlib.Path(target).expanduser().absolute()
     work = planned or plan(source, options)
-    _check_target(folder, work, force=force)
-    partial = folder.with_name(folder.name + ".partial")
-    if partial.exists():  # of a conversion that was killed
-        shutil.rmtree(partial)
-    try:
-        partial.mkdir(parents=True)
+    check_target(folder, work.source.path, work.nbytes, force=force)
+    with whole_or_nothing(folder) as partial:
         inside = _write(partial, _counted(work.result, progress), work, options)
-        if folder.exists():
-            replaced = folder.with_name(folder.name + ".replaced")
-            folder.rename(replaced)
-            partial.rename(folder)
-            shutil.rmtree(replaced)
-        else:
-            partial.rename(folder)
-    except BaseException:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     return folder / inside
-
-
-def _keeps_state(options: Options) -> bool:
-    return options.to != Format.HUGGINGFACE
-
-
-def _check_vocabulary(
-    path: pathlib.Path, extra_ids: int, config: T5Config, source: Checkpoint
-) -> None:
-    ids = vocabulary_size(path, extra_ids)
-    if not config.vocab_size - _PADDING < ids <= config.vocab_size:
-        embedding = source.params["token_embedder/embedding"].place
-        raise UserError(
-            f"the vocabulary {path} has {ids} ids with {extra_ids} extra ids, but the embedding "
-            f"has {config.vocab_size} rows ({embedding}); it is another model's vocabulary"
-        )
-
-
-def _check_target(folder: pathlib.Path, work: Plan, *, force: bool) -> None:
-    source = work.source.path
-    if not source.startswith("gs://"):
-        origin = pathlib.Path(source).resolve()
-        resolved = folder.resolve()
-        if resolved == origin or resolved in origin.parents or origin in resolved.parents:
-            raise UserError(f"{folder} and the source {source} lie in one another; give another")
-    if folder.exists():
-        if not force:
-            raise UserError(f"{folder} exists; give another folder, or --force to replace it")
-        if not folder.is_dir() or (any(folder.iterdir()) and not look(Storage.at(folder))):
-            raise UserError(
-                f"{folder} is not a checkpoint, so --force does not replace it; move it away"
-            )
-    parent = next(each for each in folder.parents if each.exists())
-    free = shutil.disk_usage(parent).free
-    if free < work.nbytes:
-        raise UserError(
-            f"{folder} needs {work.nbytes / 1e9:.1f} GB, its disk has {free / 1e9:.1f} GB free"
-        )
 
 
 def _counted(checkpoint: Checkpoint, progress: Callable[[int], None]) -> Checkpoint:
@@ -269,13 +255,13 @@ def _write(folder: pathlib.Path, checkpoint: Checkpoint, work: Plan, options: Op
             write_arrays(inside / "state", state_of(checkpoint))
             _orbax_metadata(inside, {"state": "pytree"})
         case Format.CLOSEDBOOK:
-            _write_own(inside, checkpoint, work, options)
-    if options.to != Format.CLOSEDBOOK and checkpoint.vocabulary is not None:
-        shutil.copyfile(checkpoint.vocabulary, folder / "sentencepiece.model")
+            _write_own(inside, checkpoint)
+    if checkpoint.vocabulary is not None:
+        _card(checkpoint, work.config).write(folder, checkpoint.vocabulary)
     return step
 
 
-def _write_own(inside: pathlib.Path, checkpoint: Checkpoint, work: Plan, options: Options) -> None:
+def _write_own(inside: pathlib.Path, checkpoint: Checkpoint) -> None:
     write_arrays(inside / "params", checkpoint.params)
     items = {"params": "standard"}
     if checkpoint.slots is not None:
@@ -289,18 +275,20 @@ def _write_own(inside: pathlib.Path, checkpoint: Checkpoint, work: Plan, options
         write_arrays(inside / "optimizer", state)
         items["optimizer"] = "standard"
     _orbax_metadata(inside, items)
+
+
+def _card(checkpoint: Checkpoint, config: T5Config) -> ModelCard:
+    """`model.json`, which stands beside T5X's checkpoints too: shapes do not tell everything."""
     assert checkpoint.vocabulary is not None
-    card = checkpoint.card or ModelCard(
-        config=work.config, vocabulary_sha256=sha256_of(checkpoint.vocabulary)
-    )
-    card = dataclasses.replace(
+    digest = sha256_of(checkpoint.vocabulary)
+    card = checkpoint.card or ModelCard(config=config, vocabulary_sha256=digest)
+    return dataclasses.replace(
         card,
-        config=work.config,
-        vocabulary_sha256=sha256_of(checkpoint.vocabulary),
+        config=config,
+        vocabulary_sha256=digest,
         extra_ids=checkpoint.extra_ids,
-        prefix=card.prefix if options.prefix is None else options.prefix,
+        prefix=checkpoint.prefix or "",
     )
-    card.write(inside.parent, checkpoint.vocabulary)
 
 
 def _orbax_metadata(folder: pathlib.Path, items: Mapping[str, str]) -> None:

@@ -237,7 +237,7 @@ def write_huggingface(
     }
     dtypes = [tensor.dtype for tensor in tensors.values()]
     write_config(folder, config, max(dtypes, key=dtypes.count, default=np.dtype(np.float32)))
-    shards = _shards(dict(sorted(tensors.items())), max_shard_bytes)
+    shards = _shards(tensors, max_shard_bytes)
     if len(shards) == 1:
         write_safetensors(folder / SAFETENSORS, shards[0])
     else:

@@ -6,7 +6,8 @@ T5X and closedbook stack the layers of a parameter on axis 1; a vector of [emb] 
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -152,15 +153,17 @@ class _Last:
     """The stack read last: its layers are asked for one after the other."""
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._tensor: Tensor | None = None
         self._array: np.ndarray | None = None
 
     def read(self, tensor: Tensor) -> np.ndarray:
-        if self._tensor is not tensor or self._array is None:
-            self._tensor = self._array = None  # freed before the next one is read
-            self._array = tensor.read()
-            self._tensor = tensor
-        return self._array
+        with self._lock:
+            if self._tensor is not tensor or self._array is None:
+                self._tensor = self._array = None  # freed before the next one is read
+                self._array = tensor.read()
+                self._tensor = tensor
+            return self._array
 
 
 def _layer(tensor: Tensor, axis: int, number: int, last: _Last) -> Tensor:
@@ -179,9 +182,16 @@ def converted(tensors: Mapping[str, Tensor], dtype: np.dtype) -> dict[str, Tenso
     """The tensors with another type of numbers, changed as they are read."""
 
     def change(tensor: Tensor) -> Tensor:
-        load: Callable[[Index], np.ndarray] = lambda index: tensor.read(index).astype(  # noqa: E731
-            dtype, copy=False
-        )
+        def load(index: Index) -> np.ndarray:
+            try:
+                with np.errstate(over="raise"):
+                    return tensor.read(index).astype(dtype, copy=False)
+            except FloatingPointError as error:
+                raise UserError(
+                    f"{tensor.place} has numbers that {dtype} cannot hold; use bfloat16, which "
+                    "has float32's range"
+                ) from error
+
         return dataclasses.replace(tensor, dtype=dtype, load=load)
 
     return {name: change(tensor) for name, tensor in tensors.items()}

@@ -7,7 +7,7 @@ from closedbook.checkpoints.card import CARD_FILE
 from closedbook.errors import UserError, unknown_name
 
 PACKAGED = "closedbook://"
-_STEP = re.compile(r"^checkpoint_(\d+)$")
+STEP = re.compile(r"^checkpoint_(\d+)$")
 
 
 def packaged_models() -> dict[str, pathlib.Path]:
@@ -45,14 +45,14 @@ def model_folder(path: str | pathlib.Path) -> pathlib.Path:
     folder = pathlib.Path(path).expanduser().absolute()
     if not folder.exists():
         raise UserError(f"no such folder: {folder}; give a run's MODEL_DIR or a checkpoint in it")
-    return folder.parent if _STEP.match(folder.name) else folder
+    return folder.parent if STEP.match(folder.name) else folder
 
 
 def steps(folder: pathlib.Path) -> list[int]:
     """Steps of the finished checkpoints in a folder, ascending."""
     if not folder.is_dir():
         return []
-    found = (_STEP.match(entry.name) for entry in folder.iterdir() if entry.is_dir())
+    found = (STEP.match(entry.name) for entry in folder.iterdir() if entry.is_dir())
     return sorted(int(match.group(1)) for match in found if match)
 
 
@@ -63,7 +63,7 @@ def find_checkpoint(path: str | pathlib.Path) -> tuple[pathlib.Path, int]:
         UserError: There is none.
     """
     folder = model_folder(path)
-    named = _STEP.match(pathlib.Path(path).name)
+    named = STEP.match(pathlib.Path(path).name)
     if named and not str(path).startswith(PACKAGED):
         return folder / named.group(0), int(named.group(1))
     found = steps(folder)

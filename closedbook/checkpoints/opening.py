@@ -11,18 +11,17 @@ from closedbook.checkpoints.card import CARD_FILE, VOCABULARY_FILE, ModelCard
 from closedbook.checkpoints.formats import Format
 from closedbook.checkpoints.huggingface import open_huggingface
 from closedbook.checkpoints.layouts import UNUSED
-from closedbook.checkpoints.locate import PACKAGED, packaged_model
+from closedbook.checkpoints.locate import PACKAGED, STEP, packaged_model
 from closedbook.checkpoints.mesh_tf import open_mesh_tf
 from closedbook.checkpoints.orbax_files import read_arrays
 from closedbook.checkpoints.storage import GCS, Storage
 from closedbook.checkpoints.t5x_legacy import is_t5x_file, open_t5x_legacy
 from closedbook.checkpoints.t5x_native import open_t5x
-from closedbook.checkpoints.t5x_state import checkpoint_of
+from closedbook.checkpoints.t5x_state import checkpoint_of, step_of
 from closedbook.checkpoints.tensors import Checkpoint, Tensor, nest
-from closedbook.errors import UserError
+from closedbook.errors import UserError, listed
 
-HUB = "hf://"
-_STEP = re.compile(r"^checkpoint_(\d+)$")
+_PREFIXES = {"nq": "nq question: ", "wq": "wq question: ", "tqa": "trivia_qa question: "}
 _MESH_TF = re.compile(r"^(model\.ckpt-(\d+))\.index$")
 _WEIGHTS = re.compile(r"^(model|pytorch_model)(-\d+-of-\d+)?\.(safetensors|bin)(\.index\.json)?$")
 _HEAD = 64  # bytes of a file that tell whether it is T5X's
@@ -62,13 +61,28 @@ def open_checkpoint(path: str | pathlib.Path, *, newest: bool = True) -> Checkpo
     Raises:
         UserError: There is nothing, or several, or something that cannot be read.
     """
-    return open_found(find(path, newest=newest))
+    checkpoint = open_found(find(path, newest=newest))
+    prefix = checkpoint.card.prefix if checkpoint.card else published_prefix(str(path))
+    return dataclasses.replace(checkpoint, prefix=prefix)
+
+
+def published_prefix(path: str) -> str | None:
+    """The prefix that a published closed-book model was trained with, told by its name.
+
+    Names such as "t5-11b-ssm-nqo" or "small_ssm_nq" (Roberts et al. 2020); the end is the task.
+    """
+    *_, folder, last = ["", "", *path.partition("@")[0].rstrip("/").split("/")]
+    for name in (last, folder):
+        match = re.search(r"[-_]ssm[-_](nq|wq|tqa)o?$", name.lower())
+        if match:
+            return _PREFIXES[match.group(1)]
+    return None
 
 
 def find(path: str | pathlib.Path, *, newest: bool = True) -> Found:
     """The checkpoint at a path, as `open_checkpoint`."""
     text = str(path)
-    if text.startswith(HUB):
+    if text.startswith(remote.HUB):
         path = remote.fetch(text)
     elif text.startswith(PACKAGED):
         path = packaged_model(text.removeprefix(PACKAGED))
@@ -85,8 +99,10 @@ def find(path: str | pathlib.Path, *, newest: bool = True) -> Found:
         )
     own = {each.format for each in found} == {Format.CLOSEDBOOK}
     if len(found) > 1 and not (newest and own):
-        listed = "\n".join(f"  {each.path} ({each.format})" for each in found[:20])
-        raise UserError(f"{text} holds {len(found)} checkpoints; name one of them:\n{listed}")
+        raise UserError(
+            f"{text} holds {len(found)} checkpoints; name one of them:\n"
+            + listed(f"  {each.path} ({each.format})" for each in found)
+        )
     return found[-1]
 
 
@@ -99,7 +115,7 @@ def look(storage: Storage) -> list[Found]:
         return _file(storage)
     found = []
     for name in names:
-        if match := _STEP.match(name.removesuffix("/")):
+        if match := STEP.match(name.removesuffix("/")):
             inside = storage / name.removesuffix("/")
             each = _checkpoint(inside) if name.endswith("/") else _file(inside)
             found += [dataclasses.replace(one, step=int(match.group(1))) for one in each]
@@ -108,14 +124,14 @@ def look(storage: Storage) -> list[Found]:
             found.append(Found(format=Format.MESH_TF, storage=storage, name=prefix, step=int(step)))
     found += _checkpoint(storage)
     if "config.json" in names and any(_WEIGHTS.match(name) for name in names):
-        found.append(Found(format=Format.HUGGINGFACE, storage=storage))
+        found.append(Found(format=Format.HUGGINGFACE, storage=storage, name="config.json"))
     return sorted(found, key=lambda each: (each.step or 0, each.path))
 
 
 def _checkpoint(storage: Storage) -> list[Found]:
     """The checkpoint that a folder itself is."""
     names = storage.names()
-    match = _STEP.match(storage.root.rpartition("/")[2])
+    match = STEP.match(storage.root.rpartition("/")[2])
     step = int(match.group(1)) if match else None
     if "params/" in names:
         return [Found(format=Format.CLOSEDBOOK, storage=storage, step=step)]
@@ -181,19 +197,22 @@ def open_found(found: Found) -> Checkpoint:
         case Format.HUGGINGFACE:
             folder = storage.local if not storage.remote else remote.fetch(storage.root)
             return open_huggingface(folder)
-    step = checkpoint.step if checkpoint.step is not None else found.step
-    return dataclasses.replace(checkpoint, step=step, vocabulary=_vocabulary_beside(storage))
+    step = checkpoint.step
+    if step is None:
+        step = step_of(found.step, f"{found.path}: the step in the name")
+    return _with_what_lies_beside(dataclasses.replace(checkpoint, step=step), storage)
 
 
 def _open_own(found: Found) -> Checkpoint:
     storage = found.storage
     run = Storage(storage.root.rpartition("/")[0])
     card = ModelCard.load(run) if CARD_FILE in run.names() else None
-    slots, other, updates = None, "", None
+    slots: dict[str, Tensor] | None = None
+    other, updates = "", None
     if "optimizer/" in storage.names():
         arrays = read_arrays(storage / "optimizer")
         slots, other = _own_slots(arrays)
-        updates = int(arrays["count"].read()) if slots else None
+        updates = step_of(arrays["count"].read(), arrays["count"].place) if slots else None
     vocabulary = run.local / VOCABULARY_FILE if not run.remote else None
     if run.remote and card:
         vocabulary = remote.fetch(f"{run.root}/{VOCABULARY_FILE}")
@@ -203,7 +222,7 @@ def _open_own(found: Found) -> Checkpoint:
         params=read_arrays(storage / "params"),
         slots=slots,
         other_optimizer=other,
-        step=found.step,
+        step=step_of(found.step, f"{storage.root}: the step in the name"),
         updates=updates,
         config=card.config if card else None,
         card=card,
@@ -228,13 +247,26 @@ def _own_slots(arrays: dict[str, Tensor]) -> tuple[dict[str, Tensor] | None, str
     return slots, ""
 
 
-def _vocabulary_beside(storage: Storage) -> pathlib.Path | None:
-    """A SentencePiece file in a local checkpoint's folder or its run's; buckets hold none."""
+def _with_what_lies_beside(checkpoint: Checkpoint, storage: Storage) -> Checkpoint:
+    """With the model card or the vocabulary in the checkpoint's folder or around it.
+
+    `convert` puts a card beside T5X's checkpoints too. Buckets of others hold neither.
+    """
     if storage.remote:
-        return None
-    candidates = (
-        folder / name
-        for folder in (storage.local, storage.local.parent)
-        for name in (VOCABULARY_FILE, "sentencepiece.model", "spiece.model")
-    )
-    return next((path for path in candidates if path.is_file()), None)
+        return checkpoint
+    folder = storage.local
+    folders = [folder, folder.parent]
+    if folder.name == "state":  # of T5X's Orbax: the run's folder is one further up
+        folders.append(folder.parent.parent)
+    for each in folders:
+        card = ModelCard.load(Storage.at(each)) if (each / CARD_FILE).is_file() else None
+        for name in (VOCABULARY_FILE, "sentencepiece.model", "spiece.model"):
+            if (each / name).is_file():
+                return dataclasses.replace(
+                    checkpoint,
+                    card=card,
+                    config=card.config if card else None,
+                    vocabulary=each / name,
+                    extra_ids=card.extra_ids if card else 100,
+                )
+    return checkpoint

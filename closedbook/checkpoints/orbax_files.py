@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from closedbook.checkpoints.storage import Storage
-from closedbook.checkpoints.tensors import Index, Tensor
+from closedbook.checkpoints.tensors import Index, Tensor, read_ahead
 from closedbook.checkpoints.zarr_writing import chunk_shape
 from closedbook.errors import UserError
 
-_IN_FLIGHT_BYTES = 256 * 2**20  # of writes that are under way; a larger array is written alone
+_IN_FLIGHT_BYTES = 2**27  # of writes that are under way; a larger array is written alone
 _METADATA = "_METADATA"
 _DRIVERS = {".zarray": "zarr", "zarr.json": "zarr3"}  # by the file with an array's header
 
@@ -98,9 +98,12 @@ def _stores_fill_values(storage: Storage) -> bool:
     if _METADATA not in storage.names():
         return False
     try:
-        return bool(json.loads(storage.read(_METADATA))["store_array_data_equal_to_fill_value"])
-    except (ValueError, KeyError, TypeError):
-        return False
+        tree = json.loads(storage.read(_METADATA))
+        return bool(tree.get("store_array_data_equal_to_fill_value"))
+    except (ValueError, AttributeError) as error:
+        raise UserError(
+            f"{storage.root}/{_METADATA} is damaged: {error}; copy the checkpoint again"
+        ) from error
 
 
 def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
@@ -137,15 +140,13 @@ def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
         opening[name] = ts.open(spec, create=True, open=True, context=context)
     waiting: list[tuple[int, Any]] = []  # bytes of a write that is under way, and its end
     try:
-        for name, tensor in tensors.items():
-            # Room is made before the next array is read.
-            while waiting and sum(size for size, _ in waiting) + tensor.nbytes > _IN_FLIGHT_BYTES:
-                waiting.pop(0)[1].result()
-            array = tensor.read()
+        for name, array in zip(tensors, read_ahead(tensors.values()), strict=True):
             store = opening[name].result()
             written = store.write(array, can_reference_source_data_indefinitely=True)
             waiting.append((array.nbytes, written))
             del array, written
+            while waiting and sum(size for size, _ in waiting) > _IN_FLIGHT_BYTES:
+                waiting.pop(0)[1].result()
         for _, written in waiting:
             written.result()
     except BaseException as error:

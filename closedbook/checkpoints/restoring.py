@@ -54,6 +54,11 @@ def load_opt_state(checkpoint: Checkpoint, wanted: Any) -> Any:
     """
     names = _names(wanted)
     where = f"{checkpoint.path}, optimiser state"
+    if checkpoint.slots is None and checkpoint.path.startswith(GCS):
+        raise UserError(
+            f"{where}: {checkpoint.other_optimizer} is restored from local folders only; copy the "
+            "checkpoint to this machine"
+        )
     if checkpoint.slots is None:
         item = pathlib.Path(checkpoint.path) / "optimizer"
         check_item(item, wanted)
@@ -83,7 +88,7 @@ def check_item(item: pathlib.Path, wanted: Any) -> None:
         )
     try:
         stored = ocp.StandardCheckpointHandler().metadata(item)
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, KeyError) as error:
         raise UserError(f"{item} cannot be read as an Orbax checkpoint: {error}") from error
     tree = getattr(stored, "item_metadata", stored)
     found = _names(getattr(tree, "tree", tree))
@@ -115,8 +120,10 @@ def _check(found: Mapping[str, Tensor], wanted: Mapping[str, Any], where: str) -
 
 def _on_devices(tensors: Mapping[str, Tensor], wanted: Any) -> Any:
     """The wanted tree, each array read, converted and sent to its devices before the next."""
-    leaves = {name: _place(tensors[name], leaf) for name, leaf in _names(wanted).items()}
-    return jax.tree.unflatten(jax.tree.structure(wanted), list(leaves.values()))
+    names = _names(wanted)
+    # In the checkpoint's order: layers of one stack come one after the other.
+    arrays = {name: _place(tensors[name], names[name]) for name in tensors if name in names}
+    return jax.tree.unflatten(jax.tree.structure(wanted), [arrays[name] for name in names])
 
 
 def _place(tensor: Tensor, leaf: Any) -> jax.Array:
@@ -142,5 +149,11 @@ def _size(index: tuple[slice, ...], shape: tuple[int, ...]) -> int:
 
 
 def _read_orbax(item: pathlib.Path, wanted: Any) -> Any:
-    with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
-        return reader.restore(item, args=ocp.args.StandardRestore(wanted))
+    try:
+        with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
+            return reader.restore(item, args=ocp.args.StandardRestore(wanted))
+    except (ValueError, OSError, KeyError) as error:
+        detail = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{item} cannot be read: {detail}; the checkpoint is damaged, copy it again"
+        ) from error

@@ -16,7 +16,7 @@ import ml_dtypes
 import numpy as np
 
 from closedbook.checkpoints.file_arrays import FileArray, check_name
-from closedbook.checkpoints.tensors import Tensor
+from closedbook.checkpoints.tensors import Tensor, read_ahead
 from closedbook.errors import UserError
 
 DTYPES: dict[str, np.dtype] = {
@@ -148,7 +148,7 @@ def write_safetensors(path: pathlib.Path, tensors: Mapping[str, Tensor]) -> None
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     # The widest types first, so that each array starts at a multiple of its item.
-    ordered = sorted(tensors.items(), key=lambda item: (-item[1].dtype.itemsize, item[0]))
+    ordered = sorted(tensors.items(), key=lambda item: -item[1].dtype.itemsize)
     for name, tensor in ordered:
         if tensor.dtype not in names:
             raise UserError(f"{tensor.place} is of type {tensor.dtype}; safetensors has none such")
@@ -163,14 +163,15 @@ def write_safetensors(path: pathlib.Path, tensors: Mapping[str, Tensor]) -> None
     try:
         with path.open("wb") as file:
             file.write(len(text).to_bytes(8, "little") + text)
-            for _, tensor in ordered:
-                _write(file, tensor)
+            arrays = read_ahead(tensor for _, tensor in ordered)
+            for (_, tensor), array in zip(ordered, arrays, strict=True):
+                _write(file, tensor, array)
     except OSError as error:
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _write(file: Any, tensor: Tensor) -> None:
-    array = np.asarray(tensor.read(), order="C")
+def _write(file: Any, tensor: Tensor, array: np.ndarray) -> None:
+    array = np.asarray(array, order="C")
     if array.shape != tensor.shape or array.dtype != tensor.dtype:
         raise UserError(
             f"{tensor.place} was {tensor.dtype}{list(tensor.shape)} when it was opened, now it is "

@@ -141,7 +141,7 @@ def write_t5x(folder: pathlib.Path, checkpoint: Checkpoint) -> None:
     """
     leaves: dict[str, Any] = {}
     arrays: dict[str, Tensor] = {}
-    for name, tensor in sorted(state_of(checkpoint).items()):
+    for name, tensor in state_of(checkpoint).items():
         if _inline(name, tensor):
             leaves[name] = np.asarray(tensor.read())
         else:

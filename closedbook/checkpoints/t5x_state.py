@@ -8,11 +8,11 @@ import ml_dtypes
 import numpy as np
 
 from closedbook.checkpoints.formats import Format
-from closedbook.checkpoints.tensors import Checkpoint, Tensor, flatten
+from closedbook.checkpoints.tensors import SLOTS, Checkpoint, Tensor, flatten
 from closedbook.errors import UserError
 
 VERSION = 3
-SLOTS = ("m", "v", "v_col", "v_row")  # Adafactor's
+MOST_STEPS = 2**31 - 1  # of T5X's int32
 _KEYS = ("state", "target")
 _EMPTY = ("flax_mutables", "params_axes")  # of a T5: nothing
 _SCALABLE = ("encoder/encoder/", "decoder/decoder/")  # t5x/examples/scalable_t5/network.py
@@ -73,7 +73,7 @@ def checkpoint_of(tree: Mapping[str, Any], *, format: Format, path: str) -> Chec
         params=params,
         slots=slots,
         other_optimizer=other,
-        step=_step(state.get("step"), path),
+        step=step_of(state.get("step"), f"{path}: state/step"),
     )
 
 
@@ -123,14 +123,21 @@ def _slots(
     return None, f"an unknown one, which keeps {names}"
 
 
-def _step(leaf: Any, path: str) -> int | None:
+def step_of(leaf: Any, place: str) -> int | None:
+    """A number of steps from a leaf of a tree, or None for none.
+
+    Raises:
+        UserError: It is no natural number that int32 holds, as the train state has it.
+    """
     if leaf is None:
         return None
+    if isinstance(leaf, np.ndarray):
+        leaf = Tensor.of(leaf, place)
     if isinstance(leaf, Tensor):
         leaf = leaf.read().reshape(-1)[0].item() if math.prod(leaf.shape) == 1 else leaf.shape
     whole = isinstance(leaf, int | float) and not isinstance(leaf, bool) and math.isfinite(leaf)
-    if not whole or leaf < 0 or leaf != int(leaf):
-        raise UserError(f"{path}: state/step is {leaf!r:.60}; a number of steps is expected")
+    if not whole or not 0 <= leaf <= MOST_STEPS or leaf != int(leaf):
+        raise UserError(f"{place} is {leaf!r:.60}; a number of steps is expected")
     return int(leaf)
 
 

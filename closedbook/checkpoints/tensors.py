@@ -1,8 +1,10 @@
 """A checkpoint of any format as named arrays that are read one at a time."""
 
+import collections
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -12,6 +14,8 @@ from closedbook.errors import UserError
 from closedbook.models import T5Config
 
 Index = tuple[slice, ...]
+_AHEAD_BYTES = 2**27  # of arrays that are read before they are asked for
+SLOTS = ("m", "v", "v_col", "v_row")  # Adafactor's accumulators, in T5X's order
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,6 +85,7 @@ class Checkpoint:
         card: `model.json` of a closedbook checkpoint.
         vocabulary: A SentencePiece file that came with it.
         extra_ids: Sentinels after the pieces of that file.
+        prefix: Text before each question that the model was trained with, or None if not known.
     """
 
     format: str
@@ -94,6 +99,28 @@ class Checkpoint:
     card: ModelCard | None = None
     vocabulary: pathlib.Path | None = None
     extra_ids: int = 100
+    prefix: str | None = None
+
+
+def read_ahead(tensors: Iterable[Tensor]) -> Iterator[np.ndarray]:
+    """The arrays of tensors in their order; small ones are read while others are written.
+
+    Args:
+        tensors: What to read; one above 128 MiB is read when its turn comes, and alone.
+    """
+    waiting: collections.deque[tuple[int, Future[np.ndarray]]] = collections.deque()
+    # One thread keeps the order, in which the layers of a stack come one after the other.
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            for tensor in tensors:
+                while waiting and sum(n for n, _ in waiting) + tensor.nbytes > _AHEAD_BYTES:
+                    yield waiting.popleft()[1].result()
+                waiting.append((tensor.nbytes, pool.submit(tensor.read)))
+            while waiting:
+                yield waiting.popleft()[1].result()
+        finally:
+            for _, future in waiting:
+                future.cancel()
 
 
 def flatten(tree: Mapping[str, Any], *, leaf: Callable[[Any], bool]) -> dict[str, Any]:

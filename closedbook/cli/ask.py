@@ -19,6 +19,7 @@ def run(
     alternatives: int,
     prefix: str | None,
     vocabulary: str | None,
+    extra_ids: int | None,
     as_json: bool,
 ) -> None:
     """Answers the questions, or the lines of standard input."""
@@ -32,7 +33,9 @@ def run(
     from closedbook.inference.settings import DecodeSettings
     from closedbook.knowledge.loading import DEFAULT_MODEL, load_model
 
-    loaded = load_model(model or DEFAULT_MODEL, vocabulary=vocabulary, prefix=prefix)
+    loaded = load_model(
+        model or DEFAULT_MODEL, vocabulary=vocabulary, extra_ids=extra_ids, prefix=prefix
+    )
     settings = DecodeSettings(method="beam", num_beams=max(beams, alternatives + 1))
     predictor = loaded.predictor(settings)
     several = len(questions) != 1

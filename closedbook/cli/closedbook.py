@@ -44,6 +44,9 @@ def ask(
         str | None,
         typer.Option(help="A SentencePiece model, for checkpoints that come without one."),
     ] = None,
+    extra_ids: Annotated[
+        int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print rows of predictions.jsonl.")] = False,
 ) -> None:
     """Ask a model questions; it answers from its parameters alone.
@@ -57,6 +60,7 @@ def ask(
         alternatives=alternatives,
         prefix=prefix,
         vocabulary=vocabulary,
+        extra_ids=extra_ids,
         as_json=json,
     )
 

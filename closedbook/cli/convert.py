@@ -2,6 +2,8 @@
 
 import math
 import pathlib
+import signal
+import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,9 +25,7 @@ def convert(
             "hf://organisation/name or closedbook://NAME.",
         ),
     ],
-    target: Annotated[
-        pathlib.Path | None, typer.Argument(metavar="DST", help="The folder to make.")
-    ] = None,
+    target: Annotated[str | None, typer.Argument(metavar="DST", help="The folder to make.")] = None,
     to: Annotated[
         str,
         typer.Option(help="closedbook, t5x (native: msgpack and zarr), t5x-orbax or huggingface."),
@@ -48,11 +48,11 @@ def convert(
         typer.Option(help="SentencePiece model, for checkpoints that come without one."),
     ] = None,
     extra_ids: Annotated[
-        int, typer.Option(help="Sentinels after the pieces of --vocabulary.")
-    ] = 100,
+        int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
+    ] = None,
     prefix: Annotated[
         str | None,
-        typer.Option(help="Text before each question, for closedbook's model.json."),
+        typer.Option(help="Text before each question. Default: the source's."),
     ] = None,
     step: Annotated[
         int | None, typer.Option(help="Of the written checkpoint. Default: the source's, or 0.")
@@ -76,23 +76,26 @@ def convert(
     `closedbook convert runs/nq_small/checkpoint_1010000 exported --to huggingface`
     """
     from closedbook.checkpoints import convert as converting
-    from closedbook.checkpoints import open_checkpoint, recognise, remote
+    from closedbook.checkpoints import open_checkpoint, recognise
+    from closedbook.data.vocabulary import Vocabulary
+    from closedbook.errors import UserError
+
+    # Ended by the system, what was begun is removed, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
     out = Console(highlight=False, soft_wrap=True, markup=False)
     if target is None and not to:
         opened = open_checkpoint(source, newest=False)
         out.print(f"source  {opened.path}\n        {_words(opened, recognise(opened))}")
         return
-    from closedbook.errors import UserError
-
     if target is None or not to:
         raise UserError(
             "give DST and --to FORMAT to convert, or neither to see what SRC is; formats: "
             + ", ".join(converting.WRITABLE)
         )
-    words = vocabulary and (
-        remote.fetch(vocabulary) if "://" in vocabulary else pathlib.Path(vocabulary).expanduser()
-    )
+    if not 0.001 <= max_shard_gb < 1e6:
+        raise UserError(f"--max-shard-gb is {max_shard_gb}; give a number of GB from 0.001 on")
+    words = vocabulary and pathlib.Path(Vocabulary(vocabulary).local_path).expanduser()
     options = converting.Options(
         to=to,
         dtype=dtype,

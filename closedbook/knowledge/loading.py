@@ -3,7 +3,6 @@
 import dataclasses
 import logging
 import pathlib
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,13 +16,13 @@ from closedbook.checkpoints import (
     open_checkpoint,
     recognise,
 )
+from closedbook.checkpoints.card import EXTRA_IDS, GIVE_VOCABULARY, check_fits
 from closedbook.data.vocabulary import Vocabulary
 from closedbook.errors import UserError
 from closedbook.inference.predictor import Prediction, Predictor
 from closedbook.inference.settings import DecodeSettings
 from closedbook.models import T5, T5Config, unboxed
 
-_PREFIXES = {"nq": "nq question: ", "wq": "wq question: ", "tqa": "trivia_qa question: "}
 _log = logging.getLogger(__name__)
 DEFAULT_MODEL = "closedbook://atlas_qa"  # the packaged model that answers questions
 
@@ -75,6 +74,7 @@ def load_model(
     path: str | pathlib.Path = DEFAULT_MODEL,
     *,
     vocabulary: str | pathlib.Path | None = None,
+    extra_ids: int | None = None,
     prefix: str | None = None,
 ) -> LoadedModel:
     """Loads a T5 of any format, a model that `t5x train` wrote, or a packaged one.
@@ -83,6 +83,7 @@ def load_model(
         path: A folder or file, "gs://...", "hf://organisation/name" or "closedbook://NAME"; see
             `closedbook.checkpoints.open_checkpoint`.
         vocabulary: A SentencePiece model, for checkpoints that come without one.
+        extra_ids: Sentinels after the pieces of that file; 100 if None.
         prefix: Text before each question; None for what the model was trained with, where its
             `model.json` or the name of a published model tells.
 
@@ -92,19 +93,23 @@ def load_model(
     """
     checkpoint = open_checkpoint(path)
     config = recognise(checkpoint)
-    words = _vocabulary(checkpoint, vocabulary)
-    if words.vocab_size > config.vocab_size:
-        raise UserError(
-            f"the vocabulary {words.path} has {words.vocab_size} ids, but {checkpoint.path} has "
-            f"{config.vocab_size} embeddings; give the vocabulary of its training"
-        )
+    words = _vocabulary(checkpoint, vocabulary, extra_ids)
+    check_fits(
+        words.vocab_size,
+        config.vocab_size,
+        vocabulary=words.path,
+        embedding=checkpoint.params["token_embedder/embedding"].place,
+    )
     card = checkpoint.card or ModelCard(
         config=config, vocabulary_sha256=words.sha256, extra_ids=words.extra_ids
     )
-    if prefix is None and not checkpoint.card:
-        prefix = _published_prefix(str(path))
-    if prefix is not None:
-        card = dataclasses.replace(card, prefix=prefix)
+    if prefix is None and checkpoint.prefix and not checkpoint.card:
+        _log.info(
+            "questions get the prefix %r, as the name of the model says; --prefix sets another",
+            checkpoint.prefix,
+        )
+    prefix = checkpoint.prefix if prefix is None else prefix
+    card = dataclasses.replace(card, prefix=prefix or "")
     config = dataclasses.replace(config, dropout_rate=0.0, remat_policy="none")
     if jax.default_backend() == "cpu":  # which has to emulate bfloat16 and is slower with it
         config = dataclasses.replace(config, dtype="float32")
@@ -121,15 +126,16 @@ def load_model(
     )
 
 
-def _vocabulary(checkpoint: Checkpoint, given: str | pathlib.Path | None) -> Vocabulary:
+def _vocabulary(
+    checkpoint: Checkpoint, given: str | pathlib.Path | None, extra_ids: int | None
+) -> Vocabulary:
     if given is not None:
-        return Vocabulary(given)
+        path = given if "://" in str(given) else pathlib.Path(given).expanduser()
+        return Vocabulary(path, EXTRA_IDS if extra_ids is None else extra_ids)
+    if extra_ids is not None:
+        raise UserError("extra ids belong to a vocabulary; give --vocabulary FILE with them")
     if checkpoint.vocabulary is None:
-        raise UserError(
-            f"{checkpoint.path} comes without a vocabulary; give its SentencePiece model with "
-            "--vocabulary FILE (the public T5s use "
-            "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model)"
-        )
+        raise UserError(f"{checkpoint.path} comes without a vocabulary; {GIVE_VOCABULARY}")
     vocabulary = Vocabulary(checkpoint.vocabulary, checkpoint.extra_ids)
     card = checkpoint.card
     if card and vocabulary.sha256 != card.vocabulary_sha256:
@@ -138,16 +144,3 @@ def _vocabulary(checkpoint: Checkpoint, given: str | pathlib.Path | None) -> Voc
             f"{card.vocabulary_sha256[:12]}...); restore the file of the training"
         )
     return vocabulary
-
-
-def _published_prefix(path: str) -> str | None:
-    """The prefix that a published closed-book model was trained with, told by its name.
-
-    Names such as "t5-11b-ssm-nqo" (Roberts et al. 2020); the last part is the task.
-    """
-    match = re.search(r"[-_]ssm[-_](nqo?|wqo?|tqao?)(?![a-z])", path)
-    if not match:
-        return None
-    prefix = _PREFIXES[match.group(1).removesuffix("o")]
-    _log.info("questions get the prefix %r, as the name says; --prefix sets another", prefix)
-    return prefix

@@ -52,9 +52,9 @@ def evaluate(
     paths = [path]
     if restore_checkpoint_cfg.mode == "all":
         run = model_folder(path)
-        paths = [str(run / f"checkpoint_{step}") for step in steps(run)]
+        paths = [str(run / f"checkpoint_{step}") for step in steps(run)] or [path]
     startup.check_vocabulary_size(model)
-    startup.check_vocabulary(open_checkpoint(paths[-1] if paths else path), model)
+    startup.check_vocabulary(open_checkpoint(paths[-1]), model)
     results: dict[int, dict[str, float]] = {}
     with partitioner.activate():
         caches = feeds.question_caches(dataset_cfg, model.vocabulary)

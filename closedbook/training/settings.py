@@ -39,8 +39,8 @@ class DatasetConfig:
 class RestoreCheckpointConfig:
     """What a fresh run starts from."""
 
-    path: str | None = None  # a run's folder or checkpoint; None: random parameters
-    mode: str = "specific"  # T5X's name; the newest checkpoint of a folder is taken either way
+    path: str | None = None  # any T5 checkpoint, or a run's folder: its newest; None: random
+    mode: str = "specific"  # T5X's name; "all" evaluates every checkpoint of a run
     optimizer: str = "restore"  # "restore" the accumulators where there are some, or "reset"
 
     def __post_init__(self) -> None:

@@ -19,6 +19,7 @@ from closedbook.checkpoints import (
     load_params,
     open_checkpoint,
 )
+from closedbook.checkpoints.card import check_fits
 from closedbook.data.vocabulary import Vocabulary
 from closedbook.errors import UserError
 from closedbook.parallel import Partitioner
@@ -222,6 +223,9 @@ def check_vocabulary(checkpoint: Checkpoint, model: EncoderDecoderModel) -> None
     if card and (card.vocabulary_sha256, card.extra_ids) == (ours.sha256, ours.extra_ids):
         return
     if checkpoint.vocabulary is None:
+        embedding = checkpoint.params["token_embedder/embedding"]
+        rows = embedding.shape[0]
+        check_fits(ours.vocab_size, rows, vocabulary=ours.path, embedding=embedding.place)
         return
     theirs = Vocabulary(checkpoint.vocabulary, checkpoint.extra_ids)
     # Other tools write the same pieces into files that differ, so ids are compared, not bytes.

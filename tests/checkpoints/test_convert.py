@@ -1,5 +1,6 @@
 """Conversions between the formats: the same bits on every way, and targets whole or absent."""
 
+import collections
 import dataclasses
 import io
 import json
@@ -12,8 +13,12 @@ import orbax.checkpoint as ocp
 import pytest
 import sentencepiece
 
-from closedbook.checkpoints import CheckpointStore, open_checkpoint, recognise
+from closedbook.checkpoints import CheckpointStore, Tensor, open_checkpoint, recognise
 from closedbook.checkpoints.convert import Options, convert, plan
+from closedbook.checkpoints.huggingface import write_huggingface
+from closedbook.checkpoints.layouts import arranged, converted
+from closedbook.checkpoints.opening import published_prefix
+from closedbook.checkpoints.t5x_native import write_t5x
 from closedbook.checkpoints.tensors import nest
 from closedbook.errors import UserError
 
@@ -186,31 +191,12 @@ def test_a_damaged_source_is_named_and_nothing_is_written(golden, tmp_path):
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
     with pytest.raises(UserError, match=r"checkpoint_20/state: .* cannot be read"):
         convert(copy, tmp_path / "out", Options(to="huggingface"))
-    assert not (tmp_path / "out").exists()
-    assert not (tmp_path / "out.partial").exists()
-
-
-def test_existing_targets_are_replaced_only_by_force_and_only_checkpoints(golden, tmp_path):
-    target = tmp_path / "out"
-    convert(golden, target, Options(to="t5x"))
-    with pytest.raises(UserError, match=r"out exists; give another folder, or --force"):
-        convert(golden, target, Options(to="huggingface"))
-    convert(golden, target, Options(to="huggingface"), force=True)
-    assert (target / "config.json").is_file()
-    assert not (target / "checkpoint_20").exists()
-    precious = tmp_path / "thesis"
-    precious.mkdir()
-    (precious / "thesis.tex").write_text("all my work")
-    with pytest.raises(UserError, match="is not a checkpoint, so --force does not replace it"):
-        convert(golden, precious, Options(to="t5x"), force=True)
-    assert (precious / "thesis.tex").read_text() == "all my work"
-    with pytest.raises(UserError, match="lie in one another"):
-        convert(target, target, Options(to="t5x"), force=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy"]
 
 
 def test_a_vocabulary_of_another_size_is_refused(golden, shared, vocabulary, tmp_path):
     other = shared / "data" / "vocab" / "t5_tokenizer_base.model"
-    message = r"has 32100 ids with 100 extra ids, but the embedding has 1152 rows .*another model"
+    message = r"has 32100 ids, extra ids included, but the embedding has 1152 rows .*another model"
     with pytest.raises(UserError, match=message):
         convert(golden, tmp_path / "out", Options(to="closedbook", vocabulary=other))
     with pytest.raises(UserError, match=r"comes without a vocabulary.*--vocabulary FILE"):
@@ -250,6 +236,76 @@ def test_steps_and_shards_are_the_users_choice(golden, tmp_path):
         ({"to": "t5x", "dtype": "int8"}, "'int8'"),
         ({"to": "huggingface", "layers": "scanned"}, "no scanned layers"),
         ({"to": "t5x", "step": -1}, "step is -1"),
+        ({"to": "t5x", "step": 2**31}, "step is 2147483648"),
+        ({"to": "t5x", "extra_ids": 10}, "extra ids belong to a vocabulary"),
+        ({"to": "t5x", "extra_ids": -5, "vocabulary": pathlib.Path("v")}, "extra ids are -5"),
+        ({"to": "huggingface", "max_shard_bytes": 0}, "a shard of 0 bytes"),
     ):
         with pytest.raises(UserError, match=message):
             Options(**bad)
+
+
+def test_what_shapes_do_not_tell_is_kept_beside_t5x_checkpoints(vocabulary, golden, tmp_path):
+    """Prefix, sentinels, activations and the furthest relative position."""
+    hugging = convert(golden, tmp_path / "hf", Options(to="huggingface"))
+    config = json.loads((hugging / "config.json").read_text())
+    config |= {"relative_attention_max_distance": 64, "feed_forward_proj": "gated-silu"}
+    config |= {"dense_act_fn": "silu"}
+    (hugging / "config.json").write_text(json.dumps(config))
+    with pytest.raises(
+        UserError, match=r"mlp_activations \('silu', 'linear'\), which t5x does not"
+    ):
+        plan(hugging, Options(to="t5x"))
+    for to in ("t5x", "t5x-orbax"):
+        options = Options(to=to, vocabulary=vocabulary, extra_ids=7, prefix="quiz: ")
+        opened = open_checkpoint(convert(hugging, tmp_path / to, options))
+        assert opened.config.mlp_activations == ("silu", "linear")
+        assert opened.config.relpos_max_distance == 64
+        assert (opened.extra_ids, opened.prefix) == (7, "quiz: ")
+        assert opened.vocabulary.read_bytes() == vocabulary.read_bytes()
+
+
+def test_published_names_tell_the_prefix():
+    for name, prefix in (
+        ("hf://google/t5-11b-ssm-nqo", "nq question: "),
+        ("hf://me/T5-small-SSM-wq@main", "wq question: "),
+        ("gs://t5-data/pretrained_models/cbqa/small_ssm_tqa/model.ckpt-1110000", "trivia_qa q"),
+        ("/data/my-ssm-nq-runs/t5_small/checkpoint_5", None),
+        ("hf://google/t5-small-ssm", None),
+    ):
+        found = published_prefix(name)
+        assert found is None if prefix is None else str(found).startswith(prefix)
+
+
+def test_numbers_too_large_for_float16_are_refused_with_their_tensor(golden, tmp_path):
+    source = open_checkpoint(golden)
+    name = "encoder/encoder_norm/scale"
+    large = Tensor.of(np.full((128,), 1e30, np.float32), "file: scale")
+    changed = converted({**source.params, name: large}, np.dtype(np.float16))
+    with pytest.raises(UserError, match=r"file: scale has numbers that float16 cannot hold"):
+        changed[name].read()
+    assert changed["decoder/decoder_norm/scale"].read().dtype == np.float16
+
+
+def test_a_stack_is_read_once_for_all_its_layers(golden, vocabulary, tmp_path):
+    options = Options(to="closedbook", layers="scanned", vocabulary=vocabulary)
+    scanned = convert(golden, tmp_path / "scanned", options)
+    opened = open_checkpoint(scanned)
+    reads = collections.Counter()
+
+    def counted(name: str, tensor: Tensor) -> Tensor:
+        def load(index):
+            reads[name] += 1
+            return tensor.read(index)
+
+        return dataclasses.replace(tensor, load=load)
+
+    params = {name: counted(name, tensor) for name, tensor in opened.params.items()}
+    layers = arranged(dataclasses.replace(opened, params=params, slots=None), scanned=False)
+    (tmp_path / "t5x").mkdir()
+    write_t5x(tmp_path / "t5x", layers)
+    (tmp_path / "hf").mkdir()
+    write_huggingface(tmp_path / "hf", layers, dataclasses.replace(recognise(layers)))
+    stacks = [count for name, count in reads.items() if "/layers/" in name]
+    assert stacks
+    assert set(stacks) == {2}  # one read for each of the two formats

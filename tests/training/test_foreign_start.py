@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import pathlib
 import tarfile
+import types
 from typing import Any
 
 import jax
@@ -31,6 +32,10 @@ def golden(shared, tmp_path_factory) -> pathlib.Path:
     return folder / "checkpoint_20"
 
 
+# Of the golden models' size; these tests encode nothing.
+WORDS: Any = types.SimpleNamespace(vocab_size=1152, path="words.model")
+
+
 def _begin(
     path: pathlib.Path,
     folder: pathlib.Path,
@@ -43,7 +48,7 @@ def _begin(
     config = recognise(open_checkpoint(path))
     model = EncoderDecoderModel(
         module=T5(dataclasses.replace(config, scan_layers=scan_layers)),
-        vocabulary=None,
+        vocabulary=WORDS,
         optimizer=optimizer or adafactor(),
         loss_normalizing_factor=10.0,
     )
@@ -118,7 +123,7 @@ def test_a_model_of_another_size_lists_what_differs(golden, tmp_path):
     config = recognise(open_checkpoint(golden))
     model = EncoderDecoderModel(
         module=T5(dataclasses.replace(config, mlp_dim=128, num_decoder_layers=3)),
-        vocabulary=None,
+        vocabulary=WORDS,
         optimizer=adafactor(),
     )
     partitioner = Partitioner(devices=tuple(jax.devices()[:1]))
@@ -144,7 +149,7 @@ def test_a_fresh_state_with_factored_slots_is_laid_out_over_devices():
         head_dim=32,
         mlp_dim=256,
     )
-    model = EncoderDecoderModel(module=T5(config), vocabulary=None, optimizer=adafactor())
+    model = EncoderDecoderModel(module=T5(config), vocabulary=WORDS, optimizer=adafactor())
     partitioner = Partitioner(num_partitions=4, devices=tuple(jax.devices()[:4]))
     with partitioner.activate():
         state = fresh_state(model, partitioner, 0)
@@ -158,3 +163,16 @@ def test_a_fresh_state_with_factored_slots_is_laid_out_over_devices():
         found[slot] = (leaf.shape, leaf.addressable_shards[0].data.shape)
     # The kernel is [128, 256], its 256 columns split four ways; v_row is the mean over them.
     assert found == {"v": ((1,), (1,)), "v_row": ((128,), (128,)), "v_col": ((256,), (64,))}
+
+
+def test_a_vocabulary_of_another_size_is_refused_even_if_none_came_along(golden, tmp_path):
+    config = recognise(open_checkpoint(golden))
+    words: Any = types.SimpleNamespace(vocab_size=90, path="small.model")
+    model = EncoderDecoderModel(module=T5(config), vocabulary=words, optimizer=adafactor())
+    partitioner = Partitioner(devices=tuple(jax.devices()[:1]))
+    store = CheckpointStore(tmp_path)
+    restore = RestoreCheckpointConfig(path=str(golden))
+    message = r"small\.model has 90 ids, extra ids included, but the embedding has 1152 rows"
+    with pytest.raises(UserError, match=message), partitioner.activate():
+        startup.begin(model, partitioner, store, tmp_path, restore, 0, {})
+    store.close()
