@@ -2,12 +2,13 @@
 
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 _CHUNK = 1 << 22  # numbers drawn at once by the bootstrap: 32 MiB
+_DISTINCT = 500  # values above which drawing examples is faster than drawing counts
 
 
 class Interval(NamedTuple):
@@ -53,37 +54,64 @@ def wilson(successes: float, n: float, *, confidence: float = 0.95) -> Interval:
 def bootstrap(
     values: Sequence[float] | np.ndarray,
     *,
+    clusters: Sequence[Hashable] | None = None,
     confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Interval:
     """Percentile bootstrap interval of the mean of any values; the same seed, the same interval.
 
-    Examples are drawn with replacement. Only how often each distinct value is drawn matters, so
-    the counts come from a multinomial: the same distribution, and fast because F1 has few values.
-    Source: Efron and Tibshirani 1993, chapter 13.
+    Examples are drawn with replacement, whole clusters of them where those are given. Only how
+    often each distinct value is drawn matters, so the counts come from a multinomial: the same
+    distribution, and fast because F1 has few values.
+    Source: Efron and Tibshirani 1993, chapter 13; for clusters Cameron, Gelbach, Miller 2008.
 
     Args:
         values: One value an example, at least one.
+        clusters: One key an example; examples of one key stand and fall together, as several
+            predictions for one question do. One cluster alone says nothing about others: its
+            interval is infinite.
         confidence: Share of intervals that hold the true mean.
         resamples: Number of drawn sets of examples.
         seed: Of NumPy's PCG64.
 
     >>> bootstrap([100.0, 100.0])
     Interval(low=100.0, high=100.0)
+    >>> bootstrap([0.0, 0.0, 1.0, 1.0], clusters="aabb")  # only all, half or none can be drawn
+    Interval(low=0.0, high=1.0)
     """
-    distinct, counts = np.unique(np.asarray(values, np.float64), return_counts=True)
-    if not len(distinct):
+    sums = np.asarray(values, np.float64)
+    if not len(sums):
         raise ValueError("no values to take an interval of")
-    n = int(counts.sum())
-    random = np.random.default_rng(seed)
-    rows = max(1, _CHUNK // len(distinct))
-    means = np.concatenate(
-        [
-            random.multinomial(n, counts / n, size=min(rows, resamples - start)) @ distinct / n
-            for start in range(0, resamples, rows)
-        ]
-    )
+    sizes = np.ones(len(sums))
+    if clusters is not None:
+        numbers: dict[Hashable, int] = {}
+        codes = np.array([numbers.setdefault(key, len(numbers)) for key in clusters])
+        if len(numbers) == 1 and len(sums) > 1:
+            return Interval(-math.inf, math.inf)
+        sums = np.bincount(codes, weights=sums)
+        sizes = np.bincount(codes).astype(np.float64)
+    drawn = _means(sums, sizes, resamples, np.random.default_rng(seed))
     tail = (1 - confidence) / 2
-    low, high = np.quantile(means, [tail, 1 - tail])
+    low, high = np.quantile(drawn, [tail, 1 - tail])
     return Interval(float(low), float(high))
+
+
+def _means(
+    sums: np.ndarray, sizes: np.ndarray, resamples: int, random: np.random.Generator
+) -> np.ndarray:
+    """Means of drawn sets of clusters, [resamples]."""
+    n = len(sums)
+    distinct, counts = np.unique(np.stack([sums, sizes]), axis=1, return_counts=True)
+    many = distinct.shape[1] > _DISTINCT
+    rows = max(1, _CHUNK // (n if many else distinct.shape[1]))
+    means = []
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        if many:
+            places = random.integers(n, size=(size, n))
+            means.append(sums[places].sum(axis=1) / sizes[places].sum(axis=1))
+        else:
+            drawn = random.multinomial(n, counts / n, size=size)
+            means.append(drawn @ distinct[0] / (drawn @ distinct[1]))
+    return np.concatenate(means)

@@ -1,20 +1,19 @@
 """Exact match, F1 and recall of closed-book answers; values from 0 to 100, as in t5 0.9.4.
 
-The corpus metrics have SeqIO's form `metric(targets, predictions) -> {name: value}`, so that a
-task can list them as they are. For a score with its n and interval see `closedbook.eval.summary`.
+`score` compares one prediction under any protocol. The corpus metrics have SeqIO's form
+`metric(targets, predictions) -> {name: value}`, so that a task can list them as they are. For a
+score with its n and interval see `closedbook.eval.summary`.
 """
 
 import dataclasses
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
-from closedbook.errors import UserError
-from closedbook.eval import normalize
-
-ANSWER_PREFIX = "answer:"
-"""Stands before each answer of a multi-answer Natural Questions target."""
+from closedbook.errors import UserError, unknown_name
+from closedbook.eval import normalize, protocols
+from closedbook.eval.protocols import split_answers as split_answers
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -22,21 +21,23 @@ class Score:
     """One prediction's agreement with its best acceptable answer, each value from 0 to 100."""
 
     em: float  # 0 or 100
-    f1: float  # over multisets of white-space tokens
+    f1: float | None  # over multisets of white-space tokens; None where the protocol has none
 
 
-def score(prediction: str, answers: str | Sequence[str], protocol: str) -> Score:
+def score(prediction: str, answers: str | Sequence[str], protocol: str = "squad") -> Score:
     """Compares one prediction with every acceptable answer and takes the best of each metric.
 
     Args:
         prediction: The model's answer.
-        answers: Every acceptable answer; a string is one answer.
-        protocol: The normaliser's name: "squad", "trivia_qa" or "nq_open".
+        answers: Every acceptable answer; a string is one answer. For "curated_trec" regular
+            expressions; for "natural_questions" one annotator's answers each, as a collection or
+            as text that is split at "answer:".
+        protocol: One of `closedbook.eval.protocols.PROTOCOLS`.
 
     Raises:
         UserError: There are no answers, or the protocol is unknown.
 
-    >>> score("the Eiffel Tower", ["Eiffel tower", "La tour Eiffel"], "squad")
+    >>> score("the Eiffel Tower", ["Eiffel tower", "La tour Eiffel"])
     Score(em=100.0, f1=100.0)
     >>> score("St. Paul's", ["St. Paul’s"], "squad").em
     0.0
@@ -44,9 +45,53 @@ def score(prediction: str, answers: str | Sequence[str], protocol: str) -> Score
     100.0
     >>> score("The", "a", "squad")  # both are empty after normalisation
     Score(em=100.0, f1=0.0)
+    >>> score("Paris, France", ["Paris"], "dpr")
+    Score(em=100.0, f1=None)
+    >>> score("14 feet", ["1[45] f(ee|oo)t"], "curated_trec").em
+    100.0
+    >>> score("Paris. It is", ["Paris"], "lm_eval").em
+    100.0
     """
-    em, f1 = _fractions(prediction, answers, protocol, row=f"prediction {prediction!r}")
-    return Score(em=em * 100, f1=f1 * 100)
+    right = _rule(protocol)
+    if isinstance(answers, str):
+        answers = (answers,)
+    if right is None:
+        em, f1 = _fractions(prediction, answers, protocol, row=f"prediction {_cut(prediction)}")
+        return Score(em=em * 100, f1=f1 * 100)
+    _some_answers(answers, row=f"prediction {_cut(prediction)}")
+    return Score(em=float(right(prediction, answers)) * 100, f1=None)
+
+
+def is_right(prediction: str, answers: str | Sequence[str], protocol: str = "squad") -> bool:
+    """Whether `score` gives full exact match; without F1, so in half its time.
+
+    >>> is_right("Paris", ["paris"]), is_right("Paris", ["paris, france"])
+    (True, False)
+    """
+    right = _rule(protocol)
+    if isinstance(answers, str):
+        answers = (answers,)
+    _some_answers(answers, row=f"prediction {_cut(prediction)}")
+    if right is not None:
+        return right(prediction, answers)
+    normalizer = normalize.normalizer(protocol)
+    guess = normalizer(prediction)
+    return any(normalizer(answer) == guess for answer in answers)
+
+
+def _rule(protocol: str) -> Callable[[str, Sequence[str]], bool] | None:
+    """What decides where strings after a normaliser do not; None where they do."""
+    if protocol not in protocols.PROTOCOLS:
+        raise unknown_name("protocol", protocol, protocols.PROTOCOLS)
+    return _RULES.get(protocol)
+
+
+_RULES: Mapping[str, Callable[[str, Sequence[str]], bool]] = {
+    "natural_questions": protocols.same_set,
+    "dpr": protocols.has_answer,
+    "curated_trec": protocols.matches,
+    "lm_eval": protocols.harness,
+}
 
 
 def squad(targets: Sequence[str | Sequence[str]], predictions: Sequence[str]) -> dict[str, float]:
@@ -139,19 +184,8 @@ def natural_questions(
     return {"recall": right / counted * 100, "golden_answers": counted}
 
 
-def split_answers(text: str) -> tuple[str, ...]:
-    """The answers of a multi-answer prediction; what stands before the first prefix is dropped.
-
-    >>> split_answers("answer: Ashley answer: Mary-Kate")
-    ('Ashley', 'Mary-Kate')
-    >>> split_answers("Ashley")
-    ()
-    """
-    return tuple(answer.strip() for answer in text.split(ANSWER_PREFIX)[1:])
-
-
 def _answer_set(answers: Collection[str], normalized: bool) -> frozenset[str]:
-    return frozenset(map(normalize.squad, answers) if normalized else answers)
+    return protocols.answer_set(answers) if normalized else frozenset(answers)
 
 
 def _corpus(
@@ -161,7 +195,7 @@ def _corpus(
     if not len(predictions):
         raise UserError("there are no predictions to score; give at least one")
     fractions = [
-        _fractions(prediction, answers, protocol, row=f"row {index} ({prediction!r})")
+        _fractions(prediction, answers, protocol, row=f"row {index} ({_cut(prediction)})")
         for index, (answers, prediction) in enumerate(
             zip(targets, predictions, strict=True), start=1
         )
@@ -176,12 +210,21 @@ def _fractions(
     """Exact match and F1 from 0 to 1; means are taken of these, so as to round as t5 does."""
     if isinstance(answers, str):
         answers = (answers,)
-    if not len(answers):
-        raise UserError(f"{row} has no acceptable answers; give at least one, or leave it out")
+    _some_answers(answers, row=row)
     normalizer = normalize.normalizer(protocol)
     guess = normalizer(prediction)
     golds = [normalizer(answer) for answer in answers]
     return float(guess in golds), max(_f1(guess.split(), gold.split()) for gold in golds)
+
+
+def _some_answers(answers: Sequence[object], *, row: str) -> None:
+    if not len(answers):
+        raise UserError(f"{row} has no acceptable answers; give at least one, or leave it out")
+
+
+def _cut(text: str) -> str:
+    """The text as Python writes it, short enough for a message."""
+    return repr(text if len(text) <= 80 else text[:77] + "...")
 
 
 def _f1(prediction: list[str], gold: list[str]) -> float:

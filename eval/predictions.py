@@ -1,7 +1,7 @@
 """predictions.jsonl: what a model answered, one object a line.
 
-`question`, `answers` and `prediction` are required; `answers` may be a single string. Keys that
-are not in the format are kept, so that a file passes through us with nothing lost.
+`question`, `answers` (or `answer`) and `prediction` are required; `answers` may be a single string.
+Keys that are not in the format are kept, so that a file passes through us with nothing lost.
 """
 
 import contextlib
@@ -120,7 +120,7 @@ def write(path: str | os.PathLike[str], rows: Iterable[Prediction | Mapping[str,
 
 
 def parse(row: Any) -> Prediction:
-    """Checks one decoded JSON object.
+    """Checks one decoded JSON object; "answer" stands for "answers" where that is missing.
 
     Raises:
         UserError: A key is missing or a value has the wrong type.
@@ -134,6 +134,8 @@ def parse(row: Any) -> Prediction:
     """
     if not isinstance(row, Mapping):
         raise UserError(f"{shown(row)} is not a JSON object; write one object a line")
+    if "answers" not in row and "answer" in row:
+        row = {"answers" if key == "answer" else key: value for key, value in row.items()}
     for key in ("question", "answers", "prediction"):
         if key not in row:
             raise UserError(f'"{key}" is missing; a row needs question, answers, prediction')
@@ -199,8 +201,13 @@ def _optional(row: Mapping[str, Any], key: str, kind: Any, words: str) -> Any:
 
 def _number(row: Mapping[str, Any], key: str) -> float | None:
     value = _optional(row, key, (int, float), "a number")
-    if value is not None and not math.isfinite(value):
-        raise UserError(f'"{key}" is {value}; it must be a finite number or null')
+    try:
+        finite = value is None or math.isfinite(value)
+    except OverflowError:  # an integer beyond any float
+        finite = False
+    if not finite:
+        written = value if isinstance(value, float) else shown(value)
+        raise UserError(f'"{key}" is {written}; it must be a finite number or null')
     return value
 
 

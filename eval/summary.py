@@ -14,6 +14,8 @@ class Answered(Protocol):
     """A question with its answers and a model's prediction, for example a `Prediction`."""
 
     @property
+    def question(self) -> str: ...
+    @property
     def answers(self) -> Sequence[str]: ...
     @property
     def prediction(self) -> str: ...
@@ -21,14 +23,26 @@ class Answered(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Exact match and F1 of n questions under one protocol; values and intervals from 0 to 100."""
+    """Exact match and F1 of n rows under one protocol; values and intervals from 0 to 100."""
 
-    protocol: str  # the normaliser: a score means something only beside it
-    n: int
+    protocol: str  # a score means something only beside it
+    n: int  # rows
+    questions: int  # distinct ones; fewer than rows: the intervals draw whole questions
     em: float
-    em_interval: intervals.Interval  # 95%, Wilson
-    f1: float
-    f1_interval: intervals.Interval  # 95%, percentile bootstrap
+    # 95%: Wilson's; where rows share a question, the bootstrap's over questions.
+    em_interval: intervals.Interval
+    f1: float | None  # None where the protocol has none
+    f1_interval: intervals.Interval | None  # 95%, percentile bootstrap
+
+    @property
+    def mean(self) -> float:
+        """Exact match, the headline of every protocol."""
+        return self.em
+
+    @property
+    def interval(self) -> intervals.Interval:
+        """The 95% interval of `mean`."""
+        return self.em_interval
 
     def as_dict(self) -> dict[str, Any]:
         """The fields as plain JSON values, intervals as pairs."""
@@ -38,39 +52,62 @@ class Summary:
         }
 
     def __str__(self) -> str:
+        f1 = ""
+        if self.f1 is not None and self.f1_interval is not None:
+            f1 = f"  F1 {self.f1:.1f} [{self.f1_interval.low:.1f}, {self.f1_interval.high:.1f}]"
         return (
             f"exact match {self.em:.1f} [{self.em_interval.low:.1f}, {self.em_interval.high:.1f}]"
-            f"  F1 {self.f1:.1f} [{self.f1_interval.low:.1f}, {self.f1_interval.high:.1f}]"
-            f"  n {self.n:,}  ({self.protocol}, 95% intervals)"
+            f"{f1}  n {self.n:,}  ({self.protocol}, 95% intervals)"
         )
 
 
-def score_all(rows: Sequence[Answered], protocol: str) -> Summary:
+def score_all(rows: Sequence[Answered], protocol: str = "squad") -> Summary:
     """Scores predictions under one protocol.
 
     Args:
         rows: Questions with answers and predictions, as `closedbook.eval.predictions.read` gives.
-        protocol: The normaliser's name: "squad", "trivia_qa" or "nq_open".
+        protocol: One of `closedbook.eval.protocols.PROTOCOLS`.
 
     Raises:
         UserError: There are no rows, a row has no answers, or the protocol is unknown.
 
     >>> from closedbook.eval.predictions import Prediction
-    >>> row = Prediction(question="capital of France?", answers=("Paris",), prediction="paris")
+    >>> row = Prediction(question="", answers=("Paris",), prediction="paris")
     >>> print(score_all([row] * 4, "squad"))
     exact match 100.0 [51.0, 100.0]  F1 100.0 [100.0, 100.0]  n 4  (squad, 95% intervals)
     """
     if not len(rows):
         raise UserError("there are no predictions to score; give at least one")
     scores = [metrics.score(row.prediction, row.answers, protocol) for row in rows]
-    right = sum(score.em == 100 for score in scores)
-    f1 = np.array([score.f1 for score in scores])
-    low, high = intervals.wilson(right, len(scores))
+    clusters = question_keys(rows)
+    questions = len(set(clusters))
+    em = np.array([score.em for score in scores])
+    f1 = np.array([score.f1 for score in scores if score.f1 is not None])
+    shared = clusters if questions < len(rows) else None
+    if shared is None:
+        low, high = intervals.wilson(int((em == 100).sum()), len(em))
+        em_interval = intervals.Interval(100 * low, 100 * high)
+    else:
+        em_interval = _bounded(intervals.bootstrap(em, clusters=shared))
     return Summary(
         protocol=protocol,
         n=len(scores),
-        em=100 * right / len(scores),
-        em_interval=intervals.Interval(100 * low, 100 * high),
-        f1=float(f1.mean()),
-        f1_interval=intervals.bootstrap(f1),
+        questions=questions,
+        em=float(em.mean()),
+        em_interval=em_interval,
+        f1=float(f1.mean()) if len(f1) else None,
+        f1_interval=_bounded(intervals.bootstrap(f1, clusters=shared)) if len(f1) else None,
     )
+
+
+def question_keys(rows: Sequence[Answered]) -> list[str | int]:
+    """What says which rows share a question: its text without case and spacing.
+
+    A row without a question stands for itself.
+    """
+    return [" ".join(row.question.lower().split()) or number for number, row in enumerate(rows)]
+
+
+def _bounded(interval: intervals.Interval) -> intervals.Interval:
+    """One question alone leaves every score possible."""
+    return intervals.Interval(max(interval.low, 0.0), min(interval.high, 100.0))

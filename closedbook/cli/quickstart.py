@@ -83,6 +83,7 @@ def _table(rows: dict[str, dict[str, list[predictions.Prediction]]]) -> Table:
     for task, phrasing in _TASKS.items():
         for name, tasks in rows.items():
             score = summary.score_all(tasks[task], "squad")
+            assert score.f1_interval is not None  # squad has F1
             table.add_row(
                 phrasing,
                 name,

@@ -56,6 +56,21 @@ def test_bootstrap_of_many_distinct_values_draws_in_chunks_with_the_same_law():
     assert intervals.bootstrap(values, resamples=4_000) == pytest.approx(expected, abs=0.05)
 
 
+def test_bootstrap_of_clusters_equals_drawing_clusters_one_by_one():
+    random = np.random.default_rng(4)
+    clusters = random.integers(60, size=300)
+    values = (random.random(300) < 0.2 + 0.6 * (clusters % 2)).astype(float)
+    sums, sizes = np.bincount(clusters, weights=values), np.bincount(clusters)
+    draws = random.integers(60, size=(20_000, 60))
+    means = sums[draws].sum(axis=1) / sizes[draws].sum(axis=1)
+    expected = np.quantile(means, [0.025, 0.975])
+    assert intervals.bootstrap(values, clusters=list(clusters)) == pytest.approx(expected, abs=4e-3)
+
+
+def test_bootstrap_of_one_cluster_knows_nothing():
+    assert intervals.bootstrap([1, 2], clusters="aa") == (-np.inf, np.inf)
+
+
 def test_bootstrap_of_nothing_is_an_error():
     with pytest.raises(ValueError, match="no values"):
         intervals.bootstrap([])

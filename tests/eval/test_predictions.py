@@ -55,6 +55,18 @@ def test_only_three_keys_are_required_and_answers_may_be_a_string(path):
     assert rows == [Prediction(question=ROW["question"], answers=("Paris",), prediction="Lyon")] * 2
 
 
+def test_singular_key_is_taken_where_the_plural_is_missing(path):
+    singular = {"question": "q", "answer": ["a", "b"], "prediction": "c"}
+    first, second = predictions.read(lines(path, singular, {**singular, "answers": "d"}))
+    assert (first.answers, dict(first.extra)) == (("a", "b"), {})
+    assert (second.answers, dict(second.extra)) == (("d",), {"answer": ["a", "b"]})
+
+
+def test_lines_may_end_as_on_windows(path):
+    path.write_bytes(b"\xef\xbb\xbf" + (json.dumps(ROW) + "\r\n\r\n").encode() * 2)
+    assert len(predictions.read(path)) == 2
+
+
 def test_unknown_keys_pass_through_a_file_unchanged(path, tmp_path):
     rows = predictions.read(lines(path, {**ROW, "judge": {"by": "human"}}))
     predictions.write(tmp_path / "copy.jsonl", rows)
@@ -71,6 +83,7 @@ def test_mappings_are_written_too_and_checked(path):
 @pytest.mark.parametrize(
     ("row", "message"),
     [
+        ({"question": "q", "answer": 3, "prediction": "b"}, '"answers" is 3; it must be'),
         ('{"question": "q"', r"not JSON at column 17 \(Expecting ',' delimiter\)"),
         ("Paris", "not JSON at column 1"),
         ('["Paris"]', r'\["Paris"\] is not a JSON object'),
@@ -84,6 +97,7 @@ def test_mappings_are_written_too_and_checked(path):
         ({**ROW, "score": True}, '"score" is true'),
         ('{"question": "q", "answers": "a", "prediction": "b", "score": NaN}', "NaN is not JSON"),
         ('{"question": "q", "answers": "a", "prediction": "b", "score": 1e999}', "finite"),
+        ({**ROW, "score": 10**400}, '"score" is 1000.*finite'),
         ({**ROW, "step": 1.5}, '"step" is 1.5; it must be an integer or null'),
         ({**ROW, "id": 1.5}, '"id" is 1.5; it must be a string or an integer or null'),
         ({**ROW, "meta": []}, r'"meta" is \[\]; it must be an object'),

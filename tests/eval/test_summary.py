@@ -1,6 +1,8 @@
 """A score carries its protocol, its n and its intervals."""
 
+import dataclasses
 import json
+import time
 
 import pytest
 
@@ -10,7 +12,10 @@ from closedbook.eval.predictions import Prediction
 
 
 def rows(*pairs):
-    return [Prediction(question="q", answers=(a,), prediction=p) for a, p in pairs]
+    return [
+        Prediction(question=f"q{number}", answers=(a,), prediction=p)
+        for number, (a, p) in enumerate(pairs)
+    ]
 
 
 def test_summary_of_hand_counted_rows():
@@ -33,6 +38,40 @@ def test_summary_equals_the_corpus_metric_on_golden_rows(shared):
     expected = metrics.trivia_qa([r.answers for r in given], [r.prediction for r in given])
     assert (result.em, result.f1) == pytest.approx((expected["em"], expected["f1"]))
     assert result.em_interval.high - result.em_interval.low == pytest.approx(4.6, abs=0.1)
+
+
+def test_rows_that_share_a_question_are_drawn_together():
+    # 50 questions of four rows each, all right or all wrong: as wide as 50 rows, not as 200.
+    given = [
+        Prediction(question=f" q  {number}", answers=("x",), prediction="xy"[number % 2])
+        for number in range(50)
+    ]
+    alone = summary.score_all(given, "squad")
+    again = [dataclasses.replace(row, question=row.question.upper()) for row in given] * 2
+    result = summary.score_all(given * 2 + again, "squad")
+    assert (result.n, result.questions, result.em) == (200, 50, 50)
+    width = result.interval.high - result.interval.low
+    assert width == pytest.approx(2 * 196 * (0.5 * 0.5 / 50) ** 0.5, rel=0.06)
+    assert width == pytest.approx(alone.interval.high - alone.interval.low, rel=0.06)
+
+
+def test_one_question_alone_leaves_every_score_possible():
+    result = summary.score_all(rows(("a1", "a1")) * 3, "squad")
+    assert (result.em, result.interval, result.f1_interval) == (100, (0, 100), (0, 100))
+
+
+def test_protocol_without_f1_has_none():
+    result = summary.score_all(rows(("Paris", "Paris, France"), ("Rome", "Oslo")), "dpr")
+    assert (result.mean, result.f1, result.f1_interval) == (50, None, None)
+    assert str(result).startswith("exact match 50.0 [9.5, 90.5]  n 2  (dpr,")
+    assert json.loads(json.dumps(result.as_dict()))["f1"] is None
+
+
+def test_ten_thousand_rows_take_under_two_seconds():
+    given = rows(*((f"the answer {n % 977}", f"answer {n % 983}") for n in range(10_000)))
+    start = time.process_time()
+    summary.score_all(given, "squad")
+    assert time.process_time() - start < 2
 
 
 def test_summary_is_plain_json():
