@@ -36,7 +36,7 @@ def _row(row: Mapping[str, Any], protocols: Sequence[str], slices: Sequence[str]
         [_text(answer) for answer in _short_list(row["answers"])],
         _text(row["prediction"]),
         _text(row.get("verdict")),
-        _text(row.get("reason")),
+        _text(_reason(row)),
         _number(row.get("probability"), 3),
         _number(first["f1"], 3) if first else None,
         _number(row.get("score"), 4),
@@ -48,6 +48,11 @@ def _row(row: Mapping[str, Any], protocols: Sequence[str], slices: Sequence[str]
         [_text(values.get(name)) for name in slices],
         [_text(_alternative(other)) for other in _short_list(row.get("alternatives") or ())],
     ]
+
+
+def _reason(row: Mapping[str, Any]) -> Any:
+    """What the verdict rests on: the flag of an unanswerable question, else the judge's reason."""
+    return row.get("flag") if row.get("verdict") == "unanswerable" else row.get("reason")
 
 
 def _short_list(values: Sequence[Any], limit: int = 100) -> list[Any]:

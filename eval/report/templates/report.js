@@ -38,11 +38,11 @@ const byType = (display, plain) => (value, type) => {
   return plain(value);
 };
 const same = (value) => value;
-const textColumn = (index, title, width) => ({
-  data: index, title, width, type: "string", render: byType(short, same),
+const textColumn = (index, title) => ({
+  data: index, title, type: "string", render: byType(short, same),
 });
-const listColumn = (index, title, width) => ({
-  data: index, title, width, type: "string", className: "answers",
+const listColumn = (index, title) => ({
+  data: index, title, type: "string", className: "answers",
   render: byType(
     (values) => element("span", {}, ...values.map((value) => short(value))),
     (values) => values.join(" / "),
@@ -56,37 +56,37 @@ const numberColumn = (index, title, digits, width) => ({
   },
 });
 const codeColumn = (index, title, width) => ({
-  data: index, title, width, type: "string",
+  data: index, title, width, type: "string", className: "code",
   render: byType((value) => element("span", {}, value.replaceAll("_", " ")), same),
-  columnControl: ["order", { extend: "searchList", orthogonal: "sort", title }],
+  columnControl: ["order", [{ extend: "searchList", orthogonal: "sort", title }]],
 });
 
 const has = (index, absent) => source.rows.some((row) => row[index] !== absent && row[index] !== null);
 const columns = [
   {
-    data: ID, title: "Id", width: "7%", type: "string",
+    data: ID, title: "Id", width: "4.6rem", type: "string",
     render: byType((value) => {
       const opener = element("button", { type: "button", class: "opener", "aria-expanded": "false",
         "aria-label": "Details" });
       return element("span", {}, opener, element("bdi", {}, value));
     }, same),
   },
-  textColumn(QUESTION, "Question", "24%"),
-  listColumn(ANSWERS, "Gold answers", "17%"),
-  textColumn(PREDICTION, "Prediction", "17%"),
+  textColumn(QUESTION, "Question"),
+  listColumn(ANSWERS, "Gold answers"),
+  textColumn(PREDICTION, "Prediction"),
   {
-    data: VERDICT, title: "Verdict", width: "9%", type: "string",
+    data: VERDICT, title: "Verdict", width: "8rem", type: "string",
     render: byType((value) => element("span", { class: "verdict " + value.replace("?", "") }, value), same),
   },
-  codeColumn(REASON, "Reason", "10%"),
-  numberColumn(PROBABILITY, "Same answer", 2, "6%"),
-  numberColumn(F1, "F1", 2, "5%"),
-  has(SCORE) && numberColumn(SCORE, "Log-prob.", 2, "6%"),
-  has(FLAG, "") && codeColumn(FLAG, "Flag", "8%"),
-  has(CANDIDATE, 0) && numberColumn(CANDIDATE, "Review", 2, "5%"),
+  codeColumn(REASON, "Reason", "9rem"),
+  numberColumn(PROBABILITY, "Same answer", 2, "5.2rem"),
+  numberColumn(F1, "F1", 2, "4rem"),
+  has(SCORE) && numberColumn(SCORE, "Log-prob.", 2, "5rem"),
+  has(CANDIDATE, 0) && numberColumn(CANDIDATE, "Review", 2, "5rem"),
 ].filter(Boolean);
 
 const exported = [
+  ["flag", (row) => row[FLAG]],
   ["evidence", (row) => row[EVIDENCE]],
   ...source.protocols.map((name, place) => [`em ${name}`, (row) => row[EXACT][place]]),
   ...source.slices.map((name, place) => [name, (row) => row[SLICES][place]]),

@@ -1,6 +1,11 @@
 """An analysis made up for the reports' tests, and the browser that opens them."""
 
+import dataclasses
+import os
+import pathlib
 import random
+import shutil
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +19,7 @@ def _interval(mean: float) -> dict[str, float]:
     return {"mean": mean, "low": max(0.0, mean - 0.02), "high": min(1.0, mean + 0.02)}
 
 
-def make_example(number: int, **changes: Any) -> dict[str, Any]:
+def example(number: int, **changes: Any) -> dict[str, Any]:
     """Row `number` of a made-up file; verdicts go round."""
     verdict = VERDICTS[number % len(VERDICTS)]
     correct = verdict == "correct"
@@ -44,7 +49,7 @@ def make_example(number: int, **changes: Any) -> dict[str, Any]:
     }
 
 
-def make_analysis(examples: list[dict[str, Any]], **changes: Any) -> Analysis:
+def analysis_of(examples: list[dict[str, Any]], **changes: Any) -> Analysis:
     """An analysis around the given examples, every part of it filled."""
     drawn = random.Random(0)
     n = len(examples)
@@ -150,6 +155,72 @@ def make_analysis(examples: list[dict[str, Any]], **changes: Any) -> Analysis:
 
 
 @pytest.fixture
+def make_example() -> Callable[..., dict[str, Any]]:
+    """`example`: tests cannot import from here."""
+    return example
+
+
+@pytest.fixture
+def make_analysis() -> Callable[..., Analysis]:
+    """`analysis_of`: tests cannot import from here."""
+    return analysis_of
+
+
+@pytest.fixture
 def analysis() -> Analysis:
     """Forty ordinary rows."""
-    return make_analysis([make_example(number) for number in range(40)])
+    return analysis_of([example(number) for number in range(40)])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A report in the browser, and what the browser had to say about it."""
+
+    page: Any  # playwright's Page
+    errors: list[str]  # of the console, of scripts, of the content security policy
+    requests: list[str]  # addresses asked for, but for the page itself
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """A headless Chromium; skips where there is none, or no playwright."""
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = os.environ.get("CLOSEDBOOK_CHROMIUM") or next(filter(None, map(shutil.which, names)), "")
+    if not path:
+        pytest.skip("no Chromium; apt-get install chromium, or set CLOSEDBOOK_CHROMIUM to its path")
+    with driver.sync_playwright() as playwright:
+        # Containers give no rights for Chromium's own sandbox.
+        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+@pytest.fixture
+def open_report(browser: Any, tmp_path: pathlib.Path) -> Iterator[Callable[..., Opened]]:
+    """Opens a page's text as a file, as a reader would, and waits until it can be used."""
+    contexts = []
+
+    def opened(document: str, *, script: str = "", **options: Any) -> Opened:
+        path = tmp_path / "report.html"
+        path.write_text(document, encoding="utf-8")
+        context = browser.new_context(accept_downloads=True, **options)
+        contexts.append(context)
+        context.set_default_timeout(30_000)
+        page = context.new_page()
+        errors: list[str] = []
+        requests: list[str] = []
+        page.on("console", lambda line: errors.append(line.text) if line.type != "log" else None)
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("dialog", lambda dialog: (errors.append("a dialog"), dialog.dismiss()))
+        page.on("request", lambda request: requests.append(request.url))
+        if script:
+            page.add_init_script(script)
+        page.goto(path.as_uri())
+        page.wait_for_selector("html[data-ready]")
+        requests.remove(path.as_uri())
+        return Opened(page=page, errors=errors, requests=requests)
+
+    yield opened
+    for context in contexts:
+        context.close()

@@ -1,0 +1,247 @@
+"""The report in a real browser: filters, search, sorting, export, and nothing hostile runs."""
+
+import csv
+import io
+import pathlib
+from typing import Any
+
+from closedbook.eval.report import html
+
+_HOSTILE = (
+    "<script>window.pwned=1</script>",
+    "</script><script>window.pwned=1</script>",
+    "</style><script>window.pwned=1</script>",
+    "<!--<script>window.pwned=1//",
+    "<img src=x onerror='window.pwned=1'>",
+    "&lt;img src=x onerror=window.pwned=1&gt; & <img src=x onerror=window.pwned=1>",
+    "<svg/onload=window.pwned=1>",
+    "\"'><b onmouseover=window.pwned=1>x</b>",
+    "{{ 7*7 }} ${window.pwned=1} {% for x in y %}",
+    "javascript:window.pwned=1",
+    "line\u2028separator\u2029paragraph\x00null",
+    "right\u202eto left\u2066 isolate",
+    "\ud800 half a pair",
+)
+
+
+def _rows(opened: Any) -> list[str]:
+    """The predictions on the table's page."""
+    # The small triangle's cell, question, gold answers, then the prediction.
+    return opened.page.locator("#table tbody tr td:nth-child(4)").all_inner_texts()
+
+
+def _info(opened: Any) -> str:
+    return opened.page.locator(".dt-info").inner_text()
+
+
+def _export(opened: Any) -> list[dict[str, str]]:
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("button", name="Save as CSV").click()
+    content = pathlib.Path(download.value.path()).read_text(encoding="utf-8-sig")
+    return list(csv.DictReader(io.StringIO(content)))
+
+
+def test_opens_without_an_error_or_a_request(open_report, analysis):
+    opened = open_report(html.render_html(analysis))
+    assert _info(opened) == "1 to 25 of 40"
+    assert opened.errors == []
+    assert opened.requests == []
+
+
+def test_verdict_buttons_filter_one_or_several(open_report, analysis):
+    opened = open_report(html.render_html(analysis))
+    phrasing = opened.page.get_by_role("button", name="phrasing")
+    phrasing.click()
+    assert _info(opened) == "1 to 8 of 8 (of 40)"
+    assert set(opened.page.locator("#table .verdict").all_inner_texts()) == {"phrasing"}
+    opened.page.get_by_role("button", name="unanswerable").click()
+    assert _info(opened) == "1 to 16 of 16 (of 40)"
+    phrasing.click()
+    assert set(opened.page.locator("#table .verdict").all_inner_texts()) == {"unanswerable"}
+    opened.page.get_by_role("button", name="Clear filters").click()
+    assert _info(opened) == "1 to 25 of 40"
+    assert opened.errors == []
+
+
+def test_reasons_filter_from_the_columns_list(open_report, analysis):
+    opened = open_report(html.render_html(analysis))
+    heading = opened.page.locator("#table th", has_text="Reason")
+    heading.locator(".dtcc-button_dropdown").click()
+    opened.page.locator(".dtcc-dropdown button", has_text="names").click()
+    assert _info(opened) == "1 to 8 of 8 (of 40)"
+    opened.page.keyboard.press("Escape")
+    opened.page.get_by_role("button", name="Clear filters").click()
+    assert _info(opened) == "1 to 25 of 40"
+    assert opened.errors == []
+
+
+def test_search_finds_words_in_question_answer_and_prediction(open_report, analysis):
+    opened = open_report(html.render_html(analysis))
+    box = opened.page.get_by_role("searchbox")
+    box.fill("island 17 admiral")
+    opened.page.wait_for_function(
+        "document.querySelector('.dt-info').textContent.includes('of 40)')"
+    )
+    assert _rows(opened) == ["Admiral 17"]
+    box.fill("no such words")
+    opened.page.wait_for_selector("td.dt-empty")
+    assert opened.errors == []
+
+
+def test_sorting_is_by_number_where_it_is_one(open_report, analysis):
+    opened = open_report(html.render_html(analysis))
+    heading = opened.page.locator("#table th", has_text="Log-prob.")
+    heading.locator(".dtcc-button_order").click()  # ascending: the lowest first
+    assert _rows(opened)[:2] == ["Admiral 39", "Admiral 38"]
+    heading.locator(".dtcc-button_order").click()
+    assert _rows(opened)[:2] == ["Captain 0", "Admiral 1"]
+
+
+def test_rows_open_by_keyboard_and_show_their_evidence(open_report, analysis):
+    opened = open_report(html.render_html(analysis))
+    opener = opened.page.get_by_role("button", name="Details").first
+    opener.focus()
+    opened.page.keyboard.press("Enter")
+    assert opener.get_attribute("aria-expanded") == "true"
+    detail = opened.page.locator("dl.detail").inner_text()
+    assert "evidence of row 0" in detail
+    assert "question word: who" in detail
+    assert "squad 1 · nq_open 1" in detail
+    opened.page.keyboard.press("Enter")
+    assert opened.page.locator("dl.detail").count() == 0
+
+
+def test_numbers_elsewhere_lead_to_their_examples(open_report, analysis):
+    opened = open_report(html.render_html(analysis))
+    opened.page.locator("#review button.link").first.click()
+    assert _rows(opened) == ["Admiral 2"]
+    opened.page.locator("#protocols button.link").first.click()
+    assert _info(opened) == "1 to 4 of 4 (of 40)"
+    assert opened.page.locator("#picked").inner_text() == "Only: squad / nq_open: case"
+    opened.page.locator("#errors button.link", has_text="time dependent").click()
+    assert _info(opened) == "1 to 8 of 8 (of 40)"
+    opened.page.locator("#slices button.link", has_text="who").click()
+    assert _info(opened) == "1 to 25 of 40"
+    assert opened.errors == []
+
+
+def test_export_holds_the_rows_that_the_filters_leave(open_report, analysis):
+    opened = open_report(html.render_html(analysis))
+    assert len(_export(opened)) == 40
+    opened.page.get_by_role("button", name="phrasing").click()
+    rows = _export(opened)
+    assert [row["Id"] for row in rows] == [f"q{number}" for number in range(1, 40, 5)]
+    first = rows[0]
+    assert first["Question"] == "who discovered island number 1"
+    assert first["Gold answers"] == "Captain 1 / Captain J. 1"
+    assert first["Reason"] == "names.surname"
+    assert first["Log-prob."] == "-0.01"
+    assert first["em squad"] == "0"
+    assert first["evidence"] == "evidence of row 1"
+    assert first["answer type"] == "person"
+
+
+def test_export_disarms_formulas(open_report, make_analysis, make_example):
+    texts = ["=1+1", "+1", "-1 degree", "@SUM(A1)", "\t=1", ' =cmd|"x"', 'plain, "quoted"']
+    rows = [make_example(k, prediction=text, evidence=text) for k, text in enumerate(texts)]
+    exported = _export(open_report(html.render_html(make_analysis(rows))))
+    expected = ["'" + text for text in texts[:-1]] + [texts[-1]]
+    assert [row["Prediction"] for row in exported] == expected
+    assert [row["evidence"] for row in exported] == expected
+    assert exported[1]["Log-prob."] == "-0.01"
+
+
+def test_hostile_text_is_shown_and_never_run(open_report, make_analysis, make_example):
+    rows = [
+        make_example(
+            5 * k + 2,  # candidates for review: their text stands in the page too
+            id=f"{text}{k}",
+            question=text,
+            answers=[text, text],
+            prediction=text,
+            evidence=text,
+            reason=text,
+            flag=text,
+            alternatives=[{"text": text, "score": None}],
+            slices={text: text},
+        )
+        for k, text in enumerate(_HOSTILE)
+    ]
+    made = make_analysis(
+        rows,
+        slices=[
+            {"slice": text, "value": text, "n": 1, "em": None, "adjusted": None}
+            for text in _HOSTILE
+        ],
+    )
+    made.meta.update(source=_HOSTILE[1], task=_HOSTILE[4])
+    made.disagreements[0]["why"][0]["reason"] = _HOSTILE[4]
+    opened = open_report(html.render_html(made))
+    shown = _rows(opened)
+    assert shown[:10] == list(_HOSTILE[:10])
+    assert shown[10] == r"line\u2028separator\u2029paragraph\x00null"
+    assert shown[11] == r"right\u202eto left\u2066 isolate"
+    for opener in opened.page.get_by_role("button", name="Details").all():
+        opener.click()
+    opened.page.locator("#table th", has_text="Reason").locator(".dtcc-button_dropdown").click()
+    opened.page.keyboard.press("Escape")
+    opened.page.get_by_role("searchbox").fill("<img src=x onerror='window.pwned=1'>")
+    opened.page.wait_for_function("document.querySelector('.dt-info').textContent.includes('(of ')")
+    assert len(_rows(opened)) == 1
+    opened.page.locator("#review button.link").first.click()
+    _export(opened)
+    assert opened.page.evaluate("window.pwned") is None
+    assert opened.errors == []
+    assert opened.requests == []
+
+
+def test_a_megabyte_of_text_is_cut_and_shown_on_request(open_report, make_analysis, make_example):
+    long = "word " * 200_000
+    rows = [make_example(k, prediction=long, question=long) for k in range(20)]
+    opened = open_report(html.render_html(make_analysis(rows)))
+    cell = opened.page.locator("#table tbody tr td:nth-child(4)").first
+    assert len(cell.inner_text()) < 200
+    cell.get_by_role("button", name="show all").click()
+    assert cell.inner_text().endswith("… (996,000 more characters)")
+    assert opened.errors == []
+
+
+def test_ten_thousand_rows_open_quickly(open_report, make_analysis, make_example, capsys):
+    document = html.render_html(make_analysis([make_example(k) for k in range(10_000)]))
+    opened = open_report(
+        document,
+        script="new MutationObserver(() => { if (document.documentElement.dataset.ready)"
+        " window.usable ??= performance.now(); }).observe(document,"
+        " {attributes: true, subtree: true, attributeFilter: ['data-ready']});",
+    )
+    took = opened.page.evaluate("window.usable") / 1000
+    with capsys.disabled():
+        print(f"\n10,000 rows, {len(document) / 1e6:.1f} MB: table usable after {took:.2f} s")
+    assert took < 15  # generous: what it takes on a quiet machine is in benchmarks/
+    assert _info(opened) == "1 to 25 of 10,000"
+
+
+def test_charts_describe_themselves(open_report, analysis):
+    opened = open_report(html.render_html(analysis))
+    assert opened.page.locator("figure svg[role=img][aria-label]").count() == 3
+    ids = opened.page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
+    assert len(ids) == len(set(ids))
+    levels = opened.page.evaluate(
+        "[...document.querySelectorAll('h1,h2,h3')].map((e) => +e.tagName[1])"
+    )
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(b - a <= 1 for a, b in zip(levels, levels[1:], strict=False))
+
+
+def test_fits_a_telephone_and_follows_the_dark_scheme(open_report, analysis):
+    opened = open_report(
+        html.render_html(analysis), viewport={"width": 390, "height": 800}, color_scheme="dark"
+    )
+    assert opened.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
+    colours = opened.page.evaluate(
+        "(({backgroundColor}, {color}) => [backgroundColor, color])"
+        "(getComputedStyle(document.documentElement), getComputedStyle(document.body))"
+    )
+    background, ink = (sum(int(part) for part in colour[4:-1].split(",")) for colour in colours)
+    assert background < 200 < 500 < ink
