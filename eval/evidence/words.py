@@ -1,0 +1,106 @@
+"""Words: which carry content, their stems, and whether two spell one word in different forms."""
+
+import functools
+
+from rapidfuzz.distance import Indel
+
+STOP = frozenset(
+    """a an the of in on at to for from by with and or as is are was were be been being am it its
+    this that these those there their his her he she they them who whom which what when where
+    how do does did has have had will would can could may might shall should into onto than then
+    also about around approximately over under up out off so if while during between both either
+    s t i you your we our us's not no nor but""".split()
+)
+NEGATION = frozenset(
+    "not no never none nobody nothing neither nor without isnt wasnt arent werent doesnt didnt "
+    "dont cannot cant wont hasnt havent non unlike false incorrect".split()
+)
+
+# A suffix, and what takes its place. The first that fits and leaves enough letters is used.
+_INFLECTIONS = (
+    ("ies", "y"),
+    ("sses", "ss"),
+    ("xes", "x"),
+    ("ches", "ch"),
+    ("shes", "sh"),
+    ("ss", "ss"),
+    ("us", "us"),
+    ("is", "is"),
+    ("s", ""),
+)
+_ENDINGS = ("ing", "ed")
+_DERIVATIONS = (
+    "ization", "isation", "ational", "ations", "ation", "ianism", "arians", "arian", "ions",
+    "ness", "ment", "ical", "ists", "isms", "ism", "ist", "ity", "ian", "ion", "ous", "ive",
+    "ize", "ise", "ant", "ent", "ic", "al", "an", "er", "or", "ly", "ia", "um", "us", "es", "y",
+    "e", "a", "s",
+)  # fmt: skip
+_IRREGULAR = {
+    "men": "man", "women": "woman", "children": "child", "people": "person", "feet": "foot",
+    "teeth": "tooth", "mice": "mouse", "geese": "goose", "wives": "wife", "lives": "life",
+    "leaves": "leaf", "knives": "knife", "wolves": "wolf", "died": "die", "dying": "die",
+    "wrote": "write", "written": "write", "sung": "sing", "sang": "sing", "made": "make",
+    "saint": "st", "mount": "mt", "fort": "ft", "doctor": "dr", "mister": "mr", "versus": "vs",
+    "series": "series", "species": "species", "&": "and", "colour": "color", "centre": "center",
+    "theatre": "theater", "metres": "meter", "metre": "meter", "defence": "defense",
+}  # fmt: skip
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def stem(word: str) -> str:
+    """The word without plural, -ing and -ed; short words stay as they are.
+
+    >>> [stem(word) for word in ("rivers", "rusting", "churches", "glass", "children", "iPads")]
+    ['river', 'rust', 'church', 'glass', 'child', 'iPad']
+    """
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    if len(word) < 4 or word[0].isdigit():
+        return word
+    for suffix, other in _INFLECTIONS:
+        if word.endswith(suffix):
+            word = word[: len(word) - len(suffix)] + other
+            break
+    for suffix in _ENDINGS:
+        if word.endswith(suffix) and len(word) - len(suffix) >= 4:
+            return word[: -len(suffix)]
+    return word
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def root(word: str) -> str:
+    """The stem without one ending by which words are derived from it.
+
+    >>> root("zoroastrian"), root("zoroastrianism"), root("eukaryota"), root("italy")
+    ('zoroastr', 'zoroastr', 'eukaryot', 'ital')
+    """
+    for _ in range(2):
+        for suffix in _DERIVATIONS:
+            if word.endswith(suffix) and len(word) - len(suffix) >= 4:
+                word = word[: -len(suffix)]
+                break
+        else:
+            break
+    return word
+
+
+@functools.lru_cache(maxsize=1 << 17)
+def likeness(a: str, b: str) -> float:
+    """How far two stems are one word in other forms or spellings, from 0 to 1.
+
+    >>> likeness("zoroastrian", "zoroastrianism"), likeness("ravi", "narmada")
+    (0.95, 0.0)
+    >>> likeness("gatiman", "gatimaan") > 0.85
+    True
+    """
+    if a == b:
+        return 1.0
+    if a[0].isdigit() or b[0].isdigit() or len(a) < 3 or len(b) < 3:
+        return 0.0
+    if root(a) == root(b):
+        return 0.95
+    similarity = Indel.normalized_similarity(a, b, score_cutoff=0.6)
+    shorter = min(len(a), len(b))
+    if shorter >= 4 and (a.startswith(b) or b.startswith(a)):
+        return max(similarity, 0.85)
+    return similarity if similarity >= 0.75 and shorter >= 4 else 0.0
