@@ -16,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from closedbook.errors import UserError, unknown_name
+from closedbook.errors import UserError
 from closedbook.eval import intervals
 
 _RESAMPLES = 1000
-_CHUNK = 1 << 22  # numbers drawn at once: 32 MiB
+_CHUNK = 1 << 21  # numbers drawn at once; smaller ones waste the threads of a matrix product
 
 
 class Kind(enum.StrEnum):
@@ -161,7 +161,13 @@ def odds(
     )
 
 
-def four_way(rows: Odds, *, labelled: bool, clusters: Sequence[int] | None = None) -> FourWay:
+def four_way(
+    rows: Odds,
+    *,
+    labelled: bool,
+    clusters: Sequence[int] | None = None,
+    overall: "GroupEstimates | None" = None,
+) -> FourWay:
     """The table of one set of predictions, with 95% intervals.
 
     Without labels a kind's count is the sum of its probabilities over the wrong rows, not the
@@ -178,6 +184,7 @@ def four_way(rows: Odds, *, labelled: bool, clusters: Sequence[int] | None = Non
         rows: From `odds`.
         labelled: Whether people gave the labels.
         clusters: Number of each row's question, where rows share questions.
+        overall: The estimates of all rows together, if they have been made already.
 
     Raises:
         UserError: People labelled none of the wrong rows.
@@ -188,11 +195,11 @@ def four_way(rows: Odds, *, labelled: bool, clusters: Sequence[int] | None = Non
         raise UserError(
             "none of the labels is of a wrong prediction; label rows that exact match calls wrong"
         )
-    everyone = np.ones((len(rows.correct), 1))
-    table = estimates(rows, everyone, clusters=clusters)[0]
+    if overall is None:
+        overall = estimates(rows, np.ones((len(rows.correct), 1)), clusters=clusters)[0]
     chances = _chances(rows)
     kinds = []
-    for kind, share in zip(Kind, table.shares, strict=True):
+    for kind, share in zip(Kind, overall.shares, strict=True):
         total = float(chances[kind][rows.known].sum())
         asserted = labelled or kind != Kind.INCOMPLETE
         kinds.append(
@@ -208,8 +215,8 @@ def four_way(rows: Odds, *, labelled: bool, clusters: Sequence[int] | None = Non
         n=len(rows.correct),
         wrong=wrong,
         kinds=tuple(kinds),
-        em=table.em,
-        adjusted=table.adjusted,
+        em=overall.em,
+        adjusted=overall.adjusted,
         how=_how(labelled, count, wrong),
     )
 
@@ -240,7 +247,7 @@ def estimates(
     """
     chances = _chances(rows)
     members = np.asarray(groups, np.float32)
-    whole = _statistics(np.ones((1, len(rows.correct)), np.float32), rows, chances, members)
+    whole = _statistics(np.ones((1, len(rows.correct))), rows, chances, members)
     drawn = [
         _statistics(weights, rows, kinds, members)
         for weights, kinds in _resamples(rows, chances, clusters, np.random.default_rng(seed))
@@ -279,20 +286,6 @@ def estimates(
     return result
 
 
-def parse_label(value: object) -> Kind:
-    """A kind from a file of labels.
-
-    Raises:
-        UserError: It is none of the four names.
-
-    >>> parse_label("phrasing") is Kind.PHRASING
-    True
-    """
-    if not isinstance(value, str) or value not in {str(kind) for kind in Kind}:
-        raise unknown_name("label", str(value)[:80], [str(kind) for kind in Kind])
-    return Kind(value)
-
-
 def _chances(rows: Odds) -> dict[Kind, np.ndarray]:
     """Each kind's probability on every row; all zero where the row is correct."""
     others = rows.phrasing + rows.incomplete + rows.unanswerable
@@ -318,7 +311,6 @@ def _resamples(
     first = chances[Kind.PHRASING].astype(np.float32)
     second = (first + chances[Kind.INCOMPLETE]).astype(np.float32)
     third = (second + chances[Kind.UNANSWERABLE]).astype(np.float32)
-    wrong = (rows.correct == 0).astype(np.float32)
     for start in range(0, _RESAMPLES, size):
         count = min(size, _RESAMPLES - start)
         drawn = random.integers(0, questions, size=(count, questions))
@@ -330,10 +322,9 @@ def _resamples(
         yield (
             weights,
             {
-                Kind.PHRASING: below[0].astype(np.float32),
-                Kind.INCOMPLETE: (below[1] & ~below[0]).astype(np.float32),
-                Kind.UNANSWERABLE: (below[2] & ~below[1]).astype(np.float32),
-                Kind.TRUE_NEGATIVE: (~below[2]).astype(np.float32) * wrong,
+                Kind.PHRASING: below[0],
+                Kind.INCOMPLETE: below[1] & ~below[0],
+                Kind.UNANSWERABLE: below[2] & ~below[1],
             },
         )
 
@@ -342,14 +333,19 @@ def _statistics(
     weights: np.ndarray, rows: Odds, kinds: Mapping[Kind, np.ndarray], members: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Per resample and group: sums and shares; NaN where a resample has no row of a group."""
-    weights = weights.astype(np.float64)
-    counted = weights * rows.known
+    # Resamples hold whole numbers, which float32 adds without error up to 16 million.
+    counted = weights * rows.known.astype(weights.dtype)
     n = weights @ members
-    right = (weights * rows.correct) @ members
+    right = (weights * rows.correct.astype(weights.dtype)) @ members
     known = counted @ members
     with np.errstate(divide="ignore", invalid="ignore"):
         em = right / n
-        shares = {kind: ((counted * kinds[kind]) @ members) / known for kind in Kind}
+        shares = {
+            kind: ((counted * chance) @ members) / known
+            for kind, chance in kinds.items()
+            if kind != Kind.TRUE_NEGATIVE
+        }
+        shares[Kind.TRUE_NEGATIVE] = 1 - sum(shares.values())
         no_wrong = right == n
         missed = np.where(no_wrong, 0.0, shares[Kind.PHRASING] + shares[Kind.INCOMPLETE])
         lost = np.where(no_wrong, 0.0, shares[Kind.UNANSWERABLE])

@@ -1,0 +1,139 @@
+"""Parts of a predictions file that may score differently: each with n, EM and adjusted score."""
+
+import math
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from closedbook.eval import normalize, taxonomy
+from closedbook.eval.answer_type import AnswerType, answer_type
+from closedbook.eval.overlap import Met, TrainingSet
+from closedbook.eval.predictions import Prediction
+
+_QUESTION_WORDS = ("who", "what", "when", "where", "which", "how many", "how", "why")
+_ALIKE = {"whom": "who", "whose": "who", "whos": "who", "whats": "what", "whens": "when"}
+_ASKING = re.compile(r"\b(whom|whose|whos|whats|whens|who|what|when|where|which|how|why)\b")
+_MANY = re.compile(r"\bhow (?:many|much)\b")
+_LENGTHS = ("1 word", "2 words", "3 words", "4 or 5 words", "6 words or more")
+_FIFTHS = ("1 (least)", "2", "3", "4", "5 (most)")
+_DECADES = ("under 100", "100 to 999", "1,000 to 9,999", "10,000 to 99,999", "100,000 or more")
+_MOST_CHARACTERS = 400  # of a question that are looked at
+
+SLICES: Mapping[str, Sequence[str]] = {
+    "question word": (*_QUESTION_WORDS, "other"),
+    "answer type": tuple(str(kind) for kind in AnswerType),
+    "answer length": _LENGTHS,
+    "met in training": tuple(str(met) for met in Met),
+    "subject popularity": _DECADES,
+    "object popularity": _DECADES,
+    "confidence": _FIFTHS,
+}
+"""Every slice with its values in the order of tables; the first two depend on questions alone."""
+
+
+def assign(
+    rows: Sequence[Prediction], *, training: TrainingSet | None = None
+) -> list[dict[str, str]]:
+    """Says of each row which part it belongs to in each slice; what is not known is left out.
+
+    "met in training" needs a training set; popularity the keys s_pop and o_pop in a row's meta,
+    or beside it, as PopQA has them (monthly page views); confidence, in fifths of the rows, their
+    scores.
+    """
+    fifths = _fifths([row.score for row in rows])
+    result = []
+    for row, fifth in zip(rows, fifths, strict=True):
+        parts = {
+            "question word": question_word(row.question),
+            "answer type": str(answer_type(row.question, row.answers)),
+            "answer length": _length(row.answers),
+        }
+        if training is not None:
+            parts["met in training"] = str(training.overlap(row.question, row.answers).met)
+        for name, key in (("subject popularity", "s_pop"), ("object popularity", "o_pop")):
+            decade = _decade(row.meta.get(key, row.extra.get(key)))
+            if decade is not None:
+                parts[name] = decade
+        if fifth is not None:
+            parts["confidence"] = fifth
+        result.append(parts)
+    return result
+
+
+def members(parts: Sequence[Mapping[str, str]]) -> dict[tuple[str, str], np.ndarray]:
+    """Which rows lie in every part that has rows, in the order of tables: bool [rows]."""
+    found = {}
+    for name, values in SLICES.items():
+        column = np.array([row.get(name, "") for row in parts])
+        for value in values:
+            rows = column == value
+            if rows.any():
+                found[name, value] = rows
+    return found
+
+
+def table(
+    names: Iterable[tuple[str, str]], estimates: Iterable[taxonomy.GroupEstimates]
+) -> list[dict[str, Any]]:
+    """Exact match and adjusted score of every part, as plain data.
+
+    Args:
+        names: Slice and value, as `members` has them.
+        estimates: For each of them, from `closedbook.eval.taxonomy.estimates`.
+    """
+    return [
+        {
+            "slice": name,
+            "value": value,
+            "n": estimate.n,
+            "em": estimate.em.as_dict(),
+            "adjusted": estimate.adjusted.as_dict(),
+        }
+        for (name, value), estimate in zip(names, estimates, strict=True)
+    ]
+
+
+def question_word(question: str) -> str:
+    """The word that asks: the first one, wherever it stands.
+
+    >>> question_word("In what year did it end?"), question_word("how many legs has a spider")
+    ('what', 'how many')
+    >>> question_word("Whose book is this?"), question_word("capital of France")
+    ('who', 'other')
+    """
+    text = question[:_MOST_CHARACTERS].lower()
+    found = _ASKING.search(text)
+    if found is None:
+        return "other"
+    word = found.group()
+    if word == "how" and _MANY.match(text, found.start()):
+        return "how many"
+    return _ALIKE.get(word, word)
+
+
+def _length(answers: Sequence[str]) -> str:
+    """Words of the shortest gold answer, articles not counted."""
+    words = min(max(len(normalize.squad(answer).split()), 1) for answer in answers)
+    return _LENGTHS[words - 1 if words <= 3 else 3 if words <= 5 else 4]
+
+
+def _decade(value: Any) -> str | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
+        return None
+    if math.isinf(value):
+        return None
+    return _DECADES[sum(value >= bound for bound in (100, 1000, 10_000, 100_000))]
+
+
+def _fifths(scores: Sequence[float | None]) -> list[str | None]:
+    """The fifth of the scored rows in which each score lies; equal scores share a fifth."""
+    known = sorted(score for score in scores if score is not None)
+    if len(set(known)) < 2:
+        return [None] * len(scores)
+    bounds = [known[math.ceil(len(known) * part / 5) - 1] for part in range(1, 5)]
+    return [
+        None if score is None else _FIFTHS[sum(score > bound for bound in bounds)]
+        for score in scores
+    ]
