@@ -80,10 +80,10 @@ def bootstrap(
     >>> bootstrap([0.0, 0.0, 1.0, 1.0], clusters="aabb")  # only all, half or none can be drawn
     Interval(low=0.0, high=1.0)
     """
-    sums = np.asarray(values, np.float64)
+    sums: np.ndarray = np.asarray(values, np.float64)
     if not len(sums):
         raise ValueError("no values to take an interval of")
-    sizes = np.ones(len(sums))
+    sizes: np.ndarray = np.ones(len(sums))
     if clusters is not None:
         numbers: dict[Hashable, int] = {}
         codes = np.array([numbers.setdefault(key, len(numbers)) for key in clusters])
