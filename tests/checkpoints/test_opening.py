@@ -1,12 +1,13 @@
 """Which checkpoint a path means: told by what lies there, and never chosen in silence."""
 
+import json
 import pathlib
 import shutil
 import tarfile
 
 import pytest
 
-from closedbook.checkpoints import Format, open_checkpoint
+from closedbook.checkpoints import Format, open_checkpoint, recognise
 from closedbook.checkpoints.convert import Options, convert
 from closedbook.checkpoints.opening import find
 from closedbook.errors import UserError
@@ -99,3 +100,40 @@ def test_a_checkpoint_in_a_bucket_opens_in_place(run, every, buckets):
         local = open_checkpoint(source)
         key = "decoder/layers_1/mlp/wo/kernel"
         assert (opened.params[key].read() == local.params[key].read()).all()
+
+
+@pytest.fixture
+def own(tmp_path) -> pathlib.Path:
+    return convert("closedbook://atlas_qa", tmp_path / "own", Options(to="closedbook")).parent
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("num_encoder_layers", "2", r"model\.json is not a valid model card"),
+        (
+            "num_encoder_layers",
+            2_000_000_000,
+            "num_encoder_layers is 2000000000; it must be from 1",
+        ),
+        ("scan_layers", "yes", r"model\.json is not a valid model card"),
+    ],
+)
+def test_a_card_with_wild_values_is_refused(own, name, value, message):
+    card = json.loads((own / "model.json").read_text())
+    card["config"][name] = value
+    (own / "model.json").write_text(json.dumps(card))
+    with pytest.raises(UserError, match=message):
+        recognise(open_checkpoint(own))
+
+
+def test_a_damaged_orbax_tree_is_named(own):
+    (own / "checkpoint_1850" / "params" / "_METADATA").write_text("{")
+    with pytest.raises(UserError, match=r"params/_METADATA is damaged"):
+        open_checkpoint(own)
+
+
+def test_a_step_that_t5x_cannot_hold_is_refused(own):
+    (own / "checkpoint_1850").rename(own / "checkpoint_99999999999")
+    with pytest.raises(UserError, match="the step in the name is 99999999999"):
+        open_checkpoint(own)
