@@ -1,22 +1,46 @@
 """Everything that can be said of one predictions file, as plain data for a report to show."""
 
 import dataclasses
-import importlib
-import importlib.util
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from closedbook import __version__
 from closedbook.errors import UserError
-from closedbook.eval import intervals, metrics, summary, taxonomy
+from closedbook.eval import (
+    answerability,
+    audit,
+    candidates,
+    confidence,
+    equivalence,
+    intervals,
+    metrics,
+    protocols,
+    slices,
+    summary,
+    taxonomy,
+)
+from closedbook.eval import labels as labelling
+from closedbook.eval.gold import Gold
+from closedbook.eval.overlap import TrainingSet
 from closedbook.eval.predictions import Prediction
 from closedbook.eval.taxonomy import Kind
 
-PROTOCOLS = ("squad", "nq_open", "trivia_qa")
+Progress = Callable[[str, int, int], None]
+"""Called with the step under way, the number of steps done and that of all steps."""
 
-Progress = Callable[[str, float], None]
-"""Called with the name of the step under way and the share of it that is done, 0 to 1."""
+STEPS = ("scoring", "auditing", "judging", "questions", "slices", "candidates", "intervals")
+
+_REVIEWED_FIRST = 0.4  # score of a candidate from which the row's verdict is "incomplete?"
+_JUDGED_AT_ONCE = 500  # rows, between two calls of progress
+_VERDICTS = {
+    Kind.TRUE_NEGATIVE: "wrong",
+    Kind.PHRASING: "phrasing",
+    Kind.INCOMPLETE: "incomplete?",
+    Kind.UNANSWERABLE: "unanswerable",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,9 +74,9 @@ def analyze(
     mode: str = "learned",
     threshold: float | None = None,
     labels: Mapping[str, Kind] | None = None,
-    train: Sequence[Any] | None = None,
+    train: Sequence[Gold] | None = None,
     also: Mapping[str, Sequence[Prediction]] | None = None,
-    other_gold: Sequence[Any] | None = None,
+    other_gold: Sequence[Gold] | None = None,
     source: str | None = None,
     progress: Progress | None = None,
 ) -> Analysis:
@@ -63,10 +87,11 @@ def analyze(
         protocol: Whose exact match is the headline and says what is correct.
         mode: The judge of equivalence: "learned", or "rules", which needs no weights.
         threshold: Probability from which the judge calls an answer equivalent. Default: its own.
-        labels: Kinds of wrong predictions by id, as people gave them.
-        train: Rows of the training set.
+        labels: Kinds of wrong predictions by id, as `closedbook.eval.labels.read` gives them; a
+            row without an id has its number, from 1.
+        train: The training set, for overlap and aliases.
         also: Other systems' predictions on the same questions, by name.
-        other_gold: Another dataset's rows, for gold answers to the same questions.
+        other_gold: Another data set's answers, for those of the same questions.
         source: The file's name, for the report.
         progress: Called as the work goes on.
 
@@ -75,140 +100,220 @@ def analyze(
     """
     if not rows:
         raise UserError("there are no predictions to analyse; give at least one")
-    tell = progress or (lambda step, share: None)
-    tell("scoring", 0)
-    scores = {
-        name: [metrics.score(row.prediction, row.answers, name) for row in rows]
-        for name in dict.fromkeys((protocol, *PROTOCOLS))
-    }
-    correct = [score.em == 100 for score in scores[protocol]]
-    tell("judging", 0)
-    verdicts = _verdicts(rows, mode)
-    flags = _flags(rows)
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise UserError(f"the threshold is {threshold}; it must be a probability, 0 to 1")
     ids = [str(number if row.id is None else row.id) for number, row in enumerate(rows, start=1)]
+    labelling.check(labels or (), set(ids))
+    _check_shared(rows, also or {})
+    tell = _Steps(progress)
+
+    tell.next()
+    # The headline first: an unknown name fails before the work.
+    names = dict.fromkeys((protocol, *protocols.PROTOCOLS))
+    scores = {
+        name: [metrics.score(row.prediction, row.answers, name) for row in rows] for name in names
+    }
+    right = {name: [score.em == 100 for score in values] for name, values in scores.items()}
+    correct = right[protocol]
+    tell.next()
+    disagreements = audit.disagreements(rows, right)
+    stops = audit.stops(rows, protocol)
+    tell.next()
+    verdicts = _judged(rows, mode, threshold, tell)
+    tell.next()
+    flags = answerability.assess_all(rows)
+    tell.next()
+    training = None if train is None else TrainingSet(train)
+    parts = slices.assign(rows, training=training)
+    tell.next()
+    open_ = [not c and not v.equivalent for c, v in zip(correct, verdicts, strict=True)]
+    reviews = candidates.incomplete(rows, open_, also=also, training=train, other_gold=other_gold)
+    tell.next()
     kinds = None if labels is None else [labels.get(key) for key in ids]
     odds = taxonomy.odds(
         correct,
-        equivalent=[verdict["probability"] for verdict in verdicts],
-        unanswerable=[flag["probability"] for flag in flags],
+        equivalent=[verdict.probability for verdict in verdicts],
+        unanswerable=[flag.probability for flag in flags],
         labels=kinds,
     )
-    tell("estimating", 0)
-    table = taxonomy.four_way(odds, labelled=labels is not None)
-    examples = []
-    for index, row in enumerate(rows):
-        verdict, flag = verdicts[index], flags[index]
-        equivalent = (
-            verdict["equivalent"] if threshold is None else verdict["probability"] >= threshold
-        )
-        if correct[index]:
-            name = "correct"
-        elif equivalent:
-            name = "phrasing"
-        else:
-            name = "unanswerable" if flag["flag"] else "wrong"
-        examples.append(
-            {
-                **row.as_dict(),
-                "id": ids[index],
-                "scores": {
-                    key: {"em": values[index].em / 100, "f1": values[index].f1 / 100}
-                    for key, values in scores.items()
-                },
-                "correct": correct[index],
-                "verdict": name,
-                "probability": verdict["probability"],
-                "reason": verdict["reason"],
-                "evidence": verdict["evidence"],
-                "flag": flag["flag"],
-                "flag_reason": flag["reason"],
-                "candidate": 0.0,
-                "slices": {},
-            }
-        )
+    clusters = _numbers(summary.question_keys(rows))
+    members = slices.members(parts)
+    overall, *estimates = taxonomy.estimates(
+        odds,
+        np.stack([np.ones(len(rows), bool), *members.values()], axis=1),
+        clusters=clusters,
+    )
+    table = taxonomy.four_way(odds, labelled=labels is not None, overall=overall)
+    sure = confidence.assess(rows, odds.correct, odds.correct + odds.phrasing + odds.incomplete)
+    tell.next()
+
+    ranks = {review.index: review.score for review in reviews}
+    examples = [
+        {
+            **row.as_dict(),
+            "id": ids[index],
+            "scores": {name: _shares(values[index]) for name, values in scores.items()},
+            "correct": correct[index],
+            "verdict": _verdict(
+                correct[index],
+                kinds[index] if kinds else None,
+                verdicts[index],
+                flags[index].flag,
+                ranks.get(index, 0.0),
+            ),
+            "label": str(kinds[index]) if kinds and kinds[index] else None,
+            "probability": verdicts[index].probability,
+            "reason": str(verdicts[index].reason),
+            "evidence": verdicts[index].evidence,
+            "flag": flags[index].flag,
+            "flag_reason": _with_words(flags[index]),
+            "candidate": ranks.get(index, 0.0),
+            "slices": parts[index],
+        }
+        for index, row in enumerate(rows)
+    ]
     return Analysis(
         meta={
             "source": source,
             "n": len(rows),
-            "n_questions": len({row.question for row in rows}),
+            "n_questions": len(set(clusters)),
             "task": _common(row.task for row in rows),
             "split": _common(row.split for row in rows),
             "protocol": protocol,
-            "judge": {"mode": mode, "threshold": threshold, "weights": None},
+            "judge": {
+                "mode": mode,
+                "threshold": equivalence.THRESHOLD if threshold is None else threshold,
+                "weights": None,
+            },
+            "also": list(also or ()),
+            "training_rows": None if train is None else len(train),
             "closedbook": __version__,
         },
-        protocols=[_protocol(rows, name) for name in scores],
-        disagreements=[],
-        audit=[],
+        protocols=[_protocol(rows, values, name) for name, values in scores.items()],
+        disagreements=disagreements,
+        audit=stops,
         taxonomy=table.as_dict(),
-        answerability=_flag_table(flags),
-        slices=[],
-        confidence=None,
-        candidates=[],
+        answerability=_flag_table([flag.flag for flag in flags]),
+        slices=slices.table(members, estimates),
+        confidence=sure,
+        candidates=[
+            {
+                "id": ids[review.index],
+                "question": rows[review.index].question,
+                "answers": list(rows[review.index].answers),
+                "prediction": rows[review.index].prediction,
+                "score": review.score,
+                "reasons": list(review.reasons),
+            }
+            for review in reviews
+        ],
         examples=examples,
     )
 
 
-def _protocol(rows: Sequence[Prediction], name: str) -> dict[str, Any]:
-    found = summary.score_all(rows, name)
+class _Steps:
+    """Tells how far the work is; does nothing without anyone to tell."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress or (lambda step, done, total: None)
+        self._done = -1
+
+    def next(self) -> None:
+        self._done += 1
+        self.again()
+
+    def again(self) -> None:
+        step = STEPS[min(self._done, len(STEPS) - 1)]
+        self._progress(step, self._done, len(STEPS))
+
+
+def _judged(
+    rows: Sequence[Prediction], mode: str, threshold: float | None, tell: _Steps
+) -> list[equivalence.Verdict]:
+    found: list[equivalence.Verdict] = []
+    for start in range(0, len(rows), _JUDGED_AT_ONCE):
+        found += equivalence.judge_all(rows[start : start + _JUDGED_AT_ONCE], mode=mode)
+        tell.again()
+    if threshold is None:
+        return found
+    return [
+        dataclasses.replace(verdict, equivalent=verdict.probability >= threshold)
+        for verdict in found
+    ]
+
+
+def _verdict(
+    correct: bool,
+    label: Kind | None,
+    judged: equivalence.Verdict,
+    flag: str | None,
+    rank: float,
+) -> str:
+    """What a reader is told of a row: people's word before the judge's."""
+    if correct:
+        return "correct"
+    if label is not None:
+        return _VERDICTS[label]
+    if judged.equivalent:
+        return _VERDICTS[Kind.PHRASING]
+    if flag is not None:
+        return _VERDICTS[Kind.UNANSWERABLE]
+    return _VERDICTS[Kind.INCOMPLETE if rank >= _REVIEWED_FIRST else Kind.TRUE_NEGATIVE]
+
+
+def _with_words(found: answerability.Answerability) -> str:
+    if found.flag is None:
+        return ""
+    return f"{found.reason}: {found.evidence}" if found.evidence else found.reason
+
+
+def _shares(score: metrics.Score) -> dict[str, float | None]:
+    return {"em": score.em / 100, "f1": None if score.f1 is None else score.f1 / 100}
+
+
+def _protocol(
+    rows: Sequence[Prediction], scores: Sequence[metrics.Score], name: str
+) -> dict[str, Any]:
+    found = summary.of_scores(rows, scores, name)
     return {
         "protocol": name,
         "n": found.n,
         "em": _percent(found.em, found.em_interval),
-        "f1": _percent(found.f1, found.f1_interval),
+        "f1": None if found.f1_interval is None else _percent(found.f1, found.f1_interval),
     }
 
 
-def _percent(mean: float, ends: intervals.Interval) -> dict[str, float]:
-    return {"mean": mean / 100, "low": ends.low / 100, "high": ends.high / 100}
+def _percent(mean: float | None, ends: intervals.Interval) -> dict[str, float]:
+    return {"mean": (mean or 0.0) / 100, "low": ends.low / 100, "high": ends.high / 100}
 
 
-def _verdicts(rows: Sequence[Prediction], mode: str) -> list[dict[str, Any]]:
-    if importlib.util.find_spec("closedbook.eval.equivalence") is None:
-        return [
-            {"equivalent": False, "probability": 0.0, "reason": "", "evidence": ""} for _ in rows
-        ]
-    equivalence = importlib.import_module("closedbook.eval.equivalence")
-    return [
-        {
-            "equivalent": verdict.equivalent,
-            "probability": verdict.probability,
-            "reason": str(verdict.reason),
-            "evidence": verdict.evidence,
-        }
-        for verdict in equivalence.judge_all(rows, mode=mode)
-    ]
-
-
-def _flags(rows: Sequence[Prediction]) -> list[dict[str, Any]]:
-    if importlib.util.find_spec("closedbook.eval.answerability") is None:
-        return [{"flag": None, "probability": 0.0, "reason": ""} for _ in rows]
-    answerability = importlib.import_module("closedbook.eval.answerability")
-    found = [answerability.assess(row.question, row.answers) for row in rows]
-    return [
-        {"flag": flag.flag, "probability": flag.probability, "reason": str(flag.reason)}
-        for flag in found
-    ]
-
-
-def _flag_table(flags: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _flag_table(flags: Sequence[str | None]) -> list[dict[str, Any]]:
     table = []
-    for flag, count in Counter(row["flag"] for row in flags).most_common():
+    for flag, count in Counter(flag for flag in flags if flag is not None).most_common():
         low, high = intervals.wilson(count, len(flags))
-        if flag is not None:
-            table.append(
-                {
-                    "flag": flag,
-                    "count": count,
-                    "share": count / len(flags),
-                    "low": low,
-                    "high": high,
-                }
-            )
+        table.append(
+            {"flag": flag, "count": count, "share": count / len(flags), "low": low, "high": high}
+        )
     return table
 
 
-def _common(values: Any) -> Any:
+def _check_shared(rows: Sequence[Prediction], also: Mapping[str, Sequence[Prediction]]) -> None:
+    asked = {candidates.question_key(row.question) for row in rows}
+    for name, others in also.items():
+        if not any(candidates.question_key(row.question) in asked for row in others):
+            raise UserError(
+                f"{name} has no question in common with the predictions; give other systems' "
+                "predictions for the same questions"
+            )
+
+
+def _numbers(keys: Iterable[Hashable]) -> list[int]:
+    """Each key's number, in the order of first appearance."""
+    numbers: dict[Hashable, int] = {}
+    return [numbers.setdefault(key, len(numbers)) for key in keys]
+
+
+def _common(values: Iterable[str | None]) -> str | None:
     """The one value that all rows have; None if they differ."""
     distinct = set(values)
     return distinct.pop() if len(distinct) == 1 else None

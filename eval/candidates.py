@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 
 from closedbook.eval import normalize
 from closedbook.eval.gold import Gold
+from closedbook.eval.overlap import Met, TrainingSet
 from closedbook.eval.predictions import Prediction
 
 _MOST_CHARACTERS = 400  # of a text that are looked at
@@ -19,9 +20,11 @@ _MOST_CHARACTERS = 400  # of a text that are looked at
 # What each finding adds to the rank; the order is the order in which a person should look. Another
 # data set's gold is as good as a label; that systems agree is weak, since they learn alike.
 _OTHER_GOLD = 0.9
-_ALIAS = 0.6
+_TRAINED = 0.6  # a training question that is much the same has this answer
+_ALIAS = 0.4
 _AGREEMENT = 0.5  # of all other systems; less if fewer agree
 _LIST = 0.3
+_ALIASES = 3  # answers of a training question above which they are a list of things
 
 _LIST_QUESTION = re.compile(
     r"^(?:name|list)\b|\b(?:any|one|some|two|three|four|five|several|all) of the\b|"
@@ -46,13 +49,15 @@ def incomplete(
     *,
     also: Mapping[str, Sequence[Prediction]] | None = None,
     training: Sequence[Gold] | None = None,
+    index: TrainingSet | None = None,
     other_gold: Sequence[Gold] | None = None,
 ) -> list[Candidate]:
     """Ranks the wrong predictions that may be right; those without any finding are left out.
 
     - Another data set has the prediction among its answers to the same question.
-    - A training question lists the prediction and a gold answer as answers to one question, so
-      one may be an alias of the other.
+    - A training question much like this one has the prediction for an answer.
+    - A training question lists the prediction beside a gold answer, so one may be an alias of the
+      other. Questions that ask for lists are passed over: their answers are different things.
     - Other systems give the same answer, and it is not gold.
     - The question asks for several things or any of several; the gold may not hold all.
 
@@ -64,6 +69,7 @@ def incomplete(
         wrong: Which of them are to be looked at: not right, and not judged equivalent.
         also: Other systems' predictions, by name; rows are matched by question.
         training: Rows of the training set.
+        index: The same, indexed, if it has been made already.
         other_gold: Another data set's questions with their answers.
 
     Returns:
@@ -74,17 +80,24 @@ def incomplete(
     others: dict[str, set[str]] = defaultdict(set)
     for row in other_gold or ():
         others[question_key(row.question)].update(map(_key, row.answers))
+    if training and index is None:
+        index = TrainingSet(training)
     only_lists = not (also or training or other_gold)
     found = []
-    for index, row in enumerate(rows):
+    for number, row in enumerate(rows):
         guess = _key(row.prediction)
-        if not wrong[index] or not guess:
+        if not wrong[number] or not guess:
             continue
         question = question_key(row.question)
         findings = []
         if guess in others.get(question, ()):
             findings.append((_OTHER_GOLD, "another data set has it as gold for this question"))
-        example = aliases.get(index)
+        if index is not None:
+            like = index.with_answer(row.question, [row.prediction[:_MOST_CHARACTERS]])
+            if like.met == Met.QUESTION:
+                shown = (like.nearest or "")[:100]
+                findings.append((_TRAINED, f"the answer in training to: {shown}"))
+        example = aliases.get(number)
         if example is not None:
             findings.append((_ALIAS, f"stands beside a gold answer in training: {example}"))
         names = agreeing.get(question, {}).get(guess, [])
@@ -99,7 +112,7 @@ def incomplete(
         if (findings or only_lists) and is_list_question(row.question, row.answers):
             findings.append((_LIST, "the question has several answers"))
         if findings:
-            found.append(_candidate(index, findings))
+            found.append(_candidate(number, findings))
     return sorted(found, key=lambda candidate: (-candidate.score, candidate.index))
 
 
@@ -165,7 +178,7 @@ def _aliases(
             golds[index] = {_key(answer) for answer in row.answers} - {"", guess}
     found: dict[int, str] = {}
     for gold in training:
-        if len(gold.answers) < 2:
+        if not 2 <= len(gold.answers) <= _ALIASES or is_list_question(gold.question, gold.answers):
             continue
         keys = {_key(answer) for answer in gold.answers}
         for guess in keys & wanted.keys():

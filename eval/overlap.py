@@ -78,15 +78,19 @@ class TrainingSet:
         that is not whole hides overlaps and never invents them.
         """
         words = _content(question)
-        shared = {normalize.squad(answer) for answer in answers} - {""}
-        numbers = {number for answer in shared for number in self._of_answer.get(answer, ())}
-        met = Met.ANSWER if numbers else Met.NONE
         if words and words in self._of_words:
             same = self._questions[self._of_words[words]]
             return Overlap(met=Met.QUESTION, nearest=same, similarity=1.0)
+        return self.with_answer(question, answers)
+
+    def with_answer(self, question: str, answers: Sequence[str]) -> Overlap:
+        """As `overlap`, but looks only at training questions that have one of the answers."""
+        words = _content(question)
+        shared = {normalize.squad(answer) for answer in answers} - {""}
+        numbers = {number for answer in shared for number in self._of_answer.get(answer, ())}
         own = self._weight(words)
         nearest, best = None, 0.0
-        for number in numbers:
+        for number in sorted(numbers):
             common = words & self._words[number]
             if common:
                 both = math.sqrt(own * self._weight(self._words[number]))
@@ -94,7 +98,8 @@ class TrainingSet:
                 if similarity > best:
                     nearest, best = self._questions[number], similarity
         if best >= _SAME_QUESTION:
-            met = Met.QUESTION
+            return Overlap(met=Met.QUESTION, nearest=nearest, similarity=best)
+        met = Met.ANSWER if numbers else Met.NONE
         return Overlap(met=met, nearest=nearest, similarity=best)
 
     def _weight(self, words: Iterable[str]) -> float:

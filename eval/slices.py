@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from closedbook.eval import normalize, taxonomy
+from closedbook.eval import confidence, normalize, taxonomy
 from closedbook.eval.answer_type import AnswerType, answer_type
 from closedbook.eval.overlap import Met, TrainingSet
 from closedbook.eval.predictions import Prediction
@@ -39,10 +39,10 @@ def assign(
     """Says of each row which part it belongs to in each slice; what is not known is left out.
 
     "met in training" needs a training set; popularity the keys s_pop and o_pop in a row's meta,
-    or beside it, as PopQA has them (monthly page views); confidence, in fifths of the rows, their
-    scores.
+    or beside it, as PopQA has them (monthly page views); confidence, in fifths of the rows
+    that state one, what `closedbook.eval.confidence.read` finds.
     """
-    fifths = _fifths([row.score for row in rows])
+    fifths = _fifths(rows)
     result = []
     for row, fifth in zip(rows, fifths, strict=True):
         parts = {
@@ -127,13 +127,14 @@ def _decade(value: Any) -> str | None:
     return _DECADES[sum(value >= bound for bound in (100, 1000, 10_000, 100_000))]
 
 
-def _fifths(scores: Sequence[float | None]) -> list[str | None]:
-    """The fifth of the scored rows in which each score lies; equal scores share a fifth."""
-    known = sorted(score for score in scores if score is not None)
-    if len(set(known)) < 2:
-        return [None] * len(scores)
-    bounds = [known[math.ceil(len(known) * part / 5) - 1] for part in range(1, 5)]
-    return [
-        None if score is None else _FIFTHS[sum(score > bound for bound in bounds)]
-        for score in scores
-    ]
+def _fifths(rows: Sequence[Prediction]) -> list[str | None]:
+    """The fifth of the rows in which each row's confidence lies; equal ones share a fifth."""
+    result: list[str | None] = [None] * len(rows)
+    found = confidence.read(rows)
+    if found is None or len(np.unique(found.values)) < 2:
+        return result
+    order = np.sort(found.values)
+    bounds = [order[math.ceil(len(order) * part / 5) - 1] for part in range(1, 5)]
+    for row, fifth in zip(found.rows, np.searchsorted(bounds, found.values), strict=True):
+        result[row] = _FIFTHS[fifth]
+    return result

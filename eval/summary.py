@@ -79,6 +79,11 @@ def score_all(rows: Sequence[Answered], protocol: str = "squad") -> Summary:
     if not len(rows):
         raise UserError("there are no predictions to score; give at least one")
     scores = [metrics.score(row.prediction, row.answers, protocol) for row in rows]
+    return of_scores(rows, scores, protocol)
+
+
+def of_scores(rows: Sequence[Answered], scores: Sequence[metrics.Score], protocol: str) -> Summary:
+    """`score_all` of rows that have been scored already, one score a row."""
     clusters = question_keys(rows)
     questions = len(set(clusters))
     em = np.array([score.em for score in scores])
