@@ -1,0 +1,152 @@
+"""Comparisons against hand-counted tables and other people's numbers."""
+
+import json
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from closedbook.errors import UserError
+from closedbook.eval import comparison, paired
+from closedbook.eval.predictions import Prediction
+
+
+def system(text, *, ids=False, start=0):
+    """One row a letter: "r" right, "w" wrong."""
+    return [
+        Prediction(
+            question=f"question {n}",
+            answers=("right",),
+            prediction={"r": "right", "w": "wrong"}[letter],
+            id=n if ids else None,
+        )
+        for n, letter in enumerate(text, start=start)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("b", "c", "p"),
+    [
+        (10, 3, 0.09228515625),  # 2 (1 + 13 + 78 + 286) / 2^13
+        (0, 6, 0.03125),
+        (1, 0, 1.0),
+    ],
+)
+def test_exact_mcnemar(b, c, p):
+    assert paired.mcnemar(b, c) == paired.mcnemar(c, b) == pytest.approx(p, rel=1e-12)
+
+
+@pytest.mark.parametrize(("b", "c"), [(59, 6), (700, 650), (2600, 2500)])
+def test_exact_mcnemar_equals_integers_beyond_the_range_of_floats(b, c):
+    total = sum(math.comb(b + c, i) for i in range(c + 1))
+    assert paired.mcnemar(b, c) == pytest.approx(float(Fraction(2 * total, 2 ** (b + c))))
+
+
+def test_holm_keeps_order_and_never_exceeds_one():
+    assert paired.holm([0.04, 0.01, 0.5, 0.6]) == pytest.approx([0.12, 0.04, 1.0, 1.0])
+    assert paired.holm([]) == []
+
+
+def test_kappa_of_a_textbook_table():
+    # Observed .70, by chance .5: (.7 - .5) / (1 - .5).
+    assert paired.kappa(20, 5, 10, 15) == pytest.approx(0.4)
+
+
+def test_detectable_difference_is_found_four_times_in_five():
+    random = np.random.default_rng(0)
+    n, share = 2000, 0.2
+    gap = paired.detectable(int(n * share), 0, n)
+    draws = random.multinomial(n, [(share + gap) / 2, (share - gap) / 2, 1 - share], size=400)
+    found = np.mean([paired.mcnemar(b, c) < 0.05 for b, c, _ in draws])
+    assert 0.72 < found < 0.87
+
+
+def test_two_systems_by_hand():
+    result = comparison.compare({"A": system("rrrrww"), "B": system("rrwwrw")}, resamples=2000)
+    table = result.protocols[0]
+    pair = table["pairs"][0]
+    assert result.meta["n"] == 6
+    assert result.meta["aligned_by"] == "question"
+    assert [s["em"]["mean"] for s in table["scores"]] == [pytest.approx(4 / 6), 0.5]
+    counts = [pair[k] for k in ("both", "only_first", "only_second", "neither")]
+    assert counts == [2, 2, 1, 1]
+    assert pair["difference"]["mean"] == pytest.approx(1 / 6)
+    assert pair["difference"]["low"] < 0 < pair["difference"]["high"]
+    assert pair["p"] == pair["p_holm"] == 1.0
+    assert [e["question"] for e in result.won("A", "B")] == ["question 2", "question 3"]
+    assert [e["question"] for e in result.won("B", "A")] == ["question 4"]
+    assert result.agreement == [
+        {"systems": ["A", "B"], "agreement": 0.5, "kappa": pytest.approx(0.0)}
+    ]
+    assert [line["count"] for line in result.solved_by] == [1, 3, 2]
+
+
+def test_paired_interval_is_narrower_than_that_of_independent_systems():
+    first = system("rw" * 500)
+    second = [*system("rw" * 490), *system("ww" * 10, start=980)]
+    pair = comparison.compare({"A": first, "B": second}).protocols[0]["pairs"][0]
+    # 10 of 1000 rows differ, all one way: 0.01 +- 1.96 sqrt(.01 * .99 / 1000).
+    assert pair["difference"]["low"] == pytest.approx(0.004, abs=0.0015)
+    assert pair["difference"]["high"] == pytest.approx(0.016, abs=0.0015)
+    assert pair["p"] == pytest.approx(2 / 2**10)
+
+
+def test_three_systems_have_three_pairs_corrected_together_under_every_protocol():
+    result = comparison.compare(
+        {"A": system("r" * 20), "B": system("w" * 20), "C": system("rw" * 10)}, resamples=200
+    )
+    assert [t["protocol"] for t in result.protocols][:3] == ["squad", "nq_open", "trivia_qa"]
+    pairs = result.protocols[0]["pairs"]
+    assert [p["systems"] for p in pairs] == [["A", "B"], ["A", "C"], ["B", "C"]]
+    assert pairs[0]["p_holm"] == pytest.approx(3 * 2 / 2**20)
+    assert pairs[1]["p_holm"] == pairs[2]["p_holm"] == pytest.approx(2 * 2 / 2**10)
+    assert json.loads(json.dumps(result.to_json(), allow_nan=False)) == result.to_json()
+
+
+def test_rows_are_aligned_by_id_in_any_order_and_the_rest_is_named():
+    first, second = system("rrww", ids=True), system("wwr", ids=True, start=1)[::-1]
+    result = comparison.compare({"A": first, "B": second})
+    assert (result.meta["aligned_by"], result.meta["n"]) == ("id", 3)
+    assert [e["correct"] for e in result.examples] == [
+        {"A": True, "B": False},
+        {"A": False, "B": False},
+        {"A": False, "B": True},
+    ]
+    lines = [(s["name"], s["rows"], s["left_out"], s["left_out_ids"]) for s in result.systems]
+    assert lines == [("A", 4, 1, ["0"]), ("B", 3, 0, [])]
+
+
+def test_ids_that_only_number_rows_are_not_taken_for_questions():
+    first, second = system("rr", ids=True), system("rw", ids=True, start=1)
+    second = [Prediction(**{**vars(row), "id": n}) for n, row in enumerate(second)]
+    result = comparison.compare({"A": first, "B": second})
+    assert (result.meta["aligned_by"], result.meta["n"]) == ("question", 1)
+
+
+def test_answers_of_the_first_system_count_and_differences_are_told():
+    other = [Prediction(**{**vars(row), "answers": ("wrong",)}) for row in system("rw")]
+    result = comparison.compare({"A": system("rw"), "B": other})
+    assert result.meta["answers_differ"] == 2
+    assert [s["em"]["mean"] for s in result.protocols[0]["scores"]] == [0.5, 0.5]
+
+
+def test_files_without_a_common_question_are_refused_with_examples():
+    with pytest.raises(UserError, match=r"no question is common .* 'question 0'; B has 2 rows"):
+        comparison.compare({"A": system("rr"), "B": system("rr", start=9)})
+
+
+def test_question_asked_twice_needs_ids():
+    with pytest.raises(UserError, match="B asks 'question 0' in rows 1 and 3; give the rows"):
+        comparison.compare({"A": system("rr"), "B": system("rr") + system("r")})
+
+
+@pytest.mark.parametrize("systems", [{}, {"A": system("r")}])
+def test_one_system_is_no_comparison(systems):
+    with pytest.raises(UserError, match="needs two systems"):
+        comparison.compare(systems)
+
+
+def test_empty_system_is_named():
+    with pytest.raises(UserError, match="B has no predictions"):
+        comparison.compare({"A": system("r"), "B": []})
