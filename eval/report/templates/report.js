@@ -11,8 +11,9 @@ const element = (name, attributes = {}, ...children) => {
   return made;
 };
 
-// DataTables reads text to search in as HTML where it holds an ampersand.
-const searchable = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
+// DataTables takes some texts for HTML: those to search in, where they hold an ampersand, and the
+// entries of a column's list.
+const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 // A spreadsheet would take such a cell for a formula. Text cells alone: numbers stay numbers.
 const exportable = (text) => (/^\s*[=+\-@\t\r]/.test(text) ? "'" + text : text);
 
@@ -34,7 +35,7 @@ const short = (text) => {
 const byType = (display, plain) => (value, type) => {
   if (type === "display") return display(value);
   if (type === "export") return exportable(plain(value));
-  if (type === "filter") return searchable(plain(value));
+  if (type === "filter" || type === "list") return escaped(plain(value));
   return plain(value);
 };
 const same = (value) => value;
@@ -58,7 +59,10 @@ const numberColumn = (index, title, digits, width) => ({
 const codeColumn = (index, title, width) => ({
   data: index, title, width, type: "string", className: "code",
   render: byType((value) => element("span", {}, value.replaceAll("_", " ")), same),
-  columnControl: ["order", [{ extend: "searchList", orthogonal: "sort", title }]],
+  columnControl: [{
+    extend: "dropdown", icon: "search", text: `Filter by ${title.toLowerCase()}`,
+    content: [{ extend: "searchList", orthogonal: "list", title: "" }],
+  }],
 });
 
 const has = (index, absent) => source.rows.some((row) => row[index] !== absent && row[index] !== null);
@@ -92,20 +96,30 @@ const exported = [
   ...source.slices.map((name, place) => [name, (row) => row[SLICES][place]]),
 ].map(([title, get]) => ({
   title, type: "string", visible: false, searchable: false, orderable: false,
-  data: (row, type) => (type === "export" && typeof get(row) === "string" ? exportable(get(row)) : get(row)),
+  data: (row, type) => {
+    if (type !== "export") return "";
+    const value = get(row) ?? "";
+    return typeof value === "string" ? exportable(value) : value;
+  },
 }));
+
+// The heading cells are made here: DataTables would take titles for HTML.
+const all = [...columns, ...exported];
+const titles = all.map((column) => column.title);
+document.getElementById("table").append(
+  element("thead", {}, element("tr", {}, ...titles.map((title) => element("th", { scope: "col" }, title)))),
+);
+for (const column of all) delete column.title;
 
 const table = new DataTable("#table", {
   data: source.rows,
-  columns: [...columns, ...exported],
+  columns: all,
   autoWidth: false, // it would measure texts as HTML
   deferRender: true,
   order: [],
   pageLength: 25,
   lengthMenu: [10, 25, 50, 100, 250],
   searchDelay: 200,
-  columnControl: ["order"],
-  ordering: { indicators: false },
   language: {
     search: "Search ", lengthMenu: "_MENU_ a page", searchPlaceholder: "question, answer, prediction",
     info: "_START_ to _END_ of _TOTAL_", infoFiltered: "(of _MAX_)", infoEmpty: "none",
@@ -118,7 +132,7 @@ const table = new DataTable("#table", {
           extend: "csvHtml5", text: "Save as CSV", filename: "examples", bom: true,
           exportOptions: {
             orthogonal: "export", columns: "*", modifier: { search: "applied", order: "applied" },
-            format: { body: (value) => value, header: (title) => exportable(title) },
+            format: { body: (value) => value, header: (title, index) => exportable(titles[index]) },
           },
         },
         { text: "Clear filters", name: "clear", action: () => clear(), enabled: false },
@@ -190,8 +204,8 @@ function clear(draw = true) {
   if (draw) table.draw();
 }
 table.on("draw", () => {
-  const all = table.page.info();
-  table.button("clear:name").enable(all.recordsDisplay < all.recordsTotal);
+  const { recordsDisplay, recordsTotal } = table.page.info();
+  table.button("clear:name").enable(recordsDisplay < recordsTotal);
 });
 document.querySelector("main").addEventListener("click", (event) => {
   const { ids, what, flag, slice, value } = event.target.closest("button.link")?.dataset ?? {};

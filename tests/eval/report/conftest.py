@@ -206,7 +206,7 @@ def open_report(browser: Any, tmp_path: pathlib.Path) -> Iterator[Callable[..., 
         path.write_text(document, encoding="utf-8")
         context = browser.new_context(accept_downloads=True, **options)
         contexts.append(context)
-        context.set_default_timeout(30_000)
+        context.set_default_timeout(20_000)
         page = context.new_page()
         errors: list[str] = []
         requests: list[str] = []
