@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from closedbook import __version__
-from closedbook.errors import UserError
+from closedbook.errors import UserError, unknown_name
 from closedbook.eval import (
     answerability,
     audit,
@@ -102,6 +102,8 @@ def analyze(
         raise UserError("there are no predictions to analyse; give at least one")
     if threshold is not None and not 0 <= threshold <= 1:
         raise UserError(f"the threshold is {threshold}; it must be a probability, 0 to 1")
+    if mode not in equivalence.MODES:
+        raise unknown_name("judge", mode, equivalence.MODES)
     ids = [str(number if row.id is None else row.id) for number, row in enumerate(rows, start=1)]
     labelling.check(labels or (), set(ids))
     _check_shared(rows, also or {})

@@ -7,6 +7,7 @@ import typer
 
 from closedbook.cli import ask as ask_command
 from closedbook.cli import atlas
+from closedbook.cli.analyze import analyze
 from closedbook.cli.convert import convert
 from closedbook.cli.run import guarded, log_to_stderr
 
@@ -19,6 +20,7 @@ app = typer.Typer(
     help="Ask models with no book open, and look at what they know.",
 )
 app.command()(convert)
+app.command()(analyze)
 app.add_typer(atlas.app, name="atlas")
 
 

@@ -1,0 +1,167 @@
+"""`closedbook analyze`: says which errors of a predictions file are errors."""
+
+import pathlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from closedbook.eval.analysis import Analysis, Progress
+    from closedbook.eval.predictions import Prediction
+
+
+def analyze(
+    predictions: Annotated[
+        pathlib.Path,
+        typer.Argument(
+            metavar="PREDICTIONS",
+            help="A predictions.jsonl of any model: one object a line with question, answers and "
+            "prediction; id, score and more are used where given.",
+        ),
+    ],
+    out: Annotated[
+        pathlib.Path, typer.Option("--out", metavar="DIR", help="The report directory to make.")
+    ],
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="Whose exact match is the headline: squad, nq_open, trivia_qa, "
+            "natural_questions, dpr, curated_trec or lm_eval. The report shows them all."
+        ),
+    ] = "squad",
+    labels: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="JSONL",
+            help='What people say of wrong predictions, all or a random sample: {"id", "label"}, '
+            "a label being 'true negative', 'phrasing', 'incomplete' or 'unanswerable'.",
+        ),
+    ] = None,
+    train: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The training set, for train-test overlap: JSON lines or DPR's table.",
+        ),
+    ] = None,
+    also: Annotated[
+        list[pathlib.Path] | None,
+        typer.Option(
+            metavar="JSONL", help="Another system's predictions; answers they share are candidates."
+        ),
+    ] = None,
+    other_gold: Annotated[
+        pathlib.Path | None,
+        typer.Option(metavar="FILE", help="Another data set's answers to some of the questions."),
+    ] = None,
+    judge: Annotated[
+        str, typer.Option(help="Judge of equivalence: learned, or rules (no weights).")
+    ] = "learned",
+    threshold: Annotated[
+        float | None,
+        typer.Option(help="Probability from which answers are equivalent. Default: the judge's."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace DIR if it is a report already.")
+    ] = False,
+) -> None:
+    """Analyse the errors of a predictions file, and write a report.
+
+    Exact match is too strict: some wrong answers say the same in other words, some are right and
+    not in the gold answers, some questions have no answer without a date or a page. DIR gets
+    report.html (open it in a browser), report.md, report.tex, summary.json, examples.jsonl (every
+    row with its verdict), candidates.jsonl (review these first) and figures. No network, no GPU.
+
+    Examples:
+
+    `closedbook analyze predictions.jsonl --out report`
+
+    `closedbook analyze mine.jsonl --out report --also dpr.jsonl --also fid.jsonl --train nq.jsonl`
+
+    `closedbook analyze mine.jsonl --out labelled --labels labels.jsonl`
+    """
+    from closedbook.eval import gold, outputs
+    from closedbook.eval import labels as labelling
+    from closedbook.eval import predictions as files
+    from closedbook.eval.analysis import analyze as work
+
+    outputs.check_target(out, force=force)
+    rows = files.read(predictions)
+    with progress_bar() as progress:
+        analysis = work(
+            rows,
+            protocol=protocol,
+            mode=judge,
+            threshold=threshold,
+            labels=labelling.read(labels) if labels else None,
+            train=gold.read(train) if train else None,
+            also=read_named(also or []),
+            other_gold=gold.read(other_gold) if other_gold else None,
+            source=predictions.name,
+            progress=progress,
+        )
+        progress("writing", 1, 1)
+        outputs.write_analysis(analysis, out, force=force)
+    _print(analysis, out)
+
+
+@contextmanager
+def progress_bar() -> "Iterator[Progress]":
+    """A bar on standard error, gone when done; nothing where no terminal is."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    screen = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    quiet = not screen.is_terminal
+    with Progress(*columns, console=screen, transient=True, disable=quiet) as bar:
+        task = bar.add_task("reading", total=None)
+        yield lambda step, done, total: bar.update(
+            task, description=step, completed=done, total=total
+        )
+
+
+def read_named(paths: list[pathlib.Path]) -> "dict[str, list[Prediction]]":
+    """Predictions by their file's stem, or by folder and stem where stems are alike."""
+    from closedbook.errors import UserError
+    from closedbook.eval import predictions as files
+
+    stems = [path.stem for path in paths]
+    named = {}
+    for path in paths:
+        alike = stems.count(path.stem) > 1
+        name = f"{path.absolute().parent.name}/{path.stem}" if alike else path.stem
+        if name in named:
+            raise UserError(f"{path} is given twice, or a file of the same name and folder is")
+        named[name] = files.read(path)
+    return named
+
+
+def _print(analysis: "Analysis", out: pathlib.Path) -> None:
+    """The headline and the four-way table."""
+    from rich.console import Console
+    from rich.table import Table
+
+    screen = Console(highlight=False, soft_wrap=True, markup=False)
+    kinds = analysis.taxonomy
+    protocol = analysis.meta["protocol"]
+    screen.print(f"exact match  {shown(kinds['em'])}  ({protocol}, n {analysis.meta['n']:,})")
+    screen.print(f"adjusted     {shown(kinds['adjusted'])}")
+    table = Table("wrong predictions", "count", "share", box=None, pad_edge=False)
+    for row in kinds["rows"]:
+        if row["asserted"]:
+            counted = f"{row['count']:,.0f}"
+            share = shown({"mean": row["share"], "low": row["low"], "high": row["high"]})
+        else:
+            counted, share = "", f"not asserted; {len(analysis.candidates):,} to review"
+        table.add_row(row["name"], counted, share)
+    screen.print(table)
+    screen.print(f"report       {out / 'report.html'}")
+
+
+def shown(estimate: dict[str, float]) -> str:
+    """A share in percent with its interval."""
+    mean, low, high = (100 * estimate[key] for key in ("mean", "low", "high"))
+    return f"{mean:.1f}% [{low:.1f}, {high:.1f}]"
