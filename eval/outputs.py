@@ -10,6 +10,7 @@ from typing import Any
 
 from closedbook.errors import UserError
 from closedbook.eval.analysis import Analysis
+from closedbook.eval.comparison import Comparison
 
 _MARK = "summary.json"  # what makes a folder one of ours
 
@@ -67,6 +68,16 @@ def write_analysis(
         _write_lines(folder / "candidates.jsonl", analysis.candidates)
         _write_text(folder / "report.html", render_html(analysis))
         _write_files(folder / "figures", render_figures(analysis))
+    return pathlib.Path(out)
+
+
+def write_comparison(
+    comparison: Comparison, out: str | os.PathLike[str], *, force: bool = False
+) -> pathlib.Path:
+    """Writes summary.json and examples.jsonl; arguments and errors as in `write_analysis`."""
+    with _replacing(pathlib.Path(out), force=force) as folder:
+        _write_json(folder / _MARK, comparison.to_json())
+        _write_lines(folder / "examples.jsonl", comparison.examples)
     return pathlib.Path(out)
 
 

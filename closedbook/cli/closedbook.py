@@ -8,6 +8,7 @@ import typer
 from closedbook.cli import ask as ask_command
 from closedbook.cli import atlas
 from closedbook.cli.analyze import analyze
+from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
 from closedbook.cli.run import guarded, log_to_stderr
 
@@ -21,6 +22,7 @@ app = typer.Typer(
 )
 app.command()(convert)
 app.command()(analyze)
+app.command()(compare)
 app.add_typer(atlas.app, name="atlas")
 
 
