@@ -16,10 +16,10 @@ from closedbook.eval.predictions import Prediction
 class Comparison:
     """A comparison as plain data; shares and intervals from 0 to 1, intervals 95%."""
 
-    # {"protocol" (headline), "n", "n_questions", "aligned_by",
-    # "answers_differ" (questions whose answers are not the same in all files)}
+    # {"protocol" (headline), "n", "n_questions", "aligned_by"}
     meta: dict[str, Any]
-    # per system {"name", "rows", "compared", "left_out", "left_out_ids"}
+    # per system {"name", "rows", "compared", "left_out", "left_out_ids", "answers_differ" (questions
+    # with other answers than in the first file), "em_own" (share, by its own file's answers)}
     systems: list[dict[str, Any]]
     # per protocol {"protocol", "scores": [{"system", "em": {mean, low, high}}], "pairs": [...]};
     # a pair is {"systems": [a, b], "both", "only_first", "only_second", "neither", "difference",
@@ -57,7 +57,8 @@ def compare(
     """Compares systems on the questions that all of them answered.
 
     Rows are aligned by id where every row has one and equal ids have equal questions, else by the
-    question without case and spacing. All systems are scored against the first one's answers.
+    question without case and spacing. All systems are scored against the first one's answers: files
+    of one data set may list different ones, and a system must not win by its file's answers.
 
     Args:
         systems: Predictions by the system's name, at least two systems.
@@ -102,12 +103,8 @@ def compare(
             "n": len(shared),
             "n_questions": distinct,
             "aligned_by": aligned_by,
-            "answers_differ": sum(
-                any(set(keyed[name][key].answers) != set(first[key].answers) for name in names)
-                for key in shared
-            ),
         },
-        systems=[_system(name, systems[name], keyed[name], shared) for name in names],
+        systems=[_system(name, keyed[name], first, shared, protocol) for name in names],
         protocols=tables,
         agreement=[_agreement(pair) for pair in tables[0]["pairs"]],
         solved_by=_solved_by(headline),
@@ -172,9 +169,10 @@ def _cut(text: str) -> str:
 
 def _system(
     name: str,
-    rows: Sequence[Prediction],
     keyed: Mapping[Hashable, Prediction],
+    first: Mapping[Hashable, Prediction],
     shared: Sequence[Hashable],
+    protocol: str,
 ) -> dict[str, Any]:
     kept = set(shared)
     left_out = [
@@ -182,12 +180,16 @@ def _system(
         for number, (key, row) in enumerate(keyed.items(), start=1)
         if key not in kept
     ]
+    own = [keyed[key] for key in shared]
+    differ = sum(set(keyed[key].answers) != set(first[key].answers) for key in shared)
     return {
         "name": name,
-        "rows": len(rows),
+        "rows": len(keyed),
         "compared": len(shared),
         "left_out": len(left_out),
         "left_out_ids": left_out[: audit.MAX_IDS],
+        "answers_differ": differ,
+        "em_own": sum(audit.right(own, [protocol])[protocol]) / len(own),
     }
 
 

@@ -125,10 +125,11 @@ def test_ids_that_only_number_rows_are_not_taken_for_questions():
 
 
 def test_answers_of_the_first_system_count_and_differences_are_told():
-    other = [Prediction(**{**vars(row), "answers": ("wrong",)}) for row in system("rw")]
-    result = comparison.compare({"A": system("rw"), "B": other})
-    assert result.meta["answers_differ"] == 2
-    assert [s["em"]["mean"] for s in result.protocols[0]["scores"]] == [0.5, 0.5]
+    other = [Prediction(**{**vars(row), "answers": ("wrong",)}) for row in system("rwww")]
+    result = comparison.compare({"A": system("rwrw"), "B": other})
+    assert [s["answers_differ"] for s in result.systems] == [0, 4]
+    assert [s["em_own"] for s in result.systems] == [0.5, 0.75]
+    assert [s["em"]["mean"] for s in result.protocols[0]["scores"]] == [0.5, 0.25]
 
 
 def test_files_without_a_common_question_are_refused_with_examples():
