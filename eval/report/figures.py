@@ -43,7 +43,8 @@ def specs(analysis: Any, palette: Mapping[str, str] = PAPER) -> dict[str, Spec]:
     if len(analysis.protocols) > 1:
         made["protocols"] = protocols(analysis.protocols, palette)
     if analysis.confidence is not None:
-        made["calibration"] = calibration(analysis.confidence, palette)
+        if (analysis.confidence.get("strict") or {}).get("bins"):
+            made["calibration"] = calibration(analysis.confidence, palette)
         made["risk_coverage"] = risk_coverage(analysis.confidence, palette)
     return made
 

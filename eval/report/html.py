@@ -14,7 +14,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from closedbook.eval.report import examples, figures, numbers, text
+from closedbook.eval.report import examples, figures, measures, numbers, text
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _EXPORTS = re.compile(r"export\{([^{}]*)\};?")
@@ -41,7 +41,7 @@ def render_html(analysis: Any) -> str:
         data=examples.table_data(analysis.examples),
         a=analysis,
         slices=_grouped(analysis.slices),
-        measure=_measure,
+        measures=measures,
         figures={name: _figure(drawn[name], _FIGURES[name]) for name in _FIGURES if name in drawn},
     )
 
@@ -105,14 +105,6 @@ def _grouped(slices: Any) -> dict[str, list[Mapping[str, Any]]]:
     for row in slices:
         groups.setdefault(row["slice"], []).append(row)
     return groups
-
-
-def _measure(confidence: Mapping[str, Any], side: str, key: str) -> str:
-    """One measure of confidence, with its interval where it has one."""
-    value = (confidence.get(side) or {}).get(key)
-    if isinstance(value, Mapping):
-        return numbers.with_interval(value)
-    return numbers.percent(value) if key == "coverage_at_90" else numbers.decimal(value)
 
 
 @functools.cache

@@ -65,3 +65,14 @@ def signed(share: float | None) -> str:
     if shown == "0.0":
         return shown
     return ("−" if share < 0 else "+") + shown
+
+
+def p_value(value: float) -> str:
+    """A p value with as many digits as it deserves.
+
+    >>> p_value(0.0421), p_value(0.3), p_value(1e-9)
+    ('0.042', '0.30', '< 0.001')
+    """
+    if value < 0.001:
+        return "< 0.001"
+    return f"{value:.3f}" if value < 0.1 else f"{value:.2f}"

@@ -65,12 +65,12 @@ def analysis_of(examples: list[dict[str, Any]], **changes: Any) -> Analysis:
             }
             for k in range(10)
         ],
-        "ece": 0.081,
-        "macro_ce": 0.212,
-        "brier": 0.19,
+        "ece": {"mean": 0.081, "low": 0.06, "high": 0.1},
+        "macro_ce": None,
+        "brier": {"mean": 0.19, "low": 0.17, "high": 0.21},
         "risk_coverage": [{"coverage": k / 50, "risk": 0.5 * k / 50} for k in range(1, 51)],
-        "aurc": 0.231,
-        "coverage_at_90": 0.4,
+        "aurc": {"mean": 0.231, "low": 0.2, "high": 0.26},
+        "coverage_at_90": {"mean": 0.4, "low": 0.35, "high": 0.44},
     }
     kinds = (("true negative", 0.62), ("phrasing", 0.133), ("incomplete", 0.133))
     parts: dict[str, Any] = {
@@ -93,7 +93,7 @@ def analysis_of(examples: list[dict[str, Any]], **changes: Any) -> Analysis:
                 "protocols": ["squad", "nq_open"],
                 "only_first": 3,
                 "only_second": 1,
-                "why": [{"reason": "case", "count": 4, "ids": ids[:4]}],
+                "why": [{"reason": "case", "right": "squad", "count": 4, "ids": ids[:4]}],
             }
         ],
         "audit": [
@@ -137,7 +137,14 @@ def analysis_of(examples: list[dict[str, Any]], **changes: Any) -> Analysis:
                 "adjusted": _interval(0.5765),
             }
         ],
-        "confidence": {"strict": confidence, "adjusted": confidence},
+        "confidence": {
+            "source": "exp(score)",
+            "probability": True,
+            "n": n,
+            "missing": 0,
+            "strict": confidence,
+            "adjusted": confidence,
+        },
         "candidates": [
             {
                 "id": row["id"],

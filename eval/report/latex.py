@@ -1,0 +1,156 @@
+"""Tables for papers: LaTeX with booktabs, to be \\input or pasted."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from closedbook.eval.report import measures, numbers
+from closedbook.eval.report.text import latex as safe
+
+
+def render_latex(analysis: Any) -> str:
+    r"""Two tables: the scores under each protocol, and the four kinds of wrong answers.
+
+    Args:
+        analysis: A `closedbook.eval.analysis.Analysis`.
+
+    Returns:
+        LaTeX that needs `\usepackage{booktabs}`.
+    """
+    meta, taxonomy = analysis.meta, analysis.taxonomy
+    n = numbers.count(meta["n"])
+    source = safe(meta["source"] or "the predictions")
+    scores = [
+        (safe(row["protocol"]), *_estimate(row["em"]), *_estimate(row["f1"]))
+        for row in analysis.protocols
+    ]
+    scores.append((r"\midrule adjusted", *_estimate(taxonomy["adjusted"]), *_estimate(None)))
+    kinds = [
+        (safe(row["name"]), *map(safe, measures.kind_cells(row, len(analysis.candidates))))
+        for row in taxonomy["rows"]
+    ]
+    return _document(
+        _table(
+            caption=f"Scores of {source} ($n = {_number(n)}$), percent with 95\\% intervals.",
+            label="tab:closedbook-scores",
+            columns="lrlrl",
+            heading=("Protocol", r"\multicolumn{2}{c}{Exact match}", r"\multicolumn{2}{c}{F1}"),
+            rows=scores,
+        ),
+        _table(
+            caption=(
+                f"Wrong answers of {source} by kind; share with 95\\% interval. "
+                f"{_sentence(taxonomy['how'])}"
+            ),
+            label="tab:closedbook-errors",
+            columns="lrrl",
+            heading=("Kind", "Count", r"Share, \%", r"95\% interval"),
+            rows=kinds,
+        ),
+    )
+
+
+def render_comparison_latex(comparison: Any) -> str:
+    r"""Two tables: the systems' exact match under each protocol, and their pairs.
+
+    Args:
+        comparison: A `closedbook.eval.comparison.Comparison`.
+
+    Returns:
+        LaTeX that needs `\usepackage{booktabs}`.
+    """
+    first = comparison.protocols[0]
+    n = _number(numbers.count(comparison.meta["n"]))
+    names = [safe(table["protocol"]) for table in comparison.protocols]
+    headline = {row["system"]: row["em"] for row in first["scores"]}
+    scores = [
+        (
+            safe(row["system"]),
+            *_estimate(headline[row["system"]]),
+            *(
+                numbers.percent(_score(table, row["system"])["mean"])
+                for table in comparison.protocols[1:]
+            ),
+        )
+        for row in first["scores"]
+    ]
+    return _document(
+        _table(
+            caption=(
+                f"Exact match of {len(scores)} systems on the same questions ($n = {n}$), percent; "
+                f"{names[0]} with 95\\% interval."
+            ),
+            label="tab:closedbook-systems",
+            columns="lrl" + "r" * (len(names) - 1),
+            heading=("System", rf"\multicolumn{{2}}{{c}}{{{names[0]}}}", *names[1:]),
+            rows=scores,
+        ),
+        _table(
+            caption=(
+                f"Pairs of systems under {names[0]}: questions that only one answers right, "
+                "difference in points with 95\\% interval (paired bootstrap), McNemar's exact "
+                "test, and with Holm's correction."
+            ),
+            label="tab:closedbook-pairs",
+            columns="llrrlrr",
+            heading=("First", "Second", "Only first", "Only second", "Difference", "$p$", "Holm"),
+            rows=[_pair(pair) for pair in first["pairs"]],
+        ),
+    )
+
+
+def _score(table: Mapping[str, Any], system: str) -> Mapping[str, float]:
+    return next(row["em"] for row in table["scores"] if row["system"] == system)
+
+
+def _pair(pair: Mapping[str, Any]) -> tuple[str, ...]:
+    *cells, difference, p, holm = measures.pair_cells(pair)
+    signed = difference.replace("−", "$-$").replace("[", "{[}").replace("]", "{]}")
+    return (*map(safe, cells), signed, _p(p), _p(holm))
+
+
+def _p(shown: str) -> str:
+    return shown.replace("<", "$<$")
+
+
+def _estimate(value: Mapping[str, float] | None) -> tuple[str, str]:
+    if value is None:
+        return "--", ""
+    return numbers.percent(value["mean"]), safe(numbers.interval(value))
+
+
+def _number(shown: str) -> str:
+    # A bare comma in mathematics is followed by a space.
+    return shown.replace(",", "{,}")
+
+
+def _sentence(text: str) -> str:
+    return safe(text[:1].upper() + text[1:]) + "."
+
+
+def _table(
+    *,
+    caption: str,
+    label: str,
+    columns: str,
+    heading: Sequence[str],
+    rows: Iterable[Sequence[str]],
+) -> str:
+    lines = [
+        r"\begin{table}[t]",
+        r"\centering",
+        rf"\caption{{{caption}}}",
+        rf"\label{{{label}}}",
+        rf"\begin{{tabular}}{{{columns}}}",
+        r"\toprule",
+        " & ".join(heading) + r" \\",
+        r"\midrule",
+        *(" & ".join(row) + r" \\" for row in rows),
+        r"\bottomrule",
+        r"\end{tabular}",
+        r"\end{table}",
+    ]
+    return "\n".join(lines)
+
+
+def _document(*tables: str) -> str:
+    return "% Needs \\usepackage{booktabs}.\n" + "\n\n".join(tables) + "\n"

@@ -1,0 +1,215 @@
+"""The report as Markdown: the tables without the examples, for a pull request or a page."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from closedbook.eval.report import measures, numbers
+from closedbook.eval.report.text import markdown as safe
+
+_REVIEWED = 20  # candidates shown; candidates.jsonl has all
+
+
+def render_markdown(analysis: Any, *, figures: str | None = "figures") -> str:
+    """The report on one predictions file.
+
+    Args:
+        analysis: A `closedbook.eval.analysis.Analysis`.
+        figures: Folder of the figures, relative to the file; None leaves them out.
+    """
+    meta, taxonomy = analysis.meta, analysis.taxonomy
+    parts = [
+        f"# {safe(meta['source'] or 'Predictions')}",
+        _facts(meta),
+        _table(
+            ("", "%", "95% interval"),
+            [
+                (name, numbers.percent(value["mean"]), numbers.interval(value))
+                for name, value in measures.headline(analysis)
+            ],
+        ),
+        "## What the errors are",
+        safe(taxonomy["how"][:1].upper() + taxonomy["how"][1:] + "."),
+        _picture(figures, "errors", "Shares of the kinds of wrong answers"),
+        _table(
+            ("Kind", "Count", "Share, %", "95% interval"),
+            [
+                (row["name"], *measures.kind_cells(row, len(analysis.candidates)))
+                for row in taxonomy["rows"]
+            ],
+        ),
+        "## Under each protocol",
+        _table(
+            ("Protocol", "Exact match, %", "F1, %", "n"),
+            [
+                (
+                    row["protocol"],
+                    numbers.with_interval(row["em"]),
+                    numbers.with_interval(row["f1"]),
+                    numbers.count(row["n"]),
+                )
+                for row in analysis.protocols
+            ],
+        ),
+    ]
+    if analysis.disagreements:
+        parts += ["### Where they disagree", _disagreements(analysis.disagreements)]
+    if analysis.audit:
+        parts += ["### What a harness rule would cost", _audit(analysis.audit)]
+    if analysis.confidence:
+        parts += ["## Confidence", *_confidence(analysis.confidence, figures)]
+    if analysis.slices:
+        parts += ["## Slices", _slices(analysis.slices)]
+    if analysis.candidates:
+        parts += ["## Review these first", *_candidates(analysis.candidates)]
+    parts.append(f"Made by closedbook {safe(meta['closedbook'])}. All intervals are 95%.")
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def render_comparison_markdown(comparison: Any) -> str:
+    """The comparison of several systems.
+
+    Args:
+        comparison: A `closedbook.eval.comparison.Comparison`.
+    """
+    meta = comparison.meta
+    first = comparison.protocols[0]
+    names = [row["system"] for row in first["scores"]]
+    return (
+        "\n\n".join(
+            [
+                f"# {len(names)} systems on {numbers.count(meta['n'])} questions",
+                f"Protocol {safe(meta['protocol'])}; rows aligned by {safe(meta['aligned_by'])}. "
+                "All intervals are 95%.",
+                "## Exact match under each protocol, %",
+                _table(
+                    ("System", *(table["protocol"] for table in comparison.protocols)),
+                    measures.score_rows(comparison),
+                ),
+                f"## Pairs under {safe(first['protocol'])}",
+                "Difference of exact match, second minus first, in points, by a paired bootstrap; p "
+                "is McNemar's exact test, also with Holm's correction for the number of pairs.",
+                _table(
+                    ("First", "Second", "Only first", "Only second", "Difference", "p", "p, Holm"),
+                    [measures.pair_cells(pair) for pair in first["pairs"]],
+                ),
+                "## Questions by how many systems answer them",
+                _table(
+                    ("Right", "Questions", "Share, %"),
+                    [
+                        (row["right"], numbers.count(row["count"]), numbers.percent(row["share"]))
+                        for row in comparison.solved_by
+                    ],
+                ),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _facts(meta: Mapping[str, Any]) -> str:
+    facts = [f"{numbers.count(meta['n'])} predictions"]
+    if meta["n_questions"] != meta["n"]:
+        facts.append(f"{numbers.count(meta['n_questions'])} questions")
+    facts += [f"{key} {safe(meta[key])}" for key in ("task", "split", "protocol") if meta.get(key)]
+    return ", ".join(facts) + f", judge {safe(meta['judge']['mode'])}."
+
+
+def _disagreements(rows: Iterable[Mapping[str, Any]]) -> str:
+    return _table(
+        ("First", "Second", "Right by the first only", "By the second only", "Why"),
+        [
+            (
+                *row["protocols"],
+                numbers.count(row["only_first"]),
+                numbers.count(row["only_second"]),
+                "; ".join(f"{why['reason']} ({why['count']:,})" for why in row["why"]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _audit(rows: Iterable[Mapping[str, Any]]) -> str:
+    return _table(
+        ("Rule", "Exact match, %", "Lost", "Gained", "Questions out of reach"),
+        [
+            (
+                row["rule"],
+                numbers.percent(row["em"]),
+                numbers.count(row["lost"]),
+                numbers.count(row["gained"]),
+                numbers.count(row["gold_unreachable"]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _confidence(confidence: Mapping[str, Any], figures: str | None) -> list[str]:
+    strict = confidence["strict"]
+    return [
+        _picture(figures, "calibration", "Accuracy over confidence") if strict.get("bins") else "",
+        _picture(figures, "risk_coverage", "Risk over coverage"),
+        _table(
+            ("Measure", "Exact match", "Adjusted"),
+            [
+                (name, *(measures.confidence(confidence, side, key) for side in measures.SIDES))
+                for key, name in measures.CONFIDENCE.items()
+            ],
+        ),
+    ]
+
+
+def _slices(rows: Iterable[Mapping[str, Any]]) -> str:
+    return _table(
+        ("Slice", "Value", "n", "Exact match, %", "Adjusted, %"),
+        [
+            (
+                row["slice"],
+                row["value"],
+                numbers.count(row["n"]),
+                numbers.with_interval(row["em"]),
+                numbers.with_interval(row["adjusted"]),
+            )
+            for row in rows
+        ],
+    )
+
+
+def _candidates(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"The first {min(_REVIEWED, len(rows))} of {len(rows):,}; all are in candidates.jsonl. "
+        "They count as wrong until somebody labels them.",
+        _table(
+            ("Score", "Id", "Question", "Prediction", "Why"),
+            [
+                (
+                    numbers.decimal(row["score"], 2),
+                    row["id"],
+                    row["question"],
+                    row["prediction"],
+                    "; ".join(row["reasons"]),
+                )
+                for row in rows[:_REVIEWED]
+            ],
+        ),
+    ]
+
+
+def _picture(folder: str | None, name: str, alternative: str) -> str:
+    return "" if folder is None else f"![{alternative}]({folder}/{name}.svg)"
+
+
+def _table(heading: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """A pipe table; columns but the first are aligned to the right where they hold numbers."""
+    cells = [[safe(cell) for cell in row] for row in rows]
+    rules = [
+        "---:" if place and cells and all(_is_number(row[place]) for row in cells) else "---"
+        for place in range(len(heading))
+    ]
+    lines = [[safe(cell) for cell in heading], rules, *cells]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _is_number(cell: str) -> bool:
+    return cell == numbers.MISSING or cell.lstrip("\\+−-<").replace(",", "")[:1].isdigit()
