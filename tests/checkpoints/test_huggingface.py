@@ -11,6 +11,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from closedbook.checkpoints import tensors as lazy_tensors
 from closedbook.checkpoints.architecture import parameter_shapes
 from closedbook.checkpoints.huggingface import open_huggingface, write_huggingface
 from closedbook.checkpoints.huggingface_names import to_ours, to_theirs
@@ -273,7 +274,11 @@ def test_what_transformers_cannot_express_is_not_written(tmp_path: pathlib.Path)
     assert not list(tmp_path.iterdir())
 
 
-def test_one_tensor_is_in_memory_at_a_time(tmp_path: pathlib.Path) -> None:
+def test_a_tensor_and_the_next_are_in_memory(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lazy_tensors, "_AHEAD_BYTES", 2**20)
+
     def lazy(name: str, tensor: Tensor) -> Tensor:
         def load(index: Any) -> np.ndarray:
             return np.ones(tensor.shape, np.float32)[index]
@@ -293,4 +298,4 @@ def test_one_tensor_is_in_memory_at_a_time(tmp_path: pathlib.Path) -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert largest == 2**20
-    assert peak < 2.6 * largest
+    assert peak < 3.6 * largest
