@@ -173,9 +173,10 @@ def four_way(
     Without labels a kind's count is the sum of its probabilities over the wrong rows, not the
     number of rows over a threshold: with calibrated probabilities the sum has no bias, whereas
     decisions miss more than they wrongly take in. The interval is a bootstrap over questions in
-    which every resample also draws each row's kind anew from its probabilities, so that it holds
-    the doubt of sampling and the doubt of the judge about single rows. It does not hold a judge
-    that is wrong in one direction on this data: label a sample to find out.
+    which every drawn row also draws its kind from its probabilities, so that it holds the doubt
+    of sampling and that of the judge about single rows: it is as wide as if people had labelled
+    every row. It does not hold a judge that is wrong in one direction on this data: label a
+    sample to find out.
 
     With labels the exact formula is taken, with shares of the labelled rows; where these are a
     sample of the wrong rows, it must be a random one.
@@ -247,19 +248,14 @@ def estimates(
     """
     chances = _chances(rows)
     members = np.asarray(groups, np.float32)
-    whole = _statistics(np.ones((1, len(rows.correct))), rows, chances, members)
+    expected = {kind: value for kind, value in chances.items() if kind != Kind.TRUE_NEGATIVE}
+    whole = _statistics(np.ones((1, len(rows.correct))), expected, rows, members)
     drawn = [
-        _statistics(weights, rows, kinds, members)
+        _statistics(weights, kinds, rows, members)
         for weights, kinds in _resamples(rows, chances, clusters, np.random.default_rng(seed))
     ]
     names = ["em", "adjusted", *Kind]
-    with np.errstate(all="ignore"):
-        ends = {
-            name: np.nanquantile(
-                np.concatenate([part[name] for part in drawn]), [0.025, 0.975], axis=0
-            )
-            for name in names
-        }
+    ends = {name: _ends(np.concatenate([part[name] for part in drawn])) for name in names}
     clustered = clusters is not None and len(set(clusters)) < len(clusters)
     result = []
     for index in range(members.shape[1]):
@@ -303,48 +299,55 @@ def _resamples(
     clusters: Sequence[int] | None,
     random: np.random.Generator,
 ) -> Iterator[tuple[np.ndarray, dict[Kind, np.ndarray]]]:
-    """Chunks of resamples: how often each row is drawn, and the kind that it has there."""
+    """Chunks of resamples: how often each row is drawn, and how often as which kind."""
     n = len(rows.correct)
     numbers = np.arange(n) if clusters is None else np.asarray(clusters)
     questions = int(numbers.max()) + 1
     size = max(1, min(_RESAMPLES, _CHUNK // max(n, questions)))
-    first = chances[Kind.PHRASING].astype(np.float32)
-    second = (first + chances[Kind.INCOMPLETE]).astype(np.float32)
-    third = (second + chances[Kind.UNANSWERABLE]).astype(np.float32)
+    kinds = (Kind.PHRASING, Kind.INCOMPLETE, Kind.UNANSWERABLE)
+    bounds = np.cumsum([chances[kind] for kind in kinds], axis=0).astype(np.float32)
+    settled = np.all([(chances[kind] == 0) | (chances[kind] == 1) for kind in kinds], axis=0)
+    doubtful = np.flatnonzero(~settled)
     for start in range(0, _RESAMPLES, size):
         count = min(size, _RESAMPLES - start)
         drawn = random.integers(0, questions, size=(count, questions))
         drawn += np.arange(count)[:, None] * questions
         times = np.bincount(drawn.ravel(), minlength=count * questions)
-        weights = times.reshape(count, questions)[:, numbers].astype(np.float32)
-        ticket = random.random((count, n), np.float32)
-        below = [ticket < bound for bound in (first, second, third)]
-        yield (
-            weights,
-            {
-                Kind.PHRASING: below[0],
-                Kind.INCOMPLETE: below[1] & ~below[0],
-                Kind.UNANSWERABLE: below[2] & ~below[1],
-            },
-        )
+        times = times.reshape(count, questions)[:, numbers]
+        weights = times.astype(np.float32)
+        # Every copy of a row has a ticket of its own: one kind for all copies of a row would
+        # count the judge's doubt twice.
+        place = np.repeat(np.arange(count * len(doubtful)), times[:, doubtful].ravel())
+        ticket = random.random(len(place), np.float32)
+        row = doubtful[place % len(doubtful)] if len(doubtful) else place
+        number = sum((ticket >= bound[row]).astype(np.int8) for bound in bounds)
+        found = {}
+        for index, kind in enumerate(kinds):
+            found[kind] = weights * (chances[kind] == 1)
+            counts = np.bincount(place[number == index], minlength=count * len(doubtful))
+            found[kind][:, doubtful] = counts.reshape(count, len(doubtful))
+        yield weights, found
 
 
 def _statistics(
-    weights: np.ndarray, rows: Odds, kinds: Mapping[Kind, np.ndarray], members: np.ndarray
+    weights: np.ndarray, kinds: Mapping[Kind, np.ndarray], rows: Odds, members: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Per resample and group: sums and shares; NaN where a resample has no row of a group."""
+    """Per resample and group: sums and shares; NaN where a resample has no row of a group.
+
+    Args:
+        weights: How often each row is drawn, [resamples, rows].
+        kinds: How often as each kind, [resamples, rows]; a true negative is what is left.
+        rows: What is known of each row.
+        members: [rows, groups].
+    """
     # Resamples hold whole numbers, which float32 adds without error up to 16 million.
-    counted = weights * rows.known.astype(weights.dtype)
+    counted = rows.known.astype(weights.dtype)
     n = weights @ members
     right = (weights * rows.correct.astype(weights.dtype)) @ members
-    known = counted @ members
+    known = (weights * counted) @ members
     with np.errstate(divide="ignore", invalid="ignore"):
         em = right / n
-        shares = {
-            kind: ((counted * chance) @ members) / known
-            for kind, chance in kinds.items()
-            if kind != Kind.TRUE_NEGATIVE
-        }
+        shares = {kind: ((count * counted) @ members) / known for kind, count in kinds.items()}
         shares[Kind.TRUE_NEGATIVE] = 1 - sum(shares.values())
         no_wrong = right == n
         missed = np.where(no_wrong, 0.0, shares[Kind.PHRASING] + shares[Kind.INCOMPLETE])
@@ -359,6 +362,16 @@ def _statistics(
         "adjusted": adjusted,
         **{str(kind): share for kind, share in shares.items()},
     }
+
+
+def _ends(values: np.ndarray) -> np.ndarray:
+    """The 2.5% and 97.5% quantiles of each column, [2, groups]; NaN where no value is a number."""
+    ends = np.full((2, values.shape[1]), np.nan)
+    for column, drawn in enumerate(values.T):
+        drawn = drawn[np.isfinite(drawn)]
+        if len(drawn):
+            ends[:, column] = np.quantile(drawn, [0.025, 0.975])
+    return ends
 
 
 def _estimate(
