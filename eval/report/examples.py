@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from closedbook.eval.reasons import Reason
 from closedbook.eval.report.text import clip, visible
 
 # Longer texts end in a note; examples.jsonl has them whole. The page shows the first few words
@@ -20,9 +21,31 @@ def table_data(examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     protocols = list(dict.fromkeys(name for row in examples for name in row.get("scores") or {}))
     slices = list(dict.fromkeys(name for row in examples for name in row.get("slices") or {}))
     return {
+        "reasons": {str(reason): reason.description for reason in Reason},
         "protocols": protocols,
         "slices": slices,
         "rows": [_row(row, protocols, slices) for row in examples],
+    }
+
+
+def comparison_data(comparison: Any) -> dict[str, Any]:
+    """The examples of a comparison: names of the systems once, then one list a row.
+
+    A row holds: id, question, gold answers, each system's prediction, whether each is right.
+    """
+    names = [row["name"] for row in comparison.systems]
+    return {
+        "systems": [_text(name) for name in names],
+        "rows": [
+            [
+                _text(number if row["id"] is None else row["id"]),
+                _text(row["question"]),
+                [_text(answer) for answer in _short_list(row["answers"])],
+                [_text(row["predictions"][name]) for name in names],
+                [int(row["correct"][name]) for name in names],
+            ]
+            for number, row in enumerate(comparison.examples, start=1)
+        ],
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from closedbook.eval.report import numbers
-from closedbook.eval.report.text import visible
+from closedbook.eval.report.text import inline, visible
 
 Spec = dict[str, Any]
 
@@ -215,6 +215,37 @@ def risk_coverage(confidence: Mapping[str, Any], palette: Mapping[str, str]) -> 
     )
 
 
+def systems(comparison: Any, palette: Mapping[str, str]) -> Spec:
+    """Exact match of each system under the headline protocol, with intervals."""
+    rows = [
+        {
+            "name": inline(row["system"], 40),
+            "series": "exact match",
+            **row["em"],
+            "label": numbers.with_interval(row["em"]),
+        }
+        for row in comparison.protocols[0]["scores"]
+    ]
+    y = {"field": "name", "type": "nominal", "sort": None, "axis": _category_axis()}
+    return _chart(
+        palette,
+        "Exact match of each system, with 95% intervals",
+        data=rows,
+        height={"step": 22},
+        encoding={"y": y},
+        layer=[
+            _whiskers("x", palette["muted"], zero=False),
+            {
+                "mark": {"type": "circle", "size": 46, "opacity": 1, "color": palette["accent"]},
+                "encoding": {
+                    "x": _share("mean", "exact match, %", zero=False),
+                    "description": {"field": "label"},
+                },
+            },
+        ],
+    )
+
+
 def svg(spec: Spec) -> str:
     """The figure as an SVG element."""
     import vl_convert
@@ -231,8 +262,17 @@ def pdf(spec: Spec) -> bytes:
 
 def render_figures(analysis: Any) -> dict[str, bytes]:
     """The files of the folder `figures/`: every figure as SVG and as PDF, by file name."""
+    return _files(specs(analysis))
+
+
+def render_comparison_figures(comparison: Any) -> dict[str, bytes]:
+    """The same for a `closedbook.eval.comparison.Comparison`."""
+    return _files({"systems": systems(comparison, PAPER)})
+
+
+def _files(drawn: Mapping[str, Spec]) -> dict[str, bytes]:
     files = {}
-    for name, spec in specs(analysis).items():
+    for name, spec in drawn.items():
         files[f"{name}.svg"] = svg(spec).encode()
         files[f"{name}.pdf"] = pdf(spec)
     return files

@@ -46,17 +46,40 @@ def render_html(analysis: Any) -> str:
     )
 
 
+def render_comparison_html(comparison: Any) -> str:
+    """The comparison of several systems.
+
+    Args:
+        comparison: A `closedbook.eval.comparison.Comparison`.
+
+    Returns:
+        A whole HTML document, as `render_html` gives.
+    """
+    return _page(
+        "comparison.html",
+        script="comparison.js",
+        data=examples.comparison_data(comparison),
+        c=comparison,
+        matrix=_agreement(comparison),
+        measures=measures,
+    )
+
+
 def _page(template: str, *, script: str, data: Any, **context: Any) -> str:
-    code = _datatables_script() + (_TEMPLATES / script).read_text(encoding="utf-8")
+    code = _datatables_script() + _template("table.js") + _template(script)
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
     markup = _environment().get_template(template)
     return markup.render(
         **context,
         script=_markup(code),
         script_hash=f"sha256-{digest}",
-        style=_markup(_datatables_file("css") + (_TEMPLATES / "report.css").read_text("utf-8")),
+        style=_markup(_datatables_file("css") + _template("report.css")),
         data=_markup(text.script_json(data)),
     )
+
+
+def _template(name: str) -> str:
+    return (_TEMPLATES / name).read_text(encoding="utf-8")
 
 
 @functools.cache
@@ -77,7 +100,7 @@ def _environment() -> Any:
         interval=numbers.interval,
         count=numbers.count,
         decimal=numbers.decimal,
-        signed=numbers.signed,
+        p_value=numbers.p_value,
         line=text.inline,
     )
     return environment
@@ -105,6 +128,18 @@ def _grouped(slices: Any) -> dict[str, list[Mapping[str, Any]]]:
     for row in slices:
         groups.setdefault(row["slice"], []).append(row)
     return groups
+
+
+def _agreement(comparison: Any) -> list[list[str]]:
+    """The matrix of systems: above the diagonal the share alike, below it kappa."""
+    names = [row["name"] for row in comparison.systems]
+    size = len(names)
+    matrix = [[numbers.MISSING] * size for _ in names]
+    for pair in comparison.agreement:
+        first, second = sorted(names.index(name) for name in pair["systems"])
+        matrix[first][second] = numbers.percent(pair["agreement"])
+        matrix[second][first] = numbers.decimal(pair["kappa"], 2)
+    return matrix
 
 
 @functools.cache

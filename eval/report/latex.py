@@ -103,9 +103,8 @@ def _score(table: Mapping[str, Any], system: str) -> Mapping[str, float]:
 
 
 def _pair(pair: Mapping[str, Any]) -> tuple[str, ...]:
-    *cells, difference, p, holm = measures.pair_cells(pair)
-    signed = difference.replace("−", "$-$").replace("[", "{[}").replace("]", "{]}")
-    return (*map(safe, cells), signed, _p(p), _p(holm))
+    *cells, p, holm = measures.pair_cells(pair)
+    return (*map(safe, cells), _p(p), _p(holm))
 
 
 def _p(shown: str) -> str:

@@ -86,8 +86,8 @@ def render_comparison_markdown(comparison: Any) -> str:
                     measures.score_rows(comparison),
                 ),
                 f"## Pairs under {safe(first['protocol'])}",
-                "Difference of exact match, second minus first, in points, by a paired bootstrap; p "
-                "is McNemar's exact test, also with Holm's correction for the number of pairs.",
+                "Difference of exact match in points, first minus second, by a paired bootstrap; "
+                "p is McNemar's exact test, also with Holm's correction for the number of pairs.",
                 _table(
                     ("First", "Second", "Only first", "Only second", "Difference", "p", "p, Holm"),
                     [measures.pair_cells(pair) for pair in first["pairs"]],

@@ -12,7 +12,8 @@ from typing import Any
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]"
 )
-_MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+!|~$-])")
+# Inside a line; a line of ours never begins with foreign text. A bracket alone makes no link.
+_MARKDOWN = re.compile(r"([\\`*_|~$]|\](?=[(\[:]))")
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -27,6 +28,9 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "–": "--",
+    "−": "$-$",
+    "…": r"\ldots{}",
     # In an optional argument, after `\\`, a bracket would be read as one.
     "[": "{[}",
     "]": "{]}",
