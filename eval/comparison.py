@@ -18,8 +18,9 @@ class Comparison:
 
     # {"protocol" (headline), "n", "n_questions", "aligned_by"}
     meta: dict[str, Any]
-    # per system {"name", "rows", "compared", "left_out", "left_out_ids", "answers_differ" (questions
-    # with other answers than in the first file), "em_own" (share, by its own file's answers)}
+    # per system {"name", "rows", "compared", "left_out", "left_out_ids",
+    # "answers_differ" (questions with other answers than in the first file),
+    # "em_own" (share, by its own file's answers)}
     systems: list[dict[str, Any]]
     # per protocol {"protocol", "scores": [{"system", "em": {mean, low, high}}], "pairs": [...]};
     # a pair is {"systems": [a, b], "both", "only_first", "only_second", "neither", "difference",
