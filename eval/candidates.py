@@ -16,6 +16,7 @@ from closedbook.eval.overlap import Met, TrainingSet
 from closedbook.eval.predictions import Prediction
 
 _MOST_CHARACTERS = 400  # of a text that are looked at
+_MOST_OF_QUESTION = 5000  # characters by which questions are matched
 
 # What each finding adds to the rank; the order is the order in which a person should look. Another
 # data set's gold is as good as a label; that systems agree is weak, since they learn alike.
@@ -137,7 +138,7 @@ def question_key(question: str) -> str:
     >>> question_key("Who 's the king?") == question_key("who's the king")
     True
     """
-    return "".join(filter(str.isalnum, question.lower()))
+    return "".join(filter(str.isalnum, question[:_MOST_OF_QUESTION].lower()))
 
 
 def _apart(answers: Sequence[str]) -> list[frozenset[str]]:

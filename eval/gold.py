@@ -62,7 +62,9 @@ def _table(path: pathlib.Path) -> Iterator[tuple[int, Any]]:
                 question, tab, answers = line.rstrip("\r\n").partition("\t")
                 if not tab:
                     raise UserError(f"{path}:{number}: no tab between question and answers")
-                yield number, {"question": question, "answers": _literal(answers)}
+                with json_lines.place(f"{path}:{number}"):
+                    found = _literal(answers)
+                yield number, {"question": question, "answers": found}
     except UnicodeDecodeError as error:
         raise UserError(f"{path} is not UTF-8 ({error.reason}); save it in UTF-8") from error
     except OSError as error:

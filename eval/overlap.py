@@ -20,7 +20,7 @@ from closedbook.eval.gold import Gold
 # On the paper's 996 judged NQ questions, with 57% of the training set at hand, any threshold from
 # 0.35 to 0.45 agrees with 87% of the judgements; missing training rows are most of the rest.
 _SAME_QUESTION = 0.4
-_MOST_CHARACTERS = 1000  # of a question; hostile ones are longer
+_MOST_CHARACTERS = 1000  # of a question or an answer; hostile ones are longer
 _WORD = re.compile(r"\w+")
 _LIGHT = frozenset(
     _WORD.findall(
@@ -63,7 +63,7 @@ class TrainingSet:
             self._words.append(words)
             self._of_words.setdefault(words, number)
             counts.update(words)
-            for answer in {normalize.squad(answer) for answer in row.answers} - {""}:
+            for answer in _keys(row.answers):
                 self._of_answer[answer].append(number)
         # Squared inverse document frequency: a word of every question weighs nothing.
         total = len(self._questions) + 1
@@ -86,8 +86,9 @@ class TrainingSet:
     def with_answer(self, question: str, answers: Sequence[str]) -> Overlap:
         """As `overlap`, but looks only at training questions that have one of the answers."""
         words = _content(question)
-        shared = {normalize.squad(answer) for answer in answers} - {""}
-        numbers = {number for answer in shared for number in self._of_answer.get(answer, ())}
+        numbers = {
+            number for answer in _keys(answers) for number in self._of_answer.get(answer, ())
+        }
         own = self._weight(words)
         nearest, best = None, 0.0
         for number in sorted(numbers):
@@ -105,6 +106,10 @@ class TrainingSet:
     def _weight(self, words: Iterable[str]) -> float:
         weights, unseen = self._weights, self._unseen
         return sum(weights.get(word, unseen) for word in words)
+
+
+def _keys(answers: Iterable[str]) -> set[str]:
+    return {normalize.squad(answer[:_MOST_CHARACTERS]) for answer in answers} - {""}
 
 
 def _content(question: str) -> frozenset[str]:

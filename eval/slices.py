@@ -19,7 +19,7 @@ _MANY = re.compile(r"\bhow (?:many|much)\b")
 _LENGTHS = ("1 word", "2 words", "3 words", "4 or 5 words", "6 words or more")
 _FIFTHS = ("1 (least)", "2", "3", "4", "5 (most)")
 _DECADES = ("under 100", "100 to 999", "1,000 to 9,999", "10,000 to 99,999", "100,000 or more")
-_MOST_CHARACTERS = 400  # of a question that are looked at
+_MOST_CHARACTERS = 400  # of a question or an answer that are looked at
 
 SLICES: Mapping[str, Sequence[str]] = {
     "question word": (*_QUESTION_WORDS, "other"),
@@ -115,7 +115,8 @@ def question_word(question: str) -> str:
 
 def _length(answers: Sequence[str]) -> str:
     """Words of the shortest gold answer, articles not counted."""
-    words = min(max(len(normalize.squad(answer).split()), 1) for answer in answers)
+    short = (normalize.squad(answer[:_MOST_CHARACTERS]) for answer in answers)
+    words = min(max(len(answer.split()), 1) for answer in short)
     return _LENGTHS[words - 1 if words <= 3 else 3 if words <= 5 else 4]
 
 
