@@ -92,6 +92,7 @@ def render_comparison_markdown(comparison: Any) -> str:
                     ("First", "Second", "Only first", "Only second", "Difference", "p", "p, Holm"),
                     [measures.pair_cells(pair) for pair in first["pairs"]],
                 ),
+                "![Exact match of each system](figures/systems.svg)",
                 "## Questions by how many systems answer them",
                 _table(
                     ("Right", "Questions", "Share, %"),

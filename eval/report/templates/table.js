@@ -104,7 +104,7 @@ function makeTable({ columns, describe, groupOf, groups }) {
       topStart: {
         buttons: [
           {
-            extend: "csvHtml5", text: "Save as CSV", filename: "examples", bom: true,
+            extend: "csvHtml5", text: "Save as CSV", filename: "examples", bom: true, footer: false,
             exportOptions: {
               orthogonal: "export", columns: "*", modifier: { search: "applied", order: "applied" },
               format: { body: (value) => value, header: (title, index) => exportable(titles[index]) },

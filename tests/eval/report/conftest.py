@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from closedbook.eval.analysis import Analysis
+from closedbook.eval.report import html
 
 VERDICTS = ("correct", "phrasing", "incomplete?", "unanswerable", "wrong")
 
@@ -186,6 +187,12 @@ class Opened:
     page: Any  # playwright's Page
     errors: list[str]  # of the console, of scripts, of the content security policy
     requests: list[str]  # addresses asked for, but for the page itself
+
+
+@pytest.fixture(scope="session")
+def document() -> str:
+    """The page of forty ordinary rows."""
+    return html.render_html(analysis_of([example(number) for number in range(40)]))
 
 
 @pytest.fixture(scope="session")

@@ -42,15 +42,15 @@ def _export(opened: Any) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(content)))
 
 
-def test_opens_without_an_error_or_a_request(open_report, analysis):
-    opened = open_report(html.render_html(analysis))
+def test_opens_without_an_error_or_a_request(open_report, document):
+    opened = open_report(document)
     assert _info(opened) == "1 to 25 of 40"
     assert opened.errors == []
     assert opened.requests == []
 
 
-def test_verdict_buttons_filter_one_or_several(open_report, analysis):
-    opened = open_report(html.render_html(analysis))
+def test_verdict_buttons_filter_one_or_several(open_report, document):
+    opened = open_report(document)
     phrasing = opened.page.get_by_role("button", name="phrasing")
     phrasing.click()
     assert _info(opened) == "1 to 8 of 8 (of 40)"
@@ -64,8 +64,8 @@ def test_verdict_buttons_filter_one_or_several(open_report, analysis):
     assert opened.errors == []
 
 
-def test_reasons_filter_from_the_columns_list(open_report, analysis):
-    opened = open_report(html.render_html(analysis))
+def test_reasons_filter_from_the_columns_list(open_report, document):
+    opened = open_report(document)
     heading = opened.page.locator("#table th", has_text="Reason")
     heading.locator(".dtcc-button_dropdown").click()
     opened.page.locator(".dtcc-dropdown button", has_text="names").click()
@@ -76,8 +76,8 @@ def test_reasons_filter_from_the_columns_list(open_report, analysis):
     assert opened.errors == []
 
 
-def test_search_finds_words_in_question_answer_and_prediction(open_report, analysis):
-    opened = open_report(html.render_html(analysis))
+def test_search_finds_words_in_question_answer_and_prediction(open_report, document):
+    opened = open_report(document)
     box = opened.page.get_by_role("searchbox")
     box.fill("island 17 admiral")
     opened.page.locator(".dt-info", has_text="(of 40)").wait_for()
@@ -87,8 +87,8 @@ def test_search_finds_words_in_question_answer_and_prediction(open_report, analy
     assert opened.errors == []
 
 
-def test_sorting_is_by_number_where_it_is_one(open_report, analysis):
-    opened = open_report(html.render_html(analysis))
+def test_sorting_is_by_number_where_it_is_one(open_report, document):
+    opened = open_report(document)
     heading = opened.page.locator("#table th", has_text="Log-prob.")
     heading.locator(".dt-column-title").click()  # ascending: the lowest first
     assert _rows(opened)[:2] == ["Admiral 39", "Admiral 38"]
@@ -96,8 +96,8 @@ def test_sorting_is_by_number_where_it_is_one(open_report, analysis):
     assert _rows(opened)[:2] == ["Captain 0", "Admiral 1"]
 
 
-def test_rows_open_by_keyboard_and_show_their_evidence(open_report, analysis):
-    opened = open_report(html.render_html(analysis))
+def test_rows_open_by_keyboard_and_show_their_evidence(open_report, document):
+    opened = open_report(document)
     opener = opened.page.get_by_role("button", name="Details").first
     opener.focus()
     opened.page.keyboard.press("Enter")
@@ -110,8 +110,8 @@ def test_rows_open_by_keyboard_and_show_their_evidence(open_report, analysis):
     assert opened.page.locator("dl.detail").count() == 0
 
 
-def test_numbers_elsewhere_lead_to_their_examples(open_report, analysis):
-    opened = open_report(html.render_html(analysis))
+def test_numbers_elsewhere_lead_to_their_examples(open_report, document):
+    opened = open_report(document)
     opened.page.locator("#review button.link").first.click()
     assert _rows(opened) == ["Admiral 2"]
     opened.page.locator("#protocols button.link").first.click()
@@ -124,8 +124,8 @@ def test_numbers_elsewhere_lead_to_their_examples(open_report, analysis):
     assert opened.errors == []
 
 
-def test_export_holds_the_rows_that_the_filters_leave(open_report, analysis):
-    opened = open_report(html.render_html(analysis))
+def test_export_holds_the_rows_that_the_filters_leave(open_report, document):
+    opened = open_report(document)
     assert len(_export(opened)) == 40
     opened.page.get_by_role("button", name="phrasing").click()
     rows = _export(opened)
@@ -206,22 +206,22 @@ def test_a_megabyte_of_text_is_cut_and_shown_on_request(open_report, make_analys
 
 
 def test_ten_thousand_rows_open_quickly(open_report, make_analysis, make_example, capsys):
-    document = html.render_html(make_analysis([make_example(k) for k in range(10_000)]))
+    many = html.render_html(make_analysis([make_example(k) for k in range(10_000)]))
     opened = open_report(
-        document,
+        many,
         script="new MutationObserver(() => { if (document.documentElement.dataset.ready)"
         " window.usable ??= performance.now(); }).observe(document,"
         " {attributes: true, subtree: true, attributeFilter: ['data-ready']});",
     )
     took = opened.page.evaluate("window.usable") / 1000
     with capsys.disabled():
-        print(f"\n10,000 rows, {len(document) / 1e6:.1f} MB: table usable after {took:.2f} s")
+        print(f"\n10,000 rows, {len(many) / 1e6:.1f} MB: table usable after {took:.2f} s")
     assert took < 15  # generous: what it takes on a quiet machine is in benchmarks/
     assert _info(opened) == "1 to 25 of 10,000"
 
 
-def test_charts_describe_themselves(open_report, analysis):
-    opened = open_report(html.render_html(analysis))
+def test_charts_describe_themselves(open_report, document):
+    opened = open_report(document)
     assert opened.page.locator("figure svg[role=img][aria-label]").count() == 3
     ids = opened.page.evaluate("[...document.querySelectorAll('[id]')].map((e) => e.id)")
     assert len(ids) == len(set(ids))
@@ -233,10 +233,8 @@ def test_charts_describe_themselves(open_report, analysis):
     assert all(b - a <= 1 for a, b in itertools.pairwise(levels))
 
 
-def test_fits_a_telephone_and_follows_the_dark_scheme(open_report, analysis):
-    opened = open_report(
-        html.render_html(analysis), viewport={"width": 390, "height": 800}, color_scheme="dark"
-    )
+def test_fits_a_telephone_and_follows_the_dark_scheme(open_report, document):
+    opened = open_report(document, viewport={"width": 390, "height": 800}, color_scheme="dark")
     assert opened.page.evaluate("document.documentElement.scrollWidth - innerWidth") <= 0
     colours = opened.page.evaluate(
         "(({backgroundColor}, {color}) => [backgroundColor, color])"
