@@ -61,12 +61,16 @@ def write_analysis(
     """
     from closedbook.eval.report.figures import render_figures
     from closedbook.eval.report.html import render_html
+    from closedbook.eval.report.latex import render_latex
+    from closedbook.eval.report.markdown import render_markdown
 
     with _replacing(pathlib.Path(out), force=force) as folder:
         _write_json(folder / _MARK, analysis.to_json())
         _write_lines(folder / "examples.jsonl", analysis.examples)
         _write_lines(folder / "candidates.jsonl", analysis.candidates)
         _write_text(folder / "report.html", render_html(analysis))
+        _write_text(folder / "report.md", render_markdown(analysis))
+        _write_text(folder / "report.tex", render_latex(analysis))
         _write_files(folder / "figures", render_figures(analysis))
     return pathlib.Path(out)
 
@@ -74,10 +78,19 @@ def write_analysis(
 def write_comparison(
     comparison: Comparison, out: str | os.PathLike[str], *, force: bool = False
 ) -> pathlib.Path:
-    """Writes summary.json and examples.jsonl; arguments and errors as in `write_analysis`."""
+    """Writes a comparison as `write_analysis` does an analysis; arguments and errors as there."""
+    from closedbook.eval.report.figures import render_comparison_figures
+    from closedbook.eval.report.html import render_comparison_html
+    from closedbook.eval.report.latex import render_comparison_latex
+    from closedbook.eval.report.markdown import render_comparison_markdown
+
     with _replacing(pathlib.Path(out), force=force) as folder:
         _write_json(folder / _MARK, comparison.to_json())
         _write_lines(folder / "examples.jsonl", comparison.examples)
+        _write_text(folder / "report.html", render_comparison_html(comparison))
+        _write_text(folder / "report.md", render_comparison_markdown(comparison))
+        _write_text(folder / "report.tex", render_comparison_latex(comparison))
+        _write_files(folder / "figures", render_comparison_figures(comparison))
     return pathlib.Path(out)
 
 
