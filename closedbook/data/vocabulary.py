@@ -75,12 +75,18 @@ class Vocabulary:
         return self._loaded[0].GetPieceSize()
 
     def same_ids(self, other: "Vocabulary") -> bool:
-        """Whether two vocabularies give every id the same piece; their files may still differ."""
+        """Whether two vocabularies agree in pieces and scores; their files may still differ."""
         if self.vocab_size != other.vocab_size:
             return False
         ours, theirs = self._loaded[0], other._loaded[0]
-        pairs = ((ours.IdToPiece(i), theirs.IdToPiece(i)) for i in range(self.vocab_size))
-        return all(a == b or _sentinel(a) == _sentinel(b) != "" for a, b in pairs)
+
+        def same(i: int) -> bool:
+            a, b = ours.IdToPiece(i), theirs.IdToPiece(i)
+            if _sentinel(a):
+                return _sentinel(a) == _sentinel(b)
+            return a == b and ours.GetScore(i) == theirs.GetScore(i)
+
+        return all(map(same, range(self.vocab_size)))
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, without EOS."""
