@@ -6,17 +6,24 @@ human judgements, or, in the mode "rules", written by hand.
 """
 
 import dataclasses
+import functools
+import pathlib
 from collections.abc import Iterable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
+
+import numpy as np
 
 from closedbook.errors import UserError, unknown_name
-from closedbook.eval import explain, normalize, rules
-from closedbook.eval.evidence import answer, features
+from closedbook.eval import explain, normalize, rules, trees
+from closedbook.eval.evidence import answer, features, text
 from closedbook.eval.reasons import Reason
 
 MODES = ("learned", "rules")
-THRESHOLD = 0.5
-"""The least probability of an equivalent answer."""
+RULES_THRESHOLD = 0.5
+WEIGHTS = pathlib.Path(__file__).parent / "weights" / "equivalence.json"
+EXACT = 0.99
+"""The probability of an exact match: of those, humans accept 99.8% (EVOUNA, 1,822 rows)."""
+LIMIT = text.LIMIT
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -72,45 +79,98 @@ def judge(
 
 
 def judge_all(rows: Iterable[Answered], *, mode: str = "learned") -> list[Verdict]:
-    """Judges many predictions; see `judge`."""
+    """Judges many predictions at once, which is faster than one by one; see `judge`."""
     if mode not in MODES:
         raise unknown_name("mode", mode, MODES)
-    return [_judge(row, place) for place, row in enumerate(rows, start=1)]
-
-
-def _judge(row: Answered, place: int) -> Verdict:
-    if not len(row.answers):
-        raise UserError(
-            f"row {place} ({row.question[:80]!r}) has no acceptable answers; give at least one, "
-            "or leave it out"
-        )
-    shown = row.prediction[: answer.text.LIMIT]
-    squad = normalize.squad(shown)
-    for gold in row.answers:
-        if normalize.squad(gold[: answer.text.LIMIT]) == squad and squad:
-            evidence = f"{explain.quote(gold)} is the answer after SQuAD's normaliser"
-            return Verdict(
-                equivalent=True, probability=0.99, reason=Reason.EXACT, evidence=evidence
+    verdicts: list[Verdict | None] = []
+    open_rows: list[_Open] = []
+    for place, row in enumerate(rows):
+        if not len(row.answers):
+            raise UserError(
+                f"row {place + 1} ({row.question[:80]!r}) has no acceptable answers; give at "
+                "least one, or leave it out"
             )
+        verdict = _plain(row)
+        verdicts.append(verdict)
+        if verdict is None:
+            open_rows.append(_collect(place, row))
+    for found, probability in zip(open_rows, _probabilities(open_rows, mode), strict=True):
+        verdicts[found.place] = _verdict(found, probability, threshold(mode))
+    return [verdict for verdict in verdicts if verdict is not None]
+
+
+def threshold(mode: str = "learned") -> float:
+    """The least probability of an equivalent answer."""
+    return RULES_THRESHOLD if mode == "rules" else weights().decision
+
+
+@functools.cache
+def weights() -> trees.Trees:
+    """The learned weights, as they are shipped."""
+    return trees.load(WEIGHTS)
+
+
+class _Open(NamedTuple):
+    """A row that needs its evidence weighed."""
+
+    place: int
+    question: answer.Question
+    gold: answer.Answer
+    given: answer.Answer
+    row: features.Row
+
+
+def _plain(row: Answered) -> Verdict | None:
+    """The verdict where exact match or a lack of words decides; None for all other rows."""
+    prediction = row.prediction[:LIMIT]
+    squad = normalize.squad(prediction)
     if not squad:
         return _wordless(row)
-    question = answer.parse_question(row.question)
-    golds = [answer.parse(gold) for gold in row.answers]
-    given = answer.parse(row.prediction)
-    found = features.of(question, golds, given)
-    best = golds[found.best]
-    probability = rules.probability(question, best, given, found)
-    equivalent = probability >= THRESHOLD
-    reason, evidence = explain.explain(question, best, given, found, equivalent)
-    return Verdict(equivalent=equivalent, probability=probability, reason=reason, evidence=evidence)
+    for gold in row.answers:
+        if gold == prediction or normalize.squad(gold[:LIMIT]) == squad:
+            evidence = f"{explain.quote(gold)} is the answer after SQuAD's normaliser"
+            return Verdict(
+                equivalent=True, probability=EXACT, reason=Reason.EXACT.value, evidence=evidence
+            )
+    return None
 
 
 def _wordless(row: Answered) -> Verdict:
     """The prediction is empty or holds signs alone: it must equal an answer to the letter."""
-    same = row.prediction.strip() and row.prediction.strip() in [a.strip() for a in row.answers]
+    shown = row.prediction.strip()
+    same = bool(shown) and shown in [gold.strip() for gold in row.answers]
     return Verdict(
-        equivalent=bool(same),
-        probability=0.99 if same else 0.01,
-        reason=Reason.EXACT if same else Reason.EMPTY,
+        equivalent=same,
+        probability=EXACT if same else 1 - EXACT,
+        reason=(Reason.EXACT if same else Reason.EMPTY).value,
         evidence="the same signs" if same else "the prediction has no words",
+    )
+
+
+def _collect(place: int, row: Answered) -> _Open:
+    question = answer.parse_question(row.question)
+    given = answer.parse(row.prediction[:LIMIT])
+    golds = [answer.parse(gold[:LIMIT]) for gold in row.answers]
+    found = features.of(question, golds, given)
+    return _Open(place, question, golds[found.best], given, found)
+
+
+def _probabilities(rows: Sequence[_Open], mode: str) -> Sequence[float]:
+    if mode == "rules":
+        return [rules.probability(row.question, row.gold, row.given, row.row) for row in rows]
+    if not rows:
+        return []
+    values = np.array([row.row.values for row in rows], np.float32)
+    return weights().probability(values).tolist()
+
+
+def _verdict(found: _Open, probability: float, decision: float) -> Verdict:
+    equivalent = probability >= decision
+    reason, evidence = explain.explain(
+        found.question, found.gold, found.given, found.row, equivalent
+    )
+    if len(found.given.raw) >= LIMIT:
+        evidence += f" (only the first {LIMIT:,} characters are read)"
+    return Verdict(
+        equivalent=equivalent, probability=probability, reason=reason.value, evidence=evidence
     )

@@ -14,7 +14,7 @@ def explain(
 ) -> tuple[Reason, str]:
     """The strongest evidence on the side that the verdict took."""
     pair = row.pair
-    if not given.text.words:
+    if not given.words:
         return Reason.EMPTY, "the prediction has no words"
     if equivalent:
         return _for(gold, given, pair)
@@ -22,9 +22,9 @@ def explain(
 
 
 def _for(gold: Answer, given: Answer, pair: Pair) -> tuple[Reason, str]:
-    a, b = quote(gold.text.plain), quote(given.text.plain)
-    short = len(given.text.words) <= 12
-    if gold.text.plain.replace(" ", "") == given.text.plain.replace(" ", ""):
+    a, b = quote(gold.plain), quote(given.plain)
+    short = len(given.words) <= 12
+    if gold.plain.replace(" ", "") == given.plain.replace(" ", ""):
         return Reason.SPELLING, f"{a} and {b} differ in accents, punctuation or spaces alone"
     if pair.date == 5:
         return Reason.DATE, f"date: {_spans(gold)} and {_spans(given)} name the same time"
@@ -50,22 +50,22 @@ def _for(gold: Answer, given: Answer, pair: Pair) -> tuple[Reason, str]:
         return Reason.ALIAS, f"alias: words of {a} have another name in {b}"
     if pair.recall >= 0.85:
         if pair.fuzzy:
-            if len(gold.text.words) == 1 == len(given.text.words) and pair.ratio < 0.97:
-                similar = gold.text.stems == given.text.stems
+            if len(gold.words) == 1 == len(given.words) and pair.ratio < 0.97:
+                similar = gold.stems == given.stems
                 code = Reason.FORM if similar or pair.best_word else Reason.SPELLING
                 return code, f"word form: {a} and {b}"
             return Reason.FORM, f"word form: the words of {a} stand in {b} in other forms"
         if pair.recall_exact == 1 and short and not pair.extra_words:
-            same = sorted(gold.text.words) == sorted(given.text.words)
+            same = sorted(gold.words) == sorted(given.words)
             code = Reason.ORDER if same or pair.contained == 1 else Reason.FORM
             return code, f"{a} and {b} have the same words"
         return Reason.CONTAINED, f"all words of weight in {a} stand in the answer"
     if pair.comma:
         return Reason.LOCATION, f"place: {b} is a part of {a}"
     if pair.within >= 2:
-        if pair.surname == 2 and len(given.text.words) == 1:
+        if pair.surname == 2 and len(given.words) == 1:
             return Reason.NAME_PART, f"name: {b} is the surname in {a}"
-        if gold.items > 1:
+        if len(gold.items) > 1:
             return Reason.LIST, f"list: {b} is an item of {a}"
         return Reason.QUALIFIER_MISSING, f"{b} is {a} without some words"
     if pair.surname == 2:
@@ -76,7 +76,7 @@ def _for(gold: Answer, given: Answer, pair: Pair) -> tuple[Reason, str]:
 
 
 def _against(question: Question, gold: Answer, given: Answer, pair: Pair) -> tuple[Reason, str]:
-    a, b = quote(gold.text.plain), quote(given.text.plain)
+    a, b = quote(gold.plain), quote(given.plain)
     if given.refusal:
         return Reason.REFUSAL, f"{b} gives no answer"
     if 0 <= pair.date <= 3:
@@ -106,10 +106,10 @@ def quote(text: str) -> str:
 
 
 def _spans(answer: Answer) -> str:
-    spans = [" ".join(answer.text.words[date.start : date.end]) for date in answer.dates[:3]]
+    spans = [" ".join(answer.words[date.start : date.end]) for date in answer.dates[:3]]
     return quote(", ".join(spans))
 
 
 def _values(answer: Answer) -> str:
-    spans = [" ".join(answer.text.words[n.start : n.end]) for n in answer.numbers[:3]]
+    spans = [" ".join(answer.words[n.start : n.end]) for n in answer.numbers[:3]]
     return quote(", ".join(spans))

@@ -15,7 +15,7 @@ def probability(question: Question, gold: Answer, given: Answer, row: Row) -> fl
         return 0.03
     if pair.negated and pair.recall < 1:
         return 0.1
-    if gold.text.plain.replace(" ", "") == given.text.plain.replace(" ", ""):
+    if gold.plain.replace(" ", "") == given.plain.replace(" ", ""):
         return 0.98
     if pair.date >= 0:
         return _date(pair.date, pair.contained)
@@ -24,7 +24,7 @@ def probability(question: Question, gold: Answer, given: Answer, row: Row) -> fl
     if pair.other_forename and pair.surname and pair.contained < 2:
         return 0.1
     if pair.contained >= 2:
-        return 0.35 if pair.adds and gold.items == 1 else 0.92
+        return 0.35 if pair.adds and len(gold.items) <= 1 else 0.92
     if pair.surname >= 1 and pair.forename >= 1:
         return 0.9
     if pair.acronym or pair.recall >= 0.95:

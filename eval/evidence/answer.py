@@ -1,10 +1,11 @@
 """An answer and a question as the judge sees them: words, numbers, dates, and their kind."""
 
-import dataclasses
 import functools
 import re
+from collections.abc import Callable
+from typing import Generic, TypeVar
 
-from closedbook.eval.evidence import dates, frequency, numbers, text, words
+from closedbook.eval.evidence import dates, names, numbers, text, words
 
 _REFUSAL = re.compile(
     r"\b(?:do not|don't|cannot|can't|unable to|not able to|no) "
@@ -14,115 +15,228 @@ _REFUSAL = re.compile(
     r"|\b(?:i'm|i am) (?:sorry|not sure)|n/a\b|\bunclear\b|more (?:context|information|details)"
     r"|could you (?:please )?(?:provide|clarify|specify)|please (?:provide|clarify|specify|check)"
 )
-_HEDGE = re.compile(
-    r"\b(?:may|might|possibly|perhaps|probably|likely|believed|depends?|vary|varies|however|"
-    r"although|it is possible|several|various|some|often|typically|generally|such as|example)\b"
+_LIST_WORDS = frozenset(("and", "or"))
+_DATE_WORDS = frozenset(
+    "early late mid middle season year day bc bce ad ce century decade spring summer fall autumn "
+    "winter since before after circa c until end begin monday tuesday wednesday thursday friday "
+    "saturday sunday utc est".split()
 )
-_LIST_CUT = re.compile(r",? and |,? & |[;,\n]| or | as well as ")
+_LIST_LIMIT = 40
+"""Words of the longest answer that is read as a list."""
+_SEPARATORS = re.compile(r"[,;&\n]")
+_SIGNS = re.compile(r"[^\w\s.']")
+_Value = TypeVar("_Value")
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+class _lazy(Generic[_Value]):
+    """A property that is worked out once; functools' own takes a lock, which costs more than most
+    of the properties here."""
+
+    def __init__(self, work: Callable[["Answer"], _Value]) -> None:
+        self._work = work
+        self.__doc__ = work.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, answer: "Answer", owner: type) -> _Value:
+        value = answer.__dict__[self._name] = self._work(answer)
+        return value
+
+
 class Answer:
-    """An answer taken apart."""
+    """An answer taken apart: what a judgement needs first at once, all else when asked for.
 
-    text: text.Text
-    dates: tuple[dates.Date, ...]
-    numbers: tuple[numbers.Number, ...]  # those that are no part of a date
-    stems_joined: str  # content stems between spaces
-    weights: dict[str, float]  # content stem to the weight of its rarity
-    total: float  # sum of the weights
-    negated: bool
-    refusal: bool
-    hedges: int
-    items: int  # parts of a list
-    initials: str  # first letters of all words
-    content_initials: str
-    caps: frozenset[str]  # stems of words with a capital, the first of the text left out
-    by_letter: dict[str, list[str]]  # stems by their first letter
+    Sequences run over its words, in order.
+    """
+
+    def __init__(self, answer: str) -> None:
+        found = text.cut(answer)
+        self.raw = answer
+        self.words = [word.text for word in found]
+        self.stems = [word.stem for word in found]
+        self.capital = [word.capital for word in found]
+        # Stem of a word of content to its weight; of any word where there are none of content.
+        self.weights = {word.stem: word.weight for word in found if word.content} or {
+            word.stem: word.weight for word in found
+        }
+        self.total = sum(self.weights.values())
+        flags = 0
+        for word in found:
+            flags |= word.flags
+        self.flags = flags
+        self.plain = " ".join(self.words)
+
+    @_lazy
+    def content(self) -> list[int]:
+        """Places of the words of content."""
+        return [place for place, word in enumerate(self.words) if word not in words.STOP]
+
+    @_lazy
+    def gaps(self) -> list[str]:
+        """The characters before each word, 12 at most."""
+        folded = text.fold(self.raw[: text.LIMIT])
+        if not _SIGNS.search(folded):
+            return [" "] * len(self.words)
+        gaps = []
+        end = 0
+        for match in text.TOKEN.finditer(folded):
+            gaps.append(folded[end : match.start()][-12:])
+            end = match.end()
+        return gaps
+
+    @_lazy
+    def dates(self) -> tuple[dates.Date, ...]:
+        """The dates."""
+        return tuple(dates.find(self.words, self.gaps)) if self.flags & text.DATE else ()
+
+    @_lazy
+    def numbers(self) -> tuple[numbers.Number, ...]:
+        """The numbers that are no part of a date."""
+        if not self.flags & text.NUMBER:
+            return ()
+        found = numbers.find(self.words, self.stems, self.capital)
+        taken = {place for date in self.dates for place in range(date.start, date.end)}
+        return tuple([number for number in found if number.start not in taken])
+
+    @_lazy
+    def stems_joined(self) -> str:
+        """The stems of content, each between spaces."""
+        stems = [self.stems[place] for place in self.content] or self.stems
+        return f" {' '.join(stems)} "
+
+    @_lazy
+    def keys(self) -> frozenset[str]:
+        """The stems of content."""
+        return frozenset(self.weights)
+
+    @_lazy
+    def by_letter(self) -> dict[str, list[str]]:
+        """The stems of content by their first letter."""
+        result: dict[str, list[str]] = {}
+        for stem in self.weights:
+            result.setdefault(stem[0], []).append(stem)
+        return result
+
+    @_lazy
+    def stripped(self) -> frozenset[str]:
+        """Stems without a denying prefix: "direct" of "indirect"."""
+        return frozenset([rest for stem in self.weights for rest in words.undenied(stem)])
+
+    @_lazy
+    def negated(self) -> bool:
+        """Whether it holds "not", "never" or their like."""
+        return bool(self.flags & text.NEGATION)
+
+    @_lazy
+    def refusal(self) -> bool:
+        """Whether it says that it gives no answer."""
+        if not self.flags & text.REFUSAL:
+            return False
+        return _REFUSAL.search(text.fold(self.raw[: text.LIMIT]).lower()) is not None
+
+    @_lazy
+    def hedges(self) -> int:
+        """Words that soften what is said."""
+        if not self.flags & text.HEDGE:
+            return 0
+        return sum(word in text.HEDGING for word in self.words)
+
+    @_lazy
+    def items(self) -> tuple[frozenset[str], ...]:
+        """Stems of the parts between "and", "or", commas, ends of line; none of a long answer."""
+        if len(self.words) > _LIST_LIMIT:
+            return ()
+        if _LIST_WORDS.isdisjoint(self.words) and not _SEPARATORS.search(self.raw):
+            return (frozenset([self.stems[place] for place in self.content]),)
+        items: list[frozenset[str]] = []
+        current: list[str] = []
+        for word, stem, gap in zip(self.words, self.stems, self.gaps, strict=True):
+            if word in _LIST_WORDS or not {",", ";", "\n", "&"}.isdisjoint(gap):
+                if current:
+                    items.append(frozenset(current))
+                current = []
+            if word not in words.STOP:
+                current.append(stem)
+        if current:
+            items.append(frozenset(current))
+        return tuple(items)
+
+    @_lazy
+    def rest(self) -> int:
+        """Words of content outside dates, numbers and their units."""
+        if not self.flags & (text.DATE | text.NUMBER):
+            return sum(self.stems[place] not in _DATE_WORDS for place in self.content)
+        taken = {place for date in self.dates for place in range(date.start, date.end)}
+        for number in self.numbers:
+            taken.update(range(number.start, number.end + bool(number.kind)))
+        return sum(
+            place not in taken and self.stems[place] not in _DATE_WORDS for place in self.content
+        )
+
+    @_lazy
+    def person(self) -> list[str]:
+        """The words without titles and suffixes; none of a long answer."""
+        return names.core(self.words) if 0 < len(self.words) <= 8 else []
+
+    @_lazy
+    def name_share(self) -> float:
+        """The share of its words with a capital."""
+        return sum(self.capital) / (len(self.words) or 1)
+
+    @_lazy
+    def initials(self) -> tuple[str, str]:
+        """First letters of all words, and of those of content."""
+        return (
+            "".join([word[0] for word in self.words]),
+            "".join([self.words[place][0] for place in self.content]),
+        )
+
+    @_lazy
+    def caps(self) -> frozenset[str]:
+        """Stems of content with a capital, the first word left out."""
+        return frozenset(
+            [self.stems[place] for place in self.content if place and self.capital[place]]
+        )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
 class Question:
     """A question taken apart."""
 
-    kind: str
-    keys: frozenset[str]
-    words: frozenset[str]
-    length: int
-    negated: bool
+    def __init__(self, question: str) -> None:
+        found = text.cut(question)
+        self.words = frozenset([word.text for word in found])
+        self.keys = frozenset([word.stem for word in found if word.content])
+        self.kind = _kind([word.text for word in found])
+        self.length = len(found)
+        self.negated = any(word.flags & text.NEGATION for word in found)
 
 
 KINDS = (
     "who", "when", "where", "how many", "how much", "how", "what", "which", "why", "other",
 )  # fmt: skip
+"""What a question asks for."""
 _WHO = frozenset("who whose whom singer actor actress author".split())
+_MEASURED = frozenset("many old long tall far big fast often high deep large".split())
 
 
 @functools.lru_cache(maxsize=1 << 16)
 def parse(answer: str) -> Answer:
-    """Takes an answer apart."""
-    parsed = text.parse(answer)
-    found_dates: tuple[dates.Date, ...] = ()
-    found_numbers: tuple[numbers.Number, ...] = ()
-    if any(map(dates.possible, parsed.words)):
-        found_dates = tuple(dates.find(parsed.words, parsed.gaps))
-    if any(map(numbers.simple, parsed.words)):
-        found_numbers = tuple(numbers.find(parsed.words, parsed.stems, parsed.capital))
-        if found_dates:
-            taken = {place for date in found_dates for place in range(date.start, date.end)}
-            found_numbers = tuple(n for n in found_numbers if n.start not in taken)
-    keys = parsed.keys or frozenset(parsed.stems)
-    weights = {stem: frequency.weight(stem) for stem in keys}
-    content = [parsed.stems[place] for place in parsed.content] or list(parsed.stems)
-    long = len(parsed.words) > 3
-    lower = text.fold(answer[: text.LIMIT]).lower() if long else parsed.plain
-    by_letter: dict[str, list[str]] = {}
-    for stem in keys:
-        by_letter.setdefault(stem[0], []).append(stem)
-    return Answer(
-        text=parsed,
-        dates=found_dates,
-        numbers=found_numbers,
-        stems_joined=f" {' '.join(content)} ",
-        weights=weights,
-        total=sum(weights.values()),
-        negated=not words.NEGATION.isdisjoint(parsed.words),
-        refusal=_REFUSAL.search(lower) is not None,
-        hedges=len(_HEDGE.findall(lower)) if long else 0,
-        items=len(_LIST_CUT.split(lower)) if len(parsed.words) > 1 else 1,
-        initials="".join([word[0] for word in parsed.words]),
-        content_initials="".join([parsed.words[place][0] for place in parsed.content]),
-        caps=frozenset(
-            [
-                stem
-                for place, (stem, capital) in enumerate(
-                    zip(parsed.stems, parsed.capital, strict=True)
-                )
-                if capital and place and stem in keys
-            ]
-        ),
-        by_letter=by_letter,
-    )
+    """Takes an answer apart; of a text longer than `text.LIMIT` only the beginning."""
+    return Answer(answer)
 
 
-@functools.lru_cache(maxsize=1 << 14)
+@functools.lru_cache(maxsize=1 << 15)
 def parse_question(question: str) -> Question:
     """Takes a question apart.
 
     >>> parse_question("how many seasons of lost girl are there").kind
     'how many'
     """
-    parsed = text.parse(question)
-    return Question(
-        kind=_kind(parsed.words),
-        keys=parsed.keys,
-        words=frozenset(parsed.words),
-        length=len(parsed.words),
-        negated=not words.NEGATION.isdisjoint(parsed.words),
-    )
+    return Question(question)
 
 
-def _kind(found: tuple[str, ...]) -> str:
+def _kind(found: list[str]) -> str:
     for place, word in enumerate(found):
         after = found[place + 1] if place + 1 < len(found) else ""
         if word in _WHO:
@@ -132,7 +246,7 @@ def _kind(found: tuple[str, ...]) -> str:
         if word == "where":
             return "where"
         if word == "how":
-            if after in ("many", "old", "long", "tall", "far", "big", "fast", "often"):
+            if after in _MEASURED:
                 return "how many"
             return "how much" if after == "much" else "how"
         if word in ("what", "which", "why"):

@@ -51,10 +51,9 @@ class Date:
 def find(words: Sequence[str], gaps: Sequence[str]) -> list[Date]:
     """All dates of a text, in order.
 
-    >>> from closedbook.eval.evidence import text
-    >>> def shown(answer):
-    ...     parsed = text.parse(answer)
-    ...     return [(d.year, d.month, d.day, d.grain) for d in find(parsed.words, parsed.gaps)]
+    >>> from closedbook.eval.evidence import answer
+    >>> def shown(text):
+    ...     return [(d.year, d.month, d.day, d.grain) for d in answer.parse(text).dates]
     >>> shown("the 15th of April, 2004"), shown("June 1992")
     ([(2004, 4, 15, 'day')], [(1992, 6, None, 'month')])
     >>> shown("April 15"), shown("1990s"), shown("19th century")

@@ -10,6 +10,7 @@ from closedbook.eval.evidence.pairs import Pair
 NAMES = (
     *Pair._fields,
     "support_max", "support_mean", "support_second",
+    "max_items_found", "max_like", "max_item", "max_initials", "max_support_date",
     "max_recall", "max_recall_new", "max_token_set", "max_partial", "max_ratio", "max_date",
     "min_date", "max_number", "max_surname", "max_contained", "best_number_ratio",
     "golds", "golds_found", "golds_found_share", "union_recall",
@@ -18,6 +19,11 @@ NAMES = (
     *(f"asks_{kind.replace(' ', '_')}" for kind in KINDS),
 )  # fmt: skip
 """The names of a row's values, in order."""
+
+
+_ASKS = {kind: [float(kind == other) for other in KINDS] for kind in KINDS}
+FOUND = 0.85
+"""The recall from which an expected answer counts as found."""
 
 
 class Row(NamedTuple):
@@ -44,42 +50,49 @@ def of(question: Question, golds: Sequence[Answer], given: Answer) -> Row:
     """The evidence of a row; at least one expected answer."""
     compared = [pairs.compare(question, gold, given) for gold in golds]
     scores = [support(pair) for pair in compared]
-    best = max(range(len(scores)), key=scores.__getitem__)
+    most = max(scores)
+    best = scores.index(most)
     pair = compared[best]
-    found = sum(p.recall >= 0.85 for p in compared)
-    ranked = sorted(scores, reverse=True)
-    union: dict[str, float] = {}
-    for gold in golds:
-        union.update(gold.weights)
-    union_total = sum(union.values()) or 1.0
-    shared = sum(weight for stem, weight in union.items() if stem in given.weights)
-    dated = [p.date for p in compared if p.date >= 0]
-    ratios = [p.number_ratio for p in compared if p.number_ratio >= 0]
-    caps_other = len(given.caps - question.keys - union.keys())
-    repeated = len(question.keys & given.weights.keys()) / (len(question.keys) or 1)
-    gold_numbers = {n.value for gold in golds for n in gold.numbers}
+    weights = given.weights
+    if len(golds) == 1:
+        top = pair
+        mean, second = most, -1.0
+        union = golds[0].weights
+        union_recall = pair.recall_exact
+        found = int(pair.recall >= FOUND)
+        least_date, least_ratio = pair.date, pair.number_ratio
+    else:
+        top = Pair._make(map(max, zip(*compared, strict=True)))
+        mean, second = sum(scores) / len(scores), sorted(scores)[-2]
+        union = {}
+        for gold in golds:
+            union.update(gold.weights)
+        shared = sum([weight for stem, weight in union.items() if stem in weights])
+        union_recall = shared / (sum(union.values()) or 1.0)
+        found = sum([other.recall >= FOUND for other in compared])
+        least_date = min([other.date for other in compared if other.date >= 0], default=-1.0)
+        least_ratio = min(
+            [other.number_ratio for other in compared if other.number_ratio >= 0], default=-1.0
+        )
+    sure = [other.date for other in compared if other.contained >= 2]
+    caps_other = sum([cap not in union and cap not in question.keys for cap in given.caps])
+    asked = len(question.keys)
+    repeated = len(question.keys & weights.keys()) / asked if asked else 0.0
+    numbers_other = 0
+    if given.numbers:
+        expected = {number.value for gold in golds for number in gold.numbers}
+        numbers_other = sum([number.value not in expected for number in given.numbers])
+    length = len(given.words)
     values = [
         *pair,
-        ranked[0], sum(ranked) / len(ranked), ranked[1] if len(ranked) > 1 else -1.0,
-        max([p.recall for p in compared]),
-        max([p.recall_new for p in compared]),
-        max([p.token_set for p in compared]),
-        max([p.partial for p in compared]),
-        max([p.ratio for p in compared]),
-        max(dated, default=-1.0),
-        min(dated, default=-1.0),
-        max([p.number for p in compared]),
-        max([p.surname for p in compared]),
-        max([p.contained for p in compared]),
-        min(ratios, default=-1.0),
-        len(golds), found, found / len(golds), shared / union_total,
-        len(given.text.words), len(given.text.content),
-        float(len(given.text.words) > 7), given.items, caps_other,
-        len(given.dates),
-        len(given.dates) - (pair.date >= 3),
-        len(given.numbers),
-        sum(n.value not in gold_numbers for n in given.numbers),
-        float(given.refusal), given.hedges, repeated, question.length,
-        *[float(question.kind == kind) for kind in KINDS],
+        most, mean, second,
+        top.items_found, top.like, top.item, top.initials, max(sure, default=-1.0),
+        top.recall, top.recall_new, top.token_set, top.partial, top.ratio, top.date,
+        least_date, top.number, top.surname, top.contained, least_ratio,
+        len(golds), found, found / len(golds), union_recall,
+        length, len(given.content), length > 7, len(given.items), caps_other,
+        len(given.dates), len(given.dates) - (pair.date >= 3), len(given.numbers), numbers_other,
+        given.refusal, given.hedges, repeated, question.length,
+        *_ASKS[question.kind],
     ]  # fmt: skip
     return Row(values, best, pair)

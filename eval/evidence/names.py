@@ -83,6 +83,8 @@ def _table(rows: str) -> dict[str, frozenset[int]]:
 _NICKNAME = _table(_NICKNAMES)
 _PEOPLE = _table(_PEOPLES)
 _ALIAS = _table(_SAME)
+LINKED = _NICKNAME.keys() | _PEOPLE.keys() | _ALIAS.keys()
+"""All words of the tables."""
 
 
 def _together(table: dict[str, frozenset[int]], a: str, b: str) -> bool:
@@ -107,11 +109,6 @@ def bridge(a: str, b: str) -> str:
     if _together(_ALIAS, a, b):
         return "alias"
     return ""
-
-
-def linked(word: str) -> bool:
-    """Whether a table holds the word; a quick test before `bridge`."""
-    return word in _NICKNAME or word in _PEOPLE or word in _ALIAS
 
 
 def core(words: Sequence[str]) -> list[str]:

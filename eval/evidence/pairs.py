@@ -6,7 +6,7 @@ from typing import NamedTuple
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Indel
 
-from closedbook.eval.evidence import dates, names, words
+from closedbook.eval.evidence import dates, names, text, words
 from closedbook.eval.evidence.answer import Answer, Question
 
 # How a date of the prediction stands to the expected one, best last.
@@ -58,6 +58,14 @@ class Pair(NamedTuple):
     adds: float = 0.0  # 1: "and" or "or" brings in words that are not expected
     gold_items: float = 1.0
     items_found: float = 0.0  # share of the parts of an expected list
+    number_extra: float = 0.0  # given numbers that are neither expected nor asked
+    rest: float = -1.0  # expected words of content outside dates and numbers
+    given_rest: float = -1.0  # given ones, the question's left out
+    initials: float = -1.0  # 1: the first letters of all forenames agree
+    antonym: float = 0.0  # 1: one has a word that denies the other's: direct, indirect
+    item: float = 0.0  # 1: one is a whole item of the other's list
+    like: float = 0.0  # greatest likeness of an expected word that is not asked
+    new_words: float = 0.0  # given words of content that are not in the question
     best_word: float = 0.0  # greatest weight of a common word that is not asked
     span: float = 0.0  # words between the first and the last found, per expected word
 
@@ -66,21 +74,23 @@ def compare(question: Question, gold: Answer, given: Answer) -> Pair:
     """Collects the evidence of one expected answer."""
     weights, found_weights = gold.weights, given.weights
     asked = question.keys
+    by_letter = given.by_letter
     hits: dict[str, str] = {}
-    found = exact = found_new = total_new = missing_new = asked_weight = best = 0.0
+    found = exact = found_new = total_new = missing_new = asked_weight = best = like = 0.0
     bridges = fuzzy = 0
-    acronym = 0.0
     for stem, weight in weights.items():
-        hit = 1.0 if stem in found_weights else 0.0
-        if hit:
+        if stem in found_weights:
+            hit = 1.0
             hits[stem] = stem
             exact += weight
-        else:
+        elif stem[0] in by_letter or stem in names.LINKED:
             other, hit, bridged = _nearest(stem, given)
             if hit:
                 hits[stem] = other
                 bridges += bridged
                 fuzzy += not bridged
+        else:
+            hit = 0.0
         found += hit * weight
         if stem in asked:
             asked_weight += weight
@@ -88,11 +98,17 @@ def compare(question: Question, gold: Answer, given: Answer) -> Pair:
             total_new += weight
             found_new += hit * weight
             missing_new += (1 - hit) * weight
-            if hit and weight > best:
-                best = weight
+            if hit:
+                best = max(best, weight)
+                like = max(like, hit)
     total = gold.total or 1.0
-    if len(hits) < len(weights) and _acronyms(gold, given):
-        acronym = 1.0
+    acronym = float(len(hits) < len(weights) and _acronyms(gold, given))
+    plain, other_plain = gold.plain, given.plain
+    ratio = Indel.normalized_similarity(plain, other_plain)
+    if not hits and not acronym and ratio < 0.6:
+        both = gold.flags & given.flags & (text.NUMBER | text.DATE)
+        if not both and not gold.stripped & found_weights.keys() | given.stripped & weights.keys():
+            return _nothing(question, gold, given, ratio, asked_weight / total)
     matched = set(hits.values())
     extra = 0.0
     extra_words = 0
@@ -100,14 +116,13 @@ def compare(question: Question, gold: Answer, given: Answer) -> Pair:
         if stem not in matched and stem not in asked:
             extra += weight
             extra_words += 1
-    plain, other_plain = gold.text.plain, given.text.plain
-    contained, place = _stands(gold, given, len(hits) == len(weights))
-    within, _ = _stands(given, gold, extra_words == 0)
+    contained, place = _stands(gold, given, len(hits) == len(weights)) if hits else (0.0, -1.0)
+    within = _stands(given, gold, extra_words == 0)[0] if hits else 0.0
     date, years = _dates(gold, given)
-    number, number_ratio, unit = _numbers(gold, given)
-    surname, forename, other = _person(gold, given)
-    token_set = fuzz.token_set_ratio(plain, other_plain) / 100 if hits else 0.0
+    number, number_ratio, unit, number_extra = _numbers(gold, given, question)
+    surname, forename, other_forename, initials = _person(gold, given)
     head, first = _ends(gold, given)
+    lists = len(gold.items) > 1
     return Pair(
         recall=found / total,
         recall_exact=exact / total,
@@ -120,9 +135,9 @@ def compare(question: Question, gold: Answer, given: Answer) -> Pair:
         contained=contained,
         within=within,
         place=place,
-        ratio=Indel.normalized_similarity(plain, other_plain),
+        ratio=ratio,
         partial=fuzz.partial_ratio(plain, other_plain[:400]) / 100,
-        token_set=token_set,
+        token_set=fuzz.token_set_ratio(plain, other_plain) / 100,
         head=head,
         first=first,
         date=date,
@@ -132,20 +147,59 @@ def compare(question: Question, gold: Answer, given: Answer) -> Pair:
         number_unit=unit,
         surname=surname,
         forename=forename,
-        other_forename=other,
+        other_forename=other_forename,
         acronym=acronym,
         bridges=bridges,
         fuzzy=fuzzy,
-        gold_words=len(gold.text.words),
-        gold_name=sum(gold.text.capital) / (len(gold.text.words) or 1),
+        gold_words=len(gold.words),
+        gold_name=gold.name_share,
         gold_asked=asked_weight / total,
         comma=_comma(gold, given),
         negated=float(gold.negated != given.negated and not question.negated),
         adds=_adds(gold, given, matched, asked),
-        gold_items=gold.items,
-        items_found=0.0,
+        gold_items=len(gold.items),
+        items_found=_items_found(gold, matched | hits.keys()) if lists else -1.0,
+        number_extra=number_extra,
+        rest=gold.rest,
+        given_rest=given.rest if len(found_weights) < 20 else -1.0,
+        initials=initials,
+        antonym=float(bool(gold.stripped & found_weights.keys() | given.stripped & weights.keys())),
+        item=_item(gold, given),
+        like=like,
+        new_words=extra_words + len(matched - asked),
         best_word=best,
         span=_span(given, matched),
+    )
+
+
+def _nothing(question: Question, gold: Answer, given: Answer, ratio: float, asked: float) -> Pair:
+    """The evidence where no word, number or date can agree; most wrong answers are such."""
+    extra = [weight for stem, weight in given.weights.items() if stem not in question.keys]
+    total = sum(extra)
+    named = bool(0 < len(gold.words) <= 8 and gold.capital[-1])
+    short = len(given.content) <= 12
+    return Pair(
+        recall_new=0.0 if asked < 1 else -1.0,
+        precision=1 - total / given.total if given.total else 0.0,
+        missing=gold.total,
+        missing_new=gold.total * (1 - asked),
+        extra=total,
+        extra_words=len(extra),
+        ratio=ratio,
+        head=0.0 if short else -1.0,
+        first=0.0 if short else -1.0,
+        surname=0.0 if named else -1.0,
+        forename=0.0 if named and len(gold.person) > 1 else -1.0,
+        gold_words=len(gold.words),
+        gold_name=gold.name_share,
+        gold_asked=asked,
+        negated=float(gold.negated != given.negated and not question.negated),
+        gold_items=len(gold.items),
+        items_found=0.0 if len(gold.items) > 1 else -1.0,
+        number_extra=len(given.numbers),
+        rest=gold.rest,
+        given_rest=given.rest if len(given.weights) < 20 else -1.0,
+        new_words=len(extra),
     )
 
 
@@ -156,7 +210,7 @@ def _nearest(stem: str, given: Answer) -> tuple[str, float, int]:
         like = words.likeness(stem, other)
         if like > best:
             best, name = like, other
-    if best < 0.9 and names.linked(stem):
+    if best < 0.9 and stem in names.LINKED:
         for other in given.weights:
             if names.bridge(stem, other):
                 return other, 0.9, 1
@@ -165,22 +219,22 @@ def _nearest(stem: str, given: Answer) -> tuple[str, float, int]:
 
 def _acronyms(gold: Answer, given: Answer) -> bool:
     for short, long in ((gold, given), (given, gold)):
-        if len(long.text.words) < 2:
+        if len(long.words) < 2:
             continue
-        for word, capital in zip(short.text.words, short.text.capital, strict=True):
+        for word, capital in zip(short.words, short.capital, strict=True):
             if not capital or not 2 <= len(word) <= 8:
                 continue
-            if word in (long.initials, long.content_initials):
+            if word in long.initials:
                 return True
-            if long is given and len(word) >= 3 and word in long.content_initials:
+            if long is given and len(word) >= 3 and word in long.initials[1]:
                 return True
     return False
 
 
 def _stands(small: Answer, large: Answer, scattered: bool) -> tuple[float, float]:
     """Whether one answer stands in the other, and where."""
-    plain = f" {large.text.plain} "
-    place = plain.find(f" {small.text.plain} ") if small.text.words else -1
+    plain = f" {large.plain} "
+    place = plain.find(f" {small.plain} ") if small.words else -1
     if place >= 0:
         return 3.0, place / len(plain)
     if small.weights:
@@ -204,9 +258,22 @@ def _dates(gold: Answer, given: Answer) -> tuple[float, float]:
     return best, years
 
 
-def _numbers(gold: Answer, given: Answer) -> tuple[float, float, float]:
+def _items_found(gold: Answer, found: set[str]) -> float:
+    return sum(item <= found for item in gold.items) / len(gold.items)
+
+
+def _item(gold: Answer, given: Answer) -> float:
+    """1 if the prediction is a whole item of the expected list, 2 the other way round."""
+    if len(gold.items) > 1 and given.keys in gold.items:
+        return 1.0
+    if len(given.items) > 1 and gold.keys in given.items:
+        return 2.0
+    return 0.0
+
+
+def _numbers(gold: Answer, given: Answer, question: Question) -> tuple[float, float, float, float]:
     if not gold.numbers or not given.numbers:
-        return -1.0, -1.0, -1.0
+        return -1.0, -1.0, -1.0, float(len(given.numbers))
     equal = 0
     nearest, unit = 1e9, -1.0
     for expected in gold.numbers:
@@ -226,29 +293,50 @@ def _numbers(gold: Answer, given: Answer) -> tuple[float, float, float]:
                     nearest = ratio
                     unit = 1.0 if expected.kind == number.kind else 0.0
         equal += best < 1e-3
-    return equal / len(gold.numbers), nearest, unit
+    values = {number.value for number in gold.numbers}
+    extra = sum(
+        number.value not in values and given.words[number.start] not in question.words
+        for number in given.numbers
+    )
+    return equal / len(gold.numbers), nearest, unit, float(extra)
 
 
-def _person(gold: Answer, given: Answer) -> tuple[float, float, float]:
-    """Surname, forename, and whether another forename stands before the surname."""
-    if len(gold.text.words) > 8 or not gold.text.words or not gold.text.capital[-1]:
-        return -1.0, -1.0, 0.0
-    expected = names.core(gold.text.words)
-    found = given.text.words
+def _person(gold: Answer, given: Answer) -> tuple[float, float, float, float]:
+    """Surname, forename, whether another forename stands before the surname, initials."""
+    if len(gold.words) > 8 or not gold.words or not gold.capital[-1]:
+        return -1.0, -1.0, 0.0, -1.0
+    expected = gold.person
+    found = given.words
     last, place = _look(expected[-1], found)
     if len(expected) < 2:
-        return last, -1.0, 0.0
+        return last, -1.0, 0.0, -1.0
     forename = expected[0]
-    first = 0.0
+    first = other = 0.0
+    initials = -1.0
     if forename in found:
         first = 3.0
     elif place > 0:
         first = _forename(forename, expected, found, place)
-    other = 0.0
-    if place > 0 and first == 0.0 and given.text.capital[place - 1]:
-        before = found[place - 1]
-        other = float(before not in expected and before not in names.TITLES and len(before) > 1)
-    return last, first, other
+        if first < 2 and len(found) <= 8:
+            initials = _initials(expected, given.person)
+        if first == 0.0 and given.capital[place - 1]:
+            before = found[place - 1]
+            unknown = before not in expected and before not in names.TITLES and len(before) > 1
+            other = float(unknown)
+    elif len(found) <= 8:
+        initials = _initials(expected, given.person)
+    return last, first, other, initials
+
+
+def _initials(a: Sequence[str], b: Sequence[str]) -> float:
+    """Whether the forenames of one are the first letters of the other's, surnames alike."""
+    if len(b) < 2 or a[-1][0] != b[-1][0]:
+        return 0.0
+    short, long = "".join(a[:-1]), "".join(b[:-1])
+    first, second = "".join([n[0] for n in a[:-1]]), "".join([n[0] for n in b[:-1]])
+    if short != second and long != first:
+        return 0.0
+    return 1.0 if Indel.normalized_similarity(a[-1], b[-1]) >= 0.6 else 0.0
 
 
 def _look(name: str, found: Sequence[str]) -> tuple[float, int]:
@@ -278,36 +366,36 @@ def _forename(forename: str, expected: Sequence[str], found: Sequence[str], plac
 
 def _ends(gold: Answer, given: Answer) -> tuple[float, float]:
     """Whether the last and the first words of content agree, for short answers."""
-    if not gold.text.content or not given.text.content or len(given.text.content) > 12:
+    if not gold.content or not given.content or len(given.content) > 12:
         return -1.0, -1.0
-    stems, others = gold.text.stems, given.text.stems
-    head = words.likeness(stems[gold.text.content[-1]], others[given.text.content[-1]])
-    first = words.likeness(stems[gold.text.content[0]], others[given.text.content[0]])
+    stems, others = gold.stems, given.stems
+    head = words.likeness(stems[gold.content[-1]], others[given.content[-1]])
+    first = words.likeness(stems[gold.content[0]], others[given.content[0]])
     return head, first
 
 
 def _comma(gold: Answer, given: Answer) -> float:
     for value, short, long in ((1.0, gold, given), (2.0, given, gold)):
-        count = len(short.text.words)
-        if 0 < count < len(long.text.words) and "," in long.text.gaps[count]:
-            if long.text.words[:count] == short.text.words:
+        count = len(short.words)
+        if 0 < count < len(long.words) and "," in long.gaps[count]:
+            if long.words[:count] == short.words:
                 return value
-    if "," in "".join(gold.text.gaps) and given.text.words:
-        count = len(given.text.words)
-        if gold.text.words[-count:] == given.text.words:
+    if "," in "".join(gold.gaps) and given.words:
+        count = len(given.words)
+        if gold.words[-count:] == given.words:
             return 3.0
     return 0.0
 
 
 def _adds(gold: Answer, given: Answer, matched: set[str], asked: frozenset[str]) -> float:
     """Whether "and" or "or" brings in something that is not expected; for short answers."""
-    found = given.text.words
+    found = given.words
     if len(found) > 12 or len(found) < 3:
         return 0.0
     for place in range(1, len(found) - 1):
         word = found[place]
-        if word in ("and", "or", "with", "then") or "," in given.text.gaps[place]:
-            stems = given.text.stems
+        if word in ("and", "or", "with", "then") or "," in given.gaps[place]:
+            stems = given.stems
             before = {s for s in stems[:place] if s in given.weights}
             after = {s for s in stems[place:] if s in given.weights}
             for side in (before, after):
@@ -319,5 +407,5 @@ def _adds(gold: Answer, given: Answer, matched: set[str], asked: frozenset[str])
 def _span(given: Answer, matched: set[str]) -> float:
     if len(matched) < 2:
         return 0.0
-    places = [place for place, stem in enumerate(given.text.stems) if stem in matched]
+    places = [place for place, stem in enumerate(given.stems) if stem in matched]
     return (places[-1] - places[0] + 1) / len(matched) if places else 0.0

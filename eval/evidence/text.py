@@ -1,11 +1,10 @@
-"""Text taken apart once: folded, cut into words, each with its stem and its place."""
+"""A text cut into words, and what is known of each word alone."""
 
-import dataclasses
-import functools
 import re
 import unicodedata
+from typing import NamedTuple
 
-from closedbook.eval.evidence import words
+from closedbook.eval.evidence import dates, frequency, numbers, words
 
 LIMIT = 4000
 """Characters that are read; what stands after them does not count as evidence."""
@@ -15,33 +14,65 @@ _LETTERS = str.maketrans(
     {
         "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D",
         "þ": "th", "Þ": "Th", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ß": "ss", "ı": "i",
-        "‘": "'", "’": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"',
-        "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-", "⁄": "/", "ʻ": "'",
+        "‘": "'", "’": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"', "ʻ": "'",
+        "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-", "⁄": "/",
     }
 )  # fmt: skip
-_TOKEN = re.compile(
-    r"(?:[A-Za-z]\.){2,}"  # U.S., J.R.R.
+TOKEN = re.compile(
+    r"(?:[A-Za-z]\.){2,}|(?:[A-Za-z]\.)+[A-Z](?![^\W_])"  # U.S., J.R.R, A.K
     r"|\d+(?:[.,]\d+)*(?:st|nd|rd|th|s)?(?![^\W_])"  # 1,000  2.5  15th  1990s
     r"|\d+(?:[.,]\d+)*"  # the digits of 5km
     r"|[^\W\d_]+(?:'[^\W\d_]+)*\d*"  # words, O'Neill, V8
     r"|[$€£¥₹%°]"
 )
-_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?!\d)")
-_SENTENCE_END = re.compile(r"[.!?]\s+(?=[A-Z])|\n")
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
+
+# What a word may announce; the flags of a text are those of its words.
+NUMBER, DATE, NEGATION, REFUSAL, HEDGE = 1, 2, 4, 8, 16
+_REFUSING = frozenset(
+    "know unknown unclear cannot cant unable sorry information not access context ai clarify "
+    "specify determine no dont na".split()
+)
+HEDGING = frozenset(
+    "may might possibly perhaps probably likely believed depend depends vary varies however "
+    "although possible several various some often typically generally such example".split()
+)
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Text:
-    """An answer or a question, taken apart. Lists run over its words, in order."""
+class Word(NamedTuple):
+    """A word by itself."""
 
-    plain: str  # folded, lower-case, its words joined by spaces
-    words: tuple[str, ...]  # lower-case
-    stems: tuple[str, ...]
-    capital: tuple[bool, ...]  # whether the word starts with a capital letter
-    gaps: tuple[str, ...]  # the characters before each word, as "" or " " or ", "
-    content: tuple[int, ...]  # places of the words that carry content
-    keys: frozenset[str]  # stems of these
-    cut: bool  # whether more than LIMIT characters were given
+    text: str  # lower-case, without dots, possessive and thousands' commas
+    stem: str
+    content: bool  # False for "the", "of" and their like
+    capital: bool
+    weight: float  # of its rarity
+    flags: int
+
+
+class _Lexicon(dict[str, Word]):
+    """Words by their spelling, worked out when first seen; emptied when it grows too large."""
+
+    SIZE = 200_000  # about 60 MB
+
+    def __missing__(self, spelling: str) -> Word:
+        text = _bare(spelling)
+        stem = words.stem(text)
+        flags = NUMBER if numbers.simple(text) else 0
+        flags |= DATE if dates.possible(text) else 0
+        flags |= NEGATION if text in words.NEGATION else 0
+        flags |= REFUSAL if text in _REFUSING else 0
+        flags |= HEDGE if text in HEDGING else 0
+        word = Word(
+            text, stem, text not in words.STOP, spelling[0].isupper(), frequency.weight(stem), flags
+        )
+        if len(self) >= self.SIZE:
+            self.clear()
+        self[spelling] = word
+        return word
+
+
+LEXICON = _Lexicon()
 
 
 def fold(text: str) -> str:
@@ -53,47 +84,22 @@ def fold(text: str) -> str:
     if text.isascii():
         return text
     apart = unicodedata.normalize("NFKD", text.translate(_LETTERS))
-    return "".join(c for c in apart if not unicodedata.combining(c)).translate(_LETTERS)
+    return "".join([c for c in apart if not unicodedata.combining(c)]).translate(_LETTERS)
 
 
-@functools.lru_cache(maxsize=1 << 16)
-def parse(text: str) -> Text:
-    """Takes a text apart; a text longer than `LIMIT` is cut.
+def cut(text: str) -> list[Word]:
+    """The words of a text.
 
-    >>> parse("The U.S. Senate's 1,000 members").words
-    ('the', 'us', 'senate', '1000', 'members')
+    >>> [word.text for word in cut("The U.S. Senate's 1,000 members")]
+    ['the', 'us', 'senate', '1000', 'members']
     """
-    folded = fold(text[:LIMIT])
-    found: list[str] = []
-    capital: list[bool] = []
-    gaps: list[str] = []
-    end = 0
-    for match in _TOKEN.finditer(folded):
-        word = match.group()
-        start = match.start()
-        gaps.append(folded[end:start][-12:])
-        end = match.end()
-        capital.append(word[0].isupper())
-        found.append(_bare(word))
-    stems = tuple([words.stem(word) for word in found])
-    content = tuple([place for place, word in enumerate(found) if word not in words.STOP])
-    return Text(
-        plain=" ".join(found),
-        words=tuple(found),
-        stems=stems,
-        capital=tuple(capital),
-        gaps=tuple(gaps),
-        content=content,
-        keys=frozenset([stems[place] for place in content]),
-        cut=len(text) > LIMIT,
-    )
+    return [LEXICON[spelling] for spelling in TOKEN.findall(fold(text[:LIMIT]))]
 
 
-def _bare(word: str) -> str:
-    """A word as it is compared: lower-case, without dots, possessive and thousands' commas."""
-    if word.isalpha():
-        return word.lower()
-    word = word.lower()
+def _bare(spelling: str) -> str:
+    if spelling.isalpha():
+        return spelling.lower()
+    word = spelling.lower()
     if word[0].isdigit():
         return word.replace(",", "") if _THOUSANDS.fullmatch(word) else word
     if word.endswith("'s"):

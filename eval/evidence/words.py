@@ -16,6 +16,8 @@ NEGATION = frozenset(
     "dont cannot cant wont hasnt havent non unlike false incorrect".split()
 )
 
+_DENYING = frozenset("in un im ir il non dis anti a de".split())
+
 # A suffix, and what takes its place. The first that fits and leaves enough letters is used.
 _INFLECTIONS = (
     ("ies", "y"),
@@ -84,6 +86,17 @@ def root(word: str) -> str:
     return word
 
 
+def undenied(stem: str) -> list[str]:
+    """What is left of a word without a prefix that denies it.
+
+    >>> undenied("indirect"), undenied("river")
+    (['direct'], [])
+    """
+    if len(stem) < 6:
+        return []
+    return [stem[length:] for length in (1, 2, 3, 4) if stem[:length] in _DENYING]
+
+
 @functools.lru_cache(maxsize=1 << 17)
 def likeness(a: str, b: str) -> float:
     """How far two stems are one word in other forms or spellings, from 0 to 1.
@@ -96,6 +109,8 @@ def likeness(a: str, b: str) -> float:
     if a == b:
         return 1.0
     if a[0].isdigit() or b[0].isdigit() or len(a) < 3 or len(b) < 3:
+        return 0.0
+    if b in undenied(a) or a in undenied(b):
         return 0.0
     if root(a) == root(b):
         return 0.95

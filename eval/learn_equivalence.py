@@ -1,0 +1,235 @@
+"""Learns the judge's weights from human judgements, and measures them by cross-validation.
+
+    python -m closedbook.eval.learn_equivalence --data judged/evouna/NQ.json
+
+The data is EVOUNA's file for Natural Questions (Wang et al. 2023): questions, answers between
+slashes, five systems' answers and a human's judgement of each. Rows that SQuAD's exact match
+accepts teach nothing and are left out, as are questions marked improper. Needs scikit-learn,
+which judging does not.
+"""
+
+import argparse
+import dataclasses
+import json
+import pathlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from closedbook.errors import UserError
+from closedbook.eval import judge_report, normalize, trees
+from closedbook.eval.evidence import answer, features
+
+WEIGHTS = pathlib.Path(__file__).parent / "weights" / "equivalence.json"
+SYSTEMS = ("fid", "gpt35", "chatgpt", "gpt4", "newbing")
+FOLDS = 5
+# Few leaves, many rows in each and a part of the values per split: what helps one data set alone
+# is not learned.
+PARAMETERS = {
+    "max_iter": 120,
+    "learning_rate": 0.07,
+    "max_leaf_nodes": 10,
+    "max_depth": 5,
+    "min_samples_leaf": 20,
+    "l2_regularization": 5.0,
+    "max_features": 0.3,
+    "random_state": 0,
+}
+_FRACTION = re.compile(r"(?<=\d)/(?=\d)")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Judged:
+    """Rows with a human's judgement."""
+
+    values: np.ndarray  # [rows, features]
+    right: np.ndarray  # [rows] bool
+    question: np.ndarray  # [rows] number of the question
+    system: np.ndarray  # [rows] place in `SYSTEMS`
+
+
+def split_answers(golden: str) -> list[str]:
+    """The answers of one field: parts between slashes, and the whole where a slash may belong.
+
+    >>> split_answers("seven/7"), split_answers("9/11")
+    (['seven', '7'], ['9', '11', '9/11'])
+    """
+    parts = [part.strip() for part in golden.split("/") if part.strip()]
+    if _FRACTION.search(golden):
+        parts.append(golden.strip())
+    return parts
+
+
+def read(path: pathlib.Path) -> Judged:
+    """Reads EVOUNA's file and takes the evidence of every row that exact match calls wrong.
+
+    Raises:
+        UserError: The file cannot be read, or is not in EVOUNA's form.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        rows = [row for row in document if not row["improper"] and row["golden_answer"]]
+        found = [
+            (place, system, row["question"], row["golden_answer"], text, row[f"judge_{name}"])
+            for place, row in enumerate(rows)
+            for system, name in enumerate(SYSTEMS)
+            if (text := row[f"answer_{name}"]) is not None and row[f"judge_{name}"] is not None
+        ]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"cannot read judgements from {path}: {error!r}; give EVOUNA's NQ.json"
+        ) from error
+    kept = [row for row in found if not _exact(row[4], row[3])]
+    return Judged(
+        values=np.array(
+            [
+                features.of(
+                    answer.parse_question(question),
+                    [answer.parse(gold) for gold in split_answers(golden)],
+                    answer.parse(text),
+                ).values
+                for _, _, question, golden, text, _ in kept
+            ],
+            np.float32,
+        ),
+        right=np.array([row[5] for row in kept], bool),
+        question=np.array([row[0] for row in kept]),
+        system=np.array([row[1] for row in kept]),
+    )
+
+
+def _exact(prediction: str, golden: str) -> bool:
+    return normalize.squad(prediction) in map(normalize.squad, golden.split("/"))
+
+
+def folds(question: np.ndarray, count: int = FOLDS, seed: int = 0) -> np.ndarray:
+    """Each row's fold; all rows of a question are in the same."""
+    numbers, inverse = np.unique(question, return_inverse=True)
+    order = np.random.default_rng(seed).permutation(len(numbers))
+    return (order % count)[inverse]
+
+
+def fit(values: np.ndarray, right: np.ndarray) -> Any:
+    """Fits the trees."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(**PARAMETERS).fit(values, right)
+
+
+def calibrate(log_odds: np.ndarray, right: np.ndarray) -> tuple[float, float]:
+    """Slope and shift that make held-out log odds fit the judgements (Platt 1999)."""
+    from sklearn.linear_model import LogisticRegression
+
+    line = LogisticRegression(C=1e6).fit(log_odds[:, None], right)
+    return round(float(line.coef_[0, 0]), 4), round(float(line.intercept_[0]), 4)
+
+
+def document(
+    model: Any, names: Sequence[str], slope: float, shift: float, decision: float
+) -> dict[str, Any]:
+    """The weights as plain data; `trees.build` says how they are read."""
+    return {
+        "about": "python -m closedbook.eval.learn_equivalence; a split is [value, threshold, "
+        "place of the child for value <= threshold, the other stands behind it], a leaf its "
+        "log odds",
+        "version": 1,
+        "values": list(names),
+        "base": round(float(model._baseline_prediction.ravel()[0]), 5),
+        "calibration": {"slope": slope, "shift": shift},
+        "decision": decision,
+        "trees": [_tree(stage[0].nodes, names) for stage in model._predictors],
+    }
+
+
+def _tree(nodes: np.ndarray, names: Sequence[str]) -> list[Any]:
+    """One tree with the two children of a node side by side."""
+    result: list[Any] = [None]
+    waiting = [(0, 0)]
+    for source, place in waiting:
+        node = nodes[source]
+        if node["is_leaf"]:
+            result[place] = round(float(node["value"]), 5)
+            continue
+        child = len(result)
+        result += [None, None]
+        waiting += [(int(node["left"]), child), (int(node["right"]), child + 1)]
+        # Thresholds lie halfway between two values, so a rounded one parts the rows the same way.
+        threshold = float(f"{float(node['num_threshold']):.6g}")
+        result[place] = [names[node["feature_idx"]], threshold, child]
+    return result
+
+
+def held_out(judged: Judged, count: int = FOLDS, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Log odds of each row by trees that never saw its question, and its fold."""
+    fold = folds(judged.question, count, seed)
+    odds = np.empty(len(fold))
+    for number in range(count):
+        inside = fold == number
+        model = fit(judged.values[~inside], judged.right[~inside])
+        odds[inside] = model.decision_function(judged.values[inside])
+    return odds, fold
+
+
+def learn(judged: Judged, count: int = FOLDS) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The weights, and their cross-validated report by system.
+
+    Calibration and decision of a fold are fitted to the other folds alone.
+    """
+    odds, fold = held_out(judged, count)
+    probability = np.empty(len(odds))
+    positive = np.empty(len(odds), bool)
+    for number in range(count):
+        inside = fold == number
+        slope, shift = calibrate(odds[~inside], judged.right[~inside])
+        probability[inside] = _sigmoid(slope * odds[inside] + shift)
+        others = _sigmoid(slope * odds[~inside] + shift)
+        decision = judge_report.best_decision(others, judged.right[~inside], judged.system[~inside])
+        positive[inside] = probability[inside] >= decision
+    report = {
+        name: judge_report.measure(
+            probability[mine], positive[mine], judged.right[mine], judged.question[mine]
+        )
+        for system, name in enumerate(SYSTEMS)
+        if (mine := judged.system == system).any()
+    }
+    slope, shift = calibrate(odds, judged.right)
+    decision = judge_report.best_decision(
+        _sigmoid(slope * odds + shift), judged.right, judged.system
+    )
+    model = fit(judged.values, judged.right)
+    return document(model, features.NAMES, slope, shift, decision), report
+
+
+def _sigmoid(odds: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-odds))
+
+
+def write(path: pathlib.Path, weights: dict[str, Any]) -> None:
+    """Writes the weights, one tree a line, under a temporary name first."""
+    lines = [json.dumps(tree) for tree in weights["trees"]]
+    head = json.dumps({key: value for key, value in weights.items() if key != "trees"}, indent=1)
+    text = head[:-2] + ',\n "trees": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n"
+    temporary = path.with_name(f".{path.name}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The command."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=pathlib.Path, required=True, help="EVOUNA's NQ.json")
+    parser.add_argument("--out", type=pathlib.Path, default=WEIGHTS, help="the weights file")
+    parser.add_argument("--report", type=pathlib.Path, help="also write the measures as JSON")
+    given = parser.parse_args(arguments)
+    weights, report = learn(read(given.data))
+    trees.build(weights)  # what cannot be read back is not written
+    write(given.out, weights)
+    if given.report:
+        given.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    print(judge_report.table(report))
+
+
+if __name__ == "__main__":
+    main()

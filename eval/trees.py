@@ -1,0 +1,100 @@
+"""A small ensemble of decision trees that is read from JSON and needs only numpy."""
+
+import dataclasses
+import json
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+ROWS = 4096
+"""Rows walked at once: more would leave the processor's cache."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Trees:
+    """Boosted trees over named values, with the line that turns their sum into a probability.
+
+    The nodes of all trees stand in one list. A node sends a row with `value <= threshold` to
+    `child`, any other to `child + 1`; a leaf sends it to itself.
+    """
+
+    names: tuple[str, ...]  # of the values, in the order of a row
+    roots: np.ndarray  # first node of each tree
+    feature: np.ndarray
+    threshold: np.ndarray  # inf at leaves
+    child: np.ndarray
+    value: np.ndarray  # added to the sum by a leaf, in log odds; 0 elsewhere
+    base: float  # log odds before the first tree
+    depth: int
+    slope: float  # of the calibration: log odds = slope * sum + shift
+    shift: float
+    decision: float  # the least probability of a positive
+
+    def log_odds(self, rows: np.ndarray) -> np.ndarray:
+        """The sum of all trees, before calibration; one row of values per row."""
+        rows = np.ascontiguousarray(rows, np.float32)
+        total = np.empty(len(rows))
+        for start in range(0, len(rows), ROWS):
+            part = rows[start : start + ROWS]
+            offsets = np.arange(len(part))[:, None] * part.shape[1]
+            flat = part.ravel()
+            node = np.broadcast_to(self.roots, (len(part), len(self.roots)))
+            for _ in range(self.depth):
+                right = flat[offsets + self.feature[node]] > self.threshold[node]
+                node = self.child[node] + right
+            total[start : start + ROWS] = self.value[node].sum(axis=1)
+        return total + self.base
+
+    def probability(self, rows: np.ndarray) -> np.ndarray:
+        """The calibrated probability of each row."""
+        return 1 / (1 + np.exp(-(self.slope * self.log_odds(rows) + self.shift)))
+
+
+def build(document: Mapping[str, Any]) -> Trees:
+    """Builds the ensemble of a weights file.
+
+    >>> tree = [["length", 3.5, 1], -1.0, 2.0]  # a split, and its two leaves from place 1 on
+    >>> trees = build({"values": ["length"], "base": 0.5, "trees": [tree], "decision": 0.5,
+    ...                "calibration": {"slope": 1.0, "shift": 0.0}})
+    >>> trees.log_odds(np.array([[3.0], [4.0]])).tolist()
+    [-0.5, 2.5]
+    """
+    names = tuple(document["values"])
+    places = {name: place for place, name in enumerate(names)}
+    roots, feature, threshold, child, value = [], [], [], [], []
+    for tree in document["trees"]:
+        first = len(feature)
+        roots.append(first)
+        for place, node in enumerate(tree):
+            leaf = not isinstance(node, Sequence)
+            feature.append(0 if leaf else places[node[0]])
+            threshold.append(np.inf if leaf else node[1])
+            child.append(first + (place if leaf else node[2]))
+            value.append(node if leaf else 0.0)
+    return Trees(
+        names=names,
+        roots=np.array(roots, np.int32),
+        feature=np.array(feature, np.int32),
+        threshold=np.array(threshold, np.float32),
+        child=np.array(child, np.int32),
+        value=np.array(value),
+        base=document["base"],
+        depth=max(map(_depth, document["trees"]), default=0),
+        slope=document["calibration"]["slope"],
+        shift=document["calibration"]["shift"],
+        decision=document["decision"],
+    )
+
+
+def load(path: pathlib.Path) -> Trees:
+    """Reads a weights file, as `closedbook.eval.learn_equivalence` writes it."""
+    return build(json.loads(path.read_text(encoding="utf-8")))
+
+
+def _depth(tree: Sequence[Any], place: int = 0) -> int:
+    node = tree[place]
+    if not isinstance(node, Sequence):
+        return 0
+    return 1 + max(_depth(tree, node[2]), _depth(tree, node[2] + 1))
