@@ -13,8 +13,9 @@ const pick = makeTable({
     ...(systems.length > WIDE ? [] : systems.map((name, place) => ({
       data: (row) => row, title: name, type: "string",
       render: byType(
-        (row) => element("span", { class: `verdict ${row[CORRECT][place] ? "correct" : "wrong"}` },
-          short(row[PREDICTIONS][place])),
+        (row) => element("span", {
+          class: `verdict ${row[CORRECT][place] ? "correct" : "wrong"}`, title: mark(row, place),
+        }, short(row[PREDICTIONS][place])),
         (row) => row[PREDICTIONS][place],
       ),
     }))),
@@ -29,6 +30,7 @@ const pick = makeTable({
     return count === 0 ? "none right" : count === systems.length ? "all right" : "some right";
   },
   describe: (row) => [
+    ["Id", row[ID]],
     ["Question", row[QUESTION]],
     ["Gold answers", row[ANSWERS].join("\n")],
     ...systems.map((name, place) => [`${name}, ${mark(row, place)}`, row[PREDICTIONS][place] || "–"]),

@@ -40,8 +40,8 @@ const opener = () => element("button", {
   type: "button", class: "opener", "aria-expanded": "false", "aria-label": "Details",
 });
 const idColumn = (data) => ({
-  data, title: "Id", width: "4.6rem", type: "string",
-  render: byType((value) => element("span", {}, opener(), element("bdi", {}, value))),
+  data, title: "Id", width: "4.6rem", type: "string", className: "id",
+  render: byType((value) => element("span", { title: value }, opener(), element("bdi", {}, value))),
 });
 const textColumn = (data, title) => ({ data, title, type: "string", render: byType(short) });
 const listColumn = (data, title) => ({
