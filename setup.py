@@ -11,6 +11,7 @@ setup(
     packages=find_namespace_packages(include=["closedbook", "closedbook.*"]),
     package_data={
         "closedbook": ["py.typed"],
+        "closedbook.eval": ["weights/*"],
         "closedbook.eval.report": ["templates/*"],
         "closedbook.gin": ["**/*.gin"],
         "closedbook.tasks.atlas": ["data/*", "models/**"],
