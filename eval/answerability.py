@@ -32,7 +32,7 @@ FLAGS = (
 )
 """Every flag, in the order in which they are tried."""
 
-_EVIDENCE = 4  # words or patterns named at most
+_EVIDENCE = 4  # words named at most
 _ANSWER_CHARACTERS = 500  # of a gold answer that rules look at
 
 _PAGE = (
@@ -45,7 +45,8 @@ _DOCUMENT = re.compile(
     rf"|\b(?:according to|based on|as stated in|mentioned in|described in|shown in|in|from) the"
     rf" (?:above |following |given |preceding )?(?:passage|paragraph|excerpt|text|selection|diagram"
     r"|worksheet|author of the passage)\b"
-    r"|\b(?:which|what|one|any|all|none|each|some|two|three) of (?:the following|these)\b"
+    r"|\b(?:which|what|one|any|all|none|each|some|two|three) of the following\b"
+    r"|^(?:which|what|how many) of these\b"
     r"|\bthe following (?!year|season|day|week|month|morning|century|decade)[a-z]+"
     rf"|\b(?:{_PAGE}|shown|listed|given|pictured|mentioned|described) (?:above|below)\b"
 )
@@ -58,6 +59,7 @@ _DENIAL = re.compile(
     r"|\bno longer (?:exists?|active|the|an?)\b|\bnot yet\b|^no [a-z]+ (?:has|have) ever\b",
     re.IGNORECASE,
 )
+_SYMBOLS = re.compile(r"[\W_]")
 _COUNTED = re.compile(r"\bhow (?:many|much|often)\b|\bnumber of\b")
 _ASKED = frozenset("who what when where which whom whose why how".split())
 
@@ -115,14 +117,14 @@ def assess(question: str, answers: Sequence[str] = ()) -> Answerability:
             flag="time_dependent",
             probability=in_time,
             reason="the answer changes with time, and the question names no date",
-            evidence=_words(time, features),
+            evidence=_words(time, features, tokens),
         )
     if in_place >= place.threshold:
         return Answerability(
             flag="place_dependent",
             probability=in_place,
             reason="the answer depends on the place, and the question names none",
-            evidence=_words(place, features),
+            evidence=_words(place, features, tokens),
         )
     return Answerability(
         flag=None,
@@ -152,7 +154,7 @@ def _by_rule(question: str, answers: Sequence[str]) -> Answerability | None:
             " / ".join(repr(answer[:40]) for answer in answers[:_EVIDENCE]),
         )
     visible = "".join(question.split())
-    letters = sum(character.isalnum() for character in visible)
+    letters = len(visible) - len(_SYMBOLS.findall(visible))
     if letters < 2 or 2 * letters < len(visible):
         return _certain("ill_formed", "this is not a question in words", question[:40].strip())
     lowered = " ".join(question.lower().split())
@@ -181,12 +183,16 @@ def _certain(flag: str, reason: str, evidence: str) -> Answerability:
     return Answerability(flag=flag, probability=1.0, reason=reason, evidence=evidence)
 
 
-def _words(model: linear.Linear, features: Sequence[str]) -> str:
-    """The strongest words for the label; a run of words is named once, not its parts too."""
-    named: list[str] = []
+def _words(model: linear.Linear, features: Sequence[str], tokens: Sequence[str]) -> str:
+    """The words that speak most for the label, in the order of the question.
+
+    A feature's weight is shared by the words that it is made of.
+    """
+    shares: dict[str, float] = {}
     for feature, weight in model.contributions(features):
-        if weight <= 0 or len(named) == _EVIDENCE:
-            break
-        if not any(feature in other or other in feature for other in named):
-            named.append(feature)
-    return "; ".join(named)
+        carriers = question_features.carriers(feature, tokens)
+        for token in carriers:
+            shares[token] = shares.get(token, 0.0) + weight / len(carriers)
+    strongest = sorted(shares, key=lambda token: (-shares[token], token))[:_EVIDENCE]
+    named = {token for token in strongest if shares[token] > 0}
+    return " ".join(token for token in dict.fromkeys(tokens) if token in named)

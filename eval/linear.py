@@ -11,6 +11,7 @@ so that long texts do not decide more surely than short ones for having more fea
 
 import dataclasses
 import functools
+import itertools
 import math
 import os
 import pathlib
@@ -41,8 +42,7 @@ class Linear:
         >>> model.probability(["now"], 2), model.probability([], 7)
         (0.7310585786300049, 0.5)
         """
-        weight = self.weights.get
-        total = sum([weight(feature, 0.0) for feature in features])
+        total = sum(map(self.weights.get, features, itertools.repeat(0.0)))
         return _logistic(self.bias + total / math.sqrt(n_words + 2))
 
     def contributions(self, features: Iterable[str]) -> list[tuple[str, float]]:

@@ -1,17 +1,19 @@
 """What a question shows without being answered: its words, its pattern, its times and counts.
 
 Every feature is a short string that a reader understands: the words themselves ("who has the
-most"), two words apart ("when .. next"), a stem ("popul*"), or the pattern of the question, in
-which words of one kind share a name ("pattern: who PRES the ROLE of x"). Weights on such features
+most"), two words apart ("when .. next"), a stem ("popu*"), or a piece of the question's pattern,
+in which words of one kind share a name ("who_PRES_the_ROLE_of_x"). Weights on such features
 can be read, and the words that carried a decision can be named.
 """
 
+import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 
 MAX_CHARACTERS = 2_000  # of a question; nobody asks longer ones, and hostile text must not be slow
 MAX_WORDS = 64
+_APART = 8  # words; farther pairs are accidents
 
 _WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?")
 _YEAR = re.compile(r"1[0-9]{3}s?|20[0-4][0-9]s?")
@@ -50,7 +52,22 @@ _KINDS: Mapping[str, str] = MappingProxyType(
         " rank ranks ranking all-time",
         "LEVEL": "population percentage percent rate average salary price prices cost costs worth"
         " income budget gdp value temperature weather wage tax salaries unemployment inflation"
-        " debt tuition fee fees age old subscribers followers revenue sales",
+        " debt tuition fee fees age old subscribers followers revenue sales forecast climate fare"
+        " hours wages expectancy density crime poverty ratio share stock rainfall weigh earn make"
+        " charge pay profit profits",
+        "STOCK": "people persons students employees members soldiers troops farmers doctors users"
+        " customers stores shops restaurants locations casinos theaters churches schools"
+        " universities colleges hospitals airports cars trains planes aircraft ships satellites"
+        " lawsuits stations branches languages companies billionaires muslims christians jews"
+        " immigrants speakers species tigers children kids women men",
+        "FIXED": "element elements atom atoms atomic chromosome chromosomes chemical acid acids"
+        " protein proteins enzyme enzymes cell cells bone bones muscle muscles nerve blood brain"
+        " heart disease symptom symptoms cause causes caused function purpose bible testament god"
+        " war battle treaty revolution empire dynasty century ancient medieval amendment"
+        " constitution act novel poem lyrics written formula equation theorem particle energy"
+        " gas liquid temperature degrees wavelength theory law principle process difference"
+        " definition define meaning plant animal mammal insect tooth teeth legs strings"
+        " originally original invented inventor origin come characters",
         "MOST": "most least best worst more top highest lowest largest biggest longest smallest"
         " tallest oldest youngest richest fastest greatest max maximum minimum",
         "ROLE": "president ceo governor mayor coach captain manager owner chairman chairperson"
@@ -122,34 +139,40 @@ def pattern(tokens: Iterable[str]) -> list[str]:
     """
     shape: list[str] = []
     for token in tokens:
-        if token in _KIND:
-            kind = _KIND[token]
-        elif token in _KEPT or token[0] == "#":
-            kind = token
-        elif token == "'s":
-            continue
-        elif len(token) > 5 and token.endswith("est") and token not in _NOT_SUPERLATIVE:
-            kind = "MOST"
-        elif len(token) > 4 and token.endswith("ed"):
-            kind = "xed"
-        elif len(token) > 5 and token.endswith("ing"):
-            kind = "xing"
-        elif len(token) > 3 and token.endswith("s") and token[-2] not in "su":
-            kind = "xs"
-        else:
-            kind = "x"
-        if not shape or kind != shape[-1]:
+        kind = _kind(token)
+        if kind and (not shape or kind != shape[-1]):
             shape.append(kind)
     return shape
 
 
-def _runs(tokens: list[str], longest: int) -> Iterable[str]:
-    """All runs of one to `longest` tokens, with the ends of the question marked."""
+@functools.lru_cache(maxsize=1 << 15)
+def _kind(token: str) -> str:
+    if token in _KIND:
+        return _KIND[token]
+    if token in _KEPT or token[0] == "#":
+        return token
+    if token == "'s":
+        return ""
+    if len(token) > 5 and token.endswith("est") and token not in _NOT_SUPERLATIVE:
+        return "MOST"
+    if len(token) > 4 and token.endswith("ed"):
+        return "xed"
+    if len(token) > 5 and token.endswith("ing"):
+        return "xing"
+    if len(token) > 3 and token.endswith("s") and token[-2] not in "su":
+        return "xs"
+    return "x"
+
+
+def _runs(tokens: list[str], longest: int, glue: str) -> list[str]:
+    """All runs of two to `longest` tokens, with the ends of the question marked."""
     marked = ["^", *tokens, "$"]
-    for length in range(1, longest + 1):
-        for start in range(len(marked) - length + 1):
-            if length > 1 or marked[start] not in "^$":
-                yield " ".join(marked[start : start + length])
+    runs: list[str] = []
+    grown = marked
+    for length in range(1, longest):
+        grown = [f"{run}{glue}{token}" for run, token in zip(grown, marked[length:], strict=False)]
+        runs += grown
+    return runs
 
 
 def features(question: str) -> list[str]:
@@ -157,7 +180,7 @@ def features(question: str) -> list[str]:
 
     >>> [name for name in features("who won") if "won" in name]
     ['won', 'who won', 'won $', '^ who won', 'who won $']
-    >>> "pattern: ^ who WIN $" in features("who won")
+    >>> "^_who_WIN_$" in features("who won")
     True
     """
     return features_of(words(question))
@@ -165,20 +188,47 @@ def features(question: str) -> list[str]:
 
 def features_of(tokens: list[str]) -> list[str]:
     """`features` of a question already taken apart by `words`."""
-    found = dict.fromkeys(_runs(tokens, 3))
+    found = tokens + _runs(tokens, 3, " ")
+    joints = [token in _JOINTS for token in tokens]
     for at, left in enumerate(tokens):
-        joint = left in _JOINTS
-        for right in tokens[at + 2 : at + 8]:
-            if joint or right in _JOINTS:
-                found[f"{left} .. {right}"] = None
-        if len(left) >= 5 and left[0] != "#":
-            found[f"{left[:4]}*"] = None
-            found[f"*{left[-3:]}"] = None
-            if len(left) >= 7:
-                found[f"{left[:6]}*"] = None
+        if joints[at]:
+            found += [f"{left} .. {right}" for right in tokens[at + 2 : at + _APART]]
+        else:
+            found += [
+                f"{left} .. {right}"
+                for right, joint in zip(
+                    tokens[at + 2 : at + _APART], joints[at + 2 : at + _APART], strict=True
+                )
+                if joint
+            ]
+        found += _stems(left)
     shape = pattern(tokens)
-    found.update((f"pattern: {run}", None) for run in _runs(shape, 5))
+    found += [kind for kind in shape if kind[0] not in "#x" and kind.isupper()]
+    found += _runs(shape, 5, "_")
     for at, left in enumerate(shape):
-        for right in shape[at + 2 : at + 8]:
-            found[f"pattern: {left} .. {right}"] = None
-    return list(found)
+        found += [f"{left}_.._{right}" for right in shape[at + 2 : at + _APART]]
+    return list(dict.fromkeys(found))
+
+
+@functools.lru_cache(maxsize=1 << 15)
+def _stems(word: str) -> tuple[str, ...]:
+    if len(word) < 5 or word[0] == "#":
+        return ()
+    if len(word) < 7:
+        return (f"{word[:4]}*", f"*{word[-3:]}")
+    return (f"{word[:4]}*", f"*{word[-3:]}", f"{word[:6]}*")
+
+
+def carriers(feature: str, tokens: Sequence[str]) -> list[str]:
+    """The words of a question that a feature is made of.
+
+    >>> tokens = words("who has the most populous city")
+    >>> carriers("who .. most", tokens), carriers("popu*", tokens), carriers("^_who_PERF", tokens)
+    (['who', 'most'], ['populous'], ['who', 'has'])
+    """
+    if feature.endswith("*"):
+        return [token for token in tokens if token.startswith(feature[:-1])]
+    if feature.startswith("*"):
+        return [token for token in tokens if token.endswith(feature[1:])]
+    parts = set(feature.replace("_", " ").split())
+    return [token for token in tokens if token in parts or _kind(token) in parts]
