@@ -18,23 +18,7 @@ from closedbook.eval.analysis import analyze
 from closedbook.eval.predictions import Prediction
 from closedbook.eval.report.html import render_html
 
-_WORDS = [
-    "who",
-    "what",
-    "when",
-    "river",
-    "capital",
-    "king",
-    "film",
-    "song",
-    "first",
-    "last",
-    "year",
-    "war",
-    "city",
-    "state",
-    "wrote",
-]
+_WORDS = ("who", "what", "when", "river", "capital", "king", "film", "song", "war", "city", "state")
 # Runs before the page's own script; notes when the table says that it is ready.
 _WATCH = """
 new MutationObserver(() => {
