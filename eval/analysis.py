@@ -1,6 +1,7 @@
 """Everything that can be said of one predictions file, as plain data for a report to show."""
 
 import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
@@ -184,8 +185,8 @@ def analyze(
             "protocol": protocol,
             "judge": {
                 "mode": mode,
-                "threshold": equivalence.THRESHOLD if threshold is None else threshold,
-                "weights": None,
+                "threshold": equivalence.threshold(mode) if threshold is None else threshold,
+                "weights": _weights(mode),
             },
             "also": list(also or ()),
             "training_rows": None if train is None else len(train),
@@ -261,6 +262,13 @@ def _verdict(
     if flag is not None:
         return _VERDICTS[Kind.UNANSWERABLE]
     return _VERDICTS[Kind.INCOMPLETE if rank >= _REVIEWED_FIRST else Kind.TRUE_NEGATIVE]
+
+
+def _weights(mode: str) -> str | None:
+    """Which weights the judge had: the start of their file's SHA-256."""
+    if mode == "rules":
+        return None
+    return hashlib.sha256(equivalence.WEIGHTS.read_bytes()).hexdigest()[:12]
 
 
 def _with_words(found: answerability.Answerability) -> str:

@@ -79,8 +79,8 @@ def incomplete(
     agreeing = _votes(also or {})
     aliases = _aliases(training or (), rows, wrong)
     others: dict[str, set[str]] = defaultdict(set)
-    for row in other_gold or ():
-        others[question_key(row.question)].update(map(_key, row.answers))
+    for gold in other_gold or ():
+        others[question_key(gold.question)].update(map(_key, gold.answers))
     if training and index is None:
         index = TrainingSet(training)
     only_lists = not (also or training or other_gold)

@@ -17,15 +17,17 @@ Edit = Callable[[str, str], tuple[str, str]]
 """From a prediction and an answer to both without what parts them."""
 
 OTHER = "other"
+UNREAD = "very long text"
 SEVERAL = "cut at several signs"
 LONG = 2_000  # characters of a prediction above which only a few edits are tried
+MOST = 20_000  # characters of a prediction with its answers above which none is: a row takes ms
 
 
 def explain(prediction: str, answers: Sequence[str], *, right: str, wrong: str) -> str:
     """The reason why one protocol calls a prediction right and another one wrong.
 
     The first edit that makes the second protocol agree is the reason, two edits where one does not
-    suffice ("article and accent"), and "other" where no two do.
+    suffice ("article and accent"), and "other" where no two do. Very long texts are not looked at.
 
     Args:
         prediction: The model's answer.
@@ -44,6 +46,8 @@ def explain(prediction: str, answers: Sequence[str], *, right: str, wrong: str) 
     >>> explain("10,000", ["10,000"], right="squad", wrong="lm_eval")
     "cut at ','"
     """
+    if len(prediction) + sum(map(len, answers)) > MOST:
+        return UNREAD
     accepted = [a for a in answers if metrics.is_right(prediction, [a], right)] or list(answers)
     for answer in accepted:
         for count in (1, 2) if len(prediction) <= LONG else (1,):

@@ -248,7 +248,9 @@ def estimates(
     """
     chances = _chances(rows)
     members = np.asarray(groups, np.float32)
-    expected = {kind: value for kind, value in chances.items() if kind != Kind.TRUE_NEGATIVE}
+    expected: dict[Kind, np.ndarray] = {
+        kind: value for kind, value in chances.items() if kind != Kind.TRUE_NEGATIVE
+    }
     whole = _statistics(np.ones((1, len(rows.correct))), expected, rows, members)
     drawn = [
         _statistics(weights, kinds, rows, members)
@@ -259,7 +261,7 @@ def estimates(
     clustered = clusters is not None and len(set(clusters)) < len(clusters)
     result = []
     for index in range(members.shape[1]):
-        trials = {
+        trials: dict[str, float] = {
             "em": float(whole["n"][0, index]),
             "adjusted": float(whole["answerable"][0, index]),
             **dict.fromkeys(Kind, float(whole["known"][0, index])),

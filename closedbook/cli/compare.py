@@ -43,8 +43,8 @@ def compare(
     """Compare systems on the questions that all of them answered, and write a report.
 
     Differences come with a paired bootstrap's 95% interval and McNemar's exact test, corrected
-    after Holm for the number of pairs. DIR gets summary.json and examples.jsonl (each question
-    with every system's prediction) and the report.
+    after Holm for the number of pairs. DIR gets report.html, report.md, report.tex, summary.json,
+    examples.jsonl (each question with every system's prediction) and figures.
 
     Examples:
 
@@ -102,7 +102,7 @@ def _print(found: "Comparison", out: pathlib.Path) -> None:
     left_out = sum(system["left_out"] for system in found.systems)
     if left_out:
         screen.print(f"left out     {left_out:,} rows whose question not all systems answered")
-    screen.print(f"report       {out}")
+    screen.print(f"report       {out / 'report.html'}")
 
 
 def _difference(value: dict[str, float], sign: int) -> str:
