@@ -182,7 +182,7 @@ def test_the_adjusted_score_is_near_to_what_people_make_of_the_same_predictions(
     wrong = [
         row for row, example in zip(data, found.examples, strict=True) if not example["correct"]
     ]
-    missed = sum(row["judge_fid"] for row in wrong)
+    missed = sum(bool(row["judge_fid"]) for row in wrong)
     lost = sum(row["improper"] and not row["judge_fid"] for row in wrong)
     people = (len(rows) - len(wrong) + missed) / (len(rows) - lost)
     assert people == pytest.approx(0.715, abs=0.002)
