@@ -33,8 +33,8 @@ class Linear:
     threshold: float  # a probability
     weights: Mapping[str, float]
 
-    def probability(self, features: Iterable[str], n_words: int) -> float:
-        """The probability of the label, 0 to 1.
+    def probability(self, features: Iterable[str], n_words: int, shift: float = 0.0) -> float:
+        """The probability of the label, 0 to 1; `shift` is further evidence, in log-odds.
 
         >>> model = Linear(
         ...     label="l", version="1", source="", bias=0.0, threshold=0.5, weights={"now": 2.0}
@@ -43,7 +43,7 @@ class Linear:
         (0.7310585786300049, 0.5)
         """
         total = sum(map(self.weights.get, features, itertools.repeat(0.0)))
-        return _logistic(self.bias + total / math.sqrt(n_words + 2))
+        return _logistic(self.bias + shift + total / math.sqrt(n_words + 2))
 
     def contributions(self, features: Iterable[str]) -> list[tuple[str, float]]:
         """The features that have a weight, the strongest support first; ties by name."""
@@ -61,7 +61,7 @@ class Linear:
         }
         lines = [f"# {name}: {value}" for name, value in head.items()]
         # By name, so that two versions can be compared line by line.
-        lines.extend(f"{name}\t{weight:.2f}" for name, weight in sorted(self.weights.items()))
+        lines.extend(f"{name}\t{weight:.3f}" for name, weight in sorted(self.weights.items()))
         temporary = pathlib.Path(f"{os.fspath(path)}.partial")
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
         temporary.replace(path)

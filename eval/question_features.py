@@ -35,47 +35,47 @@ _KINDS: Mapping[str, str] = MappingProxyType(
         "NOW": "current currently now present presently today nowadays still yet ongoing active"
         " existing living alive tonight tomorrow yesterday",
         "LAST": "last latest recent recently newest previous past",
-        "NEXT": "next upcoming coming future new again return returning back",
-        "OUT": "come comes out release released releases air airing airs aired premiere premieres"
-        " start starts begin begins end ends finish return returns",
+        "NEXT": "next upcoming coming future new again returning back",
+        "OUT": "comes out released releases air airing airs aired premiere premieres start starts"
+        " begin begins end ends finish return returns",
         "SHOW": "season seasons episode episodes series show movie movies film films game games"
         " book books album albums chapter chapters volume volumes part parts sequel",
-        "VERSION": "version versions update updates generation model edition release os ios android"
-        " windows iphone software",
-        "CUP": "champion champions championship championships cup league title titles medal medals"
-        " bowl superbowl olympics olympic playoffs playoff final finals tournament award awards"
-        " oscar oscars grammy mvp trophy ipl nba nfl mlb nhl fifa uefa ncaa race open idol",
+        "VERSION": "version versions update updates generation model edition release os ios"
+        " android windows iphone software",
+        "CUP": "champions championship championships cup league title titles medal medals bowl"
+        " superbowl olympics olympic playoffs playoff final finals tournament award awards oscar"
+        " oscars grammy mvp trophy ipl nba nfl mlb nhl fifa uefa ncaa race open idol",
         "WIN": "win won wins winning winner winners beat beaten defeat defeated lose lost champion",
-        "SCORE": "score scored scorer goals goal points runs wickets tds touchdowns homeruns"
-        " assists yards hits strikeouts centuries",
-        "RECORD": "record records hold holds holder leader leads leading lead top number ranked"
-        " rank ranks ranking all-time",
+        "SCORE": "score scored scorer goals goal points wickets tds touchdowns homeruns assists"
+        " yards hits strikeouts centuries",
+        "RECORD": "record records hold holds holder leads leading lead number ranked rank ranks"
+        " ranking all-time",
         "LEVEL": "population percentage percent rate average salary price prices cost costs worth"
-        " income budget gdp value temperature weather wage tax salaries unemployment inflation"
-        " debt tuition fee fees age old subscribers followers revenue sales forecast climate fare"
-        " hours wages expectancy density crime poverty ratio share stock rainfall weigh earn make"
-        " charge pay profit profits",
-        "STOCK": "people persons students employees members soldiers troops farmers doctors users"
-        " customers stores shops restaurants locations casinos theaters churches schools"
-        " universities colleges hospitals airports cars trains planes aircraft ships satellites"
-        " lawsuits stations branches languages companies billionaires muslims christians jews"
-        " immigrants speakers species tigers children kids women men",
+        " income budget gdp value weather wage tax salaries unemployment inflation debt tuition"
+        " fee fees age old subscribers followers revenue sales forecast climate fare hours wages"
+        " expectancy density crime poverty ratio share stock rainfall weigh earn make charge pay"
+        " profit profits",
+        "STOCK": "persons students employees soldiers troops farmers doctors users customers"
+        " stores shops restaurants locations casinos theaters churches universities colleges"
+        " hospitals airports cars trains planes aircraft ships satellites lawsuits stations"
+        " branches languages companies billionaires muslims christians jews immigrants speakers"
+        " species tigers children kids women men",
         "FIXED": "element elements atom atoms atomic chromosome chromosomes chemical acid acids"
         " protein proteins enzyme enzymes cell cells bone bones muscle muscles nerve blood brain"
         " heart disease symptom symptoms cause causes caused function purpose bible testament god"
         " war battle treaty revolution empire dynasty century ancient medieval amendment"
-        " constitution act novel poem lyrics written formula equation theorem particle energy"
-        " gas liquid temperature degrees wavelength theory law principle process difference"
-        " definition define meaning plant animal mammal insect tooth teeth legs strings"
-        " originally original invented inventor origin come characters",
+        " constitution act novel poem lyrics formula equation theorem particle energy gas liquid"
+        " temperature degrees wavelength theory law principle process difference definition define"
+        " meaning plant animal mammal insect tooth teeth legs strings originally original inventor"
+        " origin come characters",
         "MOST": "most least best worst more top highest lowest largest biggest longest smallest"
         " tallest oldest youngest richest fastest greatest max maximum minimum",
         "ROLE": "president ceo governor mayor coach captain manager owner chairman chairperson"
         " chief minister secretary speaker director head king queen pope commissioner ambassador"
         " senator senators justice justices judge judges host anchor quarterback prime deputy"
         " general treasurer chancellor principal dean superintendent sheriff representative"
-        " representatives congressman member members governor attorney cm leader commander"
-        " head owner owns runs own run",
+        " representatives congressman member members attorney cm leader commander owns runs own"
+        " run",
         "GROUP": "team country countries state states city cities nation nations company player"
         " players people person artist actor actress singer club school schools university",
         "WORLD": "world us usa america united india uk england canada australia africa europe"
