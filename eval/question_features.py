@@ -132,7 +132,7 @@ def words(question: str) -> list[str]:
 def pattern(tokens: Iterable[str]) -> list[str]:
     """The question with words of one kind under one name, and names of things as `x`.
 
-    >>> " ".join(pattern(words("who is the president of the united states")))
+    >>> " ".join(pattern(words("who is the president of the world")))
     'who PRES the ROLE of the WORLD'
     >>> " ".join(pattern(words("how many planets did galileo see")))
     'how many xs PAST x'
@@ -145,7 +145,7 @@ def pattern(tokens: Iterable[str]) -> list[str]:
     return shape
 
 
-@functools.lru_cache(maxsize=1 << 15)
+@functools.lru_cache(maxsize=1 << 13)
 def _kind(token: str) -> str:
     if token in _KIND:
         return _KIND[token]
@@ -210,7 +210,7 @@ def features_of(tokens: list[str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-@functools.lru_cache(maxsize=1 << 15)
+@functools.lru_cache(maxsize=1 << 13)
 def _stems(word: str) -> tuple[str, ...]:
     if len(word) < 5 or word[0] == "#":
         return ()
