@@ -18,7 +18,7 @@ import numpy as np
 
 from closedbook.checkpoints import Checkpoint, Tensor
 from closedbook.checkpoints.architecture import parameter_shapes
-from closedbook.checkpoints.convert import Options, convert
+from closedbook.checkpoints.convert import Options, convert, keep_freed_memory
 from closedbook.checkpoints.huggingface import write_huggingface
 from closedbook.models import T5Config
 
@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5, help="of which medians are taken")
     parser.add_argument("--folder", type=pathlib.Path, help="on the disk to measure")
     args = parser.parse_args()
+    keep_freed_memory()
     with tempfile.TemporaryDirectory(dir=args.folder) as folder:
         root = pathlib.Path(folder)
         sources = {"huggingface": root / "huggingface"}

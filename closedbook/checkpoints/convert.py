@@ -1,5 +1,7 @@
 """From one checkpoint format to another, one tensor in memory at a time."""
 
+import contextlib
+import ctypes
 import dataclasses
 import json
 import pathlib
@@ -140,6 +142,19 @@ def plan(source: str | pathlib.Path, options: Options) -> Plan:
         nbytes=sum(tensor.nbytes for tensor in tensors),
         notes=tuple(note for note in notes if note),
     )
+
+
+def keep_freed_memory() -> None:
+    """Lets this process take the memory of one array for the next.
+
+    glibc gives large blocks back to the system at once, and fetching the pages anew takes longer
+    than converting what is in them. Other C libraries are left as they are.
+    """
+    mmap_threshold, trim_threshold = -3, -1  # of glibc's mallopt
+    with contextlib.suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(mmap_threshold, 2**31 - 1)
+        mallopt(trim_threshold, 2**31 - 1)
 
 
 def _state(opened: Checkpoint, options: Options) -> tuple[bool, str]:

@@ -111,6 +111,7 @@ def convert(
     out.print(f"source  {plan.source.path}\n        {_words(plan.source, plan.config)}")
     for note in plan.notes:
         out.print(f"        {note}")
+    converting.keep_freed_memory()
     started = time.monotonic()
     columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
     screen = Console(stderr=True)

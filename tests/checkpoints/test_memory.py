@@ -28,7 +28,8 @@ CONFIG = T5Config(
 LIMIT = 3 * 32768 * 1024 * 4 + 2**30  # bytes: three times the largest tensor, and 1 GiB
 PROGRAM = """
 import json, pathlib, sys
-from closedbook.checkpoints.convert import Options, convert
+from closedbook.checkpoints.convert import Options, convert, keep_freed_memory
+keep_freed_memory()
 source, target, options = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
 print(convert(source, target, Options(**options)))
 # Not getrusage's figure, which begins with what the parent had when it forked.
