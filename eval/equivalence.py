@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from closedbook.errors import UserError, unknown_name
-from closedbook.eval import explain, normalize, rules, trees
+from closedbook.eval import bounds, explain, normalize, rules, trees
 from closedbook.eval.evidence import answer, features, text
 from closedbook.eval.reasons import Reason
 
@@ -118,21 +118,35 @@ class _Open(NamedTuple):
     gold: answer.Answer
     given: answer.Answer
     row: features.Row
+    bounds: bounds.Bounds
 
 
 def _plain(row: Answered) -> Verdict | None:
     """The verdict where exact match or a lack of words decides; None for all other rows."""
     prediction = row.prediction[:LIMIT]
-    squad = normalize.squad(prediction)
+    squad = _squad(prediction)
     if not squad:
         return _wordless(row)
     for gold in row.answers:
-        if gold == prediction or normalize.squad(gold[:LIMIT]) == squad:
+        if gold == prediction or (
+            _squad(gold[:LIMIT]) == squad and not _lost_point(gold, prediction)
+        ):
             evidence = f"{explain.quote(gold)} is the answer after SQuAD's normaliser"
             return Verdict(
                 equivalent=True, probability=EXACT, reason=Reason.EXACT.value, evidence=evidence
             )
     return None
+
+
+_squad = functools.lru_cache(maxsize=1 << 16)(normalize.squad)
+
+
+def _lost_point(gold: str, prediction: str) -> bool:
+    """Whether SQuAD's normaliser made two numbers one: 1.5 and 15."""
+    if "." not in gold and "." not in prediction:
+        return False
+    a, b = answer.parse(gold[:LIMIT]).numbers, answer.parse(prediction).numbers
+    return {number.value for number in a} != {number.value for number in b}
 
 
 def _wordless(row: Answered) -> Verdict:
@@ -152,25 +166,28 @@ def _collect(place: int, row: Answered) -> _Open:
     given = answer.parse(row.prediction[:LIMIT])
     golds = [answer.parse(gold[:LIMIT]) for gold in row.answers]
     found = features.of(question, golds, given)
-    return _Open(place, question, golds[found.best], given, found)
+    held = bounds.find(question, golds, given, found)
+    return _Open(place, question, golds[found.best], given, found, held)
 
 
 def _probabilities(rows: Sequence[_Open], mode: str) -> Sequence[float]:
     if mode == "rules":
         return [rules.probability(row.question, row.gold, row.given, row.row) for row in rows]
-    if not rows:
-        return []
-    values = np.array([row.row.values for row in rows], np.float32)
-    return weights().probability(values).tolist()
+    learned = weights()
+    values = [row.row.values for row in rows if row.row.values is not None]
+    if not values:
+        return [learned.nothing] * len(rows)
+    weighed = iter(learned.probability(np.array(values, np.float32)).tolist())
+    return [learned.nothing if row.row.values is None else next(weighed) for row in rows]
 
 
 def _verdict(found: _Open, probability: float, decision: float) -> Verdict:
-    equivalent = probability >= decision
-    reason, evidence = explain.explain(
-        found.question, found.gold, found.given, found.row, equivalent
-    )
+    low, high, reason = found.bounds
+    held = min(max(probability, low), high)
+    equivalent = held >= decision
+    if held == probability and (reason is None or (low > 0) != equivalent):
+        reason = None  # the weights said so themselves, and may know a better reason
+    code, evidence = explain.explain(found.gold, found.given, found.row, equivalent, reason)
     if len(found.given.raw) >= LIMIT:
         evidence += f" (only the first {LIMIT:,} characters are read)"
-    return Verdict(
-        equivalent=equivalent, probability=probability, reason=reason.value, evidence=evidence
-    )
+    return Verdict(equivalent=equivalent, probability=held, reason=code.value, evidence=evidence)

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 
-DECISIONS = np.round(np.arange(0.3, 0.71, 0.02), 2)
 RESAMPLES = 1000
 
 
@@ -19,18 +18,6 @@ def kappa(right: np.ndarray, positive: np.ndarray) -> float:
     a, b = float(np.mean(right)), float(np.mean(positive))
     chance = a * b + (1 - a) * (1 - b)
     return (agree - chance) / (1 - chance) if chance < 1 else 0.0
-
-
-def best_decision(probability: np.ndarray, right: np.ndarray, system: np.ndarray) -> float:
-    """The threshold with the best mean kappa over the systems, each counting alike."""
-    parts = [system == number for number in np.unique(system)]
-    means = [
-        np.mean([kappa(right[part], probability[part] >= decision) for part in parts])
-        for decision in DECISIONS
-    ]
-    # The curve is flat and rough: the middle of its smoothed top does better on new questions.
-    smooth = np.convolve(np.pad(means, 2, mode="edge"), np.ones(5) / 5, mode="valid")
-    return float(DECISIONS[int(np.argmax(smooth))])
 
 
 def precise_recall(probability: np.ndarray, right: np.ndarray, precision: float) -> float:
@@ -74,12 +61,9 @@ def measure(
 def _interval(right: np.ndarray, positive: np.ndarray, question: np.ndarray) -> list[float]:
     """Percentile bootstrap over questions."""
     _, inverse = np.unique(question, return_inverse=True)
+    answers = ((1, 1), (1, 0), (0, 1), (0, 0))
     cells = np.stack(
-        [
-            np.bincount(inverse, weights=(right == a) & (positive == b))
-            for a in (1, 0)
-            for b in (1, 0)
-        ]
+        [np.bincount(inverse, weights=(right == a) & (positive == b)) for a, b in answers]
     )
     generator = np.random.default_rng(0)
     count = cells.shape[1]
@@ -96,7 +80,7 @@ def _interval(right: np.ndarray, positive: np.ndarray, question: np.ndarray) -> 
 def table(report: Mapping[str, Mapping[str, Any]]) -> str:
     """The measures as a Markdown table."""
     lines = [
-        "| system | n | right | kappa [95%] | precision | recall | recall at precision 0.90 | ECE |",
+        "| system | n | right | kappa [95%] | precision | recall | recall at P 0.90 | ECE |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in report.items():

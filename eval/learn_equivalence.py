@@ -14,17 +14,18 @@ import json
 import pathlib
 import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from closedbook.errors import UserError
-from closedbook.eval import judge_report, normalize, trees
+from closedbook.eval import bounds, judge_report, normalize, trees
 from closedbook.eval.evidence import answer, features
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights" / "equivalence.json"
 SYSTEMS = ("fid", "gpt35", "chatgpt", "gpt4", "newbing")
 FOLDS = 5
+DECISION = 0.5  # the probability is calibrated: more likely than not
 # Few leaves, many rows in each and a part of the values per split: what helps one data set alone
 # is not learned.
 PARAMETERS = {
@@ -34,7 +35,7 @@ PARAMETERS = {
     "max_depth": 5,
     "min_samples_leaf": 20,
     "l2_regularization": 5.0,
-    "max_features": 0.3,
+    "max_features": 0.15,
     "random_state": 0,
 }
 _FRACTION = re.compile(r"(?<=\d)/(?=\d)")
@@ -44,10 +45,21 @@ _FRACTION = re.compile(r"(?<=\d)/(?=\d)")
 class Judged:
     """Rows with a human's judgement."""
 
-    values: np.ndarray  # [rows, features]
+    values: np.ndarray  # [rows, features]; zeros where nothing agrees
+    shared: np.ndarray  # [rows] bool: False where nothing agrees, which trees never see
+    low: np.ndarray  # [rows] the bounds that no weight outvotes
+    high: np.ndarray
     right: np.ndarray  # [rows] bool
     question: np.ndarray  # [rows] number of the question
     system: np.ndarray  # [rows] place in `SYSTEMS`
+
+
+class Line(NamedTuple):
+    """What turns log odds into a probability (Platt 1999), and the share where nothing agrees."""
+
+    slope: float
+    shift: float
+    nothing: float
 
 
 def split_answers(golden: str) -> list[str]:
@@ -82,22 +94,24 @@ def read(path: pathlib.Path) -> Judged:
             f"cannot read judgements from {path}: {error!r}; give EVOUNA's NQ.json"
         ) from error
     kept = [row for row in found if not _exact(row[4], row[3])]
+    taken = [_evidence(question, golden, text) for _, _, question, golden, text, _ in kept]
+    empty = [0.0] * len(features.NAMES)
     return Judged(
-        values=np.array(
-            [
-                features.of(
-                    answer.parse_question(question),
-                    [answer.parse(gold) for gold in split_answers(golden)],
-                    answer.parse(text),
-                ).values
-                for _, _, question, golden, text, _ in kept
-            ],
-            np.float32,
-        ),
+        values=np.array([row.values or empty for row, _ in taken], np.float32),
+        shared=np.array([row.values is not None for row, _ in taken]),
+        low=np.array([held.low for _, held in taken]),
+        high=np.array([held.high for _, held in taken]),
         right=np.array([row[5] for row in kept], bool),
         question=np.array([row[0] for row in kept]),
         system=np.array([row[1] for row in kept]),
     )
+
+
+def _evidence(question: str, golden: str, text: str) -> tuple[features.Row, bounds.Bounds]:
+    asked, given = answer.parse_question(question), answer.parse(text)
+    golds = [answer.parse(gold) for gold in split_answers(golden)]
+    row = features.of(asked, golds, given)
+    return row, bounds.find(asked, golds, given, row)
 
 
 def _exact(prediction: str, golden: str) -> bool:
@@ -118,17 +132,7 @@ def fit(values: np.ndarray, right: np.ndarray) -> Any:
     return HistGradientBoostingClassifier(**PARAMETERS).fit(values, right)
 
 
-def calibrate(log_odds: np.ndarray, right: np.ndarray) -> tuple[float, float]:
-    """Slope and shift that make held-out log odds fit the judgements (Platt 1999)."""
-    from sklearn.linear_model import LogisticRegression
-
-    line = LogisticRegression(C=1e6).fit(log_odds[:, None], right)
-    return round(float(line.coef_[0, 0]), 4), round(float(line.intercept_[0]), 4)
-
-
-def document(
-    model: Any, names: Sequence[str], slope: float, shift: float, decision: float
-) -> dict[str, Any]:
+def document(model: Any, names: Sequence[str], line: Line) -> dict[str, Any]:
     """The weights as plain data; `trees.build` says how they are read."""
     return {
         "about": "python -m closedbook.eval.learn_equivalence; a split is [value, threshold, "
@@ -137,8 +141,9 @@ def document(
         "version": 1,
         "values": list(names),
         "base": round(float(model._baseline_prediction.ravel()[0]), 5),
-        "calibration": {"slope": slope, "shift": shift},
-        "decision": decision,
+        "calibration": {"slope": line.slope, "shift": line.shift},
+        "nothing": line.nothing,
+        "decision": DECISION,
         "trees": [_tree(stage[0].nodes, names) for stage in model._predictors],
     }
 
@@ -167,7 +172,8 @@ def held_out(judged: Judged, count: int = FOLDS, seed: int = 0) -> tuple[np.ndar
     odds = np.empty(len(fold))
     for number in range(count):
         inside = fold == number
-        model = fit(judged.values[~inside], judged.right[~inside])
+        known = ~inside & judged.shared
+        model = fit(judged.values[known], judged.right[known])
         odds[inside] = model.decision_function(judged.values[inside])
     return odds, fold
 
@@ -175,35 +181,46 @@ def held_out(judged: Judged, count: int = FOLDS, seed: int = 0) -> tuple[np.ndar
 def learn(judged: Judged, count: int = FOLDS) -> tuple[dict[str, Any], dict[str, Any]]:
     """The weights, and their cross-validated report by system.
 
-    Calibration and decision of a fold are fitted to the other folds alone.
+    The calibration of a fold is fitted to the other folds alone.
     """
     odds, fold = held_out(judged, count)
     probability = np.empty(len(odds))
-    positive = np.empty(len(odds), bool)
     for number in range(count):
         inside = fold == number
-        slope, shift = calibrate(odds[~inside], judged.right[~inside])
-        probability[inside] = _sigmoid(slope * odds[inside] + shift)
-        others = _sigmoid(slope * odds[~inside] + shift)
-        decision = judge_report.best_decision(others, judged.right[~inside], judged.system[~inside])
-        positive[inside] = probability[inside] >= decision
+        line = _line(judged, odds, ~inside)
+        probability[inside] = _probability(judged, odds, line)[inside]
     report = {
         name: judge_report.measure(
-            probability[mine], positive[mine], judged.right[mine], judged.question[mine]
+            probability[mine],
+            probability[mine] >= DECISION,
+            judged.right[mine],
+            judged.question[mine],
         )
         for system, name in enumerate(SYSTEMS)
         if (mine := judged.system == system).any()
     }
-    slope, shift = calibrate(odds, judged.right)
-    decision = judge_report.best_decision(
-        _sigmoid(slope * odds + shift), judged.right, judged.system
+    line = _line(judged, odds, np.ones(len(odds), bool))
+    model = fit(judged.values[judged.shared], judged.right[judged.shared])
+    return document(model, features.NAMES, line), report
+
+
+def _line(judged: Judged, odds: np.ndarray, rows: np.ndarray) -> Line:
+    """Calibration on the given rows."""
+    from sklearn.linear_model import LogisticRegression
+
+    known = rows & judged.shared
+    line = LogisticRegression(C=1e6).fit(odds[known][:, None], judged.right[known])
+    alone = judged.right[rows & ~judged.shared]
+    return Line(
+        slope=round(float(line.coef_[0, 0]), 4),
+        shift=round(float(line.intercept_[0]), 4),
+        nothing=round((float(alone.sum()) + 1) / (len(alone) + 2), 4),
     )
-    model = fit(judged.values, judged.right)
-    return document(model, features.NAMES, slope, shift, decision), report
 
 
-def _sigmoid(odds: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-odds))
+def _probability(judged: Judged, odds: np.ndarray, line: Line) -> np.ndarray:
+    weighed = 1 / (1 + np.exp(-(line.slope * odds + line.shift)))
+    return np.clip(np.where(judged.shared, weighed, line.nothing), judged.low, judged.high)
 
 
 def write(path: pathlib.Path, weights: dict[str, Any]) -> None:

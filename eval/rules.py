@@ -11,6 +11,8 @@ from closedbook.eval.evidence.features import Row
 def probability(question: Question, gold: Answer, given: Answer, row: Row) -> float:
     """How likely the prediction says the same as the expected answer that fits best."""
     pair = row.pair
+    if row.values is None:
+        return 0.05
     if given.refusal and pair.contained < 2:
         return 0.03
     if pair.negated and pair.recall < 1:
@@ -24,7 +26,7 @@ def probability(question: Question, gold: Answer, given: Answer, row: Row) -> fl
     if pair.other_forename and pair.surname and pair.contained < 2:
         return 0.1
     if pair.contained >= 2:
-        return 0.35 if pair.adds and len(gold.items) <= 1 else 0.92
+        return 0.92
     if pair.surname >= 1 and pair.forename >= 1:
         return 0.9
     if pair.acronym or pair.recall >= 0.95:

@@ -30,6 +30,7 @@ class Trees:
     depth: int
     slope: float  # of the calibration: log odds = slope * sum + shift
     shift: float
+    nothing: float  # the probability of a row with which nothing agrees
     decision: float  # the least probability of a positive
 
     def log_odds(self, rows: np.ndarray) -> np.ndarray:
@@ -57,7 +58,7 @@ def build(document: Mapping[str, Any]) -> Trees:
 
     >>> tree = [["length", 3.5, 1], -1.0, 2.0]  # a split, and its two leaves from place 1 on
     >>> trees = build({"values": ["length"], "base": 0.5, "trees": [tree], "decision": 0.5,
-    ...                "calibration": {"slope": 1.0, "shift": 0.0}})
+    ...                "nothing": 0.1, "calibration": {"slope": 1.0, "shift": 0.0}})
     >>> trees.log_odds(np.array([[3.0], [4.0]])).tolist()
     [-0.5, 2.5]
     """
@@ -84,6 +85,7 @@ def build(document: Mapping[str, Any]) -> Trees:
         depth=max(map(_depth, document["trees"]), default=0),
         slope=document["calibration"]["slope"],
         shift=document["calibration"]["shift"],
+        nothing=document["nothing"],
         decision=document["decision"],
     )
 

@@ -62,8 +62,11 @@ class Answer:
         }
         self.total = sum(self.weights.values())
         flags = 0
+        self.undenied: list[str] = []  # stems without a prefix that denies: "direct" of "indirect"
         for word in found:
             flags |= word.flags
+            if word.undenied:
+                self.undenied += word.undenied
         self.flags = flags
         self.plain = " ".join(self.words)
 
@@ -117,11 +120,6 @@ class Answer:
         for stem in self.weights:
             result.setdefault(stem[0], []).append(stem)
         return result
-
-    @_lazy
-    def stripped(self) -> frozenset[str]:
-        """Stems without a denying prefix: "direct" of "indirect"."""
-        return frozenset([rest for stem in self.weights for rest in words.undenied(stem)])
 
     @_lazy
     def negated(self) -> bool:
@@ -191,6 +189,15 @@ class Answer:
             "".join([word[0] for word in self.words]),
             "".join([self.words[place][0] for place in self.content]),
         )
+
+    @_lazy
+    def short_words(self) -> list[str]:
+        """Words with a capital that may be an acronym."""
+        return [
+            word
+            for word, capital in zip(self.words, self.capital, strict=True)
+            if capital and 2 <= len(word) <= 8
+        ]
 
     @_lazy
     def caps(self) -> frozenset[str]:

@@ -25,8 +25,9 @@ _DECADES = {
 }  # fmt: skip
 _BEFORE_CHRIST = frozenset({"bc", "bce"})
 _AFTER_CHRIST = frozenset({"ad", "ce"})
+_OTHER_SENSES = frozenset(("may", "march", "mar", "jan", "sep", "dec"))
+_BEFORE_MONTH = frozenset(("in", "early", "late", "mid", "of"))
 _LINKS = frozenset({"to", "until", "till", "through", "and"})
-_SURE = frozenset({"in", "since", "year", "by", "from", "until", "circa", "c", "of", "season"})
 # A number before one of these counts things and is not a year.
 _COUNTED = frozenset(
     "people person km mile meter feet foot ft m dollar member year day hour episode % point seat "
@@ -141,7 +142,7 @@ def _from_month(words: Sequence[str], place: int) -> Date | None:
     month = MONTHS[words[place]]
     count = len(words)
     day = _integer(words[place + 1]) if place + 1 < count else None
-    if day is not None and 1 <= day <= 31 and words[place + 1][0] != "0" * 3:
+    if day is not None and 1 <= day <= 31:
         year = _year(words[place + 2]) if place + 2 < count else None
         return _day(year, month, day, place, place + 2 + (year is not None))
     year = _year(words[place + 1]) if place + 1 < count else None
@@ -149,10 +150,10 @@ def _from_month(words: Sequence[str], place: int) -> Date | None:
         year = _year(words[place + 2])
         if year is not None:
             return _month(year, month, place, place + 3)
-    if year is None and words[place] in ("may", "march", "mar", "jan", "sep", "dec"):
-        # The verb, the walk and the name need something beside them.
-        if count > 2 and not (place and words[place - 1] in ("in", "early", "late", "mid", "of")):
-            return None
+    before = words[place - 1] if place else ""
+    # The verb, the walk and the name need something beside them.
+    if year is None and words[place] in _OTHER_SENSES and count > 2 and before not in _BEFORE_MONTH:
+        return None
     return _month(year, month, place, place + 1 + (year is not None))
 
 
@@ -273,14 +274,8 @@ def _month(year: int | None, month: int, start: int, end: int) -> Date:
 
 
 # How two dates stand to one another, from agreement to conflict.
-SAME, FINER, COARSER, OVERLAP, NEAR, CONFLICT = (
-    "same",
-    "finer",
-    "coarser",
-    "overlap",
-    "near",
-    "conflict",
-)
+SAME, FINER, COARSER = "same", "finer", "coarser"
+OVERLAP, NEAR, CONFLICT = "overlap", "near", "conflict"
 
 
 def relation(given: Date, gold: Date) -> str:

@@ -21,17 +21,22 @@ NAMES = (
 """The names of a row's values, in order."""
 
 
-_ASKS = {kind: [float(kind == other) for other in KINDS] for kind in KINDS}
-FOUND = 0.85
-"""The recall from which an expected answer counts as found."""
-
-
 class Row(NamedTuple):
     """The evidence of one row."""
 
-    values: list[float]
+    values: list[float] | None  # None for a short prediction with which nothing agrees
     best: int  # the expected answer that fits best
     pair: Pair  # its evidence
+
+
+_ASKS = {kind: [float(kind == other) for other in KINDS] for kind in KINDS}
+SHORT = 8
+"""Words of an answer up to which it is read as one phrase, not as a sentence."""
+NOTHING_ROW = Row(None, 0, Pair())
+NOTHING = 0.3
+"""The support of an expected answer with which nothing agrees."""
+FOUND = 0.85
+"""The recall from which an expected answer counts as found."""
 
 
 def support(pair: Pair) -> float:
@@ -42,38 +47,36 @@ def support(pair: Pair) -> float:
     if pair.date >= 0:
         value += (-0.6, -0.4, 0.1, 0.3, 0.6, 0.8)[int(pair.date)]
     if pair.number >= 0:
-        value += 1.0 * pair.number - 0.5
+        value += pair.number - 0.5 + 0.2 * (pair.number == 1 and pair.rest == 0)
     return value
 
 
 def of(question: Question, golds: Sequence[Answer], given: Answer) -> Row:
     """The evidence of a row; at least one expected answer."""
-    compared = [pairs.compare(question, gold, given) for gold in golds]
-    scores = [support(pair) for pair in compared]
+    pairs_found = [pairs.compare(question, gold, given) for gold in golds]
+    compared = [pair for pair in pairs_found if pair is not None]
+    scores = [NOTHING if pair is None else support(pair) for pair in pairs_found]
+    if not compared and len(given.words) <= SHORT:
+        return NOTHING_ROW
     most = max(scores)
     best = scores.index(most)
-    pair = compared[best]
+    pair = pairs_found[best] or pairs.nothing(question, golds[best], given)
     weights = given.weights
-    if len(golds) == 1:
-        top = pair
-        mean, second = most, -1.0
-        union = golds[0].weights
-        union_recall = pair.recall_exact
-        found = int(pair.recall >= FOUND)
-        least_date, least_ratio = pair.date, pair.number_ratio
-    else:
-        top = Pair._make(map(max, zip(*compared, strict=True)))
+    top = pair if len(compared) < 2 else Pair._make(map(max, zip(*compared, strict=True)))
+    union = golds[0].weights
+    mean, second, union_recall = most, -1.0, pair.recall_exact
+    if len(golds) > 1:
         mean, second = sum(scores) / len(scores), sorted(scores)[-2]
         union = {}
         for gold in golds:
             union.update(gold.weights)
-        shared = sum([weight for stem, weight in union.items() if stem in weights])
-        union_recall = shared / (sum(union.values()) or 1.0)
-        found = sum([other.recall >= FOUND for other in compared])
-        least_date = min([other.date for other in compared if other.date >= 0], default=-1.0)
-        least_ratio = min(
-            [other.number_ratio for other in compared if other.number_ratio >= 0], default=-1.0
-        )
+        if compared:
+            shared = sum([weight for stem, weight in union.items() if stem in weights])
+            union_recall = shared / (sum(union.values()) or 1.0)
+    found = sum([other.recall >= FOUND for other in compared])
+    least_date = min([other.date for other in compared if other.date >= 0], default=-1.0)
+    ratios = [other.number_ratio for other in compared if other.number_ratio >= 0]
+    least_ratio = min(ratios, default=-1.0)
     sure = [other.date for other in compared if other.contained >= 2]
     caps_other = sum([cap not in union and cap not in question.keys for cap in given.caps])
     asked = len(question.keys)

@@ -1,4 +1,4 @@
-"""Names of people, places and bodies: initials, titles, nicknames, acronyms, peoples of countries."""
+"""Words that name the same: nicknames, countries and their peoples, abbreviations; and titles."""
 
 import functools
 from collections.abc import Sequence

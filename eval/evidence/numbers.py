@@ -78,7 +78,7 @@ class Number:
     ordinal: bool
     kind: str  # what its unit measures, or "" without a unit that we know
     base: float  # the value in the base unit
-    start: int  # first word
+    start: int  # first word, or the sign of a currency before it
     end: int  # after the last word, its unit left out
 
 
@@ -105,9 +105,11 @@ def find(words: Sequence[str], stems: Sequence[str], capital: Sequence[bool]) ->
         kind, factor = "", 1.0
         if end < count and not ordinal:
             kind, factor = _UNIT.get(stems[end]) or _UNIT.get(words[end]) or ("", 1.0)
+        start = place
         if not kind and place and words[place - 1] in _SIGNS:
             kind, factor = _UNIT[words[place - 1]]
-        found.append(Number(value, ordinal, kind, value * factor, place, end))
+            start -= 1
+        found.append(Number(value, ordinal, kind, value * factor, start, end))
         place = end
     return found
 
@@ -135,9 +137,9 @@ def _number(
         return _spelled(words, place)
     if word in _MULTIPLE:
         return _MULTIPLE[word], False, place + 1
-    if word in _ROMAN and capital[place]:
-        if len(word) > 1 or (place and words[place - 1] in _NUMBERED):
-            return float(_ROMAN[word]), False, place + 1
+    numbered = len(word) > 1 or (place > 0 and words[place - 1] in _NUMBERED)
+    if numbered and capital[place] and word in _ROMAN:
+        return float(_ROMAN[word]), False, place + 1
     return None
 
 

@@ -1,12 +1,11 @@
 """The evidence of one expected answer and one prediction, as numbers with names."""
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Indel
 
-from closedbook.eval.evidence import dates, names, text, words
+from closedbook.eval.evidence import dates, names, people, text, words
 from closedbook.eval.evidence.answer import Answer, Question
 
 # How a date of the prediction stands to the expected one, best last.
@@ -70,28 +69,41 @@ class Pair(NamedTuple):
     span: float = 0.0  # words between the first and the last found, per expected word
 
 
-def compare(question: Question, gold: Answer, given: Answer) -> Pair:
-    """Collects the evidence of one expected answer."""
+def compare(question: Question, gold: Answer, given: Answer) -> Pair | None:
+    """Collects the evidence of one expected answer; None where no word, number or date can agree.
+
+    Most wrong answers share nothing with the expected ones, and then nothing else is looked at.
+    """
     weights, found_weights = gold.weights, given.weights
-    asked = question.keys
     by_letter = given.by_letter
     hits: dict[str, str] = {}
-    found = exact = found_new = total_new = missing_new = asked_weight = best = like = 0.0
+    sure: dict[str, float] = {}  # how sure a hit is
     bridges = fuzzy = 0
-    for stem, weight in weights.items():
+    for stem in weights:
         if stem in found_weights:
-            hit = 1.0
             hits[stem] = stem
-            exact += weight
+            sure[stem] = 1.0
         elif stem[0] in by_letter or stem in names.LINKED:
             other, hit, bridged = _nearest(stem, given)
             if hit:
                 hits[stem] = other
+                sure[stem] = hit
                 bridges += bridged
                 fuzzy += not bridged
-        else:
-            hit = 0.0
+    plain, other_plain = gold.plain, given.plain
+    ratio = Indel.normalized_similarity(plain, other_plain)
+    acronym = float(len(hits) < len(weights) and _acronyms(gold, given))
+    if not hits and not acronym and ratio < 0.6:
+        both = gold.flags & given.flags & (text.NUMBER | text.DATE)
+        if not both and not _antonym(gold, given):
+            return None
+    asked = question.keys
+    found = exact = found_new = total_new = missing_new = asked_weight = best = like = 0.0
+    for stem, weight in weights.items():
+        hit = sure.get(stem, 0.0)
         found += hit * weight
+        if hit == 1.0:
+            exact += weight
         if stem in asked:
             asked_weight += weight
         else:
@@ -102,13 +114,6 @@ def compare(question: Question, gold: Answer, given: Answer) -> Pair:
                 best = max(best, weight)
                 like = max(like, hit)
     total = gold.total or 1.0
-    acronym = float(len(hits) < len(weights) and _acronyms(gold, given))
-    plain, other_plain = gold.plain, given.plain
-    ratio = Indel.normalized_similarity(plain, other_plain)
-    if not hits and not acronym and ratio < 0.6:
-        both = gold.flags & given.flags & (text.NUMBER | text.DATE)
-        if not both and not gold.stripped & found_weights.keys() | given.stripped & weights.keys():
-            return _nothing(question, gold, given, ratio, asked_weight / total)
     matched = set(hits.values())
     extra = 0.0
     extra_words = 0
@@ -120,7 +125,7 @@ def compare(question: Question, gold: Answer, given: Answer) -> Pair:
     within = _stands(given, gold, extra_words == 0)[0] if hits else 0.0
     date, years = _dates(gold, given)
     number, number_ratio, unit, number_extra = _numbers(gold, given, question)
-    surname, forename, other_forename, initials = _person(gold, given)
+    surname, forename, other_forename, initials = people.compare(gold, given)
     head, first = _ends(gold, given)
     lists = len(gold.items) > 1
     return Pair(
@@ -163,7 +168,7 @@ def compare(question: Question, gold: Answer, given: Answer) -> Pair:
         rest=gold.rest,
         given_rest=given.rest if len(found_weights) < 20 else -1.0,
         initials=initials,
-        antonym=float(bool(gold.stripped & found_weights.keys() | given.stripped & weights.keys())),
+        antonym=float(_antonym(gold, given)),
         item=_item(gold, given),
         like=like,
         new_words=extra_words + len(matched - asked),
@@ -172,12 +177,14 @@ def compare(question: Question, gold: Answer, given: Answer) -> Pair:
     )
 
 
-def _nothing(question: Question, gold: Answer, given: Answer, ratio: float, asked: float) -> Pair:
-    """The evidence where no word, number or date can agree; most wrong answers are such."""
+def nothing(question: Question, gold: Answer, given: Answer) -> Pair:
+    """The evidence where `compare` found that nothing can agree."""
+    asked = sum([weight for stem, weight in gold.weights.items() if stem in question.keys])
+    asked /= gold.total or 1.0
     extra = [weight for stem, weight in given.weights.items() if stem not in question.keys]
     total = sum(extra)
     named = bool(0 < len(gold.words) <= 8 and gold.capital[-1])
-    short = len(given.content) <= 12
+    ends = 0.0 if len(given.content) <= 12 else -1.0
     return Pair(
         recall_new=0.0 if asked < 1 else -1.0,
         precision=1 - total / given.total if given.total else 0.0,
@@ -185,9 +192,9 @@ def _nothing(question: Question, gold: Answer, given: Answer, ratio: float, aske
         missing_new=gold.total * (1 - asked),
         extra=total,
         extra_words=len(extra),
-        ratio=ratio,
-        head=0.0 if short else -1.0,
-        first=0.0 if short else -1.0,
+        ratio=Indel.normalized_similarity(gold.plain, given.plain),
+        head=ends,
+        first=ends,
         surname=0.0 if named else -1.0,
         forename=0.0 if named and len(gold.person) > 1 else -1.0,
         gold_words=len(gold.words),
@@ -218,17 +225,25 @@ def _nearest(stem: str, given: Answer) -> tuple[str, float, int]:
 
 
 def _acronyms(gold: Answer, given: Answer) -> bool:
-    for short, long in ((gold, given), (given, gold)):
-        if len(long.words) < 2:
-            continue
-        for word, capital in zip(short.words, short.capital, strict=True):
-            if not capital or not 2 <= len(word) <= 8:
-                continue
-            if word in long.initials:
+    """Whether a word of one is made of the first letters of the other."""
+    if len(given.words) > 1:
+        for word in gold.short_words:
+            if word in given.initials or (len(word) >= 3 and word in given.initials[1]):
                 return True
-            if long is given and len(word) >= 3 and word in long.initials[1]:
+    if len(gold.words) > 1:
+        for word in given.short_words:
+            if word in gold.initials:
                 return True
     return False
+
+
+def _antonym(gold: Answer, given: Answer) -> bool:
+    """Whether one has a word that a prefix makes the contrary of a word of the other."""
+    if not gold.undenied and not given.undenied:
+        return False
+    return any(word in given.weights for word in gold.undenied) or any(
+        word in gold.weights for word in given.undenied
+    )
 
 
 def _stands(small: Answer, large: Answer, scattered: bool) -> tuple[float, float]:
@@ -283,10 +298,7 @@ def _numbers(gold: Answer, given: Answer, question: Question) -> tuple[float, fl
                 a, b = expected.base, number.base
             else:
                 a, b = expected.value, number.value
-            if a == b:
-                ratio = 0.0
-            else:
-                ratio = abs(a - b) / (max(abs(a), abs(b)) or 1.0)
+            ratio = abs(a - b) / (max(abs(a), abs(b)) or 1.0)
             if ratio < best:
                 best = ratio
                 if ratio < nearest:
@@ -295,73 +307,10 @@ def _numbers(gold: Answer, given: Answer, question: Question) -> tuple[float, fl
         equal += best < 1e-3
     values = {number.value for number in gold.numbers}
     extra = sum(
-        number.value not in values and given.words[number.start] not in question.words
+        number.value not in values and given.words[number.end - 1] not in question.words
         for number in given.numbers
     )
     return equal / len(gold.numbers), nearest, unit, float(extra)
-
-
-def _person(gold: Answer, given: Answer) -> tuple[float, float, float, float]:
-    """Surname, forename, whether another forename stands before the surname, initials."""
-    if len(gold.words) > 8 or not gold.words or not gold.capital[-1]:
-        return -1.0, -1.0, 0.0, -1.0
-    expected = gold.person
-    found = given.words
-    last, place = _look(expected[-1], found)
-    if len(expected) < 2:
-        return last, -1.0, 0.0, -1.0
-    forename = expected[0]
-    first = other = 0.0
-    initials = -1.0
-    if forename in found:
-        first = 3.0
-    elif place > 0:
-        first = _forename(forename, expected, found, place)
-        if first < 2 and len(found) <= 8:
-            initials = _initials(expected, given.person)
-        if first == 0.0 and given.capital[place - 1]:
-            before = found[place - 1]
-            unknown = before not in expected and before not in names.TITLES and len(before) > 1
-            other = float(unknown)
-    elif len(found) <= 8:
-        initials = _initials(expected, given.person)
-    return last, first, other, initials
-
-
-def _initials(a: Sequence[str], b: Sequence[str]) -> float:
-    """Whether the forenames of one are the first letters of the other's, surnames alike."""
-    if len(b) < 2 or a[-1][0] != b[-1][0]:
-        return 0.0
-    short, long = "".join(a[:-1]), "".join(b[:-1])
-    first, second = "".join([n[0] for n in a[:-1]]), "".join([n[0] for n in b[:-1]])
-    if short != second and long != first:
-        return 0.0
-    return 1.0 if Indel.normalized_similarity(a[-1], b[-1]) >= 0.6 else 0.0
-
-
-def _look(name: str, found: Sequence[str]) -> tuple[float, int]:
-    if name in found:
-        return 2.0, found.index(name)
-    for place, word in enumerate(found):
-        if word[0] == name[0] and words.likeness(name, word) >= 0.75:
-            return 1.0, place
-    return 0.0, -1
-
-
-def _forename(forename: str, expected: Sequence[str], found: Sequence[str], place: int) -> float:
-    start = max(0, place - 4)
-    initials = "".join([name[0] for name in expected[:-1]])
-    for word in found[start:place]:
-        if names.bridge(forename, word) == "nickname":
-            return 2.0
-        if word[0] == forename[0]:
-            if len(word) == 1 or len(forename) == 1 or word == initials or forename == word[:1]:
-                return 2.0
-            if words.likeness(forename, word) >= 0.7 or word.startswith(forename[:3]):
-                return 1.0
-        if word in expected[1:-1]:
-            return 1.0
-    return 0.0
 
 
 def _ends(gold: Answer, given: Answer) -> tuple[float, float]:
@@ -377,9 +326,9 @@ def _ends(gold: Answer, given: Answer) -> tuple[float, float]:
 def _comma(gold: Answer, given: Answer) -> float:
     for value, short, long in ((1.0, gold, given), (2.0, given, gold)):
         count = len(short.words)
-        if 0 < count < len(long.words) and "," in long.gaps[count]:
-            if long.words[:count] == short.words:
-                return value
+        parted = 0 < count < len(long.words) and "," in long.gaps[count]
+        if parted and long.words[:count] == short.words:
+            return value
     if "," in "".join(gold.gaps) and given.words:
         count = len(given.words)
         if gold.words[-count:] == given.words:

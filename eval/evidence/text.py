@@ -48,6 +48,7 @@ class Word(NamedTuple):
     capital: bool
     weight: float  # of its rarity
     flags: int
+    undenied: list[str]  # what is left of the stem without a prefix that denies it
 
 
 class _Lexicon(dict[str, Word]):
@@ -64,7 +65,13 @@ class _Lexicon(dict[str, Word]):
         flags |= REFUSAL if text in _REFUSING else 0
         flags |= HEDGE if text in HEDGING else 0
         word = Word(
-            text, stem, text not in words.STOP, spelling[0].isupper(), frequency.weight(stem), flags
+            text=text,
+            stem=stem,
+            content=text not in words.STOP,
+            capital=spelling[0].isupper(),
+            weight=frequency.weight(stem),
+            flags=flags,
+            undenied=words.undenied(stem),
         )
         if len(self) >= self.SIZE:
             self.clear()
