@@ -25,9 +25,9 @@ from closedbook.eval import (
 )
 from closedbook.eval import labels as labelling
 from closedbook.eval.gold import Gold
+from closedbook.eval.kinds import Kind
 from closedbook.eval.overlap import TrainingSet
 from closedbook.eval.predictions import Prediction
-from closedbook.eval.taxonomy import Kind
 
 Progress = Callable[[str, int, int], None]
 """Called with the step under way, the number of steps done and that of all steps."""

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from closedbook.errors import UserError, unknown_name
 from closedbook.eval import json_lines
 from closedbook.eval.json_lines import shown
-from closedbook.eval.taxonomy import Kind
+from closedbook.eval.kinds import Kind
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Kind]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from closedbook.eval import confidence, normalize, taxonomy
+from closedbook.eval import confidence, kinds, normalize
 from closedbook.eval.answer_type import AnswerType, answer_type
 from closedbook.eval.overlap import Met, TrainingSet
 from closedbook.eval.predictions import Prediction
@@ -75,13 +75,13 @@ def members(parts: Sequence[Mapping[str, str]]) -> dict[tuple[str, str], np.ndar
 
 
 def table(
-    names: Iterable[tuple[str, str]], estimates: Iterable[taxonomy.GroupEstimates]
+    names: Iterable[tuple[str, str]], estimates: Iterable[kinds.GroupEstimates]
 ) -> list[dict[str, Any]]:
     """Exact match and adjusted score of every part, as plain data.
 
     Args:
         names: Slice and value, as `members` has them.
-        estimates: For each of them, from `closedbook.eval.taxonomy.estimates`.
+        estimates: For each of them, from `closedbook.eval.kinds.estimates`.
     """
     return [
         {

@@ -64,7 +64,11 @@ def build(document: Mapping[str, Any]) -> Trees:
     """
     names = tuple(document["values"])
     places = {name: place for place, name in enumerate(names)}
-    roots, feature, threshold, child, value = [], [], [], [], []
+    roots: list[int] = []
+    feature: list[int] = []
+    threshold: list[float] = []
+    child: list[int] = []
+    value: list[float] = []
     for tree in document["trees"]:
         first = len(feature)
         roots.append(first)

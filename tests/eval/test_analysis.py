@@ -11,8 +11,8 @@ import pytest
 from closedbook.errors import UserError
 from closedbook.eval import analysis, outputs, predictions
 from closedbook.eval.gold import Gold
+from closedbook.eval.kinds import Kind
 from closedbook.eval.predictions import Prediction
-from closedbook.eval.taxonomy import Kind
 
 ROWS = [
     Prediction(question="who wrote dracula", answers=("Bram Stoker",), prediction="bram stoker"),

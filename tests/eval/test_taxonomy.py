@@ -5,7 +5,7 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.eval import intervals, labels, taxonomy
-from closedbook.eval.taxonomy import Kind
+from closedbook.eval.kinds import Kind
 
 # Roberts et al. 2020: 150 wrong answers of a model with exact match 36.6.
 PAPER = {
