@@ -95,11 +95,15 @@ class Answer:
 
     @_lazy
     def numbers(self) -> tuple[numbers.Number, ...]:
-        """The numbers that are no part of a date."""
+        """The numbers that are no part of a date, or stand alone."""
         if not self.flags & text.NUMBER:
             return ()
         found = numbers.find(self.words, self.stems, self.capital)
-        taken = {place for date in self.dates for place in range(date.start, date.end)}
+        # A lone 1000 may be a year or a thousand; it is compared as both.
+        dated = self.dates if len(self.words) > 2 else [d for d in self.dates if d.grain != "year"]
+        if not dated:
+            return tuple(found)
+        taken = {place for date in dated for place in range(date.start, date.end)}
         return tuple([number for number in found if number.start not in taken])
 
     @_lazy

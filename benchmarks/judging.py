@@ -1,0 +1,59 @@
+"""How many judgements a second the phrasing judge makes on one core.
+
+    python benchmarks/judging.py predictions.jsonl [more.jsonl ...]
+
+Any files whose rows have question, answers (or answer) and prediction. Each is judged from cold
+caches; then all together, as a comparison of systems does. Time is the process's own.
+"""
+
+import argparse
+import json
+import pathlib
+import time
+from collections.abc import Sequence
+
+from closedbook.eval import equivalence
+from closedbook.eval.evidence import answer
+from closedbook.eval.predictions import Prediction
+
+
+def read(path: pathlib.Path) -> list[Prediction]:
+    rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    return [
+        Prediction(
+            question=row["question"],
+            answers=tuple(row.get("answers", row.get("answer"))),
+            prediction=row["prediction"],
+        )
+        for row in rows
+    ]
+
+
+def measure(name: str, rows: Sequence[Prediction], mode: str) -> None:
+    answer.parse.cache_clear()
+    answer.parse_question.cache_clear()
+    start = time.process_time()
+    equivalence.judge_all(rows, mode=mode)
+    rate = len(rows) / (time.process_time() - start)
+    print(f"{name:40} {mode:8} {len(rows):7,} rows  {rate:9,.0f} judgements/s")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("files", nargs="+", type=pathlib.Path)
+    files = parser.parse_args().files
+    equivalence.weights()
+    start = time.process_time()
+    for _ in range(5_000_000):
+        pass
+    print(f"this core: 5,000,000 empty loops in {time.process_time() - start:.2f} s")
+    every = {path.stem: read(path) for path in files}
+    together = [row for rows in every.values() for row in rows]
+    for mode in equivalence.MODES:
+        for name, rows in every.items():
+            measure(name, rows, mode)
+        measure("all together", together, mode)
+
+
+if __name__ == "__main__":
+    main()
