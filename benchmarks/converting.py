@@ -1,7 +1,8 @@
 """Speed of `closedbook convert` against copying the source's files, on the same disk.
 
 A T5 1.1 of `--layers` layers with random weights is written in every format; each conversion and
-the copy of its source run in turn, and both end when all is on the disk.
+the copy of its source run in turn, and both end when all is on the disk. With `--cold` they begin
+there too, as they do for a model that is larger than the memory.
 """
 
 import argparse
@@ -65,9 +66,17 @@ def copied(source: pathlib.Path, target: pathlib.Path) -> None:
                 os.fsync(file.fileno())
 
 
-def seconds(work: Callable[[], object], target: pathlib.Path) -> float:
-    """The time that writing a target takes; the target is removed."""
+def seconds(work: Callable[[], object], target: pathlib.Path, *, cold: bool) -> float:
+    """The time that writing a target takes; the target is removed.
+
+    Args:
+        work: Writes the target.
+        target: The folder that it makes.
+        cold: Forget cached files first, so that the source comes from the disk.
+    """
     os.sync()
+    if cold:
+        pathlib.Path("/proc/sys/vm/drop_caches").write_text("1")
     started = time.monotonic()
     work()
     took = time.monotonic() - started
@@ -80,6 +89,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--layers", type=int, default=12, help="of each stack; 12: 1.9 GB")
     parser.add_argument("--rounds", type=int, default=5, help="of which medians are taken")
+    parser.add_argument(
+        "--cold", action="store_true", help="read sources from the disk (Linux, as root)"
+    )
     parser.add_argument("--folder", type=pathlib.Path, help="on the disk to measure")
     args = parser.parse_args()
     keep_freed_memory()
@@ -104,7 +116,7 @@ def main() -> None:
             times: dict[str, list[float]] = {"copy": [], "convert": []}
             for _ in range(args.rounds):
                 for way, run in work.items():
-                    times[way].append(seconds(run, target))
+                    times[way].append(seconds(run, target, cold=args.cold))
             middle = {way: statistics.median(values) for way, values in times.items()}
             shares = [b / a for a, b in zip(times["convert"], times["copy"], strict=True)]
             label = " ".join(str(value) for value in options.values())

@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from closedbook.checkpoints import zarr_writing
 from closedbook.checkpoints.storage import Storage
-from closedbook.checkpoints.tensors import Index, Tensor, read_ahead
-from closedbook.checkpoints.zarr_writing import chunk_shape
+from closedbook.checkpoints.tensors import Index, Tensor
 from closedbook.errors import UserError
 
-_IN_FLIGHT_BYTES = 2**27  # of writes that are under way; a larger array is written alone
 _METADATA = "_METADATA"
 _DRIVERS = {".zarray": "zarr", "zarr.json": "zarr3"}  # by the file with an array's header
 
@@ -116,54 +115,17 @@ def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
     Raises:
         UserError: An array cannot be read, or the disk is full or the like.
     """
-    import tensorstore as ts
-
     folder.mkdir(parents=True)
-    kvstore = {"driver": "ocdbt", "base": Storage.at(folder).kvstore()}
-    # Every array's header is a commit to the database; made at once they share one.
-    context = ts.Context({"cache_pool": {"total_bytes_limit": 0}, "file_io_sync": False})
-    opening = {}
-    for name, tensor in tensors.items():
-        spec = {
-            "driver": "zarr",
-            "kvstore": kvstore,
-            "path": f"{name.replace('/', '.')}/",
-            "metadata": {
-                "chunks": list(chunk_shape(tensor.shape, tensor.dtype.itemsize)),
-                "compressor": None,  # weights hardly shrink, and the disk is faster than zstd
-                "dimension_separator": ".",
-                "shape": list(tensor.shape),
-            },
-            "dtype": tensor.dtype.name,
-            "store_data_equal_to_fill_value": True,
-        }
-        opening[name] = ts.open(spec, create=True, open=True, context=context)
-    waiting: list[tuple[int, Any]] = []  # bytes of a write that is under way, and its end
-    try:
-        for name, array in zip(tensors, read_ahead(tensors.values()), strict=True):
-            store = opening[name].result()
-            written = store.write(array, can_reference_source_data_indefinitely=True)
-            waiting.append((array.nbytes, written))
-            del array, written
-            while waiting and sum(size for size, _ in waiting) > _IN_FLIGHT_BYTES:
-                waiting.pop(0)[1].result()
-        for _, written in waiting:
-            written.result()
-    except BaseException as error:
-        # What is under way would bring files back into a folder that the caller removes.
-        for future in [*opening.values(), *(written for _, written in waiting)]:
-            future.exception()
-        if isinstance(error, ValueError | OSError):  # of TensorStore; tensors raise UserError
-            detail = " ".join(str(error).split())[:300]
-            raise UserError(f"{folder} cannot be written: {detail}") from error
-        raise
+    arrays_by_folder = {name.replace("/", "."): tensor for name, tensor in tensors.items()}
+    # Orbax's database of arrays costs as much again as the disk, and it reads plain folders too.
+    zarr_writing.write_arrays(folder, arrays_by_folder, gzipped=False)
     tree = {str(tuple(name.split("/"))): _leaf(name, t.shape) for name, t in tensors.items()}
     arrays = [
         {
             "array_metadata": {
                 "param_name": name.replace("/", "."),
                 "write_shape": list(tensor.shape),
-                "chunk_shape": list(chunk_shape(tensor.shape, tensor.dtype.itemsize)),
+                "chunk_shape": list(zarr_writing.chunk_shape(tensor.shape, tensor.dtype.itemsize)),
                 "ext_metadata": None,
             }
         }
@@ -173,7 +135,7 @@ def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
     _write_json(folder / "array_metadatas" / "process_0", {"array_metadatas": arrays})
     metadata = {
         "tree_metadata": tree,
-        "use_ocdbt": True,
+        "use_ocdbt": False,
         "use_zarr3": False,
         "store_array_data_equal_to_fill_value": True,
         "custom_metadata": None,

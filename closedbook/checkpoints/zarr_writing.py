@@ -1,7 +1,8 @@
-"""Writes arrays as zarr version 2 folders that are T5X's own: `.zarray` and gzip files of 64 MiB.
+"""Writes arrays as zarr version 2 folders: `.zarray` and chunk files of at most 64 MiB.
 
-gzip at level 1 makes float32 weights 7% smaller at a twentieth of a disk's speed. A chunk that
-hardly shrinks is therefore stored as it is inside its gzip file, which any reader of gzip takes.
+T5X's own chunks are gzip files. gzip at level 1 makes float32 weights 7% smaller at a twentieth of
+a disk's speed. A chunk that hardly shrinks is therefore stored as it is inside its gzip file, which
+any reader of gzip takes.
 """
 
 import collections
@@ -43,12 +44,15 @@ def chunk_shape(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
     return tuple(chunk)
 
 
-def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
+def write_arrays(
+    folder: pathlib.Path, tensors: Mapping[str, Tensor], *, gzipped: bool = True
+) -> None:
     """Writes a folder for each tensor, chunks of several at once.
 
     Args:
         folder: Where the folders are made.
         tensors: By name of the folder.
+        gzipped: As T5X wants them; otherwise chunks are the bare numbers.
 
     Raises:
         UserError: The disk is full, or the like.
@@ -62,12 +66,12 @@ def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
                     size, writes = waiting.popleft()
                     held -= size
                     collections.deque((write.result() for write in writes), maxlen=0)
-                array = tensor.read()
+                array = np.asarray(tensor.read())
                 array = array.astype(array.dtype.newbyteorder("<"), copy=False)
                 chunks = chunk_shape(array.shape, array.itemsize)
-                _make(folder / name, array, chunks)
+                _make(folder / name, array, chunks, gzipped=gzipped)
                 writes = [
-                    pool.submit(_write_chunk, folder / name / key, array[part])
+                    pool.submit(_write_chunk, folder / name / key, array[part], gzipped)
                     for key, part in _cells(array.shape, chunks)
                 ]
                 waiting.append((array.nbytes, writes))
@@ -87,10 +91,10 @@ def _cells(shape: Sequence[int], chunks: Sequence[int]) -> Iterator[tuple[str, I
         yield ".".join(map(str, cell)) or "0", part
 
 
-def _make(folder: pathlib.Path, array: np.ndarray, chunks: Sequence[int]) -> None:
+def _make(folder: pathlib.Path, array: np.ndarray, chunks: Sequence[int], *, gzipped: bool) -> None:
     meta: dict[str, Any] = {
         "chunks": list(chunks),
-        "compressor": {"id": "gzip", "level": LEVEL},
+        "compressor": {"id": "gzip", "level": LEVEL} if gzipped else None,
         "dimension_separator": ".",
         "dtype": "bfloat16" if array.dtype.name == "bfloat16" else array.dtype.str,
         "fill_value": None,
@@ -106,13 +110,15 @@ def _make(folder: pathlib.Path, array: np.ndarray, chunks: Sequence[int]) -> Non
         raise UserError(f"{folder} cannot be written: {error.strerror}") from error
 
 
-def _write_chunk(path: pathlib.Path, chunk: np.ndarray) -> None:
+def _write_chunk(path: pathlib.Path, chunk: np.ndarray, gzipped: bool) -> None:
     data = raw(np.ascontiguousarray(chunk))
     middle = len(data) // 2
     sample = data[middle : middle + _SAMPLE]
     try:
         with path.open("wb", buffering=2**20) as file:
-            if len(zlib.compress(sample, LEVEL)) < _WORTH * len(sample):
+            if not gzipped:
+                file.write(data)
+            elif len(zlib.compress(sample, LEVEL)) < _WORTH * len(sample):
                 deflate = zlib.compressobj(LEVEL, wbits=31)
                 for at in range(0, len(data), 2**20):
                     file.write(deflate.compress(data[at : at + 2**20]))

@@ -5,6 +5,7 @@ import dataclasses
 import io
 import json
 import pathlib
+import shutil
 import tarfile
 
 import jax
@@ -186,12 +187,24 @@ def test_an_interrupted_conversion_leaves_nothing(golden, tmp_path):
 
 
 def test_a_damaged_source_is_named_and_nothing_is_written(golden, tmp_path):
-    copy = convert(golden, tmp_path / "copy", Options(to="t5x-orbax"))
-    data = max((copy / "state" / "d").iterdir(), key=lambda path: path.stat().st_size)
+    """A truncated chunk, a missing one, and a truncated file of Orbax's database."""
+    name = "target.encoder.layers_0.mlp.wo.kernel"
+    for damage in ("truncated", "missing"):
+        copy = convert(golden, tmp_path / damage, Options(to="t5x-orbax"))
+        chunk = copy / "state" / name / "0.0"
+        data = chunk.read_bytes()
+        chunk.unlink()
+        if damage == "truncated":
+            chunk.write_bytes(data[: len(data) // 2])
+        with pytest.raises(UserError, match=rf"checkpoint_20/state: {name}"):
+            convert(copy, tmp_path / "out", Options(to="huggingface"))
+    database = tmp_path / "database" / "checkpoint_1850"
+    shutil.copytree(open_checkpoint("closedbook://atlas_qa").path, database)
+    data = max((database / "params").glob("**/d/*"), key=lambda path: path.stat().st_size)
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"checkpoint_20/state: .* cannot be read"):
-        convert(copy, tmp_path / "out", Options(to="huggingface"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["copy"]
+    with pytest.raises(UserError, match=r"checkpoint_1850/params.* cannot be read"):
+        convert(database, tmp_path / "out", Options(to="huggingface"))
+    assert not [path for path in tmp_path.iterdir() if "out" in path.name]
 
 
 def test_a_vocabulary_of_another_size_is_refused(golden, shared, vocabulary, tmp_path):
