@@ -56,6 +56,7 @@ class Answer:
         self.words = [word.text for word in found]
         self.stems = [word.stem for word in found]
         self.capital = [word.capital for word in found]
+        self.acronyms = [word.text for word in found if word.acronym]
         # Stem of a word of content to its weight; of any word where there are none of content.
         self.weights = {word.stem: word.weight for word in found if word.content} or {
             word.stem: word.weight for word in found
@@ -193,15 +194,6 @@ class Answer:
             "".join([word[0] for word in self.words]),
             "".join([self.words[place][0] for place in self.content]),
         )
-
-    @_lazy
-    def short_words(self) -> list[str]:
-        """Words with a capital that may be an acronym."""
-        return [
-            word
-            for word, capital in zip(self.words, self.capital, strict=True)
-            if capital and 2 <= len(word) <= 8
-        ]
 
     @_lazy
     def caps(self) -> frozenset[str]:

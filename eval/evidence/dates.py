@@ -1,7 +1,7 @@
 """Dates in a text, as stretches of time: a day, a month, a year, a decade, a century, a range."""
 
-import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 _MONTH_NAMES = (
     "january february march april may june july august september october november december"
@@ -35,8 +35,7 @@ _COUNTED = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Date:
+class Date(NamedTuple):
     """A stretch of time. Years before Christ are negative; the year may be unknown."""
 
     low: float  # in years: 2004.0 is the first moment of 2004; 0 where the year is unknown
@@ -67,7 +66,7 @@ def find(words: Sequence[str], gaps: Sequence[str]) -> list[Date]:
     count = len(words)
     while place < count:
         word = words[place]
-        date = None
+        date: Date | None = None
         if word[0].isdigit():
             date = _from_digits(words, gaps, place)
         elif word in MONTHS:
@@ -75,7 +74,7 @@ def find(words: Sequence[str], gaps: Sequence[str]) -> list[Date]:
         elif word in _ORDINALS and place + 1 < count and words[place + 1] == "century":
             date = _century(_ORDINALS[word], words, place, place + 2)
         elif word in _DECADES and place and words[place - 1] in ("the", "early", "late", "mid"):
-            low = 1900 + _DECADES[word]
+            low = 1900.0 + _DECADES[word]
             date = Date(low, low + 10, None, None, None, "decade", place, place + 1)
         if date is None:
             place += 1
@@ -93,9 +92,8 @@ def find(words: Sequence[str], gaps: Sequence[str]) -> list[Date]:
     return found
 
 
-def possible(word: str) -> bool:
-    """Whether a date can start with this word; a quick test before `find`."""
-    return word[0].isdigit() or word in MONTHS or word in _ORDINALS or word in _DECADES
+WORDS = MONTHS.keys() | _ORDINALS.keys() | _DECADES.keys()
+"""Words with which a date can start; the others start with a digit."""
 
 
 def _from_digits(words: Sequence[str], gaps: Sequence[str], place: int) -> Date | None:
@@ -228,8 +226,7 @@ def _narrowed(date: Date, words: Sequence[str]) -> Date:
     else:
         return date
     long = date.high - date.low
-    return dataclasses.replace(
-        date,
+    return date._replace(
         low=date.low + low * long,
         high=date.low + high * long,
         grain="part",

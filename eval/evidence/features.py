@@ -73,14 +73,23 @@ def of(question: Question, golds: Sequence[Answer], given: Answer) -> Row:
         if compared:
             shared = sum([weight for stem, weight in union.items() if stem in weights])
             union_recall = shared / (sum(union.values()) or 1.0)
-    found = sum([other.recall >= FOUND for other in compared])
-    least_date = min([other.date for other in compared if other.date >= 0], default=-1.0)
-    ratios = [other.number_ratio for other in compared if other.number_ratio >= 0]
-    least_ratio = min(ratios, default=-1.0)
-    sure = [other.date for other in compared if other.contained >= 2]
-    caps_other = sum([cap not in union and cap not in question.keys for cap in given.caps])
-    asked = len(question.keys)
-    repeated = len(question.keys & weights.keys()) / asked if asked else 0.0
+    if len(compared) == 1:
+        only = compared[0]
+        found = int(only.recall >= FOUND)
+        least_date, least_ratio = only.date, only.number_ratio
+        sure = only.date if only.contained >= 2 else -1.0
+    else:
+        found = sum([other.recall >= FOUND for other in compared])
+        least_date = min([other.date for other in compared if other.date >= 0], default=-1.0)
+        ratios = [other.number_ratio for other in compared if other.number_ratio >= 0]
+        least_ratio = min(ratios, default=-1.0)
+        sure = max([other.date for other in compared if other.contained >= 2], default=-1.0)
+    asked = question.keys
+    caps_other = 0
+    for cap in given.caps:
+        if cap not in union and cap not in asked:
+            caps_other += 1
+    repeated = len(asked & weights.keys()) / len(asked) if asked else 0.0
     numbers_other = 0
     if given.numbers:
         expected = {number.value for gold in golds for number in gold.numbers}
@@ -89,7 +98,7 @@ def of(question: Question, golds: Sequence[Answer], given: Answer) -> Row:
     values = [
         *pair,
         most, mean, second,
-        top.items_found, top.like, top.item, top.initials, max(sure, default=-1.0),
+        top.items_found, top.like, top.item, top.initials, sure,
         top.recall, top.recall_new, top.token_set, top.partial, top.ratio, top.date,
         least_date, top.number, top.surname, top.contained, least_ratio,
         len(golds), found, found / len(golds), union_recall,

@@ -10,15 +10,11 @@ RAREST = 10.0
 
 
 @functools.cache
-def _table() -> dict[str, float]:
-    rows = json.loads(_FILE.read_text(encoding="utf-8"))["words"]
-    return {word: float(weight) for weight, words in rows.items() for word in words.split()}
+def table() -> dict[str, float]:
+    """Each stem's weight, from 1 (in every second text) up.
 
-
-def weight(stem: str) -> float:
-    """The weight of a stem, from 1 (in most texts) to `RAREST`.
-
-    >>> weight("season") < weight("narmada")
+    >>> table()["season"] < RAREST
     True
     """
-    return _table().get(stem, RAREST)
+    rows = json.loads(_FILE.read_text(encoding="utf-8"))["words"]
+    return {word: float(weight) for weight, words in rows.items() for word in words.split()}

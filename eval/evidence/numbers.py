@@ -1,7 +1,7 @@
 """Numbers in a text: digits, words, ordinals, Roman numerals; with units and currencies."""
 
-import dataclasses
 from collections.abc import Sequence
+from typing import NamedTuple
 
 _UNITS_OF_TEN = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
@@ -70,8 +70,7 @@ _NUMBERED = frozenset(
 )
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
-class Number:
+class Number(NamedTuple):
     """A number in a text."""
 
     value: float
@@ -114,16 +113,8 @@ def find(words: Sequence[str], stems: Sequence[str], capital: Sequence[bool]) ->
     return found
 
 
-def simple(word: str) -> bool:
-    """Whether a word can be (a part of) a number; a quick test before `find`.
-
-    >>> simple("sixteen"), simple("7th"), simple("xiv"), simple("seven-up")
-    (True, True, True, False)
-    """
-    return word[0].isdigit() or word in _WORDS
-
-
-_WORDS = frozenset(_CARDINAL) | frozenset(_ORDINAL) | frozenset(_MULTIPLE) | frozenset(_ROMAN)
+WORDS = frozenset(_CARDINAL) | frozenset(_ORDINAL) | frozenset(_MULTIPLE) | frozenset(_ROMAN)
+"""Words that can be a number or a part of one."""
 
 
 def _number(

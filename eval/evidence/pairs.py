@@ -227,11 +227,11 @@ def _nearest(stem: str, given: Answer) -> tuple[str, float, int]:
 def _acronyms(gold: Answer, given: Answer) -> bool:
     """Whether a word of one is made of the first letters of the other."""
     if len(given.words) > 1:
-        for word in gold.short_words:
+        for word in gold.acronyms:
             if word in given.initials or (len(word) >= 3 and word in given.initials[1]):
                 return True
     if len(gold.words) > 1:
-        for word in given.short_words:
+        for word in given.acronyms:
             if word in gold.initials:
                 return True
     return False

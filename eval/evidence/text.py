@@ -25,6 +25,7 @@ TOKEN = re.compile(
     r"|[^\W\d_]+(?:'[^\W\d_]+)*\d*"  # words, O'Neill, V8
     r"|[$€£¥₹%°]"
 )
+_ACCENTS = re.compile("[\u0300-\u036f]+")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
 
 # What a word may announce; the flags of a text are those of its words.
@@ -39,6 +40,18 @@ HEDGING = frozenset(
 )
 
 
+_FLAGS: dict[str, int] = {}
+for _flag, _group in (
+    (NUMBER, numbers.WORDS),
+    (DATE, dates.WORDS),
+    (NEGATION, words.NEGATION),
+    (REFUSAL, _REFUSING),
+    (HEDGE, HEDGING),
+):
+    for _word in _group:
+        _FLAGS[_word] = _FLAGS.get(_word, 0) | _flag
+
+
 class Word(NamedTuple):
     """A word by itself."""
 
@@ -46,6 +59,7 @@ class Word(NamedTuple):
     stem: str
     content: bool  # False for "the", "of" and their like
     capital: bool
+    acronym: bool  # whether it may be one: two to eight capitals
     weight: float  # of its rarity
     flags: int
     undenied: list[str]  # what is left of the stem without a prefix that denies it
@@ -59,17 +73,17 @@ class _Lexicon(dict[str, Word]):
     def __missing__(self, spelling: str) -> Word:
         text = _bare(spelling)
         stem = words.stem(text)
-        flags = NUMBER if numbers.simple(text) else 0
-        flags |= DATE if dates.possible(text) else 0
-        flags |= NEGATION if text in words.NEGATION else 0
-        flags |= REFUSAL if text in _REFUSING else 0
-        flags |= HEDGE if text in HEDGING else 0
+        flags = _FLAGS.get(text, 0)
+        if text[0].isdigit():
+            flags |= NUMBER | DATE
+        weights = frequency.table()
         word = Word(
             text=text,
             stem=stem,
             content=text not in words.STOP,
             capital=spelling[0].isupper(),
-            weight=frequency.weight(stem),
+            acronym=2 <= len(text) <= 8 and spelling.isupper(),
+            weight=weights.get(stem, frequency.RAREST),
             flags=flags,
             undenied=words.undenied(stem),
         )
@@ -90,8 +104,8 @@ def fold(text: str) -> str:
     """
     if text.isascii():
         return text
-    apart = unicodedata.normalize("NFKD", text.translate(_LETTERS))
-    return "".join([c for c in apart if not unicodedata.combining(c)]).translate(_LETTERS)
+    apart = unicodedata.normalize("NFKD", text)
+    return _ACCENTS.sub("", apart).translate(_LETTERS)
 
 
 def cut(text: str) -> list[Word]:
@@ -100,7 +114,10 @@ def cut(text: str) -> list[Word]:
     >>> [word.text for word in cut("The U.S. Senate's 1,000 members")]
     ['the', 'us', 'senate', '1000', 'members']
     """
-    return [LEXICON[spelling] for spelling in TOKEN.findall(fold(text[:LIMIT]))]
+    folded = fold(text[:LIMIT])
+    # Letters and spaces alone, as most questions and answers are, need no pattern.
+    plain = folded.isascii() and folded.replace(" ", "").isalpha()
+    return [LEXICON[word] for word in (folded.split() if plain else TOKEN.findall(folded))]
 
 
 def _bare(spelling: str) -> str:

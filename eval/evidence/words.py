@@ -48,7 +48,6 @@ _IRREGULAR = {
 }  # fmt: skip
 
 
-@functools.lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
     """The word without plural, -ing and -ed; short words stay as they are.
 
@@ -57,7 +56,7 @@ def stem(word: str) -> str:
     """
     if word in _IRREGULAR:
         return _IRREGULAR[word]
-    if len(word) < 4 or word[0].isdigit():
+    if len(word) < 4 or word[-1] not in "sgd" or word[0].isdigit():
         return word
     for suffix, other in _INFLECTIONS:
         if word.endswith(suffix):
@@ -92,7 +91,7 @@ def undenied(stem: str) -> list[str]:
     >>> undenied("indirect"), undenied("river")
     (['direct'], [])
     """
-    if len(stem) < 6:
+    if len(stem) < 6 or stem[0] not in "aiund":
         return []
     return [stem[length:] for length in (1, 2, 3, 4) if stem[:length] in _DENYING]
 
