@@ -19,6 +19,10 @@ DATE_RANKS = {
 }
 
 
+UNIT_SLACK = 2e-3
+"""By how much two numbers in different units may differ and be the same, as a share."""
+
+
 class Pair(NamedTuple):
     """Evidence on one expected answer; -1 where there is nothing to compare."""
 
@@ -294,17 +298,19 @@ def _numbers(gold: Answer, given: Answer, question: Question) -> tuple[float, fl
     for expected in gold.numbers:
         best = 1e9
         for number in given.numbers:
+            a, b, slack = expected.value, number.value, 0.0
             if expected.kind and expected.kind == number.kind:
+                # Another unit of the same kind: what was rounded before and after may differ.
+                slack = 0.0 if a * number.base == b * expected.base else UNIT_SLACK
                 a, b = expected.base, number.base
-            else:
-                a, b = expected.value, number.value
             ratio = abs(a - b) / (max(abs(a), abs(b)) or 1.0)
+            ratio = 0.0 if ratio <= slack else ratio
             if ratio < best:
                 best = ratio
                 if ratio < nearest:
                     nearest = ratio
-                    unit = 1.0 if expected.kind == number.kind else 0.0
-        equal += best < 1e-3
+                    unit = float(expected.kind == number.kind)
+        equal += best < 1e-9
     values = {number.value for number in gold.numbers}
     extra = sum(
         number.value not in values and given.words[number.end - 1] not in question.words

@@ -37,6 +37,11 @@ def _synthetic(path, questions=240):
     return path
 
 
+@pytest.fixture(autouse=True)
+def _few_trees(monkeypatch):
+    monkeypatch.setitem(learner.PARAMETERS, "max_iter", 20)
+
+
 @pytest.fixture(scope="module")
 def synthetic(tmp_path_factory):
     pytest.importorskip("sklearn")
