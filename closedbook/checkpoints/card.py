@@ -108,7 +108,9 @@ class ModelCard:
             raise TypeError("prefix, task or vocabulary_sha256 is not a text")
 
 
-def check_fits(ids: int, rows: int, *, vocabulary: str, embedding: str) -> None:
+def check_fits(
+    ids: int, rows: int, *, vocabulary: str, embedding: str, known: bool = False
+) -> None:
     """Checks that a vocabulary is that of an embedding, by their sizes.
 
     Args:
@@ -116,11 +118,12 @@ def check_fits(ids: int, rows: int, *, vocabulary: str, embedding: str) -> None:
         rows: Of the embedding, which is padded: 32,128 for T5's 32,100.
         vocabulary: Its file, for the message.
         embedding: Where the embedding is, for the message.
+        known: Whether the model's card names this vocabulary; more rows are then no doubt.
 
     Raises:
         UserError: There are more ids than rows, or so many rows more that it is another's.
     """
-    if not rows - _PADDING < ids <= rows:
+    if ids > rows or (ids <= rows - _PADDING and not known):
         raise UserError(
             f"the vocabulary {vocabulary} has {ids} ids, extra ids included, but the embedding has "
             f"{rows} rows ({embedding}); it is another model's vocabulary"

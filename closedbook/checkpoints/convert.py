@@ -184,7 +184,8 @@ def _vocabulary(
     if path is not None:
         embedding = opened.params["token_embedder/embedding"].place
         ids = vocabulary_size(path, extra_ids)
-        check_fits(ids, config.vocab_size, vocabulary=str(path), embedding=embedding)
+        known = opened.card is not None and not options.vocabulary
+        check_fits(ids, config.vocab_size, vocabulary=str(path), embedding=embedding, known=known)
         return path, extra_ids, ""
     if options.to == Format.CLOSEDBOOK:
         raise UserError(

@@ -99,6 +99,7 @@ def load_model(
         config.vocab_size,
         vocabulary=words.path,
         embedding=checkpoint.params["token_embedder/embedding"].place,
+        known=checkpoint.card is not None and vocabulary is None,
     )
     card = checkpoint.card or ModelCard(
         config=config, vocabulary_sha256=words.sha256, extra_ids=words.extra_ids

@@ -19,6 +19,7 @@ from closedbook.checkpoints.convert import Options, convert, plan
 from closedbook.checkpoints.huggingface import write_huggingface
 from closedbook.checkpoints.layouts import arranged, converted
 from closedbook.checkpoints.opening import published_prefix
+from closedbook.checkpoints.orbax_files import write_arrays
 from closedbook.checkpoints.t5x_native import write_t5x
 from closedbook.checkpoints.tensors import nest
 from closedbook.errors import UserError
@@ -218,6 +219,23 @@ def test_a_vocabulary_of_another_size_is_refused(golden, shared, vocabulary, tmp
     broken.write_bytes(b"not a model")
     with pytest.raises(UserError, match=r"broken\.model is not a SentencePiece model"):
         plan(golden, Options(to="closedbook", vocabulary=broken))
+
+
+def test_a_vocabulary_that_the_card_names_may_be_much_smaller_than_the_embedding(tmp_path):
+    """As after training on an own vocabulary with T5's 32,128 rows."""
+    source = open_checkpoint("closedbook://atlas_qa")
+    config = dataclasses.replace(source.card.config, vocab_size=32128)
+    rows = np.zeros((32128, config.emb_dim), np.float32)
+    embedding = Tensor.of(rows, "embedding")
+    params = {**source.params, "token_embedder/embedding": embedding}
+    wide = dataclasses.replace(source, params=params, config=config)
+    (tmp_path / "checkpoint_1").mkdir()
+    write_arrays(tmp_path / "checkpoint_1" / "params", wide.params)
+    dataclasses.replace(source.card, config=config).write(tmp_path, source.vocabulary)
+    assert plan(tmp_path / "checkpoint_1", Options(to="t5x")).result.prefix == "atlas question: "
+    options = Options(to="t5x", vocabulary=source.vocabulary)
+    with pytest.raises(UserError, match="it is another model's vocabulary"):
+        plan(tmp_path / "checkpoint_1", options)
 
 
 def test_missing_extra_and_misshapen_tensors_are_listed_together(golden):

@@ -212,7 +212,9 @@ def test_a_trained_model_answers_without_a_gin_file(project):
         "closedbook", "ask", "--model", "runs/quiz", "--json", text=f"{question}\n\nwho?\n"
     )
     assert [json.loads(row)["question"] for row in rows.splitlines()] == [question, "who?"]
-    assert "no such folder" in project.run("closedbook", "ask", "--model", "absent", "who?", code=2)
+    assert "no checkpoint at" in project.run(
+        "closedbook", "ask", "--model", "absent", "who?", code=2
+    )
 
 
 def test_unknown_task_lists_the_nearest(project):
