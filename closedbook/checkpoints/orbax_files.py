@@ -8,7 +8,6 @@ is an OCDBT database (or, before 2023, plain folders) of zarr arrays by dotted n
 import collections
 import json
 import math
-import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -141,7 +140,6 @@ def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
         "custom_metadata": None,
     }
     _write_json(folder / _METADATA, metadata)
-    _to_disk(folder)
 
 
 def _leaf(name: str, shape: Sequence[int]) -> dict[str, Any]:
@@ -154,14 +152,6 @@ def _leaf(name: str, shape: Sequence[int]) -> dict[str, Any]:
             "write_shape": list(shape),
         },
     }
-
-
-def _to_disk(folder: pathlib.Path) -> None:
-    """Waits until all files below a folder are on the disk, as the writes themselves did not."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
 
 
 def _write_json(path: pathlib.Path, value: Any) -> None:

@@ -95,6 +95,7 @@ def whole_or_nothing(folder: pathlib.Path) -> Iterator[pathlib.Path]:
             content = partial / folder.name
             content.mkdir()
             yield content
+            _to_disk(content)
         partial.chmod(0o755)
         _swap(content, folder, partial / "replaced", existed=existed)
     except BaseException:
@@ -104,6 +105,14 @@ def whole_or_nothing(folder: pathlib.Path) -> Iterator[pathlib.Path]:
                 parent.rmdir()
         raise
     shutil.rmtree(partial, ignore_errors=True)
+
+
+def _to_disk(folder: pathlib.Path) -> None:
+    """Waits until all files below a folder are on the disk."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
 
 
 def _prefix(folder: pathlib.Path) -> str:
