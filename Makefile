@@ -29,7 +29,7 @@ help: ## Shows this list
 setup: $(STAMP) ## Creates .venv with the locked packages (once; again when the lock changes)
 
 # The lock is complete, so pip need not resolve; `pip check` proves that it is consistent.
-$(STAMP): requirements.lock pyproject.toml setup.py
+$(STAMP): requirements.lock requirements-spacy.lock pyproject.toml setup.py
 	@test -n '$(PYTHON)' || { echo 'No Python from 3.11 to 3.13 found that can make a virtual' \
 		'environment; install one, or run: make $(MAKECMDGOALS) PYTHON=/path/to/python3' >&2; exit 2; }
 	@test -x $(BIN)/python || { echo 'Creating $(VENV) with $(PYTHON)'; $(PYTHON) -m venv $(VENV); }
@@ -37,6 +37,8 @@ $(STAMP): requirements.lock pyproject.toml setup.py
 	@echo 'Installing the locked packages into $(VENV): some minutes, 3.5 GB'
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
 		-r requirements.lock
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
+		--require-hashes -r requirements-spacy.lock
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps \
 		--no-build-isolation --editable .
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check --no-deps $(TORCH) || echo \

@@ -19,6 +19,7 @@ PACKAGE = REPOSITORY / "closedbook"
 # vocabulary from data.
 ALLOWED: dict[str, set[str]] = {
     "checkpoints": {"models"},
+    "corpora": {"tasks"},
     "data": {"tasks", "eval"},
     "eval": set(),
     "inference": {"models"},

@@ -1,0 +1,1 @@
+"""Corpora for pretraining, built from one's own text: documents, sentences, taggers, shards."""
