@@ -1,0 +1,48 @@
+"""A tagger's spans, which count characters, as spans that count bytes of the UTF-8 text."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from closedbook.corpora.taggers import CharSpan
+from closedbook.tasks.sentences import Span
+
+
+def to_bytes(
+    text: str, given: Sequence[CharSpan | tuple[int, int, str]], dropped: Counter[str]
+) -> list[Span]:
+    """The spans of a sentence by bytes, in the order of the text and apart from each other.
+
+    Of two spans that overlap the one that starts first is kept, of those the longer.
+
+    Args:
+        text: The sentence; no lone surrogates.
+        given: (start, limit, label) each, in characters.
+        dropped: Counts what could not be kept: "overlapping", "outside" the sentence, "empty".
+
+    >>> to_bytes("Zürich, 1848", [(0, 6, "NAME")], Counter())
+    [Span(byte_start=0, byte_limit=7, label='NAME')]
+    """
+    if not given:
+        return []
+    if len(given) > 1:
+        given = sorted(given, key=lambda span: (span[0], -span[1]))
+    ascii_only = text.isascii()
+    length = len(text)
+    spans = []
+    end = end_byte = 0
+    for start, limit, label in given:
+        if start < 0 or limit > length:
+            dropped["outside"] += 1
+        elif start >= limit:
+            dropped["empty"] += 1
+        elif start < end:
+            dropped["overlapping"] += 1
+        elif ascii_only:
+            spans.append(Span(start, limit, label))
+            end = limit
+        else:
+            start_byte = end_byte + len(text[end:start].encode())
+            end_byte = start_byte + len(text[start:limit].encode())
+            spans.append(Span(start_byte, end_byte, label))
+            end = limit
+    return spans
