@@ -1,20 +1,20 @@
 """Questions with gold answers and no predictions: a training set, or another data set."""
 
-import ast
 import dataclasses
+import itertools
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from closedbook.errors import UserError
-from closedbook.eval import json_lines
+from closedbook.eval import json_lines, tables, text_files
 from closedbook.eval.json_lines import shown
 
 _ANSWER_KEYS = ("answers", "answer", "golden_answers", "golds")
 _REMEDY = (
-    'give JSON lines with "question" and "answers" (or "answer"), or DPR\'s table of a question, '
-    "a tab and a list of answers, named .tsv, .csv or .txt"
+    'give JSON lines with "question" and "answers" (or "answer"), a .csv or .tsv with such '
+    "columns, or DPR's table of a question, a tab and a list of answers, named .tsv, .csv or .txt"
 )
 
 
@@ -37,7 +37,7 @@ def read(path: str | os.PathLike[str]) -> list[Gold]:
             names file and line.
     """
     path = pathlib.Path(path)
-    table = path.suffix in (".tsv", ".csv", ".txt")
+    table = text_files.suffix(path) in (*tables.SUFFIXES, ".txt")
     rows = []
     for number, value in _table(path) if table else _objects(path):
         with json_lines.place(f"{path}:{number}"):
@@ -54,21 +54,22 @@ def _objects(path: pathlib.Path) -> Iterator[tuple[int, Any]]:
 
 
 def _table(path: pathlib.Path) -> Iterator[tuple[int, Any]]:
-    try:
-        with path.open(encoding="utf-8-sig", newline="\n") as file:
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                question, tab, answers = line.rstrip("\r\n").partition("\t")
-                if not tab:
-                    raise UserError(f"{path}:{number}: no tab between question and answers")
-                with json_lines.place(f"{path}:{number}"):
-                    found = _literal(answers)
-                yield number, {"question": question, "answers": found}
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path} is not UTF-8 ({error.reason}); save it in UTF-8") from error
-    except OSError as error:
-        raise UserError(f"cannot read the questions {path}: {error.strerror}; {_REMEDY}") from error
+    """The rows of a table with column names; without them the table is DPR's."""
+    lines = text_files.lines(path, what="questions", remedy=_REMEDY)
+    _, first = next(lines, (1, ""))
+    names = tables.header(first, tables.separator(path))
+    if "question" in names and any(key in names for key in _ANSWER_KEYS):
+        yield from tables.read(path, what="questions", remedy=_REMEDY)
+        return
+    for number, line in itertools.chain([(1, first)], lines):
+        if not line.strip():
+            continue
+        question, tab, answers = line.rstrip("\r\n").partition("\t")
+        with json_lines.place(f"{path}:{number}"):
+            if not tab:
+                raise UserError(f"no tab between question and answers; {_REMEDY}")
+            found = _literal(answers)
+        yield number, {"question": question, "answers": found}
 
 
 def _literal(text: str) -> Any:
@@ -76,12 +77,7 @@ def _literal(text: str) -> Any:
     text = text.strip()
     if text.startswith('"[') and text.endswith(']"'):
         text = text[1:-1].replace('""', '"')
-    if not (text.startswith("[") and text.endswith("]")):
-        return [text]
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError, MemoryError, RecursionError) as error:
-        raise UserError(f"{text[:60]!r} is not a list of strings") from error
+    return tables.listed(text) if text.startswith("[") and text.endswith("]") else [text]
 
 
 def _parse(value: Any) -> Gold:

@@ -3,11 +3,11 @@
 import contextlib
 import json
 import os
-import pathlib
 from collections.abc import Iterator
 from typing import Any
 
 from closedbook.errors import UserError
+from closedbook.eval import text_files
 
 
 def read(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tuple[int, Any]]:
@@ -21,20 +21,14 @@ def read(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tu
     Raises:
         UserError: The file cannot be read or holds no lines, or a line is not UTF-8 or not JSON.
     """
-    path = pathlib.Path(path)
     empty = True
-    try:
-        with path.open("rb") as file:
-            # Only "\n" ends a row: U+2028 and its like may stand inside a JSON string.
-            for number, line in enumerate(file, start=1):
-                if not line.strip():
-                    continue
-                empty = False
-                with place(f"{path}:{number}"):
-                    value = _load(line, first=number == 1)
-                yield number, value
-    except OSError as error:
-        raise UserError(f"cannot read the {what} {path}: {error.strerror}; {remedy}") from error
+    for number, line in text_files.lines(path, what=what, remedy=remedy):
+        if not line.strip():
+            continue
+        empty = False
+        with place(f"{path}:{number}"):
+            value = _load(line)
+        yield number, value
     if empty:
         raise UserError(f"{path} holds no {what}; write one JSON object a line into it")
 
@@ -58,14 +52,10 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _load(line: bytes, *, first: bool) -> Any:
+def _load(line: str) -> Any:
     try:
-        # An editor may have put a byte order mark before the first row.
-        text = line.decode("utf-8-sig" if first else "utf-8").rstrip()
-        value = json.loads(text, parse_constant=_not_json, object_pairs_hook=_unique_keys)
+        value = json.loads(line.rstrip(), parse_constant=_not_json, object_pairs_hook=_unique_keys)
         json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeDecodeError as error:
-        raise UserError(f"byte {error.start + 1} is not UTF-8; save the file in UTF-8") from error
     except UnicodeEncodeError as error:
         raise UserError(
             "an escape such as \\ud83d is half of a character; write the file with another tool"

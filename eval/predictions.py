@@ -1,4 +1,4 @@
-"""predictions.jsonl: what a model answered, one object a line.
+"""predictions.jsonl: what a model answered, one object a line; or a table of the same columns.
 
 `question`, `answers` (or `answer`) and `prediction` are required; `answers` may be a single string.
 Keys that are not in the format are kept, so that a file passes through us with nothing lost.
@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from closedbook.errors import UserError
-from closedbook.eval import json_lines
+from closedbook.eval import json_lines, tables
 from closedbook.eval.json_lines import shown
 
 
@@ -67,6 +67,9 @@ class Prediction:
 def read(path: str | os.PathLike[str]) -> list[Prediction]:
     """Reads a predictions file, all rows checked; blank lines are passed over.
 
+    A file named .csv or .tsv is a table, see `closedbook.eval.tables`; any file may be packed by
+    gzip.
+
     Raises:
         UserError: The file is missing, empty or not UTF-8, or a row is malformed, lacks a key,
             has a value of the wrong type, no answers or the id of an earlier row. The message
@@ -74,10 +77,12 @@ def read(path: str | os.PathLike[str]) -> list[Prediction]:
     """
     rows: list[Prediction] = []
     lines_of_ids: dict[str, int] = {}
-    lines = json_lines.read(
+    reader = tables.read if tables.is_table(path) else json_lines.read
+    lines = reader(
         path,
         what="predictions",
-        remedy="give the path of a predictions.jsonl, as `t5x eval` writes it",
+        remedy="give the path of a predictions.jsonl, as `t5x eval` writes it, or of a .csv or "
+        ".tsv with the columns question, answers and prediction",
     )
     for number, value in lines:
         with json_lines.place(f"{path}:{number}"):

@@ -18,7 +18,8 @@ def analyze(
         typer.Argument(
             metavar="PREDICTIONS",
             help="A predictions.jsonl of any model: one object a line with question, answers and "
-            "prediction; id, score and more are used where given.",
+            "prediction; id, score and more are used where given. Also a .csv or .tsv with these "
+            "columns, and either packed by gzip.",
         ),
     ],
     out: Annotated[
@@ -43,7 +44,8 @@ def analyze(
         pathlib.Path | None,
         typer.Option(
             metavar="FILE",
-            help="The training set, for train-test overlap: JSON lines or DPR's table.",
+            help="The training set, for train-test overlap: JSON lines, or a table: .csv or .tsv "
+            "with the columns question and answers, or DPR's.",
         ),
     ] = None,
     also: Annotated[
@@ -54,7 +56,10 @@ def analyze(
     ] = None,
     other_gold: Annotated[
         pathlib.Path | None,
-        typer.Option(metavar="FILE", help="Another data set's answers to some of the questions."),
+        typer.Option(
+            metavar="FILE",
+            help="Another data set's answers to some of the questions; as --train.",
+        ),
     ] = None,
     judge: Annotated[
         str, typer.Option(help="Judge of equivalence: learned, or rules (no weights).")
@@ -128,11 +133,11 @@ def read_named(paths: list[pathlib.Path]) -> "dict[str, list[Prediction]]":
     from closedbook.errors import UserError
     from closedbook.eval import predictions as files
 
-    stems = [path.stem for path in paths]
+    stems = [pathlib.Path(path.name.removesuffix(".gz")).stem for path in paths]
     named = {}
-    for path in paths:
-        alike = stems.count(path.stem) > 1
-        name = f"{path.absolute().parent.name}/{path.stem}" if alike else path.stem
+    for path, stem in zip(paths, stems, strict=True):
+        alike = stems.count(stem) > 1
+        name = f"{path.absolute().parent.name}/{stem}" if alike else stem
         if name in named:
             raise UserError(f"{path} is given twice, or a file of the same name and folder is")
         named[name] = files.read(path)

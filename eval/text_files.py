@@ -1,0 +1,61 @@
+"""Lines of text files, plain or packed by gzip, with every fault named by file and line."""
+
+import gzip
+import os
+import pathlib
+import zlib
+from collections.abc import Iterator
+
+from closedbook.errors import UserError
+
+_GZIP = b"\x1f\x8b"  # the first bytes; a name may say anything
+
+
+def lines(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tuple[int, str]]:
+    """Yields the number, from 1, and the text of every line, with its ending.
+
+    Only "\\n" ends a line: U+2028 and its like may stand inside a value.
+
+    Args:
+        path: The file.
+        what: What it holds, in the plural, for messages.
+        remedy: What to give instead if it cannot be read.
+
+    Raises:
+        UserError: The file cannot be read, or a line is not UTF-8.
+    """
+    path = pathlib.Path(path)
+    try:
+        with path.open("rb") as plain:
+            packed = plain.peek(2)[:2] == _GZIP
+            with gzip.open(plain) if packed else plain as file:
+                for number, line in enumerate(file, start=1):
+                    yield number, _decoded(line, path, number)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise UserError(f"cannot read the {what} {path}: {reason}; {remedy}") from error
+    except (EOFError, zlib.error) as error:
+        raise UserError(
+            f"cannot unpack the {what} {path}: {error}; the file is cut short or damaged, make "
+            "it again"
+        ) from error
+
+
+def suffix(path: str | os.PathLike[str]) -> str:
+    """The ending that tells the format, in lower case: that before ".gz".
+
+    >>> suffix("a/answers.TSV.gz"), suffix("rows.jsonl")
+    ('.tsv', '.jsonl')
+    """
+    name = os.fspath(path).lower()
+    return pathlib.PurePath(name.removesuffix(".gz")).suffix
+
+
+def _decoded(line: bytes, path: pathlib.Path, number: int) -> str:
+    try:
+        # An editor may have put a byte order mark before the first row.
+        return line.decode("utf-8-sig" if number == 1 else "utf-8")
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}:{number}: byte {error.start + 1} is not UTF-8; save the file in UTF-8"
+        ) from error
