@@ -10,10 +10,11 @@ import numpy as np
 from closedbook.errors import UserError
 from closedbook.eval import audit, intervals, paired, protocols, summary
 from closedbook.eval.predictions import Prediction
+from closedbook.eval.summarized import Summarized
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Comparison:
+class Comparison(Summarized):
     """A comparison as plain data; shares and intervals from 0 to 1, intervals 95%."""
 
     # {"protocol" (headline), "n", "n_questions", "aligned_by"}
@@ -33,14 +34,6 @@ class Comparison:
     # per compared question {"id", "question", "answers", "predictions": {system: text},
     # "correct": {system: bool}} under the headline
     examples: list[dict[str, Any]]
-
-    def to_json(self) -> dict[str, Any]:
-        """All but the examples, as plain JSON values."""
-        return {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name != "examples"
-        }
 
     def won(self, first: str, second: str) -> list[dict[str, Any]]:
         """The examples that the first system answers right and the second does not."""
