@@ -126,7 +126,7 @@ def threshold(mode: str = "learned") -> float:
 @functools.cache
 def weights() -> trees.Trees:
     """The learned weights, as they are shipped."""
-    return trees.load(WEIGHTS)
+    return trees.load(WEIGHTS, features.NAMES)
 
 
 class _Open(NamedTuple):

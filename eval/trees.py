@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from closedbook.errors import UserError
+
 ROWS = 4096
 """Rows walked at once: more would leave the processor's cache."""
 
@@ -43,9 +45,9 @@ class Trees:
             flat = part.ravel()
             node = np.broadcast_to(self.roots, (len(part), len(self.roots)))
             for _ in range(self.depth):
-                right = flat[offsets + self.feature[node]] > self.threshold[node]
-                node = self.child[node] + right
-            total[start : start + ROWS] = self.value[node].sum(axis=1)
+                right = flat.take(offsets + self.feature.take(node)) > self.threshold.take(node)
+                node = self.child.take(node) + right
+            total[start : start + ROWS] = self.value.take(node).sum(axis=1)
         return total + self.base
 
     def probability(self, rows: np.ndarray) -> np.ndarray:
@@ -80,23 +82,46 @@ def build(document: Mapping[str, Any]) -> Trees:
             value.append(node if leaf else 0.0)
     return Trees(
         names=names,
-        roots=np.array(roots, np.int32),
-        feature=np.array(feature, np.int32),
+        roots=np.array(roots, np.intp),  # what numpy takes without converting
+        feature=np.array(feature, np.intp),
         threshold=np.array(threshold, np.float32),
-        child=np.array(child, np.int32),
+        child=np.array(child, np.intp),
         value=np.array(value),
-        base=document["base"],
+        base=float(document["base"]),
         depth=max(map(_depth, document["trees"]), default=0),
-        slope=document["calibration"]["slope"],
-        shift=document["calibration"]["shift"],
-        nothing=document["nothing"],
-        decision=document["decision"],
+        slope=float(document["calibration"]["slope"]),
+        shift=float(document["calibration"]["shift"]),
+        nothing=float(document["nothing"]),
+        decision=float(document["decision"]),
     )
 
 
-def load(path: pathlib.Path) -> Trees:
-    """Reads a weights file, as `closedbook.eval.learn_equivalence` writes it."""
-    return build(json.loads(path.read_text(encoding="utf-8")))
+def load(path: pathlib.Path, names: Sequence[str]) -> Trees:
+    """Reads a weights file, as `closedbook.eval.learn_equivalence` writes it.
+
+    Args:
+        path: The file.
+        names: The values that a row will have, in order.
+
+    Raises:
+        UserError: The file cannot be read, is no such file, or is of other values.
+    """
+    remedy = "learn the weights again (python -m closedbook.eval.learn_equivalence), or reinstall"
+    try:
+        found = build(json.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise UserError(f"cannot read the weights {path}: {error.strerror}; {remedy}") from error
+    except (ValueError, TypeError, LookupError, RecursionError) as error:
+        fault = f"{type(error).__name__}: {error}"[:200]
+        raise UserError(f"{path} does not hold the judge's weights ({fault}); {remedy}") from error
+    if found.names != tuple(names):
+        strange = sorted(set(found.names) ^ set(names))
+        raise UserError(
+            f"{path} weighs {len(found.names)} values where this version has {len(names)}; "
+            f"{'only one has ' + ', '.join(strange[:5]) if strange else 'their order differs'}; "
+            f"{remedy}"
+        )
+    return found
 
 
 def _depth(tree: Sequence[Any], place: int = 0) -> int:

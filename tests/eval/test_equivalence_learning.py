@@ -65,7 +65,7 @@ def test_written_trees_decide_as_the_fitted_ones(synthetic, tmp_path):
     line = learner.Line(1.0, 0.0, 0.1)
     path = tmp_path / "weights.json"
     learner.write(path, learner.document(model, features.NAMES, line))
-    ours = trees.load(path).log_odds(judged.values[known])
+    ours = trees.load(path, features.NAMES).log_odds(judged.values[known])
     np.testing.assert_allclose(ours, model.decision_function(judged.values[known]), atol=2e-3)
 
 
@@ -74,7 +74,7 @@ def test_the_command_writes_weights_and_prints_the_table(synthetic, tmp_path, ca
     learner.main(["--data", str(synthetic), "--out", str(out), "--report", str(report)])
     assert "| fid | 239 |" in capsys.readouterr().out
     assert json.loads(report.read_text())["fid"]["n"] == 239
-    assert trees.load(out).names == features.NAMES
+    assert trees.load(out, features.NAMES).names == features.NAMES
     assert sorted(file.name for file in tmp_path.iterdir()) == ["report.json", "weights.json"]
 
 
@@ -133,3 +133,32 @@ def test_shipped_weights_agree_with_humans_as_measured(shared, tmp_path, system)
     verdicts = equivalence.judge_all(rows)
     kappa = judge_report.kappa(np.array(right), np.array([v.equivalent for v in verdicts]))
     assert kappa == pytest.approx(MEASURED[system], abs=0.015)
+
+
+def _shipped(**changes):
+    return json.loads(equivalence.WEIGHTS.read_text(encoding="utf-8")) | changes
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "cannot read the weights .*No such file"),
+        ("", "does not hold the judge's weights"),
+        ("[1]", "does not hold the judge's weights"),
+        ("{}", r"does not hold the judge's weights \(KeyError: 'values'\)"),
+        ({"values": ["other"], "trees": []}, r"weighs 1 values where .* only one has"),
+        ({"values": ["other"]}, "does not hold the judge's weights .KeyError"),
+        ({"values": features.NAMES[::-1]}, "their order differs"),
+        ({"trees": [[["ratio", 1.0, 7], 0.0, 1.0]]}, "does not hold the judge's weights"),
+        ({"base": "high"}, "does not hold the judge's weights"),
+        ({"decision": None}, "does not hold the judge's weights"),
+    ],
+)
+def test_weights_that_do_not_fit_are_named_with_the_remedy(tmp_path, content, message):
+    path = tmp_path / "weights.json"
+    if content is not None:
+        text = content if isinstance(content, str) else json.dumps(_shipped(**content))
+        path.write_text(text, encoding="utf-8")
+    with pytest.raises(UserError, match=message) as raised:
+        trees.load(path, features.NAMES)
+    assert "learn_equivalence" in str(raised.value)
