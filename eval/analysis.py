@@ -28,6 +28,7 @@ from closedbook.eval.gold import Gold
 from closedbook.eval.kinds import Kind
 from closedbook.eval.overlap import TrainingSet
 from closedbook.eval.predictions import Prediction
+from closedbook.eval.summarized import Summarized
 
 Progress = Callable[[str, int, int], None]
 """Called with the step under way, the number of steps done and that of all steps."""
@@ -45,7 +46,7 @@ _VERDICTS = {
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Analysis:
+class Analysis(Summarized):
     """The analysis of one predictions file; all shares from 0 to 1, all intervals 95%."""
 
     meta: dict[str, Any]
@@ -57,15 +58,7 @@ class Analysis:
     slices: list[dict[str, Any]]
     confidence: dict[str, Any] | None
     candidates: list[dict[str, Any]]
-    examples: list[dict[str, Any]]
-
-    def to_json(self) -> dict[str, Any]:
-        """All but the examples, as plain JSON values: what summary.json holds."""
-        return {
-            field.name: getattr(self, field.name)
-            for field in dataclasses.fields(self)
-            if field.name != "examples"
-        }
+    examples: list[dict[str, Any]]  # one a row
 
 
 def analyze(
@@ -105,9 +98,12 @@ def analyze(
         raise UserError(f"the threshold is {threshold}; it must be a probability, 0 to 1")
     if mode not in equivalence.MODES:
         raise unknown_name("judge", mode, equivalence.MODES)
-    ids = [str(number if row.id is None else row.id) for number, row in enumerate(rows, start=1)]
+    ids = _ids(rows)
     labelling.check(labels or (), set(ids))
-    _check_shared(rows, also or {})
+    for name, others in (also or {}).items():
+        _check_shared(rows, others, f"{name} has", "other systems' predictions")
+    if other_gold is not None:
+        _check_shared(rows, other_gold, "the other gold has", "another data set's answers")
     tell = _Steps(progress)
 
     tell.next()
@@ -307,14 +303,26 @@ def _flag_table(flags: Sequence[str | None]) -> list[dict[str, Any]]:
     return table
 
 
-def _check_shared(rows: Sequence[Prediction], also: Mapping[str, Sequence[Prediction]]) -> None:
-    asked = {candidates.question_key(row.question) for row in rows}
-    for name, others in also.items():
-        if not any(candidates.question_key(row.question) in asked for row in others):
+def _ids(rows: Sequence[Prediction]) -> list[str]:
+    """Each row's id; a row without one has its number, from 1, if that is no other row's id."""
+    given = {str(row.id): number for number, row in enumerate(rows, start=1) if row.id is not None}
+    for number, row in enumerate(rows, start=1):
+        if row.id is None and str(number) in given:
             raise UserError(
-                f"{name} has no question in common with the predictions; give other systems' "
-                "predictions for the same questions"
+                f"row {number} has no id, and its number is the id of row {given[str(number)]}; "
+                "give every row an id, or none"
             )
+    return [str(number if row.id is None else row.id) for number, row in enumerate(rows, start=1)]
+
+
+def _check_shared(
+    rows: Sequence[Prediction], others: Sequence[Prediction | Gold], who: str, what: str
+) -> None:
+    asked = {candidates.question_key(row.question) for row in rows}
+    if not any(candidates.question_key(row.question) in asked for row in others):
+        raise UserError(
+            f"{who} no question in common with the predictions; give {what} for the same questions"
+        )
 
 
 def _numbers(keys: Iterable[Hashable]) -> list[int]:

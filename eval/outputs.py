@@ -13,6 +13,12 @@ from closedbook.eval.analysis import Analysis
 from closedbook.eval.comparison import Comparison
 
 _MARK = "summary.json"  # what makes a folder one of ours
+_FIGURES = ("errors", "protocols", "calibration", "risk_coverage", "systems")
+_OURS = {
+    _MARK,
+    *("examples.jsonl", "candidates.jsonl", "report.html", "report.md", "report.tex"),
+    *(f"figures/{name}.{ending}" for name in _FIGURES for ending in ("svg", "pdf")),
+}
 
 
 def check_target(out: str | os.PathLike[str], *, force: bool) -> None:
@@ -20,14 +26,19 @@ def check_target(out: str | os.PathLike[str], *, force: bool) -> None:
 
     Args:
         out: The folder to make; missing parents are made too.
-        force: Whether a report that is there may be replaced. Other folders never are.
+        force: Whether a report that is there may be replaced. Other folders never are, and files
+            of others in a report are kept.
 
     Raises:
-        UserError: It exists and is no report, or is one and force is not given.
+        UserError: It exists and is no report, is one and force is not given, or is the working
+            directory or around it.
     """
     out = pathlib.Path(out)
     if not os.path.lexists(out):
         return
+    if out.resolve() in (here := pathlib.Path.cwd(), *here.parents):
+        # It would be replaced, and the caller's shell would be left in a folder that is gone.
+        raise UserError(f"{out} is or holds the working directory; give a folder inside it")
     if not out.is_dir() or out.is_symlink():
         raise UserError(f"{out} exists and is no folder; give another --out")
     if not any(out.iterdir()):
@@ -105,6 +116,7 @@ def _replacing(out: pathlib.Path, *, force: bool) -> Iterator[pathlib.Path]:
             temporary.mkdir(parents=True)
             yield temporary
             if out.exists():
+                _keep_others(out, temporary)
                 out.replace(former)
             temporary.replace(out)
         except BaseException:
@@ -118,6 +130,16 @@ def _replacing(out: pathlib.Path, *, force: bool) -> Iterator[pathlib.Path]:
             f"cannot write the report {out}: {error.strerror or error}; free the disk or choose "
             "another folder"
         ) from error
+
+
+def _keep_others(former: pathlib.Path, new: pathlib.Path) -> None:
+    """Copies what others have put into a report, such as notes and labels, to the new one."""
+    for path in sorted(former.rglob("*")):
+        place = path.relative_to(former)
+        if path.is_dir() and not path.is_symlink():
+            (new / place).mkdir(exist_ok=True)
+        elif place.as_posix() not in _OURS:
+            shutil.copy2(path, new / place, follow_symlinks=False)
 
 
 def _write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """The analysis of a predictions file as plain data, and the directory that it is written to."""
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.eval import analysis, outputs, predictions
+from closedbook.eval.comparison import compare
 from closedbook.eval.gold import Gold
 from closedbook.eval.kinds import Kind
 from closedbook.eval.predictions import Prediction
@@ -128,6 +130,11 @@ def test_progress_goes_through_the_steps_to_the_end():
         ({"labels": {"1": Kind.PHRASING}}, "none of the labels is of a wrong prediction"),
         ({"also": {"b": ROWS[:1]}, "rows": ROWS[1:]}, "b has no question in common"),
         ({"rows": []}, "no predictions"),
+        ({"other_gold": [Gold(question="?", answers=("a",))]}, "other gold has no question in"),
+        (
+            {"rows": [dataclasses.replace(ROWS[0], id="2"), ROWS[1]]},
+            "row 2 has no id, and its number is the id of row 1",
+        ),
     ],
 )
 def test_mistakes(arguments, message):
@@ -220,9 +227,7 @@ def test_only_a_report_is_replaced_and_only_by_force(tmp_path):
     outputs.write_analysis(found, out)
     with pytest.raises(UserError, match="--force"):
         outputs.write_analysis(found, out)
-    (out / "note").write_text("mine")
     outputs.write_analysis(found, out, force=True)
-    assert not (out / "note").exists()
     other = tmp_path / "thesis"
     other.mkdir()
     (other / "chapter.tex").write_text("precious")
@@ -231,6 +236,41 @@ def test_only_a_report_is_replaced_and_only_by_force(tmp_path):
     with pytest.raises(UserError, match="no folder"):
         outputs.check_target(other / "chapter.tex", force=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report", "thesis"]
+
+
+def test_what_others_put_into_a_report_is_kept_when_it_is_replaced(tmp_path):
+    out = outputs.write_analysis(analyzed(), tmp_path / "report")
+    (out / "labels.jsonl").write_text("an hour's work")
+    (out / "figures" / "mine").mkdir()
+    (out / "figures" / "mine" / "plot.svg").write_text("my plot")
+    (out / "figures" / "calibration.svg").write_text("of a former analysis")
+    outputs.write_analysis(analyzed(), out, force=True)
+    assert (out / "labels.jsonl").read_text() == "an hour's work"
+    assert (out / "figures" / "mine" / "plot.svg").read_text() == "my plot"
+    assert not (out / "figures" / "calibration.svg").exists()
+
+
+def test_all_files_of_a_report_are_known_as_ours(tmp_path):
+    rows = [dataclasses.replace(row, score=-1.0 - n) for n, row in enumerate(ROWS)]
+    found = outputs.write_analysis(analyzed(rows), tmp_path / "a")
+    pair = compare({"a": ROWS, "b": ROWS[:2]})
+    other = outputs.write_comparison(pair, tmp_path / "b")
+    names = {
+        path.relative_to(folder).as_posix()
+        for folder in (found, other)
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert names == outputs._OURS
+
+
+@pytest.mark.parametrize("inside", [".", "deeper"])
+def test_the_working_directory_is_not_replaced(tmp_path, monkeypatch, inside):
+    (tmp_path / "deeper").mkdir()
+    monkeypatch.chdir(tmp_path / inside)
+    for out in (".", tmp_path):
+        with pytest.raises(UserError, match="working directory"):
+            outputs.write_analysis(analyzed(), out)
 
 
 def test_a_failure_leaves_the_former_report_and_nothing_else(tmp_path, monkeypatch):
