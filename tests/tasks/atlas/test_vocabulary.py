@@ -6,6 +6,7 @@ import json
 import pytest
 import sentencepiece
 
+from closedbook.tasks import word_vocabulary
 from closedbook.tasks.atlas import corpus, train_vocabulary
 
 
@@ -44,4 +45,14 @@ def test_building_again_gives_the_same_bytes():
     manifest = json.loads((train_vocabulary.DATA / "MANIFEST.json").read_text("utf-8"))
     if importlib.metadata.version("sentencepiece") != manifest["sentencepiece"]:
         pytest.skip(f"built with sentencepiece {manifest['sentencepiece']}")
-    assert train_vocabulary.train() == train_vocabulary.VOCABULARY_FILE.read_bytes()
+    built = word_vocabulary.train(train_vocabulary.text(), subwords=train_vocabulary.SUBWORDS)
+    assert built == train_vocabulary.VOCABULARY_FILE.read_bytes()
+
+
+def test_every_word_that_is_not_rare_is_a_piece():
+    lines = ["Ouagadougou is a capital.", "Ouagadougou, a city"] * 2 + ["rarity of a capital"]
+    model = word_vocabulary.train(lines * 2, subwords=280, fewest=5)
+    processor = sentencepiece.SentencePieceProcessor(model_proto=model)
+    assert len(processor.encode("Ouagadougou")) == 1
+    assert len(processor.encode("rarity")) > 1
+    assert model == word_vocabulary.train(lines * 2, subwords=280, fewest=5)
