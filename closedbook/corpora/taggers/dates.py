@@ -1,4 +1,4 @@
-"""Dates: patterns behind their first character (`patterns`), and what their surroundings decide.
+"""Dates: patterns, and what their surroundings decide.
 
 A date is a day, month, year, decade or century of the calendar, or a range of them, without the
 preposition before it: "12 June 2007", "September 26", "1981–82", "the 5th century BC". Lengths of
@@ -8,7 +8,7 @@ time are numbers with a unit ("60 years"); what needs another date to be underst
 
 import re
 
-from closedbook.corpora.taggers.patterns import CAPITALS, DASH, HYPHEN, behind_first, one_of
+from closedbook.corpora.taggers.patterns import CAPITALS, DASH, HYPHEN, one_of
 
 MONTHS = (
     *("January", "February", "March", "April", "May", "June", "July", "August", "September"),
@@ -22,10 +22,12 @@ AMBIGUOUS = frozenset({"May", "March"})
 
 _END = r"(?![\w°%])"
 _NUMBER_GOES_ON = r"(?! ?[.,/]\d| @[.,]@ \d| ?%| ?°)"
-_YEAR = rf"[12]\d{{3}}{_END}{_NUMBER_GOES_ON}"
+# A date if the surroundings agree (`is_year`, `is_decade`).
+YEAR = rf"[12]\d{{3}}{_END}{_NUMBER_GOES_ON}"
+SHORT_DECADE = r"\d0s(?!\w)"
 _ORDINAL = r"(?:st|nd|rd|th)"
 _DAY = rf"[0-3]?\d{_ORDINAL}?(?!\w)"
-_COMMA_YEAR = rf"(?: ?,? {_YEAR})"
+_COMMA_YEAR = rf"(?: ?,? {YEAR})"
 _MONTH = rf"(?:{one_of(MONTHS)}|{one_of(_SHORT)}\.?)(?!\w)"
 _ERA = r"(?:BCE|BC|CE|AD|B\.C\.E\.|B\.C\.|A\.D\.|C\.E\.)(?!\w)"
 _DAY_RANGE = rf"(?:(?:{DASH}| and | to ){_DAY})?"
@@ -33,39 +35,37 @@ _DAY_RANGE = rf"(?:(?:{DASH}| and | to ){_DAY})?"
 _YEAR_RANGE = rf"(?:(?:{DASH}| to )[12]\d{{3}}|(?:{DASH}|/)\d\d){_END}{_NUMBER_GOES_ON}"
 _AND_CENTURY = rf"(?: (?:and|to) \d\d?{_ORDINAL})?"
 
-# Behind a digit. Each of these is a date wherever it stands.
-BEHIND_DIGIT = "|".join(
+BEFORE_YEAR = ("AD", "A.D.", "CE")
+
+# Each of these is a date wherever it stands.
+FROM_DIGIT = "|".join(
     (
         # 12 June 2007, 12th of June, 12–15 June
-        rf"(?<=[0-3])\d?{_ORDINAL}?{_DAY_RANGE} (?:of )?{_MONTH}{_COMMA_YEAR}?",
-        r"(?<=[12])\d{3}-[01]\d-[0-3]\d(?!\w)",  # 2007-06-12
+        rf"[0-3]?\d{_ORDINAL}?{_DAY_RANGE} (?:of )?{_MONTH}{_COMMA_YEAR}?",
+        r"[12]\d{3}-[01]\d-[0-3]\d(?!\w)",  # 2007-06-12
         # 12/06/2007, 12.06.2007
-        r"(?<=[0-3])\d?(?: ?/ ?[0-3]?\d ?/ ?|\.[0-3]?\d\.)(?:[12]\d{3}|\d\d)(?![\w/]|\.\d)",
-        rf"(?<=[12])\d\d0['’]?s(?!\w)(?:{DASH}[12]\d\d0['’]?s(?!\w))?",  # 1990s
-        rf"(?<=[12])\d{{3}}{_YEAR_RANGE}",
-        rf"\d?{_ORDINAL}{_AND_CENTURY}(?: |{HYPHEN})(?:[Cc]entur(?:y|ies)|[Mm]illenni(?:um|a))"
+        r"[0-3]?\d(?: ?/ ?[0-3]?\d ?/ ?|\.[0-3]?\d\.)(?:[12]\d{3}|\d\d)(?![\w/]|\.\d)",
+        rf"[12]\d\d0['’]?s(?!\w)(?:{DASH}[12]\d\d0['’]?s(?!\w))?",  # 1990s
+        rf"[12]\d{{3}}{_YEAR_RANGE}",
+        rf"\d\d?{_ORDINAL}{_AND_CENTURY}(?: |{HYPHEN})(?:[Cc]entur(?:y|ies)|[Mm]illenni(?:um|a))"
         rf"(?!\w)(?: {_ERA})?",
-        rf"\d{{0,3}}(?:{DASH}\d{{1,4}})? {_ERA}",  # 44 BC
+        rf"\d{{1,4}}(?:{DASH}\d{{1,4}})? {_ERA}",  # 44 BC
     )
 )
-# Behind a digit: a date if the surroundings agree (`is_year`, `is_decade`).
-YEAR = rf"(?<=[12])\d{{3}}{_END}{_NUMBER_GOES_ON}"
-SHORT_DECADE = r"0s(?!\w)"
 
 _MONTH_DATE = rf"(?!\w)\.?(?: {_DAY}{_DAY_RANGE}{_NUMBER_GOES_ON}{_COMMA_YEAR}?|{_COMMA_YEAR})"
 _TO_MONTH = rf"(?:(?:{DASH}| to | and ){one_of(MONTHS)}(?=(?: [0-3]?\d)?(?: ?,)? [12]\d{{3}}))?"
-# Behind a capital. Each of these is a date wherever it stands.
-BEHIND_CAPITAL = "|".join(
+# These too.
+FROM_CAPITAL = "|".join(
     (
-        rf"{behind_first((*MONTHS, *_SHORT))}{_TO_MONTH}{_MONTH_DATE}",
-        rf"{behind_first(('AD', 'A.D.', 'CE'))} \d{{1,4}}(?!\w){_NUMBER_GOES_ON}",
-        rf"{behind_first(WEEKDAYS)}(?: ?, ?| )(?:{_MONTH}{_MONTH_DATE}|{_DAY} {_MONTH}{_COMMA_YEAR}?)",
+        rf"{one_of((*MONTHS, *_SHORT))}{_TO_MONTH}{_MONTH_DATE}",
+        rf"{one_of(BEFORE_YEAR)} \d{{1,4}}(?!\w){_NUMBER_GOES_ON}",
+        rf"{one_of(WEEKDAYS)}(?: ?, ?| )"
+        rf"(?:{_MONTH}{_MONTH_DATE}|{_DAY} {_MONTH}{_COMMA_YEAR}?)",
     )
 )
-# Behind a capital: a date if the surroundings agree (`is_month`).
-MONTH_OR_DAY = (
-    rf"(?:{behind_first(MONTHS)}|{behind_first(WEEKDAYS)}s?)(?!{HYPHEN}?\w|['’]\w| [{CAPITALS}])"
-)
+# A date if the surroundings agree (`is_month`).
+MONTH_OR_DAY = rf"(?:{one_of(MONTHS)}|{one_of(WEEKDAYS)}s?)(?!{HYPHEN}?\w|['’]\w| [{CAPITALS}])"
 
 # "thirteenth-century", "nineteenth and twentieth centuries": no digit, no capital.
 _UNITS = "first second third fourth fifth sixth seventh eighth ninth".split()
@@ -86,7 +86,7 @@ _PREPOSITIONS = frozenset(
     "in by of since until till from to and or between through during before after around about "
     "early late mid circa c. ca. c year summer winter spring autumn fall".split()
 )
-MONTH_BEFORE = _PREPOSITIONS | frozenset("last next this on each every that".split())
+_MONTH_BEFORE = _PREPOSITIONS | frozenset("last next this on each every that".split())
 # Words in -s that are no plural nouns, and so may follow a year.
 _NOT_PLURAL = frozenset("was has is as his its this thus besides towards across perhaps".split())
 _PLURAL = re.compile(r" ((?:[a-z]{3,}|[a-z]{1,10}[-a-z]*)s)(?!\w)")
@@ -141,7 +141,12 @@ def is_month(text: str, start: int, limit: int) -> bool:
     >>> [is_month(text, start, start + size) for start, size in ((3, 3), (24, 5), (31, 3), (43, 4))]
     [True, True, False, True]
     """
-    return text[start:limit] not in AMBIGUOUS or before(text, start) in MONTH_BEFORE
+    return text[start:limit] not in AMBIGUOUS or is_month_of(text, start)
+
+
+def is_month_of(text: str, start: int) -> bool:
+    """Whether the word before a month or day says that it is one: "in", "last", "early"."""
+    return before(text, start) in _MONTH_BEFORE
 
 
 def season_start(text: str, start: int) -> int:
@@ -150,7 +155,9 @@ def season_start(text: str, start: int) -> int:
     >>> season_start("the winter of 1941", 14)
     4
     """
-    head = text[max(0, start - 12) : start].removesuffix(" ")
+    if start < 4 or text[start - 2] not in "rglnf" or text[start - 1] != " ":
+        return start  # most dates stand behind "in"
+    head = text[max(0, start - 12) : start - 1]
     for season in _SEASONS:
         at = start - 1 - len(season)
         if head.lower().endswith(season) and (at == 0 or not text[at - 1].isalnum()):

@@ -12,17 +12,17 @@ import re
 
 from closedbook.corpora.taggers import dates, words
 from closedbook.corpora.taggers.numbers import UNIT_FOLLOWS
-from closedbook.corpora.taggers.patterns import CAPITALS, HYPHEN, WORD, behind_first, one_of
+from closedbook.corpora.taggers.patterns import CAPITALS, HYPHEN, WORD, one_of
 
 _CAPITAL = f"[{CAPITALS}]"
 MOST_CHARACTERS = 200  # a longer "name" is text without sense
 
-_JOINED = rf"(?:['’]{_CAPITAL}{WORD}*+)?(?:{HYPHEN}[{CAPITALS}0-9]{WORD}*+){{0,5}}+"
+_JOINED = rf"(?:['’]{_CAPITAL}{WORD})?(?:{HYPHEN}[{CAPITALS}0-9]{WORD}){{0,5}}+"
 _ABBREVIATION = "|".join(rf"(?<=\b{word}\.)" for word in words.ABBREVIATIONS)
-# Behind a capital: "U.S.", "W." before another name, "O'Neil", "Coca-Cola", "St.".
+# The rest of a word: "U.S.", "W." before another name, "O'Neil", "Coca-Cola", "St.".
 _WORD_TAIL = (
     rf"(?:\.(?:{_CAPITAL}\.){{1,6}}+|\.(?= ?[{CAPITALS}<])"
-    rf"|{WORD}*+{_JOINED}(?:\.(?= [{CAPITALS}<])(?:{_ABBREVIATION}))?)"
+    rf"|{WORD}{_JOINED}(?:\.(?= [{CAPITALS}<])(?:{_ABBREVIATION}))?)"
 )
 _NO_DATE = (
     rf"(?!{one_of((*dates.MONTHS, *dates.WEEKDAYS))}(?!\w)(?<!May)(?<!March)|(?:May|March) \d)"
@@ -32,20 +32,21 @@ _NEXT_WORD = rf" (?:{_PARTICLE} )?{_NO_DATE}{_CAPITAL}{_WORD_TAIL}"
 _SUFFIX = r"(?: ?, (?:Inc|Jr|Sr|Ltd|LLC|Co)(?!\w)\.?)?"
 # "Hill 94", "Apollo 11", not "Dallas 20 yards".
 _NUMBER = rf"(?: \d{{1,3}}(?!\w)(?!{UNIT_FOLLOWS})(?= [a-z(]| ?[.,;:)'’]+(?: |$)|$))?"
+# The rest of a name behind its first letter.
 RUN = rf"{_WORD_TAIL}(?:{_NEXT_WORD}){{0,15}}+{_NUMBER}{_SUFFIX}"
 
-TITLE = rf"{behind_first(words.TITLES)}\.?(?= {_CAPITAL})"
-# Behind a digit: "2nd Infantry Division".
-ORDINAL_RUN = rf"\d{{0,2}}(?:st|nd|rd|th) (?![CM]entur){_CAPITAL}{RUN}"
+TITLE = rf"{one_of(words.TITLES)}\.?(?= {_CAPITAL})"
+# "2nd Infantry Division".
+ORDINAL_RUN = rf"\d{{1,3}}(?:st|nd|rd|th) (?![CM]entur){_CAPITAL}{RUN}"
 
 _LEADING_PARTICLE = re.compile(rf"{_PARTICLE} ")
 _SPELT = re.compile(rf".+[{CAPITALS}0-9]")
 _VERBS = (
-    "is was has had were are became becomes began begins made makes took takes gave gives went goes "
-    "came comes won wins lost loses led leads wrote writes said says told tells met meets ran runs "
-    "held holds left leaves found finds felt feels saw sees knew knows kept keeps grew grows sang "
-    "sings spent spends stood stands thought thinks wanted wants does did would could will can must "
-    "may might should himself herself also later then never"
+    "is was has had were are became becomes began begins made makes took takes gave gives went "
+    "goes came comes won wins lost loses led leads wrote writes said says told tells met meets "
+    "ran runs held holds left leaves found finds felt feels saw sees knew knows kept keeps grew "
+    "grows sang sings spent spends stood stands thought thinks wanted wants does did would "
+    "could will can must may might should himself herself also later then never"
 ).split()
 _AFTER_NAME = re.compile(rf" (?:(?:{'|'.join(_VERBS)}|[a-z]{{2,15}}ed)(?!\w)|['’]s )|['’]s |, who ")
 _MARKS = frozenset(" \"'“”‘’`«»„([*–—-:;…/")
@@ -77,6 +78,8 @@ def name_start(text: str, start: int, limit: int) -> int:
     Returns:
         `limit` if there is no name.
     """
+    if not at_beginning(text, start):
+        return start
     run = text[start:limit]
     first, space, rest = run.partition(" ")
     if space:
@@ -95,9 +98,9 @@ def name_start(text: str, start: int, limit: int) -> int:
     return limit
 
 
-def label(name: str) -> str:
-    """NORP for a word of nationality, religion or party, NAME for every other name."""
+def is_people(name: str) -> bool:
+    """Whether a name is, or after a hyphen ends in, a word of nationality: "Franco-Spanish"."""
     peoples = words.peoples()
-    if name in peoples or name.rpartition("-")[2].removeprefix("@ ") in peoples:
-        return "NORP"
-    return "NAME"
+    return name in peoples or (
+        "-" in name and name.rpartition("-")[2].removeprefix("@ ") in peoples
+    )

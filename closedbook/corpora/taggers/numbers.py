@@ -1,10 +1,12 @@
-"""Numbers with a unit: patterns behind their first character (`patterns`).
+"""Numbers with a unit: patterns.
 
 A unit is one of a measure, of money, of time, per cent, or people; a number in words ("six feet")
 is none of these. Numbers without a unit are left alone: they say little by themselves.
 """
 
-from closedbook.corpora.taggers.patterns import CURRENCIES, DASH, HYPHEN, behind_first, one_of
+import re
+
+from closedbook.corpora.taggers.patterns import CURRENCIES, DASH, HYPHEN, one_of
 
 # One unit a word, both numbers where they differ.
 _WORDS = """
@@ -51,25 +53,31 @@ _PHRASES = (
 _UNIT_WORDS = (*_WORDS.split(), *(s for s in _SYMBOLS.split() if s != "in"), *_PHRASES)
 # "30.4 in" is a length before a bracket or a mark, and no length before a word ("30.4 in 1970").
 _UNIT = (
-    rf"(?:{one_of(_UNIT_WORDS)}(?:[²³]|[23](?!\d)| [23](?= [),.;]))?(?: ?/ ?(?:h|s|min|kg|km²?|m³?|l|L|day|year))?"
+    rf"(?:{one_of(_UNIT_WORDS)}(?:[²³]|[23](?!\d)| [23](?= [),.;]))?"
+    r"(?: ?/ ?(?:h|s|min|kg|km²?|m³?|l|L|day|year))?"
     r"(?![\w'’])|in(?= ?[),.;:]| \(|$| long| wide| high| deep| tall| thick| gun)(?!\w)"
     r"|° ?[CFK]?(?!\w)|[%‰])"
 )
 _SCALE = r"(?:(?: |-| @-@ )(?:hundred |thousand )?(?:thousand|million|billion|trillion|bn)(?!\w))"
-_REST = r"\d{0,15}(?:(?:[.,·]| @[.,]@ )\d{1,15}){0,6}(?!\d)(?: ?[½¼¾⅓⅔⅛]| \d/\d)?"
-_NUMBER = rf"\d{_REST}"
+_NUMBER = r"\d{1,15}(?:(?:[.,·]| @[.,]@ )\d{1,15}){0,6}(?!\d)(?: ?[½¼¾⅓⅔⅛]| \d/\d)?"
 _RANGE = rf"(?:(?:{DASH}| to | or | × | x ){_NUMBER})?"
 _JOINT = rf"(?:{HYPHEN}| ?)"
-_MORE = rf"(?: (?:and )?{_NUMBER}{_JOINT}{_UNIT}){{0,2}}"  # 6 ft 2 in
+_MORE = rf"(?: {_NUMBER}{_JOINT}{_UNIT}){{0,2}}"  # 6 ft 2 in
 
-# Behind a digit.
-BEHIND_DIGIT = rf"{_REST}{_RANGE}(?:{_SCALE}?{_JOINT}{_UNIT}{_MORE}|{_SCALE})"
-# Behind a sign of money, and behind the capital of US$ and its like.
-_AMOUNT = rf" ?{_NUMBER}(?:{DASH}{_NUMBER})?(?:{_SCALE}| ?(?:m|M|bn|B|k|K)(?!\w))?(?!\w)"
-BEHIND_SIGN = rf"(?<=[{CURRENCIES}]){_AMOUNT}"
-_DOLLARS = ("US", "A", "AU", "C", "CA", "HK", "NZ", "R", "S", "NT")
-_CODES = ("USD", "EUR", "GBP", "JPY", "INR", "CHF", "Rs", "Rs.", "DM")
-BEHIND_CAPITAL = (
-    rf"{behind_first(_DOLLARS)} ?\${_AMOUNT}|{behind_first(_CODES)} {_AMOUNT.removeprefix(' ?')}"
-)
+FROM_DIGIT = rf"{_NUMBER}{_RANGE}(?:{_SCALE}?{_JOINT}{_UNIT}{_MORE}|{_SCALE})"
+_AMOUNT = rf"{_NUMBER}(?:{DASH}{_NUMBER})?(?:{_SCALE}| ?(?:m|M|bn|B|k|K)(?!\w))?(?!\w)"
+FROM_SIGN = rf"[{CURRENCIES}] ?{_AMOUNT}"
+CODES = ("USD", "EUR", "GBP", "JPY", "INR", "CHF", "Rs", "Rs.", "DM")
+FROM_CAPITAL = rf"{one_of(CODES)} {_AMOUNT}"
 UNIT_FOLLOWS = rf"(?:{_SCALE}|{_JOINT}{_UNIT})"
+_DOLLARS = re.compile(r"(?<!\w)(?:US|AU?|CA?|HK|NZ|R|S|NT) ?$")
+
+
+def dollar_start(text: str, start: int) -> int:
+    """Where an amount of dollars begins: at the country's letters before the sign.
+
+    >>> dollar_start("for US $ 5 million", 7)
+    4
+    """
+    found = _DOLLARS.search(text[max(0, start - 4) : start])
+    return start - len(found[0]) if found else start
