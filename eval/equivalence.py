@@ -97,6 +97,9 @@ def _collector_at_rest() -> Iterator[None]:
         yield
     finally:
         if running:
+            if not gc.get_freeze_count():
+                gc.freeze()  # both together: what was made is old already, and not walked at once
+                gc.unfreeze()
             gc.enable()
 
 
@@ -113,8 +116,9 @@ def _judged(rows: Iterable[Answered], mode: str) -> list[Verdict]:
         verdicts.append(verdict)
         if verdict is None:
             open_rows.append(_collect(place, row))
+    least = threshold(mode)
     for found, probability in zip(open_rows, _probabilities(open_rows, mode), strict=True):
-        verdicts[found.place] = _verdict(found, probability, threshold(mode))
+        verdicts[found.place] = _verdict(found, probability, least)
     return [verdict for verdict in verdicts if verdict is not None]
 
 
@@ -209,4 +213,4 @@ def _verdict(found: _Open, probability: float, decision: float) -> Verdict:
     code, evidence = explain.explain(found.gold, found.given, found.row, equivalent, reason)
     if len(found.given.raw) >= LIMIT:
         evidence += f" (only the first {LIMIT:,} characters are read)"
-    return Verdict(equivalent=equivalent, probability=held, reason=code.value, evidence=evidence)
+    return Verdict(equivalent=equivalent, probability=held, reason=code._value_, evidence=evidence)

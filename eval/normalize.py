@@ -14,12 +14,16 @@ from types import MappingProxyType
 from closedbook.errors import unknown_name
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
+_ARTICLE_WORDS = frozenset(("a", "an", "the"))
 _DELETED = str.maketrans("", "", string.punctuation)
 # The official TriviaQA script adds these quotes to ASCII's punctuation.
 _SPACED = str.maketrans(dict.fromkeys(string.punctuation + "‘’´", " "))
 
 
 def _without_articles(text: str) -> str:
+    # Letters, digits and spaces alone, as most answers are, need no pattern: words end at spaces.
+    if text.isascii() and text.replace(" ", "").isalnum():
+        return " ".join([word for word in text.split() if word not in _ARTICLE_WORDS])
     return " ".join(_ARTICLES.sub(" ", text).split())
 
 

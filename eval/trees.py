@@ -10,7 +10,7 @@ import numpy as np
 
 from closedbook.errors import UserError
 
-ROWS = 4096
+ROWS = 256
 """Rows walked at once: more would leave the processor's cache."""
 
 

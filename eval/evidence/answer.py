@@ -1,9 +1,11 @@
 """An answer and a question as the judge sees them: words, numbers, dates, and their kind."""
 
 import functools
+import itertools
+import operator
 import re
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, TypeVar
 
 from closedbook.eval.evidence import dates, names, numbers, text, words
 
@@ -32,15 +34,15 @@ class _lazy(Generic[_Value]):
     """A property that is worked out once; functools' own takes a lock, which costs more than most
     of the properties here."""
 
-    def __init__(self, work: Callable[["Answer"], _Value]) -> None:
+    def __init__(self, work: Callable[[Any], _Value]) -> None:
         self._work = work
         self.__doc__ = work.__doc__
 
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, answer: "Answer", owner: type) -> _Value:
-        value = answer.__dict__[self._name] = self._work(answer)
+    def __get__(self, holder: Any, owner: type) -> _Value:
+        value = holder.__dict__[self._name] = self._work(holder)
         return value
 
 
@@ -53,22 +55,22 @@ class Answer:
     def __init__(self, answer: str) -> None:
         found = text.cut(answer)
         self.raw = answer
-        self.words = [word.text for word in found]
-        self.stems = [word.stem for word in found]
-        self.capital = [word.capital for word in found]
-        self.acronyms = [word.text for word in found if word.acronym]
+        # All texts, all stems, ...: the fields of `text.Word`, in their order.
+        fields = zip(*found, strict=True) if found else itertools.repeat((), len(text.Word._fields))
+        self.words: tuple[str, ...]
+        self.stems: tuple[str, ...]
+        self.capital: tuple[bool, ...]
+        self.words, self.stems, content, self.capital, acronym, weights, flags, undenied = fields
         # Stem of a word of content to its weight; of any word where there are none of content.
-        self.weights = {word.stem: word.weight for word in found if word.content} or {
-            word.stem: word.weight for word in found
-        }
+        pairs = zip(self.stems, weights, strict=True)
+        self.weights = dict(itertools.compress(pairs, content)) or dict(
+            zip(self.stems, weights, strict=True)
+        )
         self.total = sum(self.weights.values())
-        flags = 0
-        self.undenied: list[str] = []  # stems without a prefix that denies: "direct" of "indirect"
-        for word in found:
-            flags |= word.flags
-            if word.undenied:
-                self.undenied += word.undenied
-        self.flags = flags
+        self.acronyms = list(itertools.compress(self.words, acronym))
+        # Stems without a prefix that denies: "direct" of "indirect".
+        self.undenied = [stem for stems in undenied for stem in stems] if any(undenied) else []
+        self.flags = functools.reduce(operator.or_, flags, 0)
         self.plain = " ".join(self.words)
 
     @_lazy
@@ -88,6 +90,11 @@ class Answer:
             gaps.append(folded[end : match.start()][-12:])
             end = match.end()
         return gaps
+
+    @_lazy
+    def commas(self) -> bool:
+        """Whether it has a comma."""
+        return "," in text.fold(self.raw[: text.LIMIT])
 
     @_lazy
     def dates(self) -> tuple[dates.Date, ...]:
@@ -204,15 +211,39 @@ class Answer:
 
 
 class Question:
-    """A question taken apart."""
+    """A question taken apart when asked for: most wrong answers are told without it."""
 
     def __init__(self, question: str) -> None:
-        found = text.cut(question)
-        self.words = frozenset([word.text for word in found])
-        self.keys = frozenset([word.stem for word in found if word.content])
-        self.kind = _kind([word.text for word in found])
-        self.length = len(found)
-        self.negated = any(word.flags & text.NEGATION for word in found)
+        self.raw = question
+
+    @_lazy
+    def _cut(self) -> list[text.Word]:
+        return text.cut(self.raw)
+
+    @_lazy
+    def words(self) -> frozenset[str]:
+        """Its words."""
+        return frozenset([word.text for word in self._cut])
+
+    @_lazy
+    def keys(self) -> frozenset[str]:
+        """The stems of content."""
+        return frozenset([word.stem for word in self._cut if word.content])
+
+    @_lazy
+    def kind(self) -> str:
+        """What it asks for, one of `KINDS`."""
+        return _kind([word.text for word in self._cut])
+
+    @_lazy
+    def length(self) -> int:
+        """The number of its words."""
+        return len(self._cut)
+
+    @_lazy
+    def negated(self) -> bool:
+        """Whether it holds "not", "never" or their like."""
+        return any(word.flags & text.NEGATION for word in self._cut)
 
 
 KINDS = (
@@ -239,7 +270,7 @@ def parse_question(question: str) -> Question:
     return Question(question)
 
 
-def _kind(found: list[str]) -> str:
+def _kind(found: Sequence[str]) -> str:
     for place, word in enumerate(found):
         after = found[place + 1] if place + 1 < len(found) else ""
         if word in _WHO:

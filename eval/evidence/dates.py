@@ -64,6 +64,10 @@ def find(words: Sequence[str], gaps: Sequence[str]) -> list[Date]:
     found: list[Date] = []
     place = 0
     count = len(words)
+    if count == 1 and len(words[0]) == 4:  # a year alone, the most frequent date of all
+        number = _year(words[0])
+        if number is not None and 1000 <= number <= 2100:
+            return [Date(number, number + 1, number, None, None, "year", 0, 1)]
     while place < count:
         word = words[place]
         date: Date | None = None

@@ -68,6 +68,13 @@ def stem(word: str) -> str:
     return word
 
 
+# By the last letter, so that few are tried.
+_DERIVATIONS_BY_END = {
+    end: tuple((suffix, len(suffix) + 4) for suffix in _DERIVATIONS if suffix[-1] == end)
+    for end in {suffix[-1] for suffix in _DERIVATIONS}
+}
+
+
 @functools.lru_cache(maxsize=1 << 16)
 def root(word: str) -> str:
     """The stem without one ending by which words are derived from it.
@@ -76,9 +83,10 @@ def root(word: str) -> str:
     ('zoroastr', 'zoroastr', 'eukaryot', 'ital')
     """
     for _ in range(2):
-        for suffix in _DERIVATIONS:
-            if word.endswith(suffix) and len(word) - len(suffix) >= 4:
-                word = word[: -len(suffix)]
+        length = len(word)
+        for suffix, least in _DERIVATIONS_BY_END.get(word[-1:], ()):
+            if length >= least and word.endswith(suffix):
+                word = word[: 4 - least]
                 break
         else:
             break
@@ -107,14 +115,14 @@ def likeness(a: str, b: str) -> float:
     """
     if a == b:
         return 1.0
-    if a[0].isdigit() or b[0].isdigit() or len(a) < 3 or len(b) < 3:
+    if len(a) < 4 or len(b) < 4 or a[0].isdigit() or b[0].isdigit():
         return 0.0
-    if b in undenied(a) or a in undenied(b):
+    if (a.endswith(b) and b in undenied(a)) or (b.endswith(a) and a in undenied(b)):
         return 0.0
-    if root(a) == root(b):
-        return 0.95
-    similarity = Indel.normalized_similarity(a, b, score_cutoff=0.6)
-    shorter = min(len(a), len(b))
-    if shorter >= 4 and (a.startswith(b) or b.startswith(a)):
-        return max(similarity, 0.85)
-    return similarity if similarity >= 0.75 and shorter >= 4 else 0.0
+    # A root keeps four letters of its word at least.
+    if a[:4] == b[:4]:
+        if root(a) == root(b):
+            return 0.95
+        if a.startswith(b) or b.startswith(a):
+            return max(Indel.normalized_similarity(a, b, score_cutoff=0.85), 0.85)
+    return Indel.normalized_similarity(a, b, score_cutoff=0.75)
