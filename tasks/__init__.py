@@ -1,4 +1,4 @@
-"""SeqIO tasks of closed-book question answering.
+"""SeqIO tasks of closed-book question answering, and of pretraining for it.
 
 After `import closedbook.tasks` SeqIO knows them all: at once where SeqIO is loaded, else the
 moment it is. Importing this package needs no TensorFlow itself.
@@ -11,6 +11,7 @@ import importlib
 
 from closedbook.tasks._on_seqio import when_seqio_is_imported
 from closedbook.tasks.own_files import qa_from_files
+from closedbook.tasks.span_files import span_corruption_from_files, ssm_from_files
 
 
 def _register() -> None:
@@ -19,4 +20,4 @@ def _register() -> None:
 
 when_seqio_is_imported(_register)
 
-__all__ = ["qa_from_files"]
+__all__ = ["qa_from_files", "span_corruption_from_files", "ssm_from_files"]

@@ -39,22 +39,34 @@ def qa_from_files(
         raise unknown_name("metric", metric, _METRICS)
     assert all(hasattr(metrics, name) for name in _METRICS)
     for name, of_split in (files or {}).items():
-        if name in _packaged or name in specs.MIXTURES:
-            raise UserError(f"{name!r} is a packaged task; give your own questions another name")
+        refuse_packaged(name)
         if not of_split:
             raise UserError(f'task {name!r} has no files; give {{"train": "a.jsonl"}}')
         resolved = {split: str(pathlib.Path(path).expanduser()) for split, path in of_split.items()}
         for split, path in resolved.items():
             if not pathlib.Path(path).is_file():
                 raise UserError(f"task {name!r}, split {split!r}: there is no file {path}")
-        specs.SPECS[name] = specs.TaskSpec(
-            name=name, dataset="own", prefix=prefix, metric=metric, files=resolved
-        )
-        if sys.modules.get("seqio") is not None:
-            from closedbook.tasks import registry
-
-            registry.register(specs.SPECS[name], replace=True)
+        add(specs.TaskSpec(name=name, dataset="own", prefix=prefix, metric=metric, files=resolved))
     return tuple(files or {})
+
+
+def refuse_packaged(name: str) -> None:
+    """Keeps a user's own task from taking the place of a packaged one.
+
+    Raises:
+        UserError: The name is taken.
+    """
+    if name in _packaged or name in specs.MIXTURES:
+        raise UserError(f"{name!r} is a packaged task or a mixture; give your own another name")
+
+
+def add(spec: specs.TaskSpec) -> None:
+    """Makes a user's own task known, to SeqIO too; it replaces an own one of the same name."""
+    specs.SPECS[spec.name] = spec
+    if sys.modules.get("seqio") is not None:
+        from closedbook.tasks import registry
+
+        registry.register(spec, replace=True)
 
 
 def split_rows(spec: specs.TaskSpec, split: str) -> list[rows.Row]:

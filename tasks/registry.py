@@ -10,7 +10,8 @@ import seqio
 
 from closedbook.errors import UserError
 from closedbook.eval import metrics
-from closedbook.tasks import postprocessors, preprocessors, sources
+from closedbook.tasks import masking, postprocessors, preprocessors, sources, span_corruption
+from closedbook.tasks.masking_options import Masking
 from closedbook.tasks.specs import MIXTURES, SPECS, TaskSpec
 
 DEFAULT_VOCABULARY = "gs://t5-data/vocabs/cc_all.32000/sentencepiece.model"  # T5's and T5.1.1's
@@ -112,6 +113,8 @@ def build(spec: TaskSpec) -> seqio.Task:
 
 
 def _preprocessors(spec: TaskSpec) -> list[Callable]:
+    if spec.masking is not None:
+        return _masking_preprocessors(spec.masking)
     if spec.dataset == "atlas_ssm":
         to_text: list[Callable] = []
     elif spec.non_null:
@@ -122,6 +125,22 @@ def _preprocessors(spec: TaskSpec) -> list[Callable]:
     if spec.random_answer:  # not cached, so that each epoch samples anew
         return [*to_text, preprocessors.random_answer, tokenize, finish]
     return [*to_text, tokenize, seqio.CacheDatasetPlaceholder(), finish]
+
+
+def _masking_preprocessors(options: Masking) -> list[Callable]:
+    placeholder = seqio.CacheDatasetPlaceholder()
+    finish = seqio.preprocessors.append_eos_after_trim
+    if options.corruption == "salient":
+        mask = functools.partial(masking.mask_salient_spans, masking=options)
+        drawn = options.spans_per_example not in (1, "all")
+        # What draws must not be cached, so that each epoch draws anew.
+        return [mask, finish] if drawn else [mask, placeholder, finish]
+    corrupt = {
+        "matched": span_corruption.mask_matched_spans,
+        "t5": span_corruption.corrupt_spans,
+    }[options.corruption]
+    tokenize = functools.partial(span_corruption.tokenize_sentences, masking=options)
+    return [tokenize, placeholder, functools.partial(corrupt, masking=options), finish]
 
 
 def _metric_fns(spec: TaskSpec) -> list[Callable]:

@@ -9,8 +9,9 @@ import seqio
 import tensorflow as tf
 
 from closedbook.errors import UserError
-from closedbook.tasks import local_files, own_files
+from closedbook.tasks import local_files, own_files, span_files
 from closedbook.tasks.rows import Row
+from closedbook.tasks.sentence_source import SentenceFiles
 from closedbook.tasks.specs import TaskSpec
 
 _TEXT, _TEXTS = "text", "texts"
@@ -32,6 +33,8 @@ def source(spec: TaskSpec, data_dir: str | None = None) -> seqio.DataSource:
         return _Examples(
             spec, lambda split: own_files.split_rows(spec, split), _QUESTIONS, _question
         )
+    if spec.masking is not None and spec.files:
+        return _sentences(spec, None)
     if spec.dataset in ("atlas", "atlas_ssm"):
         return _atlas(spec)
     return _FolderOrTfds(spec, data_dir)
@@ -94,6 +97,8 @@ class _FolderOrTfds(seqio.DataSource):
     def _chosen(self) -> seqio.DataSource:
         spec = self._spec
         data_dir = self._data_dir or os.environ.get("CLOSEDBOOK_DATA_DIR")
+        if data_dir and spec.masking is not None:
+            return _sentences(spec, data_dir)
         if data_dir:
             trivia_qa = spec.dataset == "trivia_qa_open"
             return _Examples(
@@ -125,6 +130,12 @@ class _FolderOrTfds(seqio.DataSource):
         return self._chosen().get_dataset(
             split=split, shuffle=shuffle, seed=seed, shard_info=shard_info
         )
+
+
+def _sentences(spec: TaskSpec, data_dir: str | None) -> SentenceFiles:
+    folder = span_files.folder(spec, data_dir)
+    assert folder is not None
+    return SentenceFiles(folder, spec.masking.held_out if spec.masking else 0.0)
 
 
 def _columns(rows: list[dict[str, Any]], signature: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from closedbook.errors import unknown_name
+from closedbook.tasks.masking_options import Masking
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,9 @@ class TaskSpec:
     tfds_splits: Mapping[str, str] = dataclasses.field(default_factory=dict)
     # The same splits from local files, as parts of `local_files`; empty: TFDS only.
     local_splits: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
-    files: Mapping[str, str] = dataclasses.field(default_factory=dict)  # split -> a user's own file
+    # Split -> a user's own file, or folder of sentences.
+    files: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    masking: Masking | None = None  # of sentences with salient spans; None: questions
     random_answer: bool = False  # train on a random acceptable answer each epoch
     non_null: int = 0  # annotators with an answer that a question needs (multi-answer NQ)
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  # of the packaged atlas
@@ -114,6 +117,18 @@ def _atlas(name: str, metric: str | None, **splits: tuple[str, str]):
     )
 
 
+def _salient_span_wikipedia(name: str, masking: Masking):
+    return TaskSpec(
+        name=name,
+        dataset="sentences",
+        prefix="",
+        metric=None,
+        tfds="salient_span_wikipedia/sentences:1.0.0",
+        tfds_splits={"train": "train"},
+        masking=masking,
+    )
+
+
 _ENTITY_QUESTIONS = TaskSpec(
     name="entity_questions",
     dataset="entity_questions",
@@ -149,6 +164,8 @@ SPECS: dict[str, TaskSpec] = {
         _trivia_qa_open("trivia_qa_open"),
         _trivia_qa_open("trivia_qa_open_test", whole=True),
         _ENTITY_QUESTIONS,
+        _salient_span_wikipedia("salient_span_masked_wikipedia", Masking()),
+        _salient_span_wikipedia("span_corrupted_wikipedia", Masking(corruption="t5")),
         # Of the atlas: (split, phrasing of questions), or for pretraining (all facts, style).
         _atlas("atlas_ssm", None, train=("all", "bare")),
         _atlas("atlas_qa", "squad", train=("train", "seen"), validation=("validation", "seen")),

@@ -15,6 +15,7 @@ from closedbook.models import T5, T5Config, size
 from closedbook.parallel import Partitioner, standard_logical_axis_rules
 from closedbook.tasks import atlas
 from closedbook.tasks.own_files import qa_from_files
+from closedbook.tasks.span_files import span_corruption_from_files, ssm_from_files
 from closedbook.training import jobs, optimizers, settings
 from closedbook.training.loop import train
 from closedbook.training.model import EncoderDecoderModel
@@ -50,11 +51,16 @@ _TABLE = (
     ("seqio", "SentencePieceVocabulary", _sentence_piece_vocabulary),
     ("seqio", "Evaluator", settings.Evaluator),
     ("closedbook.tasks", "qa_from_files", qa_from_files),
+    ("closedbook.tasks", "ssm_from_files", ssm_from_files),
+    ("closedbook.tasks", "span_corruption_from_files", span_corruption_from_files),
     ("closedbook.tasks", "atlas_vocabulary", _atlas_vocabulary),
     ("train_script", "train", train),
     ("eval_script", "evaluate", jobs.evaluate),
     ("infer_script", "infer", jobs.infer),
 )
+
+# Called once a file is read: their bindings make tasks of a user's own files. Mixtures come last.
+TASK_MAKERS = ("qa_from_files", "ssm_from_files", "span_corruption_from_files")
 
 MODES: Mapping[str, str] = {
     "train": "train_script.train",

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import gin
 from gin import config as gin_config
 
-from closedbook.cli.configurables import MODES, register
+from closedbook.cli.configurables import MODES, TASK_MAKERS, register
 from closedbook.errors import UserError, unknown_name
 
 PACKAGED = pathlib.Path(__file__).resolve().parent.parent / "gin"
@@ -76,7 +76,8 @@ def resolve(
             _parse_binding(binding)
         _check_macros(bindings)
         _check_scopes(bindings)
-        gin.get_configurable("tasks.qa_from_files")()  # its bindings make tasks of a user's files
+        for maker in TASK_MAKERS:
+            gin.get_configurable(f"tasks.{maker}")()
         return gin.get_bindings(MODES[mode], resolve_references=True)
     except UserError:
         raise

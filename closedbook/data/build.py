@@ -11,21 +11,16 @@ import hashlib
 import json
 import os
 import pathlib
-import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from closedbook.data import cache
 from closedbook.data.cache import TokenCache
-from closedbook.data.vocabulary import EOS_ID, Vocabulary
+from closedbook.data.cache_keys import cache_source
+from closedbook.data.examples import examples
+from closedbook.data.vocabulary import Vocabulary
 from closedbook.errors import UserError, unknown_name
-from closedbook.tasks import local_files, own_files, specs
-
-_ROWS_AT_ONCE = 512  # examples taken from TensorFlow together
-_PROGRESS_SECONDS = 10  # between two lines on stderr
+from closedbook.tasks import specs
 
 
 def default_cache_dir() -> pathlib.Path:
@@ -52,8 +47,8 @@ def token_cache(
         task_name: A SeqIO task, packaged or registered by another package.
         split: Its split.
         vocabulary: Text is tokenised with this, whatever the task's own default.
-        lengths: Tokens by feature; matter only to tasks of other packages. Packaged tasks are
-            cached untrimmed.
+        lengths: Tokens by feature; matter only to tasks of other packages, and to T5's span
+            corruption, whose rows fill them. The other packaged tasks are cached untrimmed.
         cache_dir: Where caches lie; default `default_cache_dir()`.
         data_dir: A folder with the data set's own files, instead of TFDS. Default:
             `$CLOSEDBOOK_DATA_DIR`.
@@ -68,15 +63,21 @@ def token_cache(
     spec = specs.SPECS.get(task_name)
     if spec is not None and split not in spec.splits:
         raise UserError(f"task {task_name} has no split {split!r}; it has {', '.join(spec.splits)}")
+    # Of other packages' preprocessors nobody knows what depends on lengths and seed.
+    needs_lengths = spec is None or _fills_rows(spec)
     key = {
         "task": task_name,
         "split": split,
         "vocabulary": {"sha256": vocabulary.sha256, "extra_ids": vocabulary.extra_ids},
-        "source": _source(spec, split, data_dir, use_seqio_cached),
+        "source": cache_source(spec, split, data_dir, use_seqio_cached),
         "num_examples": num_examples,
     }
+    if needs_lengths:
+        if spec is not None and not lengths:
+            raise UserError(f"{task_name} fills rows: give the lengths of inputs and targets")
+        key |= {"lengths": dict(sorted((lengths or {}).items()))}
     if spec is None:
-        key |= {"lengths": dict(sorted((lengths or {}).items())), "seed": seed}
+        key |= {"seed": seed}
     digest = hashlib.sha256(json.dumps([cache.FORMAT, key], sort_keys=True).encode()).hexdigest()
     folder = pathlib.Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
     folder = folder / f"{task_name.replace(':', '_')}-{split}-{digest[:16]}"
@@ -89,7 +90,7 @@ def token_cache(
         key,
         spec,
         vocabulary=vocabulary,
-        lengths=lengths if spec is None else None,
+        lengths=lengths if needs_lengths else None,
         data_dir=data_dir,
         use_seqio_cached=use_seqio_cached,
         seed=seed,
@@ -183,6 +184,11 @@ def _task_rates(name: str) -> dict[str, float | None]:
     return {task.name: float(provider.get_rate(task)) for task in provider.tasks}
 
 
+def _fills_rows(spec: specs.TaskSpec) -> bool:
+    """Whether a task's examples are cut to the input length."""
+    return spec.masking is not None and spec.masking.corruption == "t5"
+
+
 def _splits(name: str) -> tuple[Sequence[str], bool]:
     """(splits of a task, whether it is evaluated)."""
     if name in specs.SPECS:
@@ -204,32 +210,6 @@ def _seqio(name: str) -> Any:
 
 def _names(seqio: Any) -> set[str]:
     return {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}
-
-
-def _source(
-    spec: specs.TaskSpec | None, split: str, data_dir: Any, use_seqio_cached: bool
-) -> dict[str, Any]:
-    """What the examples come from, so that another source gives another cache."""
-    if spec is None or use_seqio_cached:
-        return {"seqio": "cached" if use_seqio_cached else "task"}
-    version = {"version": spec.version, "prefix": spec.prefix, "random": spec.random_answer}
-    if spec.files:
-        return version | {"files": local_files.fingerprint([own_files.split_file(spec, split)])}
-    if spec.options:
-        return version | {"atlas": local_files.fingerprint(_atlas_files())}
-    if data_dir is not None:
-        return version | {
-            "files": local_files.fingerprint(local_files.split_files(spec, split, data_dir)),
-            "parts": spec.local_splits[split],
-        }
-    return version | {"tfds": spec.tfds, "split": spec.tfds_splits.get(split)}
-
-
-def _atlas_files() -> list[pathlib.Path]:
-    folder = pathlib.Path(specs.__file__).parent / "atlas"
-    code = [path for path in folder.glob("*.py") if path.is_file()]
-    data = [path for path in (folder / "data").glob("*") if path.is_file()]
-    return sorted([*code, *data])
 
 
 def _build(
@@ -264,12 +244,15 @@ def _build(
         )
     if split not in task.splits:
         raise UserError(f"task {name} has no split {split!r}; it has {', '.join(task.splits)}")
+    masking = spec.masking if spec else None
     dataset = task.get_dataset(
         sequence_length=dict(lengths) if lengths else None,
         split=split,
         use_cached=use_seqio_cached,
         shuffle=False,
-        seed=seed,
+        # Masks are part of the cache: another seed of the training does not change them.
+        seed=masking.seed if masking else seed,
+        num_epochs=masking.passes if masking else 1,
         try_in_mem_cache=False,
     )
     if key["num_examples"] is not None:
@@ -277,7 +260,7 @@ def _build(
     alternatives = spec is not None and spec.random_answer and split == "train"
     return cache.write(
         folder,
-        _examples(dataset, task, spec, split, vocabulary, alternatives),
+        examples(dataset, task, spec, split, vocabulary, alternatives),
         manifest={
             "task": name,
             "split": split,
@@ -302,99 +285,3 @@ def scoring(task_name: str) -> list[dict[str, Any]]:
         return []
     options = {"non_null_threshold": spec.non_null} if spec.non_null else {}
     return [{"name": spec.metric, "options": options}]
-
-
-def _examples(
-    dataset: Any,
-    task: Any,
-    spec: specs.TaskSpec | None,
-    split: str,
-    vocabulary: Vocabulary,
-    alternatives: bool,
-) -> Iterator[tuple[dict[str, Sequence[Sequence[int]]], dict[str, Any] | None]]:
-    evaluated = bool(task.metric_fns or task.metric_objs)
-    print(f"token cache: building {task.name} {split}", file=sys.stderr)
-    started = reported = time.monotonic()
-    count = 0
-    for example in _elements(dataset):
-        rows: dict[str, Sequence[Sequence[int]]] = {
-            feature: [example[feature]] for feature in task.output_features if feature in example
-        }
-        if alternatives:
-            rows["targets"] = [
-                [*vocabulary.encode(answer.decode()), EOS_ID] for answer in example["answers"]
-            ]
-        yield rows, _line(example, task, spec, split, count) if evaluated else None
-        count += 1
-        if time.monotonic() - reported > _PROGRESS_SECONDS:
-            reported = time.monotonic()
-            print(f"token cache: {count:,} examples of {task.name} {split}", file=sys.stderr)
-    seconds = time.monotonic() - started
-    print(
-        f"token cache: built {task.name} {split}: {count:,} examples in {seconds:.1f} s",
-        file=sys.stderr,
-    )
-
-
-def _elements(dataset: Any) -> Iterator[dict[str, Any]]:
-    """Examples as NumPy values; taken from TensorFlow many at a time, which is ten times faster."""
-    import tensorflow as tf
-
-    spec = dataset.element_spec
-    if not all(isinstance(s, tf.TensorSpec) and s.shape.rank in (0, 1) for s in spec.values()):
-        yield from dataset.as_numpy_iterator()
-        return
-    for batch in dataset.ragged_batch(_ROWS_AT_ONCE).prefetch(1):
-        columns: dict[str, Any] = {}
-        for key, column in batch.items():
-            if isinstance(column, tf.RaggedTensor):
-                splits = column.row_splits.numpy()
-                columns[key] = np.split(column.values.numpy(), splits[1:-1])
-            else:
-                columns[key] = column.numpy()
-        for row in range(len(next(iter(columns.values())))):
-            yield {key: column[row] for key, column in columns.items()}
-
-
-def _line(
-    example: Mapping[str, Any], task: Any, spec: specs.TaskSpec | None, split: str, index: int
-) -> dict[str, Any]:
-    """One line of examples.jsonl."""
-    inputs = _text(example.get("inputs_pretokenized", b""))
-    decoded = _text(example.get("targets_pretokenized", b""))
-    target = task.postprocess_fn(decoded, example=example, is_target=True)
-    given = _text(example.get("id", b""))
-    return {
-        "id": given or f"{split}-{index}",
-        "question": inputs.removeprefix(spec.prefix) if spec else inputs,
-        "answers": _answers(target),
-        "target": _plain(target),
-    }
-
-
-def _answers(target: Any) -> list[str]:
-    """Every acceptable answer, each once, out of a target of any shape."""
-    found: list[str] = []
-
-    def collect(value: Any) -> None:
-        if isinstance(value, list | tuple | set | np.ndarray):
-            for each in value:
-                collect(each)
-        elif (text := _text(value)) not in found:
-            found.append(text)
-
-    collect(target)
-    return found
-
-
-def _plain(value: Any) -> Any:
-    """A target as JSON has it."""
-    if isinstance(value, list | tuple | set | np.ndarray):
-        return [_plain(each) for each in value]
-    if isinstance(value, np.generic):
-        return value.item()
-    return value.decode() if isinstance(value, bytes) else value
-
-
-def _text(value: Any) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
