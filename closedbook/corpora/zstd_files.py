@@ -1,0 +1,51 @@
+"""Files compressed with Zstandard, read so that a file that ends early is noticed."""
+
+import io
+from typing import IO, Any
+
+_READ_AT_ONCE = 1 << 17  # bytes of the compressed file
+
+
+def open_read(file: IO[bytes]) -> IO[bytes]:
+    """What a compressed file holds; its frames may be several.
+
+    Reading raises `zstandard.ZstdError` where the file is damaged and EOFError where it ends too
+    early; the package's own reader takes an early end for the end.
+    """
+    return io.BufferedReader(_Unpacked(file), 1 << 17)
+
+
+class _Unpacked(io.RawIOBase):
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._frame: Any = None
+        self._packed = b""  # read and not unpacked yet
+        self._ready = b""  # unpacked and not given out yet
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready and self._unpack():
+            pass
+        given = self._ready[: len(buffer)]
+        self._ready = self._ready[len(given) :]
+        buffer[: len(given)] = given
+        return len(given)
+
+    def _unpack(self) -> bool:
+        """Unpacks some more; False at the end."""
+        import zstandard
+
+        packed = self._packed or self._file.read(_READ_AT_ONCE)
+        if not packed:
+            if self._frame is not None:
+                raise EOFError("it ends before its last frame does")
+            return False
+        if self._frame is None:
+            self._frame = zstandard.ZstdDecompressor().decompressobj()
+        self._ready = self._frame.decompress(packed)
+        self._packed = b""
+        if self._frame.eof:
+            self._packed, self._frame = self._frame.unused_data, None
+        return True
