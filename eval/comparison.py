@@ -3,12 +3,12 @@
 import dataclasses
 import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from closedbook.errors import UserError
-from closedbook.eval import audit, intervals, paired, protocols, summary
+from closedbook.eval import audit, intervals, metrics, paired, protocols, summary
 from closedbook.eval.predictions import Prediction
 from closedbook.eval.summarized import Summarized
 
@@ -23,9 +23,10 @@ class Comparison(Summarized):
     # "answers_differ" (questions with other answers than in the first file),
     # "em_own" (share, by its own file's answers)}
     systems: list[dict[str, Any]]
-    # per protocol {"protocol", "scores": [{"system", "em": {mean, low, high}}], "pairs": [...]};
-    # a pair is {"systems": [a, b], "both", "only_first", "only_second", "neither", "difference",
-    # "p" (exact McNemar), "p_holm", "detectable" (difference, power 0.8)}
+    # per protocol {"protocol", "scores": [{"system", "em": {mean, low, high}, "f1": the same, or
+    # None where the protocol has none}], "pairs": [...]}; a pair is {"systems": [a, b], "both",
+    # "only_first", "only_second", "neither", "difference" (of exact match), "difference_f1" (or
+    # None), "p" (exact McNemar), "p_holm", "detectable" (difference, power 0.8)}
     protocols: list[dict[str, Any]]
     # per pair, under the headline, {"systems", "agreement" (share alike), "kappa"}
     agreement: list[dict[str, Any]]
@@ -86,9 +87,15 @@ def compare(
     questions = summary.question_keys(rows[names[0]])
     distinct = len(set(questions))
     clusters = questions if distinct < len(shared) else None
+    drawn = _Drawn(clusters, resamples, seed)
     tables = [
-        _table(name, {s: np.array(right[s][name], float) for s in names}, clusters, resamples, seed)
-        for name in order
+        _table(
+            table,
+            {name: np.array(right[name][table], float) for name in names},
+            _f1(rows, table),
+            drawn,
+        )
+        for table in order
     ]
     headline = {name: np.array(right[name][protocol], bool) for name in names}
     return Comparison(
@@ -187,12 +194,32 @@ def _system(
     }
 
 
+class _Drawn(NamedTuple):
+    """How the bootstrap draws."""
+
+    clusters: Sequence[Hashable] | None
+    resamples: int
+    seed: int
+
+
+def _f1(
+    rows: Mapping[str, Sequence[Prediction]], protocol: str
+) -> dict[str, np.ndarray] | dict[str, None]:
+    """Each system's F1, row by row, from 0 to 1; None where the protocol has none."""
+    found = {
+        name: [metrics.score(row.prediction, row.answers, protocol).f1 for row in own]
+        for name, own in rows.items()
+    }
+    if any(value is None for own in found.values() for value in own):
+        return dict.fromkeys(rows)
+    return {name: np.array(own, float) / 100 for name, own in found.items()}
+
+
 def _table(
     protocol: str,
     right: Mapping[str, np.ndarray],
-    clusters: Sequence[Hashable] | None,
-    resamples: int,
-    seed: int,
+    f1: Mapping[str, np.ndarray] | Mapping[str, None],
+    drawn: _Drawn,
 ) -> dict[str, Any]:
     pairs: list[dict[str, Any]] = []
     for first, second in itertools.combinations(right, 2):
@@ -205,9 +232,8 @@ def _table(
                 "only_first": only_first,
                 "only_second": only_second,
                 "neither": int((~a & ~b).sum()),
-                "difference": paired.difference(
-                    right[first], right[second], clusters=clusters, resamples=resamples, seed=seed
-                ),
+                "difference": _difference(right[first], right[second], drawn),
+                "difference_f1": _difference(f1[first], f1[second], drawn),
                 "p": paired.mcnemar(only_first, only_second),
                 "detectable": paired.detectable(only_first, only_second, len(a)),
             }
@@ -218,21 +244,33 @@ def _table(
     return {
         "protocol": protocol,
         "scores": [
-            {"system": name, "em": _share(values, clusters, resamples, seed)}
+            {"system": name, "em": _share(values, drawn), "f1": _mean(f1[name], drawn)}
             for name, values in right.items()
         ],
         "pairs": pairs,
     }
 
 
-def _share(
-    values: np.ndarray, clusters: Sequence[Hashable] | None, resamples: int, seed: int
-) -> dict[str, float]:
-    if clusters is None:
-        low, high = intervals.wilson(int(values.sum()), len(values))
-    else:
-        low, high = intervals.bootstrap(values, clusters=clusters, resamples=resamples, seed=seed)
-    return {"mean": float(values.mean()), "low": max(low, 0.0), "high": min(high, 1.0)}
+def _difference(
+    first: np.ndarray | None, second: np.ndarray | None, drawn: _Drawn
+) -> dict[str, float] | None:
+    if first is None or second is None:
+        return None
+    return paired.difference(first, second, **drawn._asdict())
+
+
+def _share(values: np.ndarray, drawn: _Drawn) -> dict[str, float] | None:
+    if drawn.clusters is not None:
+        return _mean(values, drawn)
+    low, high = intervals.wilson(int(values.sum()), len(values))
+    return {"mean": float(values.mean()), "low": low, "high": high}
+
+
+def _mean(values: np.ndarray | None, drawn: _Drawn) -> dict[str, float] | None:
+    if values is None:
+        return None
+    low, high = intervals.of_mean(values, **drawn._asdict())
+    return {"mean": float(values.mean()), "low": low, "high": high}
 
 
 def _agreement(pair: Mapping[str, Any]) -> dict[str, Any]:

@@ -69,8 +69,8 @@ def bootstrap(
     Args:
         values: One value an example, at least one.
         clusters: One key an example; examples of one key stand and fall together, as several
-            predictions for one question do. One cluster alone says nothing about others: its
-            interval is infinite.
+            predictions for one question do. One example or cluster alone says nothing about
+            others: its interval is infinite.
         confidence: Share of intervals that hold the true mean.
         resamples: Number of drawn sets of examples.
         seed: Of NumPy's PCG64.
@@ -87,14 +87,39 @@ def bootstrap(
     if clusters is not None:
         numbers: dict[Hashable, int] = {}
         codes = np.array([numbers.setdefault(key, len(numbers)) for key in clusters])
-        if len(numbers) == 1 and len(sums) > 1:
-            return Interval(-math.inf, math.inf)
         sums = np.bincount(codes, weights=sums)
         sizes = np.bincount(codes).astype(np.float64)
+    if len(sums) == 1:
+        return Interval(-math.inf, math.inf)
     drawn = _means(sums, sizes, resamples, np.random.default_rng(seed))
     tail = (1 - confidence) / 2
     low, high = np.quantile(drawn, [tail, 1 - tail])
     return Interval(float(low), float(high))
+
+
+def of_mean(
+    values: Sequence[float] | np.ndarray,
+    *,
+    top: float = 1.0,
+    clusters: Sequence[Hashable] | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Interval:
+    """The 95% interval of the mean of values that lie between 0 and `top`.
+
+    The bootstrap's, as `bootstrap` has it; but from values that are all equal it would claim to
+    be certain, so that of those it is Wilson's, with as many trials as examples or clusters.
+
+    >>> of_mean([0.2, 0.4]), "%.4f %.4f" % of_mean([100.0] * 10, top=100.0)
+    (Interval(low=0.2, high=0.4), '72.2467 100.0000')
+    """
+    sums = np.asarray(values, np.float64)
+    if len(sums) and sums.min() == sums.max():
+        n = len(sums) if clusters is None else len(set(clusters))
+        low, high = wilson(n * sums[0] / top, n)
+        return Interval(float(top * low), float(top * high))
+    low, high = bootstrap(sums, clusters=clusters, resamples=resamples, seed=seed)
+    return Interval(max(low, 0.0), min(high, top))
 
 
 def _means(

@@ -74,7 +74,7 @@ def score_all(rows: Sequence[Answered], protocol: str = "squad") -> Summary:
     >>> from closedbook.eval.predictions import Prediction
     >>> row = Prediction(question="", answers=("Paris",), prediction="paris")
     >>> print(score_all([row] * 4, "squad"))
-    exact match 100.0 [51.0, 100.0]  F1 100.0 [100.0, 100.0]  n 4  (squad, 95% intervals)
+    exact match 100.0 [51.0, 100.0]  F1 100.0 [51.0, 100.0]  n 4  (squad, 95% intervals)
     """
     if not len(rows):
         raise UserError("there are no predictions to score; give at least one")
@@ -93,7 +93,7 @@ def of_scores(rows: Sequence[Answered], scores: Sequence[metrics.Score], protoco
         low, high = intervals.wilson(int((em == 100).sum()), len(em))
         em_interval = intervals.Interval(100 * low, 100 * high)
     else:
-        em_interval = _bounded(intervals.bootstrap(em, clusters=shared))
+        em_interval = intervals.of_mean(em, top=100.0, clusters=shared)
     return Summary(
         protocol=protocol,
         n=len(scores),
@@ -101,7 +101,7 @@ def of_scores(rows: Sequence[Answered], scores: Sequence[metrics.Score], protoco
         em=float(em.mean()),
         em_interval=em_interval,
         f1=float(f1.mean()) if len(f1) else None,
-        f1_interval=_bounded(intervals.bootstrap(f1, clusters=shared)) if len(f1) else None,
+        f1_interval=intervals.of_mean(f1, top=100.0, clusters=shared) if len(f1) else None,
     )
 
 
@@ -111,8 +111,3 @@ def question_keys(rows: Sequence[Answered]) -> list[str | int]:
     A row without a question stands for itself.
     """
     return [" ".join(row.question.lower().split()) or number for number, row in enumerate(rows)]
-
-
-def _bounded(interval: intervals.Interval) -> intervals.Interval:
-    """One question alone leaves every score possible."""
-    return intervals.Interval(max(interval.low, 0.0), min(interval.high, 100.0))

@@ -108,6 +108,8 @@ def _print(found: "Comparison", out: pathlib.Path) -> None:
 def _difference(value: dict[str, float], sign: int) -> str:
     mean = 100 * sign * value["mean"]
     low, high = sorted(100 * sign * value[end] for end in ("low", "high"))
+    # Without the sum a difference of nothing would be written -0.0.
+    mean, low, high = (round(number, 1) + 0.0 for number in (mean, low, high))
     return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 

@@ -87,12 +87,15 @@ def render_comparison_latex(comparison: Any) -> str:
         _table(
             caption=(
                 f"Pairs of systems under {names[0]}: questions that only one answers right, "
-                "difference in points with 95\\% interval (paired bootstrap), McNemar's exact "
-                "test, and with Holm's correction."
+                "differences of exact match and F1 in points with 95\\% interval (paired "
+                "bootstrap), McNemar's exact test of exact match, and with Holm's correction."
             ),
             label="tab:closedbook-pairs",
-            columns="llrrlrr",
-            heading=("First", "Second", "Only first", "Only second", "Difference", "$p$", "Holm"),
+            columns="llrrllrr",
+            heading=(
+                *("First", "Second", "Only first", "Only second", "Difference", "F1"),
+                *("$p$", "Holm"),
+            ),
             rows=[_pair(pair) for pair in first["pairs"]],
         ),
     )

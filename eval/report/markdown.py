@@ -86,10 +86,14 @@ def render_comparison_markdown(comparison: Any) -> str:
                     measures.score_rows(comparison),
                 ),
                 f"## Pairs under {safe(first['protocol'])}",
-                "Difference of exact match in points, first minus second, by a paired bootstrap; "
-                "p is McNemar's exact test, also with Holm's correction for the number of pairs.",
+                "Differences of exact match and F1 in points, first minus second, by a paired "
+                "bootstrap; p, of exact match, is McNemar's exact test, also with Holm's "
+                "correction for the number of pairs.",
                 _table(
-                    ("First", "Second", "Only first", "Only second", "Difference", "p", "p, Holm"),
+                    (
+                        *("First", "Second", "Only first", "Only second", "Difference"),
+                        *("Difference, F1", "p", "p, Holm"),
+                    ),
                     [measures.pair_cells(pair) for pair in first["pairs"]],
                 ),
                 "![Exact match of each system](figures/systems.svg)",

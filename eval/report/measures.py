@@ -57,19 +57,21 @@ def score_rows(comparison: Any) -> list[tuple[str, ...]]:
 
 
 def pair_cells(pair: Mapping[str, Any]) -> tuple[str, ...]:
-    """A pair of systems: names, examples that only one has right, difference, p values."""
+    """A pair of systems: names, examples that only one has right, differences, p values."""
     return (
         *pair["systems"],
         numbers.count(pair["only_first"]),
         numbers.count(pair["only_second"]),
-        difference(pair),
+        difference(pair["difference"]),
+        difference(pair["difference_f1"]),
         numbers.p_value(pair["p"]),
         numbers.p_value(pair["p_holm"]),
     )
 
 
-def difference(pair: Mapping[str, Any]) -> str:
+def difference(value: Mapping[str, float] | None) -> str:
     """The difference of a pair's scores, in points, with its interval."""
-    value = pair["difference"]
+    if value is None:
+        return numbers.MISSING
     low, high = numbers.signed(value["low"]), numbers.signed(value["high"])
     return f"{numbers.signed(value['mean'])} [{low}, {high}]"

@@ -1,5 +1,6 @@
 """Comparisons against hand-counted tables and other people's numbers."""
 
+import itertools
 import json
 import math
 from fractions import Fraction
@@ -90,6 +91,56 @@ def test_paired_interval_is_narrower_than_that_of_independent_systems():
     assert pair["difference"]["low"] == pytest.approx(0.004, abs=0.0015)
     assert pair["difference"]["high"] == pytest.approx(0.016, abs=0.0015)
     assert pair["p"] == pytest.approx(2 / 2**10)
+
+
+def answered(*predictions):
+    return [
+        Prediction(question=f"q{n}", answers=("red green blue",), prediction=text)
+        for n, text in enumerate(predictions)
+    ]
+
+
+def test_differences_of_f1_are_paired_too():
+    # F1 of one, two and three right words of three: 1/2, 4/5 and 1.
+    first = answered("red", "red green", "green red blue")
+    second = answered("grey", "red green blue", "red")
+    table = comparison.compare({"A": first, "B": second}).protocols[0]
+    assert [s["f1"]["mean"] for s in table["scores"]] == pytest.approx([2.3 / 3, 1.5 / 3])
+    found = table["pairs"][0]["difference_f1"]
+    assert found["mean"] == pytest.approx((0.5 - 0.2 + 0.5) / 3)
+    draws = itertools.product([0.5, -0.2, 0.5], repeat=3)
+    means = sorted(sum(draw) / 3 for draw in draws)  # all 27 samples, equally likely
+    assert found["low"] == pytest.approx(means[0])
+    assert found["high"] == pytest.approx(means[-1])
+
+
+def test_the_interval_of_a_difference_in_f1_equals_drawing_rows_one_by_one():
+    random = np.random.default_rng(1)
+    words = np.array(["red", "red green", "red green blue", "grey"])
+    shares = ([0.1, 0.2, 0.6, 0.1], [0.3, 0.3, 0.2, 0.2])
+    first, second = (answered(*random.choice(words, 150, p=share)) for share in shares)
+    f1 = {"red": 0.5, "red green": 0.8, "red green blue": 1.0, "grey": 0.0}
+    gaps = np.array(
+        [f1[a.prediction] - f1[b.prediction] for a, b in zip(first, second, strict=True)]
+    )
+    drawn = [gaps[random.integers(150, size=150)].mean() for _ in range(10_000)]
+    found = comparison.compare({"A": first, "B": second}).protocols[0]["pairs"][0]
+    assert found["difference_f1"]["low"] == pytest.approx(np.quantile(drawn, 0.025), abs=4e-3)
+    assert found["difference_f1"]["high"] == pytest.approx(np.quantile(drawn, 0.975), abs=4e-3)
+
+
+def test_protocols_without_f1_have_no_difference_of_it():
+    result = comparison.compare({"A": system("rw"), "B": system("wr")}, protocol="dpr")
+    assert result.protocols[0]["scores"][0]["f1"] is None
+    assert result.protocols[0]["pairs"][0]["difference_f1"] is None
+
+
+def test_one_question_says_nothing_of_others():
+    result = comparison.compare({"A": system("r"), "B": system("w")})
+    pair = result.protocols[0]["pairs"][0]
+    assert pair["difference"] == pair["difference_f1"] == {"mean": 1.0, "low": -1.0, "high": 1.0}
+    wilson = {"low": pytest.approx(0.2065, abs=1e-4), "high": 1.0}
+    assert result.protocols[0]["scores"][0]["f1"] == {"mean": 1.0, **wilson}
 
 
 def test_three_systems_have_three_pairs_corrected_together_under_every_protocol():

@@ -69,6 +69,16 @@ def test_bootstrap_of_clusters_equals_drawing_clusters_one_by_one():
 
 def test_bootstrap_of_one_cluster_knows_nothing():
     assert intervals.bootstrap([1, 2], clusters="aa") == (-np.inf, np.inf)
+    assert intervals.bootstrap([1]) == (-np.inf, np.inf)
+
+
+def test_values_that_are_all_equal_are_not_certain():
+    assert intervals.of_mean([1.0] * 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
+    assert intervals.of_mean([0.0] * 20, clusters=list("aabbccddee" * 2)) == pytest.approx(
+        (0.0, 0.4345),
+        abs=1e-4,  # Wilson's of 0 of 5
+    )
+    assert intervals.of_mean([30.0], top=100.0)[1] > 80
 
 
 def test_bootstrap_of_nothing_is_an_error():
