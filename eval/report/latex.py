@@ -155,4 +155,5 @@ def _table(
 
 
 def _document(*tables: str) -> str:
-    return "% Needs \\usepackage{booktabs}.\n" + "\n\n".join(tables) + "\n"
+    needs = "% Needs \\usepackage{booktabs}; names in other scripts also LuaLaTeX or XeLaTeX.\n"
+    return needs + "\n\n".join(tables) + "\n"

@@ -14,6 +14,7 @@ _INVISIBLE = re.compile(
 )
 # Inside a line; a line of ours never begins with foreign text. A bracket alone makes no link.
 _MARKDOWN = re.compile(r"([\\`*_|~$]|\](?=[(\[:]))")
+_HYPHENS = re.compile("-(?=-)")  # LaTeX makes a dash of two
 _LATEX = {
     "\\": r"\textbackslash{}",
     "{": r"\{",
@@ -28,6 +29,7 @@ _LATEX = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
+    "`": r"\textasciigrave{}",  # with a mark before or after it another one: ?` is a Spanish one
     "–": "--",
     "−": "$-$",
     "…": r"\ldots{}",
@@ -89,7 +91,8 @@ def latex(text: object) -> str:
     >>> print(latex(r"50% of \input{x} & more"))
     50\% of \textbackslash{}input\{x\} \& more
     """
-    return "".join(_LATEX.get(letter, letter) for letter in inline(text))
+    apart = _HYPHENS.sub("-\0", inline(text))  # no text of ours holds a zero
+    return "".join(_LATEX.get(letter, letter) for letter in apart).replace("\0", "{}")
 
 
 def script_json(value: Any) -> str:

@@ -3,14 +3,11 @@
 import dataclasses
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree
 
-import pytest
-
-from closedbook.eval.report import figures, html, latex, markdown
+from closedbook.eval.report import figures, html, markdown
 
 _SVG = "{http://www.w3.org/2000/svg}"
 
@@ -72,30 +69,6 @@ def test_scores_that_only_rank_have_no_calibration_plot(analysis):
     assert "calibration" not in figures.specs(ranked)
     assert "calibration.svg" not in markdown.render_markdown(ranked)
     assert "<figcaption>Calibration" not in html.render_html(ranked)
-
-
-def test_latex_rows_fill_the_columns(analysis):
-    rendered = latex.render_latex(analysis)
-    for table in re.findall(r"\\begin\{tabular\}.*?\\end\{tabular\}", rendered, re.S):
-        columns = len(re.search(r"\{tabular\}\{(\w+)\}", table)[1])
-        for line in table.splitlines():
-            if line.endswith(r"\\"):
-                spanned = sum(int(n) - 1 for n in re.findall(r"multicolumn\{(\d)\}", line))
-                assert len(re.findall(r"(?<!\\)&", line)) + 1 + spanned == columns, line
-    assert r"nq\_open & 35.0 & {[}33.0, 37.0{]} & -- &  \\" in rendered
-
-
-@pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
-def test_latex_compiles(analysis, tmp_path):
-    body = latex.render_latex(analysis)
-    source = tmp_path / "paper.tex"
-    source.write_text(
-        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}"
-        f"{body}\\end{{document}}"
-    )
-    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", source.name]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 0, done.stdout[-2000:]
 
 
 def test_figures_are_whole_files_in_plain_colours(analysis):
