@@ -27,7 +27,21 @@ LINKED = ("tasks", "eval", "gin")  # top-level folders that are links inside clo
 COMMANDS = (
     (["closedbook", "ask", "What is the capital of France?"], "Paris"),
     (["t5x", "train", "--gin_file=nq_11b.gin", "--dry_run"], "natural_questions_open"),
+    (["closedbook", "analyze", "../inputs/a.jsonl", "--out", "../report"], "phrasing           1"),
+    (["closedbook", "compare", "../inputs/a.jsonl", "../inputs/b.csv", "--out", "../pair"], "n 2"),
 )
+INPUTS = {
+    "a.jsonl": (
+        '{"question": "when does it end", "answers": ["April 15"], "prediction": "April 15th"}\n'
+        '{"question": "who wrote dracula", "answers": ["Bram Stoker"], "prediction": "Dan Brown"}\n'
+    ),
+    "b.csv": (
+        "question,answers,prediction\n"
+        "when does it end,\"['April 15']\",April 15\n"
+        "who wrote dracula,Bram Stoker,Bram Stoker\n"
+    ),
+}
+MADE = ("report/report.html", "report/figures/errors.pdf", "pair/report.html")
 
 
 def main() -> None:
@@ -104,6 +118,10 @@ def _install(wheel: pathlib.Path, folder: pathlib.Path, *, reuse: bool) -> pathl
 
 def _run_commands(binaries: pathlib.Path, folder: pathlib.Path) -> None:
     folder.mkdir()
+    inputs = folder.parent / "inputs"
+    inputs.mkdir()
+    for name, content in INPUTS.items():
+        (inputs / name).write_text(content, encoding="utf-8")
     environment = {
         name: value for name, value in os.environ.items() if not name.startswith("PYTHON")
     }
@@ -124,6 +142,9 @@ def _run_commands(binaries: pathlib.Path, folder: pathlib.Path) -> None:
                 f"{shown}: exit code {result.returncode}, expected 0 and {expected!r} in\n"
                 f"{result.stdout}\n{result.stderr}"
             )
+    missing = [name for name in MADE if not (folder.parent / name).is_file()]
+    if missing:
+        sys.exit(f"the commands did not make {', '.join(missing)}")
     left = [path.name for path in folder.iterdir()]
     if left:
         sys.exit(f"the commands left files behind: {', '.join(left)}")
