@@ -3,7 +3,8 @@
 import functools
 import hashlib
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from closedbook.corpora.taggers import dates, names, numbers, words
 from closedbook.corpora.taggers.base import CharSpan
@@ -65,74 +66,88 @@ class BuiltinTagger:
         return [_spans(text) for text in sentences]
 
 
-class _Labels(dict[str, str]):
-    """What a run of capitals is where it does not begin a sentence; remembers what it has seen.
+_Value = TypeVar("_Value")
+_DATE = "date?"  # the label of a run that may begin a date
 
-    Not all of a corpus: names beyond the first 100,000 are looked at anew each time.
-    """
 
-    def __missing__(self, run: str) -> str:
-        label = _label(run)
+class _Memory(dict[str, _Value]):
+    """A function of a run of capitals that remembers what it has seen, up to 100,000 runs."""
+
+    def __init__(self, function: Callable[[str], _Value]):
+        super().__init__()
+        self._function = function
+
+    def __missing__(self, run: str) -> _Value:
+        value = self._function(run)
         if len(self) < 100_000:
-            self[run] = label
-        return label
+            self[run] = value
+        return value
 
 
 def _label(run: str) -> str:
     if run in _NOT_ALONE or not 1 < len(run) <= names.MOST_CHARACTERS:
         return ""
     if run[:3] in _LONGER or f"{run} " in _LONGER:
-        return "date?"
+        return _DATE
     return "NORP" if names.is_people(run) else "NAME"
 
 
-_labels = _Labels()
+_labels = _Memory(_label)  # of runs that do not begin a sentence
+_skipped = _Memory(names.skipped)  # of runs that do
 
 
 def _spans(text: str) -> list[CharSpan]:
     found: list[CharSpan] = []
-    resume = 0
+    resume = 0  # behind the last span that is longer than its candidate
     for match in _CANDIDATE.finditer(text):
         place = match.lastindex
-        if place is not _DIGIT:
-            label = _labels[match[0]]
-            if not label:
-                continue
-            start, limit = match.span()
-            if start < resume:
-                continue
-            if place is _INSIDE and label != "date?":
-                found.append(_span((start, limit, label)))
-                continue
-            special = _FROM_CAPITAL.match(text, start) if label == "date?" else None
-            if special is None:
-                _add_name(found, text, start, limit)
-                continue
-        else:
+        if place is _DIGIT:
             start = match.start()
-            if start < resume:
+            special = _FROM_DIGIT.match(text, start) if start >= resume else None
+            if special is not None:
+                resume = special.end()
+                _add(found, text, start, resume, special.lastgroup)
+            continue
+        run = match[0]
+        label = _labels[run]
+        if not label:
+            continue
+        start, limit = match.span()
+        if start < resume:
+            continue
+        if label is _DATE:
+            special = _FROM_CAPITAL.match(text, start)
+            if special is not None:
+                resume = special.end()
+                _add(found, text, start, resume, special.lastgroup)
                 continue
-            special = _FROM_DIGIT.match(text, start)
-            if special is None:
+            start, label = _behind_month(found, text, start, run)
+        if place is not _INSIDE and (start == 0 or names.at_beginning(text, start)):
+            skip = _skipped[run]
+            if skip is None and not names.acts(text, limit):
                 continue
-        resume = special.end()
-        _add(found, text, start, resume, special.lastgroup)
+            if skip:
+                start, label = start + skip, _rest_label(text, start + skip, limit)
+        if label:
+            found.append(_span((start, limit, label)))
     return _with_centuries(found, text) if "centur" in text else found
 
 
-def _add_name(found: list[CharSpan], text: str, start: int, limit: int) -> None:
-    """Adds what there is of a name in a run that begins a sentence, or begins like a date."""
-    first, _, rest = text[start:limit].partition(" ")
+def _behind_month(found: list[CharSpan], text: str, start: int, run: str) -> tuple[int, str]:
+    """Adds the month that a run begins with ("in June Australia won"): what is left of the run."""
+    first, _, rest = run.partition(" ")
     if first in dates.MONTHS_AND_DAYS and dates.is_month_of(text, start):
-        found.append(CharSpan(start, start + len(first), "DATE"))  # "in June Australia won"
-        start = limit - len(rest)
-    else:
-        start = names.name_start(text, start, limit)
-    name = text[start:limit]
-    if name in dates.AMBIGUOUS and dates.is_month(text, start, limit):
-        found.append(CharSpan(start, limit, "DATE"))  # "In May"
-    elif label := _label(name):
-        found.append(CharSpan(start, limit, "NAME" if label == "date?" else label))
+        found.append(CharSpan(start, start + len(first), "DATE"))
+        return start + len(run) - len(rest), _labels[rest]
+    return start, "NAME"
+
+
+def _rest_label(text: str, start: int, limit: int) -> str:
+    rest = text[start:limit]
+    if rest in dates.AMBIGUOUS:
+        return "DATE" if dates.is_month_of(text, start) else ""  # "In May"
+    label = _labels[rest]
+    return "NAME" if label is _DATE else label
 
 
 def _add(found: list[CharSpan], text: str, start: int, limit: int, kind: str | None) -> None:

@@ -86,6 +86,7 @@ _PREPOSITIONS = frozenset(
     "in by of since until till from to and or between through during before after around about "
     "early late mid circa c. ca. c year summer winter spring autumn fall".split()
 )
+_MOST_OFTEN = frozenset({" in ", " of ", " by "})
 _MONTH_BEFORE = _PREPOSITIONS | frozenset("last next this on each every that".split())
 # Words in -s that are no plural nouns, and so may follow a year.
 _NOT_PLURAL = frozenset("was has is as his its this thus besides towards across perhaps".split())
@@ -110,11 +111,13 @@ def is_year(text: str, start: int, limit: int) -> bool:
     (True, False)
     """
     year = int(text[start:limit])
+    usual = 1700 <= year <= 2049
+    if usual and text[start - 4 : start] in _MOST_OFTEN:
+        return True
     if year > 2099:
         return False
     context = before(text, start)
     said = context in _PREPOSITIONS or context.endswith(("(", "-", "@"))
-    usual = 1700 <= year <= 2049
     if said and usual:
         return True
     plural = _PLURAL.match(text, limit, limit + 30)

@@ -67,40 +67,41 @@ def at_beginning(text: str, start: int) -> bool:
     return start >= 2 and text[start - 1] in '"“„«' and text[start - 2] in " ,:"
 
 
-def name_start(text: str, start: int, limit: int) -> int:
-    """Where the name begins in a run of capitalised words at the beginning of a sentence.
+def skipped(run: str) -> int | None:
+    """How many characters of a run at the beginning of a sentence are no name.
 
-    >>> [name_start(text, 0, size) for text, size in (("The Hague is", 9), ("In Rome", 7))]
-    [4, 3]
-    >>> [name_start(text, 0, size) for text, size in (("Rain fell", 4), ("Homer was", 5))]
-    [4, 0]
+    >>> [skipped(run) for run in ("The Hague", "Most of Europe", "Rome", "Rain", "Homer")]
+    [4, 8, 0, 4, None]
 
     Returns:
-        `limit` if there is no name.
+        The run's length if none of it is a name; None if what follows decides (`acts`).
     """
-    if not at_beginning(text, start):
-        return start
-    run = text[start:limit]
     first, space, rest = run.partition(" ")
     if space:
         if first.lower() not in words.FUNCTION_WORDS:
-            return start
-        particle = _LEADING_PARTICLE.match(rest)  # "Most of Europe"
-        return limit - len(rest) + (particle.end() if particle else 0)
+            return 0
+        particle = _LEADING_PARTICLE.match(rest)
+        return len(first) + 1 + (particle.end() if particle else 0)
     if run in words.peoples() or run in words.places():
-        return start
+        return 0
     if run.lower() in words.FUNCTION_WORDS:
-        return limit
+        return len(run)
     if _SPELT.match(run):
-        return start
-    if not words.is_common(run) and _AFTER_NAME.match(text, limit):
-        return start
-    return limit
+        return 0
+    return len(run) if words.is_common(run) else None
+
+
+def acts(text: str, limit: int) -> bool:
+    """Whether a verb or a possessive follows: "Richmond joined", "Homer 's"."""
+    return _AFTER_NAME.match(text, limit) is not None
 
 
 def is_people(name: str) -> bool:
     """Whether a name is, or after a hyphen ends in, a word of nationality: "Franco-Spanish"."""
     peoples = words.peoples()
-    return name in peoples or (
-        "-" in name and name.rpartition("-")[2].removeprefix("@ ") in peoples
-    )
+    if name in peoples:
+        return True
+    if "-" not in name:
+        return False
+    head, _, last = name.replace(" @-@ ", "-").rpartition("-")
+    return " " not in head and last in peoples
