@@ -1,5 +1,6 @@
 """What the choice of protocol does to a score: where protocols disagree, and what stops cost."""
 
+import functools
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
@@ -100,32 +101,39 @@ def stops(rows: Sequence[Prediction], protocol: str = "squad") -> list[dict[str,
     if not rows:
         raise UserError("there are no predictions to audit; give at least one")
     before = right(rows, [protocol])[protocol]
-    rules: dict[str, tuple[tuple[str, ...], Callable[[str, Sequence[str]], bool]]] = {}
+    costs = []
     for name, stop in STOP_RULES.items():
-        rules[name] = (stop, _cutting(stop, protocol))
+        accepts = functools.partial(_right_when_cut, stop, protocol)
+        # What the rule leaves as it is has been scored already.
+        after = [
+            was if _kept(row.prediction, stop) else accepts(row.prediction, row.answers)
+            for row, was in zip(rows, before, strict=True)
+        ]
+        costs.append({"rule": name} | _cost(rows, before, after, stop, accepts))
     for name, articles in HARNESS_RULES.items():
-        rules[name] = (protocols.HARNESS_STOPS, _harness(articles))
-    return [
-        {"rule": name} | _cost(rows, before, stop, accepts)
-        for name, (stop, accepts) in rules.items()
-    ]
+        accepts = functools.partial(protocols.harness, articles=articles)
+        after = [accepts(row.prediction, row.answers) for row in rows]
+        costs.append({"rule": name} | _cost(rows, before, after, protocols.HARNESS_STOPS, accepts))
+    return costs
 
 
-def _cutting(stop: tuple[str, ...], protocol: str) -> Callable[[str, Sequence[str]], bool]:
-    return lambda text, answers: metrics.is_right(protocols.cut(text, stop), answers, protocol)
+def _kept(text: str, stop: tuple[str, ...]) -> bool:
+    return not any(one in text for one in stop) and text == text.strip()
 
 
-def _harness(articles: bool) -> Callable[[str, Sequence[str]], bool]:
-    return lambda text, answers: protocols.harness(text, answers, articles=articles)
+def _right_when_cut(
+    stop: tuple[str, ...], protocol: str, text: str, answers: Sequence[str]
+) -> bool:
+    return metrics.is_right(protocols.cut(text, stop), answers, protocol)
 
 
 def _cost(
     rows: Sequence[Prediction],
     before: Sequence[bool],
+    after: Sequence[bool],
     stop: tuple[str, ...],
     accepts: Callable[[str, Sequence[str]], bool],
 ) -> dict[str, Any]:
-    after = [accepts(row.prediction, row.answers) for row in rows]
     reached = [
         # An answer without a stop reaches itself.
         [not any(s in a for s in stop) or accepts(a, row.answers) for a in row.answers]
