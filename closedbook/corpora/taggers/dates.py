@@ -91,6 +91,7 @@ _MONTH_BEFORE = _PREPOSITIONS | frozenset("last next this on each every that".sp
 # Words in -s that are no plural nouns, and so may follow a year.
 _NOT_PLURAL = frozenset("was has is as his its this thus besides towards across perhaps".split())
 _PLURAL = re.compile(r" ((?:[a-z]{3,}|[a-z]{1,10}[-a-z]*)s)(?!\w)")
+_SEASON_ENDS = frozenset({"er ", "ng ", "mn ", "ll ", "of "})
 _SEASONS = (
     *("summer", "winter", "spring", "autumn", "fall"),
     *("summer of", "winter of", "spring of", "autumn of", "fall of"),
@@ -158,8 +159,8 @@ def season_start(text: str, start: int) -> int:
     >>> season_start("the winter of 1941", 14)
     4
     """
-    if start < 4 or text[start - 2] not in "rglnf" or text[start - 1] != " ":
-        return start  # most dates stand behind "in"
+    if text[start - 3 : start] not in _SEASON_ENDS:
+        return start
     head = text[max(0, start - 12) : start - 1]
     for season in _SEASONS:
         at = start - 1 - len(season)
