@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from closedbook.errors import UserError
+from closedbook.eval import summary
 from closedbook.eval.predictions import Prediction
 
 BINS = 10
@@ -97,6 +98,9 @@ def assess(
     found = read(rows)
     if found is None:
         return None
+    numbers: dict[str | int, int] = {}
+    keys = [numbers.setdefault(key, len(numbers)) for key in summary.question_keys(rows)]
+    questions = np.array(keys)[found.rows]
     result: dict[str, Any] = {
         "source": found.source,
         "probability": found.probability,
@@ -111,7 +115,12 @@ def assess(
             raise ValueError(f"{len(vector)} values of correctness for {len(rows)} rows")
         chosen = np.asarray(vector, np.float64)[found.rows]
         result[name] = measure(
-            found.values, chosen, probability=found.probability, bins=bins, seed=seed
+            found.values,
+            chosen,
+            probability=found.probability,
+            bins=bins,
+            clusters=questions,
+            seed=seed,
         )
     return result
 
@@ -122,9 +131,12 @@ def measure(
     *,
     probability: bool = True,
     bins: int = BINS,
+    clusters: np.ndarray | None = None,
     seed: int = 0,
 ) -> dict[str, Any]:
     """All measures of one vector of confidence and one of correctness, each [n].
+
+    Rows of one number in `clusters`, [n], are drawn together by the bootstrap.
 
     Returns:
         bins (equal mass), bins_equal_width, risk_coverage, and as {"mean", "low", "high"} with the
@@ -145,7 +157,7 @@ def measure(
             "brier": brier,
         }
     result: dict[str, Any] = dict.fromkeys(("ece", "ece_equal_width", "macro_ce", "brier"))
-    result |= _with_intervals(confidence, correct, statistics, seed)
+    result |= _with_intervals(confidence, correct, statistics, clusters, seed)
     calibration = {"bins": True, "bins_equal_width": False}
     result |= {
         key: calibration_bins(confidence, correct, bins=bins, equal_mass=mass)
@@ -295,9 +307,10 @@ def _with_intervals(
     confidence: np.ndarray,
     correct: np.ndarray,
     statistics: Mapping[str, Callable[[np.ndarray, np.ndarray], float]],
+    clusters: np.ndarray | None,
     seed: int,
 ) -> dict[str, dict[str, float] | None]:
-    """Each statistic with its 95% percentile interval over drawn rows.
+    """Each statistic with its 95% percentile interval over drawn rows, or clusters of rows.
 
     ECE of a drawn set is larger than of all rows (its bins are noisier), so its interval is moved
     back by the mean of that excess.
@@ -307,8 +320,15 @@ def _with_intervals(
     resamples = max(100, min(_RESAMPLES, 2_000_000 // n))
     random = np.random.default_rng(seed)
     drawn: dict[str, list[float]] = {name: [] for name in statistics}
+    numbers = np.arange(n) if clusters is None else np.unique(clusters, return_inverse=True)[1]
+    by_cluster = np.argsort(numbers, kind="stable")
+    sizes = np.bincount(numbers)
+    first = np.cumsum(sizes) - sizes
     for _ in range(resamples):
-        rows = random.integers(n, size=n)
+        drawn_clusters = random.integers(len(sizes), size=len(sizes))
+        size = sizes[drawn_clusters]
+        within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
+        rows = by_cluster[np.repeat(first[drawn_clusters], size) + within]
         sample = confidence[rows], correct[rows]
         for name, function in statistics.items():
             drawn[name].append(function(*sample))

@@ -120,3 +120,32 @@ def test_curve_of_many_rows_has_at_most_200_points_and_ends_at_the_error_rate():
     curve = confidence.risk_coverage(random.random(5000), c)
     assert len(curve) <= 200
     assert curve[-1] == {"coverage": 1.0, "risk": pytest.approx(1 - c.mean())}
+
+
+def test_rows_of_one_question_are_drawn_together():
+    random = np.random.default_rng(5)
+    sure = random.random(100)
+    right = (random.random(100) < sure).astype(float)
+    alone = confidence.measure(sure, right)
+    copies = np.repeat(np.arange(100), 4)
+    together = confidence.measure(sure[copies], right[copies], clusters=copies)
+    for name in ("brier", "macro_ce"):  # four copies say no more than one
+        width = {
+            key: found[name]["high"] - found[name]["low"]
+            for key, found in (("alone", alone), ("together", together))
+        }
+        assert together[name]["mean"] == pytest.approx(alone[name]["mean"])
+        assert width["together"] == pytest.approx(width["alone"], rel=0.15)
+
+
+def test_a_predictions_file_with_several_rows_a_question_has_wider_intervals():
+    once = [
+        Prediction(question=f"q{n}", answers=("a",), prediction="a", score=-0.1 * n)
+        for n in range(40)
+    ]
+    right = [float(n % 3 != 0) for n in range(40)]
+    found, more = confidence.assess(once, right), confidence.assess(once * 5, right * 5)
+    for name in ("brier", "aurc"):
+        widths = [made["strict"][name]["high"] - made["strict"][name]["low"]
+                  for made in (found, more)]  # fmt: skip
+        assert widths[1] == pytest.approx(widths[0], rel=0.25)
