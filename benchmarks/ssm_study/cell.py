@@ -1,0 +1,122 @@
+"""Runs one cell of the study, in a process of its own."""
+
+import json
+import logging
+import pathlib
+import time
+from typing import Any
+
+from benchmarks.ssm_study.corpora import Corpus
+from benchmarks.ssm_study.plan import Cell, Plan
+
+RESULT = "result.json"
+
+
+def run(cell: Cell, corpus: Corpus, plan: Plan, folder: pathlib.Path) -> dict[str, Any]:
+    """Pretrains, fine-tunes and tests; a killed run goes on from its last checkpoint.
+
+    Args:
+        cell: What to run.
+        corpus: Its tasks are registered and tokenised.
+        plan: Steps.
+        folder: The cell's own; `result.json` appears in it when all is done.
+
+    Returns:
+        What `result.json` holds.
+    """
+    from closedbook.cli import gin_files
+    from closedbook.training.loop import train
+
+    logging.getLogger("closedbook").setLevel(logging.WARNING)
+    started = time.monotonic()
+    shared = [
+        "VOCABULARY = @seqio.SentencePieceVocabulary()",
+        f"VOCABULARY_FILE = {str(corpus.vocabulary)!r}",
+        f"network.T5Config.vocab_size = {corpus.rows}",
+        *cell.size.bindings(),
+    ]
+    tokens: dict[str, float] = {}
+    initial = None
+    if cell.objective != "none":
+        initial = folder / "pretrain"
+        steps = plan.pretrain_steps
+        bindings = [
+            *shared,
+            f"MODEL_DIR = {str(initial)!r}",
+            f"MIXTURE_OR_TASK_NAME = {corpus.pretraining(cell.objective)!r}",
+            f"RANDOM_SEED = {cell.seed}",
+            f"TRAIN_STEPS = {steps}",
+            f"SAVE_PERIOD = {steps // 4}",
+            f"STATS_PERIOD = {steps // 20}",
+            f"utils.create_learning_rate_scheduler.decay_steps = {steps - 50}",
+        ]
+        arguments = gin_files.resolve("train", ["atlas_ssm.gin"], bindings)
+        train(**arguments, config_text=gin_files.config_text())
+        tokens = _tokens(initial, steps)
+    steps = plan.qa_steps[corpus.name]
+    bindings = [
+        *shared,
+        f"MODEL_DIR = {str(folder / 'finetune')!r}",
+        f"INITIAL_CHECKPOINT_PATH = {str(initial) if initial else None!r}",
+        f"MIXTURE_OR_TASK_NAME = {corpus.questions!r}",
+        f"BATCH_SIZE = {16 if corpus.name == 'atlas' else 8}",
+        f"RANDOM_SEED = {cell.seed}",
+        f"TRAIN_STEPS_RELATIVE = {steps}",
+        f"SAVE_PERIOD = {steps}",
+        f"STATS_PERIOD = {steps // 5}",
+    ]
+    arguments = gin_files.resolve("train", ["atlas_qa.gin"], bindings)
+    trained = train(**arguments, config_text=gin_files.config_text())
+    tests = {name: _test(folder, task, trained.step, shared) for name, task in corpus.tests.items()}
+    found = {
+        "corpus": cell.corpus,
+        "size": cell.size.name,
+        "objective": cell.objective,
+        "seed": cell.seed,
+        "parameters": _parameters(folder / "finetune"),
+        "pretraining_tokens": tokens,
+        "tests": tests,
+        "seconds": round(time.monotonic() - started, 1),
+    }
+    partial = folder / f"{RESULT}.partial"
+    partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    partial.rename(folder / RESULT)
+    return found
+
+
+def _test(folder: pathlib.Path, task: str, step: int, shared: list[str]) -> dict[str, Any]:
+    from closedbook.cli import gin_files
+    from closedbook.eval import metrics, predictions
+    from closedbook.training import jobs
+
+    bindings = [
+        *shared,
+        f"CHECKPOINT_PATH = {str(folder / 'finetune')!r}",
+        f"EVAL_OUTPUT_DIR = {str(folder / 'test')!r}",
+        f"MIXTURE_OR_TASK_NAME = {task!r}",
+    ]
+    jobs.evaluate(**gin_files.resolve("eval", ["atlas_eval.gin"], bindings))
+    rows = predictions.read(
+        folder / "test" / "inference_eval" / f"{task}-{step:06d}.predictions.jsonl"
+    )
+    right = [metrics.score(row.prediction, row.answers).em for row in rows]
+    return {"n": len(rows), "em": sum(right) / len(rows), "right": [int(each) for each in right]}
+
+
+def _tokens(run: pathlib.Path, steps: int) -> dict[str, float]:
+    """Input and target tokens of a run: means a step over each line's steps, summed."""
+    totals, before = {"input": 0.0, "target": 0.0}, 0
+    for line in (run / "train" / "metrics.jsonl").read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        for kind in totals:
+            totals[kind] += row[f"{kind}_tokens"] * (row["step"] - before)
+        before = row["step"]
+    assert before == steps
+    return totals
+
+
+def _parameters(run: pathlib.Path) -> int:
+    for line in (run / "model-info.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("Total number of parameters:"):
+            return int(line.rpartition(" ")[2].replace(",", ""))
+    raise ValueError(f"{run}/model-info.txt has no total")
