@@ -1,7 +1,6 @@
 """Everything that can be said of one predictions file, as plain data for a report to show."""
 
 import dataclasses
-import hashlib
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from typing import Any
@@ -9,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from closedbook import __version__
-from closedbook.errors import UserError, unknown_name
+from closedbook.errors import UserError
 from closedbook.eval import (
     answerability,
     audit,
@@ -17,6 +16,7 @@ from closedbook.eval import (
     confidence,
     equivalence,
     intervals,
+    judges,
     metrics,
     protocols,
     slices,
@@ -65,7 +65,7 @@ def analyze(
     rows: Sequence[Prediction],
     *,
     protocol: str = "squad",
-    mode: str = "learned",
+    judge: str | judges.Judge = "learned",
     threshold: float | None = None,
     labels: Mapping[str, Kind] | None = None,
     train: Sequence[Gold] | None = None,
@@ -79,7 +79,8 @@ def analyze(
     Args:
         rows: The predictions, as `closedbook.eval.predictions.read` gives them.
         protocol: Whose exact match is the headline and says what is correct.
-        mode: The judge of equivalence: "learned", or "rules", which needs no weights.
+        judge: Of equivalence: "learned", "rules" (which needs no weights), or another of
+            `closedbook.eval.judges`, by name or itself.
         threshold: Probability from which the judge calls an answer equivalent. Default: its own.
         labels: Kinds of wrong predictions by id, as `closedbook.eval.labels.read` gives them; a
             row without an id has its number, from 1.
@@ -96,8 +97,7 @@ def analyze(
         raise UserError("there are no predictions to analyse; give at least one")
     if threshold is not None and not 0 <= threshold <= 1:
         raise UserError(f"the threshold is {threshold}; it must be a probability, 0 to 1")
-    if mode not in equivalence.MODES:
-        raise unknown_name("judge", mode, equivalence.MODES)
+    judge = judges.named(judge) if isinstance(judge, str) else judge
     ids = _ids(rows)
     labelling.check(labels or (), set(ids))
     for name, others in (also or {}).items():
@@ -118,7 +118,7 @@ def analyze(
     disagreements = audit.disagreements(rows, right)
     stops = audit.stops(rows, protocol)
     tell.next()
-    verdicts = _judged(rows, mode, threshold, tell)
+    verdicts = _judged(rows, judge, threshold, tell)
     tell.next()
     flags = answerability.assess_all(rows)
     tell.next()
@@ -180,9 +180,9 @@ def analyze(
             "split": _common(row.split for row in rows),
             "protocol": protocol,
             "judge": {
-                "mode": mode,
-                "threshold": equivalence.threshold(mode) if threshold is None else threshold,
-                "weights": _weights(mode),
+                "mode": judge.name,
+                "threshold": judge.threshold if threshold is None else threshold,
+                "weights": judge.version,
             },
             "also": list(also or ()),
             "training_rows": None if train is None else len(train),
@@ -192,7 +192,7 @@ def analyze(
         disagreements=disagreements,
         audit=stops,
         taxonomy=table.as_dict(),
-        answerability=_flag_table([flag.flag for flag in flags]),
+        answerability=_flag_table([flag.flag for flag in flags], clusters),
         slices=slices.table(members, estimates),
         confidence=sure,
         candidates=[
@@ -227,11 +227,11 @@ class _Steps:
 
 
 def _judged(
-    rows: Sequence[Prediction], mode: str, threshold: float | None, tell: _Steps
+    rows: Sequence[Prediction], judge: judges.Judge, threshold: float | None, tell: _Steps
 ) -> list[equivalence.Verdict]:
     found: list[equivalence.Verdict] = []
     for start in range(0, len(rows), _JUDGED_AT_ONCE):
-        found += equivalence.judge_all(rows[start : start + _JUDGED_AT_ONCE], mode=mode)
+        found += judge.judge_all(rows[start : start + _JUDGED_AT_ONCE])
         tell.again()
     if threshold is None:
         return found
@@ -260,13 +260,6 @@ def _verdict(
     return _VERDICTS[Kind.INCOMPLETE if rank >= _REVIEWED_FIRST else Kind.TRUE_NEGATIVE]
 
 
-def _weights(mode: str) -> str | None:
-    """Which weights the judge had: the start of their file's SHA-256."""
-    if mode == "rules":
-        return None
-    return hashlib.sha256(equivalence.WEIGHTS.read_bytes()).hexdigest()[:12]
-
-
 def _with_words(found: answerability.Answerability) -> str:
     if found.flag is None:
         return ""
@@ -293,10 +286,15 @@ def _percent(mean: float | None, ends: intervals.Interval) -> dict[str, float]:
     return {"mean": (mean or 0.0) / 100, "low": ends.low / 100, "high": ends.high / 100}
 
 
-def _flag_table(flags: Sequence[str | None]) -> list[dict[str, Any]]:
+def _flag_table(flags: Sequence[str | None], clusters: Sequence[int]) -> list[dict[str, Any]]:
+    alone = len(set(clusters)) == len(clusters)
     table = []
     for flag, count in Counter(flag for flag in flags if flag is not None).most_common():
-        low, high = intervals.wilson(count, len(flags))
+        low, high = (
+            intervals.wilson(count, len(flags))
+            if alone
+            else intervals.of_mean([other == flag for other in flags], clusters=clusters)
+        )
         table.append(
             {"flag": flag, "count": count, "share": count / len(flags), "low": low, "high": high}
         )

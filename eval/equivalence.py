@@ -112,7 +112,7 @@ def _judged(rows: Iterable[Answered], mode: str) -> list[Verdict]:
                 f"row {place + 1} ({row.question[:80]!r}) has no acceptable answers; give at "
                 "least one, or leave it out"
             )
-        verdict = _plain(row)
+        verdict = plain(row)
         verdicts.append(verdict)
         if verdict is None:
             open_rows.append(_collect(place, row))
@@ -144,7 +144,7 @@ class _Open(NamedTuple):
     bounds: bounds.Bounds
 
 
-def _plain(row: Answered) -> Verdict | None:
+def plain(row: Answered) -> Verdict | None:
     """The verdict where exact match or a lack of words decides; None for all other rows."""
     prediction = row.prediction[:LIMIT]
     squad = _squad(prediction)

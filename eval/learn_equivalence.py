@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import json
 import pathlib
-import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -21,9 +20,9 @@ import numpy as np
 from closedbook.errors import UserError
 from closedbook.eval import bounds, judge_report, normalize, trees
 from closedbook.eval.evidence import answer, features
+from closedbook.eval.judged import SYSTEMS, split_answers
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights" / "equivalence.json"
-SYSTEMS = ("fid", "gpt35", "chatgpt", "gpt4", "newbing")
 FOLDS = 5
 DECISION = 0.5  # the probability is calibrated: more likely than not
 # Few leaves, many rows in each and a part of the values per split: what helps one data set alone
@@ -38,7 +37,6 @@ PARAMETERS = {
     "max_features": 0.15,
     "random_state": 0,
 }
-_FRACTION = re.compile(r"(?<=\d)/(?=\d)")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,18 +58,6 @@ class Line(NamedTuple):
     slope: float
     shift: float
     nothing: float
-
-
-def split_answers(golden: str) -> list[str]:
-    """The answers of one field: parts between slashes, and the whole where a slash may belong.
-
-    >>> split_answers("seven/7"), split_answers("9/11")
-    (['seven', '7'], ['9', '11', '9/11'])
-    """
-    parts = [part.strip() for part in golden.split("/") if part.strip()]
-    if _FRACTION.search(golden):
-        parts.append(golden.strip())
-    return parts
 
 
 def read(path: pathlib.Path) -> Judged:

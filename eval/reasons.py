@@ -36,6 +36,8 @@ class Reason(enum.StrEnum):
     REFUSAL = "refusal"
     EMPTY = "empty"
     DIFFERENT = "different"
+    # Either.
+    JUDGE = "judge"
 
     @property
     def description(self) -> str:
@@ -72,4 +74,5 @@ DESCRIPTIONS = {
     Reason.REFUSAL: "gives no answer",
     Reason.EMPTY: "no words are left to judge",
     Reason.DIFFERENT: "nothing in common",
+    Reason.JUDGE: "another judge decided, which names no reason: a T5, a cross-encoder, a function",
 }

@@ -14,7 +14,7 @@ import pathlib
 from collections.abc import Sequence
 
 from closedbook.errors import UserError
-from closedbook.tasks import rows
+from closedbook.tasks import answer_pairs, rows
 from closedbook.tasks.specs import TaskSpec
 
 _OTHER_SHARE = 0.9  # of a training file with another number of rows than the official one
@@ -32,6 +32,8 @@ class DatasetFiles:
     cut: tuple[int, int] | None = None  # rows kept for training, of this many
     many: bool = False  # whether a part is all matching files, not one
 
+
+_JUDGED = ("*judged*.jsonl*", "*equivalence*.jsonl*", "[NT]Q.json")  # the last: EVOUNA's
 
 DATASETS: dict[str, DatasetFiles] = {
     "natural_questions_open": DatasetFiles(
@@ -73,6 +75,14 @@ DATASETS: dict[str, DatasetFiles] = {
         test=("P*.test.json*", "test/P*.test.json*"),
         many=True,
     ),
+    # The same files for every part: `answer_pairs` splits them by question.
+    "answer_equivalence": DatasetFiles(
+        folders=("answer_equivalence", "evouna"),
+        train=_JUDGED,
+        held_out=_JUDGED,
+        test=_JUDGED,
+        many=True,
+    ),
 }
 """File names of each data set that can be read from a folder."""
 
@@ -96,7 +106,9 @@ def split_rows(spec: TaskSpec, split: str, data_dir: str | os.PathLike) -> list[
     files = _part_files(spec, split, data_dir)
     found: list[rows.Row] = []
     for part in _parts(spec, split):
-        if part in files:
+        if spec.dataset == "answer_equivalence":
+            content = answer_pairs.read(files[part], part)
+        elif part in files:
             content = _read(files[part], answers_hidden=part == "hidden")
         else:  # `fit` or `held_out` out of one training file
             content = _read(files["train"])

@@ -137,6 +137,14 @@ _ENTITY_QUESTIONS = TaskSpec(
     local_splits={"train": ("fit",), "validation": ("held_out",), "test": ("test",)},
 )
 
+_ANSWER_EQUIVALENCE = TaskSpec(  # says "true" or "false"; see `answer_pairs`
+    name="answer_equivalence",
+    dataset="answer_equivalence",
+    prefix="answer equivalence ",
+    metric="squad",
+    local_splits={"train": ("fit",), "validation": ("held_out",), "test": ("test",)},
+)
+
 # The bound 7830 is upstream's, and has the look of a slip: it holds out the first 9% instead of
 # the last 10%. It is kept, since the published multi-answer numbers were taken so.
 _NOCONTEXT_SPLITS = {
@@ -164,6 +172,7 @@ SPECS: dict[str, TaskSpec] = {
         _trivia_qa_open("trivia_qa_open"),
         _trivia_qa_open("trivia_qa_open_test", whole=True),
         _ENTITY_QUESTIONS,
+        _ANSWER_EQUIVALENCE,
         _salient_span_wikipedia("salient_span_masked_wikipedia", Masking()),
         _salient_span_wikipedia("span_corrupted_wikipedia", Masking(corruption="t5")),
         # Of the atlas: (split, phrasing of questions), or for pretraining (all facts, style).

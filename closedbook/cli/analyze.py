@@ -62,7 +62,11 @@ def analyze(
         ),
     ] = None,
     judge: Annotated[
-        str, typer.Option(help="Judge of equivalence: learned, or rules (no weights).")
+        str,
+        typer.Option(
+            help="Judge of equivalence: learned; rules (no weights); t5:CHECKPOINT (fine-tuned "
+            "on answer_equivalence); cross-encoder:MODEL (of transformers); or module:function."
+        ),
     ] = "learned",
     threshold: Annotated[
         float | None,
@@ -87,18 +91,21 @@ def analyze(
 
     `closedbook analyze mine.jsonl --out labelled --labels labels.jsonl`
     """
+    from closedbook.cli import judging
+    from closedbook.errors import UserError
     from closedbook.eval import gold, outputs
     from closedbook.eval import labels as labelling
     from closedbook.eval import predictions as files
     from closedbook.eval.analysis import analyze as work
 
     outputs.check_target(out, force=force)
+    chosen = judging.judge(judge)
     rows = files.read(predictions)
     with progress_bar() as progress:
         analysis = work(
             rows,
             protocol=protocol,
-            mode=judge,
+            judge=chosen,
             threshold=threshold,
             labels=labelling.read(labels) if labels else None,
             train=gold.read(train) if train else None,

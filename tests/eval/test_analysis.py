@@ -41,7 +41,7 @@ KEYS = {
 
 
 def analyzed(rows=ROWS, **arguments):
-    return analysis.analyze(rows, mode="rules", **arguments)
+    return analysis.analyze(rows, judge="rules", **arguments)
 
 
 def test_everything_is_plain_json():
@@ -100,6 +100,13 @@ def test_labels_decide_before_the_judge():
     assert [row["label"] for row in found.examples][:2] == [None, "true negative"]
 
 
+def test_flags_of_rows_that_share_a_question_are_no_more_certain():
+    [alone] = analyzed().answerability
+    [shared] = analyzed(ROWS * 50).answerability
+    assert (alone["share"], shared["share"]) == (0.25, 0.25)
+    assert shared["high"] - shared["low"] > 0.7
+
+
 def test_confidence_and_training_make_slices():
     rows = [
         Prediction(question=f"who is {n}", answers=("Ann",), prediction="ann", score=-float(n))
@@ -144,7 +151,7 @@ def test_mistakes(arguments, message):
 
 def test_an_unknown_judge_lists_the_known_ones():
     with pytest.raises(UserError, match=r"unknown judge 'rule'.*rules"):
-        analysis.analyze(ROWS, mode="rule")
+        analysis.analyze(ROWS, judge="rule")
 
 
 def test_the_threshold_moves_the_verdict():
