@@ -27,10 +27,11 @@ class Gold:
 
 
 def read(path: str | os.PathLike[str]) -> list[Gold]:
-    """Reads NQ-open's JSON lines, a predictions file, or DPR's question-and-answer table.
+    """Reads NQ-open's JSON lines, a predictions file, AmbigQA's list, or a table (also DPR's).
 
     Answers are a list of strings, or a string, under "answers", "answer", "golden_answers" or
-    "golds". Rows without any answer are passed over: training sets have them.
+    "golds"; of AmbigQA's annotations all answers count. Rows without any answer are passed over:
+    training sets have them.
 
     Raises:
         UserError: The file is missing, empty or not UTF-8, or a row is malformed; the message
@@ -87,6 +88,8 @@ def _parse(value: Any) -> Gold:
     if not isinstance(question, str):
         raise UserError(f'"question" is {shown(question)}; it must be a string')
     key = next((name for name in _ANSWER_KEYS if name in value), None)
+    if key is None and "annotations" in value:
+        return Gold(question=question, answers=tuple(_ambigqa(value["annotations"])))
     if key is None:
         raise UserError(f"no answers; {_REMEDY}")
     answers = value[key]
@@ -95,3 +98,20 @@ def _parse(value: Any) -> Gold:
     if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
         raise UserError(f'"{key}" is {shown(answers)}; it must be a list of strings or a string')
     return Gold(question=question, answers=tuple(answers))
+
+
+def _ambigqa(annotations: Any) -> list[str]:
+    """The answers to every reading of a question (Min et al. 2020, AmbigQA's files)."""
+    answers: list[str] = []
+    try:
+        for annotation in annotations:
+            single = annotation["type"] == "singleAnswer"
+            for pair in [annotation] if single else annotation["qaPairs"]:
+                answers += pair["answer"]
+    except (TypeError, LookupError) as error:
+        raise UserError(
+            f'"annotations" is {shown(annotations)}; it must be as AmbigQA has it'
+        ) from error
+    if not all(isinstance(answer, str) for answer in answers):
+        raise UserError(f'"annotations" has answers {shown(answers)}; they must be strings')
+    return list(dict.fromkeys(answers))

@@ -1,4 +1,4 @@
-"""Files of one JSON object a line, read with every fault named by file and line."""
+"""Files of one JSON object a line, or of one list of them; faults are named by file and line."""
 
 import contextlib
 import json
@@ -13,6 +13,8 @@ from closedbook.eval import text_files
 def read(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tuple[int, Any]]:
     """Yields the number, from 1, and the decoded value of every line that is not blank.
 
+    A file that begins with a bracket is one list; the number is then that of its item.
+
     Args:
         path: The file.
         what: What it holds, in the plural, for messages.
@@ -22,9 +24,16 @@ def read(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tu
         UserError: The file cannot be read or holds no lines, or a line is not UTF-8 or not JSON.
     """
     empty = True
-    for number, line in text_files.lines(path, what=what, remedy=remedy):
+    lines = text_files.lines(path, what=what, remedy=remedy)
+    for number, line in lines:
         if not line.strip():
             continue
+        if empty and line.lstrip().startswith("["):
+            with place(os.fspath(path)):
+                items = _load(line + "".join(rest for _, rest in lines))
+            yield from enumerate(items, start=1)
+            empty = not items
+            break
         empty = False
         with place(f"{path}:{number}"):
             value = _load(line)
@@ -62,7 +71,8 @@ def _load(line: str) -> Any:
         ) from error
     except json.JSONDecodeError as error:
         raise UserError(
-            f"not JSON at column {error.colno} ({error.msg}); write one object a line"
+            f"not JSON at {f'line {error.lineno}, ' * (error.lineno > 1)}column {error.colno} "
+            f"({error.msg}); write one object a line"
         ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON that we can read: {error}") from error

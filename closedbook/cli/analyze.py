@@ -101,6 +101,9 @@ def analyze(
     outputs.check_target(out, force=force)
     chosen = judging.judge(judge)
     rows = files.read(predictions)
+    for path in also or []:
+        if path.exists() and path.samefile(predictions):
+            raise UserError(f"--also {path} is the file to analyse; give another system's")
     with progress_bar() as progress:
         analysis = work(
             rows,

@@ -57,11 +57,24 @@ def test_analyze_prints_the_headline_and_writes_the_report(command, mine, tmp_pa
     assert (tmp_path / "report" / "report.html").is_file()
 
 
+def test_a_file_is_not_compared_with_itself(command, mine, tmp_path):
+    code, _, err = command("analyze", mine, "--out", "r", "--also", str(tmp_path / "mine.jsonl"))
+    assert code == 2
+    assert "is the file to analyse; give another system's" in err
+
+
+def test_differences_of_nothing_have_no_minus_before_the_zero(command, mine, tmp_path):
+    code, out, _ = command("compare", mine, write(tmp_path / "copy.jsonl", ROWS), "--out", "r")
+    assert code == 0
+    assert "+0.0 [+0.0, +0.0]" in out
+
+
 def test_analyze_takes_everything_at_once(command, mine, other, tmp_path):
     labels = write(tmp_path / "labels.jsonl", [{"id": 1, "label": "phrasing"}])
     train = write(tmp_path / "train.jsonl", [{"question": "when is it", "answer": ["1067"]}])
     words = ["analyze", mine, "--out", "r", "--labels", labels, "--train", train, "--also", other]
-    code, out, _ = command(*words, "--other-gold", train, "--protocol", "nq_open")
+    gold = write(tmp_path / "gold.jsonl", [{"question": "When was it?", "answer": ["1067"]}])
+    code, out, _ = command(*words, "--other-gold", gold, "--protocol", "nq_open")
     assert code == 0
     summary = json.loads((tmp_path / "r" / "summary.json").read_text())
     assert summary["taxonomy"]["labelled"]

@@ -1,4 +1,4 @@
-"""CSV and TSV files of questions: what spreadsheets and scripts write, and what they get wrong."""
+"""Tables, packed files and lists of questions: what people have, and what they get wrong."""
 
 import csv
 import gzip
@@ -135,3 +135,38 @@ def test_gold_answers_may_stand_in_a_table_with_column_names_or_in_dprs(tmp_path
     ]
     with pytest.raises(UserError, match=r"rows\.csv:1: no tab between question and answers"):
         gold.read(written(tmp_path, f'{"x" * 200_000}"\n'))
+
+
+def test_one_list_of_objects_is_read_as_lines_are(tmp_path):
+    text = '[\n {"question": "q", "answers": ["a"],\n "prediction": "b"}\n]\n'
+    [row] = predictions.read(written(tmp_path, text, "rows.json"))
+    assert row == Prediction(question="q", answers=("a",), prediction="b")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "holds no predictions"),
+        ('[{"question": "q"},\n', "rows.json: not JSON at column 20"),
+        ('[\n{"question" "q"}]\n', "rows.json: not JSON at line 2, column 13"),
+        ('["q"]', r'rows.json:1: "q" is not a JSON object'),
+        ('[1]\n{"question": "q"}\n', "rows.json: not JSON at line 2, column 1 .Extra data"),
+        ("[" * 100_000, "rows.json: not JSON that we can read"),
+    ],
+)
+def test_faults_of_a_list_name_the_line_or_the_item(tmp_path, text, message):
+    with pytest.raises(UserError, match=message):
+        predictions.read(written(tmp_path, text, "rows.json"))
+
+
+def test_ambigqas_annotations_are_read(tmp_path):
+    single = {"type": "singleAnswer", "answer": ["Ann", "A."]}
+    pairs = [{"question": "in 1", "answer": ["Bea"]}, {"question": "in 2", "answer": ["Ann"]}]
+    several = {"type": "multipleQAs", "qaPairs": pairs}
+    rows = [{"question": "who", "annotations": [several, single], "id": "1"}]
+    path = written(tmp_path, json.dumps(rows), "ambigqa.json")
+    assert gold.read(path) == [Gold(question="who", answers=("Bea", "Ann", "A."))]
+    for wrong in ("x", [1], [{"type": "multipleQAs"}], [{**single, "answer": [1]}], None):
+        rows[0]["annotations"] = wrong
+        with pytest.raises(UserError, match=r"ambigqa\.json:1: \"annotations\""):
+            gold.read(written(tmp_path, json.dumps(rows), "ambigqa.json"))
