@@ -29,7 +29,7 @@ def kind_cells(row: Mapping[str, Any], candidates: int) -> tuple[str, str, str]:
     """Count, share and interval of a kind of wrong answers; a note if it was not counted."""
     if row.get("asserted", True):
         return numbers.count(row["count"]), numbers.percent(row["share"]), numbers.interval(row)
-    note = f"{candidates:,} candidates" if candidates else "needs labels"
+    note = f"{candidates:,} candidate{'s' * (candidates != 1)}" if candidates else "needs labels"
     return "not counted", numbers.MISSING, note
 
 
