@@ -17,6 +17,7 @@ _RULES = "1"  # goes up with every change of the rules that the pattern and tabl
 # 60 MB/s, where a pattern that begins with a choice or a word boundary goes at 15 to 25.
 _CANDIDATE = re.compile(
     rf"[{CAPITALS}0-9{CURRENCIES}](?<!\w[^{CURRENCIES}])"
+    r"(?<!\d[.,]\d)(?<!\d @[.,]@ \d)"  # within a number
     # Behind a word and a space a capital says "name"; elsewhere the place may be its cause.
     rf"(?:(?<=[{CAPITALS}])(?:(?<=[\w,;&] .)({names.RUN})|({names.RUN}))|)"
 )
@@ -85,10 +86,10 @@ class _Memory(dict[str, _Value]):
 
 
 def _label(run: str) -> str:
-    if run in _NOT_ALONE or not 1 < len(run) <= names.MOST_CHARACTERS:
-        return ""
     if run[:3] in _LONGER or f"{run} " in _LONGER:
         return _DATE
+    if run in _NOT_ALONE or not 1 < len(run) <= names.MOST_CHARACTERS:
+        return ""
     return "NORP" if names.is_people(run) else "NAME"
 
 
@@ -98,7 +99,7 @@ _skipped = _Memory(names.skipped)  # of runs that do
 
 def _spans(text: str) -> list[CharSpan]:
     found: list[CharSpan] = []
-    resume = 0  # behind the last span that is longer than its candidate
+    resume = -2  # behind the last span (or title) that is longer than its candidate
     for match in _CANDIDATE.finditer(text):
         place = match.lastindex
         if place is _DIGIT:
@@ -122,7 +123,8 @@ def _spans(text: str) -> list[CharSpan]:
                 _add(found, text, start, resume, special.lastgroup)
                 continue
             start, label = _behind_month(found, text, start, run)
-        if place is not _INSIDE and (start == 0 or names.at_beginning(text, start)):
+        inside = place is _INSIDE or start == resume + 1
+        if not inside and (start == 0 or names.at_beginning(text, start)):
             skip = _skipped[run]
             if skip is None and not names.acts(text, limit):
                 continue

@@ -118,7 +118,7 @@ def is_year(text: str, start: int, limit: int) -> bool:
     if year > 2099:
         return False
     context = before(text, start)
-    said = context in _PREPOSITIONS or context.endswith(("(", "-", "@"))
+    said = context in _PREPOSITIONS or context.endswith(("(", "-", "–", "-@", "–@"))
     if said and usual:
         return True
     plural = _PLURAL.match(text, limit, limit + 30)

@@ -35,7 +35,7 @@ def load(name: str) -> Tagger:
         from closedbook.corpora.taggers import hf_tagger
 
         tagger = hf_tagger.HuggingFaceTagger(rest)
-    elif kind and rest and not too:
+    elif kind and rest and not too and kind not in ("dates", "hf"):
         from closedbook.corpora.taggers import own
 
         return own.OwnTagger(name)

@@ -28,7 +28,7 @@ percent people persons inhabitants residents
 _SYMBOLS = """
 km cm mm µm μm nm m ft in yd mi nmi ha kg mg g lb lbs oz t kn mph kph kW MW GW TW kV V W hp bhp
 shp kN kJ MJ kWh MWh GWh kPa MPa hPa mbar Hz kHz MHz GHz THz kB KB MB GB TB kbit Mbit kbps Mbps
-Gbps dB rpm psi eV keV MeV GeV mL ml L hr hrs min sec ms µs cc
+Gbps dB rpm psi eV keV MeV GeV mL ml L l hr hrs min sec ms µs cc
 """
 _PHRASES = (
     *("nautical mile", "nautical miles", "per cent", "fluid ounces", "cubic feet", "fl oz"),
