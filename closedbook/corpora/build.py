@@ -18,6 +18,8 @@ from closedbook.tasks.sentence_files import MANIFEST
 
 MB = 1_000_000
 _HASHED_TOGETHER = 1_000 * MB  # bytes of input files whose hashes are one piece of work
+# Bytes of input that are worth more than one process, by the speed of the tagger.
+_WORTH_BUILT_IN, _WORTH_MODEL = 100 * MB, 2 * MB
 _SETTINGS = "settings.json"
 
 
@@ -61,7 +63,7 @@ def build(
         shard_mb: About how much input makes a shard.
         min_characters: Shorter sentences are left out.
         max_characters: Longer ones, mostly tables and lists, too.
-        workers: Processes of the local runner. Default: one a core, and no more than shards.
+        workers: Processes of the local runner. Default: one a core, where the input is worth it.
         runner: A Beam runner; "" for the local one.
         pipeline_options: Beam's own options, as "--name=value".
         force: Whether to throw away what another build wrote into the folder.
@@ -115,8 +117,7 @@ def build(
     ]
     if todo or hashes:
         pipeline = _pipeline()
-        count = workers or min(os.cpu_count() or 1, max(len(todo), 1))
-        options = pipeline.options(runner, count, pipeline_options)
+        options = pipeline.options(runner, workers or _workers(tagger, todo), pipeline_options)
         with _watched(job, plan.units, todo, progress):
             pipeline.run(job, todo, hashes, options)
     whole = _finish(job, plan, settings, loaded)
@@ -126,6 +127,14 @@ def build(
         input_bytes=sum(unit.size for unit in todo),
         shards_before=len(plan.units) - len(todo),
     )
+
+
+def _workers(tagger: str, todo: Sequence[units.Unit]) -> int:
+    """Processes worth starting: a core each, but starting them costs some ten seconds."""
+    worth = _WORTH_BUILT_IN if tagger == "dates" else _WORTH_MODEL
+    if sum(unit.size for unit in todo) < worth:
+        return 1
+    return max(1, min(os.cpu_count() or 1, len(todo)))
 
 
 def _pipeline() -> Any:
@@ -279,7 +288,8 @@ def _finish(
         skipped=skipped,
     )
     for name, text in texts.items():
-        files.write_text(files.join(job.output, name), text)
+        scratch = files.join(job.output, BUILDING)
+        files.write_text(files.join(job.output, name), text, scratch=scratch)
     files.delete_folder(files.join(job.output, BUILDING))
     return json.loads(texts[MANIFEST])
 

@@ -16,6 +16,7 @@ from closedbook.errors import UserError
 _LONGEST_LINE = 100 << 20  # bytes of a line of JSON; more is taken for damage
 _PIECE = 1 << 20  # bytes of plain text after which a blank line begins a new document
 _LONGEST_PIECE = 16 << 20  # bytes of plain text without a blank line that are read together
+_HEAD = 4096  # bytes in which a file of articles has its first one
 _ROWS_AT_ONCE = 256  # of a Parquet file
 # The first heading of a WikiText article, or the first line of one of WikiExtractor's.
 _ARTICLE = re.compile(rb'\s*(?:=\s*([^=\s][^=]*)=|<doc id="[^"]*"[^>]*? title="([^"]*)">)\s*')
@@ -255,9 +256,14 @@ def _boundary(file: IO[bytes], offset: int) -> int:
         return 0
     file.seek(offset - 1)
     ahead = file.read(_PIECE)
-    for found in (_ARTICLE_AHEAD.search(ahead), _BLANK_AHEAD.search(ahead)):
-        if found:
-            return offset - 1 + found.end()
+    if found := _ARTICLE_AHEAD.search(ahead):
+        return offset - 1 + found.end()
+    if len(ahead) < _PIECE:
+        file.seek(0)
+        if _ARTICLE_AHEAD.search(b"\n" + file.read(_HEAD)):  # within the file's last article
+            return offset - 1 + len(ahead)
+    if found := _BLANK_AHEAD.search(ahead):
+        return offset - 1 + found.end()
     file.seek(offset - 1)
     return offset - 1 + sum(map(len, _whole_line(file)))
 

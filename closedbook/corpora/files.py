@@ -86,29 +86,34 @@ def read_text(path: str) -> str | None:
         return None
 
 
-def write_text(path: str, text: str) -> None:
-    """Writes a small text file, which appears whole."""
-    with local_copy(path) as local:
+def write_text(path: str, text: str, *, scratch: str = "") -> None:
+    """Writes a small text file, which appears whole; `scratch` as for `local_copy`."""
+    with local_copy(path, scratch=scratch) as local:
         pathlib.Path(local).write_text(text, encoding="utf-8")
 
 
 @contextlib.contextmanager
-def local_copy(path: str) -> Iterator[str]:
-    """A local path to write to; what lies there at the end moves to `path`, whole or not at all."""
+def local_copy(path: str, *, scratch: str = "") -> Iterator[str]:
+    """A local path to write to; what lies there at the end moves to `path`, whole or not at all.
+
+    Args:
+        path: The file to make.
+        scratch: A folder on the same file system for what is not finished; when the process is
+            killed, that stays there. Default: the file's own folder.
+    """
+    folder, _, name = path.rpartition("/" if is_remote(path) else os.sep)
+    temporary = join(scratch or folder, f"{name}.{uuid.uuid4().hex[:8]}.tmp")
     if not is_remote(path):
-        folder, name = os.path.split(path)
-        os.makedirs(folder or ".", exist_ok=True)
-        temporary = os.path.join(folder, f".{name}.{uuid.uuid4().hex[:8]}")
+        os.makedirs(os.path.dirname(temporary) or ".", exist_ok=True)
         try:
             yield temporary
             os.replace(temporary, path)
         finally:
             pathlib.Path(temporary).unlink(missing_ok=True)
         return
-    with tempfile.TemporaryDirectory(prefix="closedbook-") as folder:
-        local = os.path.join(folder, "file")
+    with tempfile.TemporaryDirectory(prefix="closedbook-") as here:
+        local = os.path.join(here, "file")
         yield local
-        temporary = f"{path}.{uuid.uuid4().hex[:8]}.tmp"
         with _beam_errors(path):
             beam_files = _beam_files()
             from apache_beam.io.filesystem import CompressionTypes
@@ -152,7 +157,7 @@ def delete_folder(path: str) -> None:
         shutil.rmtree(path, ignore_errors=True)
         return
     delete([found.path for found in match(join(path, "*"))])
-    with contextlib.suppress(UserError):
+    with contextlib.suppress(UserError, OSError):  # object stores have no folders
         delete([path])
 
 

@@ -3,27 +3,33 @@
 import difflib
 import logging
 import re
+import shlex
+import sys
 from collections.abc import Sequence
 from typing import Any
 
 # Beam warns at its import of Google packages that are not needed here.
-logging.disable(logging.WARNING)
+_disabled = logging.root.manager.disable
+logging.disable(max(_disabled, logging.WARNING))
 import apache_beam as beam  # noqa: E402
 from apache_beam.options.pipeline_options import (  # noqa: E402
+    DirectOptions,
     PipelineOptions,
+    StandardOptions,
     _BeamArgumentParser,
 )
+from apache_beam.runners.portability.fn_api_runner import fn_runner  # noqa: E402
+from apache_beam.runners.runner import PipelineRunner  # noqa: E402
+from apache_beam.transforms import environments  # noqa: E402
 
 from closedbook.corpora import taggers, work  # noqa: E402
 from closedbook.corpora.units import Unit  # noqa: E402
 from closedbook.errors import UserError  # noqa: E402
 
-logging.disable(logging.NOTSET)
+logging.disable(_disabled)
 
-# Beam's "DirectRunner" may download another runner first; this is the one in it that runs here.
-_LOCAL_RUNNER = "apache_beam.runners.portability.fn_api_runner.FnApiRunner"
 _LOCAL_NAMES = {"", "direct", "directrunner", "fnapirunner"}
-_OWN_MESSAGE = re.compile(r"closedbook\.errors\.UserError: (.*?)(?: \[while running|\n|$)")
+_OWN_MESSAGE = re.compile(r"closedbook\.errors\.UserError: (.*)")
 
 
 def is_local(runner: str) -> bool:
@@ -39,15 +45,20 @@ def options(runner: str, workers: int, given: Sequence[str]) -> PipelineOptions:
     """
     flags = list(given)
     if is_local(runner):
-        flags.append(f"--runner={_LOCAL_RUNNER}")
-        mode = "in_memory" if workers == 1 else "multi_processing"
-        flags += [f"--direct_num_workers={workers}", f"--direct_running_mode={mode}"]
+        flags.append(f"--direct_num_workers={workers}")
     else:
         flags.append(f"--runner={runner}")
-    if not any(flag.startswith("--default_sdk_harness_log_level") for flag in flags):
-        flags.append("--default_sdk_harness_log_level=ERROR")
     _check(flags)
     return PipelineOptions(flags)
+
+
+def _local_runner(workers: int) -> PipelineRunner:
+    """The runner that "DirectRunner" ends at after it has tried to download another one."""
+    if workers == 1:
+        return fn_runner.FnApiRunner()
+    command = f"{shlex.quote(sys.executable)} -m closedbook.corpora.beam_worker"
+    environment = environments.SubprocessSDKEnvironment.from_command_string(command)
+    return fn_runner.FnApiRunner(default_environment=environment)
 
 
 def _check(flags: Sequence[str]) -> None:
@@ -93,9 +104,14 @@ def run(
     Raises:
         UserError: The pipeline failed; the message is the first failure's.
     """
-    logging.getLogger("apache_beam").setLevel(logging.ERROR)
+    workers = pipeline_options.view_as(DirectOptions).direct_num_workers
+    remote = pipeline_options.view_as(StandardOptions).runner
+    # Where all runs here, a failure becomes the command's message and needs no log.
+    logging.getLogger("apache_beam").setLevel(logging.ERROR if remote else logging.CRITICAL)
     try:
-        pipeline = beam.Pipeline(options=pipeline_options)
+        pipeline = beam.Pipeline(
+            runner=None if remote else _local_runner(workers), options=pipeline_options
+        )
         _ = (
             pipeline
             | "Units" >> beam.Create([*units, *hashes])
@@ -105,18 +121,18 @@ def run(
         )
         result = pipeline.run()
         state = result.wait_until_finish()
-    except UserError:
-        raise
     except Exception as error:
-        found = _OWN_MESSAGE.findall(str(error)) or [_first_words(error)]
-        raise UserError(f"the build stopped: {found[0]}") from error
+        raise UserError(f"the build stopped: {_cause(error)}") from error
     if str(state) not in ("DONE", "None"):
         raise UserError(f"the pipeline ended as {state}; run the same command again to go on")
 
 
-def _first_words(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[-1][:400] if lines else repr(error)
+def _cause(error: Exception) -> str:
+    """Our own message, or the last line, of what Beam has wrapped in its own words."""
+    text = str(error)
+    found = [text] if isinstance(error, UserError) else _OWN_MESSAGE.findall(text)
+    lines = [line for line in (found or text.splitlines()[-1:]) if line.strip()]
+    return lines[0].partition(" [while running")[0][:1000] if lines else repr(error)
 
 
 class _Build(beam.DoFn):

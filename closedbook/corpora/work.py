@@ -73,7 +73,7 @@ def build_shard(job: Job, unit: Unit, tagger: Tagger) -> None:
     read = _documents(job, unit, tallies)
     path = files.join(job.output, job.shard(unit.index))
     try:
-        with files.local_copy(path) as local:
+        with files.local_copy(path, scratch=files.join(job.output, BUILDING)) as local:
             writer = ShardWriter(local, job.file_format)
             for record in annotate.records(read, tagger, job.limits, counts, skipped):
                 writer.write(record)
