@@ -23,7 +23,7 @@ from closedbook.tasks.atlas import corpus as atlas
 from closedbook.tasks.atlas import train_vocabulary
 from closedbook.tasks.sentences import Sentence, Span
 
-_SUBWORDS, _FEWEST = 2000, 15  # a word of three facts, five sentences each, is a piece
+_FEWEST = 15  # a word of three facts, five sentences each, is a piece
 _EXTRA_IDS = 100
 _PASSES = 4  # different random masks; the study sees each sentence four to six times
 
@@ -114,7 +114,7 @@ def _entity_questions(folder: pathlib.Path, plan: Plan, source: pathlib.Path) ->
             path.write_text("\n".join(lines) + "\n", encoding="utf-8")
         text = [sentence.text for sentence in sentences]
         text += [relation.question for relation in entity_questions.relations()] * _FEWEST
-        vocabulary.write_bytes(word_vocabulary.train(text, subwords=_SUBWORDS, fewest=_FEWEST))
+        vocabulary.write_bytes(word_vocabulary.train(text, subwords=plan.subwords, fewest=_FEWEST))
         keys = [[fact.relation.id, fact.subject, fact.object] for fact in facts]
         partial = facts_file.with_suffix(".partial")
         partial.write_text(json.dumps(keys, ensure_ascii=False, indent=0), encoding="utf-8")

@@ -38,6 +38,7 @@ class Plan:
     seeds: tuple[int, ...] = (0, 1, 2)
     pretrain_steps: int  # of 8 packs of 128 input and 40 target tokens
     facts_per_relation: int  # of EntityQuestions
+    subwords: int = 2000  # trained pieces of its vocabulary, beside its commoner words
     qa_steps: dict[str, int]  # fine-tuning, by corpus: batches of 16 and 8 packs
 
     def cells(self, corpora: tuple[str, ...] = CORPORA) -> list["Cell"]:
@@ -71,12 +72,12 @@ class Cell:
 SMALL = Plan(
     name="small",
     sizes=(
-        Size(name="S", emb_dim=32, num_heads=2, mlp_dim=128, layers=2),
-        Size(name="M", emb_dim=56, num_heads=4, mlp_dim=224, layers=2),
+        Size(name="S", emb_dim=24, num_heads=2, mlp_dim=96, layers=2),
+        Size(name="M", emb_dim=48, num_heads=4, mlp_dim=192, layers=2),
         Size(name="L", emb_dim=96, num_heads=4, mlp_dim=384, layers=2),
     ),
-    pretrain_steps=1720,
-    facts_per_relation=150,
+    pretrain_steps=1200,
+    facts_per_relation=100,
     qa_steps={"atlas": 130, "entity_questions": 60},
 )
 LARGE = Plan(
