@@ -1,9 +1,9 @@
-"""Salient span masking, as SeqIO preprocessors in TensorFlow operations.
+"""Salient span masking of batches of sentences, in TensorFlow operations.
 
 Sentences come as TFDS's `salient_span_wikipedia` has them: `{"text", "title", "spans": {"start",
-"limit", "type"}}`, offsets in bytes. Everything here works on batches of sentences, which is ten
-times faster than one at a time; what goes in and out are single sentences and examples, as SeqIO
-expects. Source: Roberts et al. 2020, `t5_cbqa/preprocessors.py`; Guu et al. 2020, section 3.4.
+"limit", "type"}}`, offsets in bytes. Everything here works on whole batches, which is many times
+faster than one sentence at a time; `masked_examples` makes SeqIO preprocessors of it.
+Source: Roberts et al. 2020, `t5_cbqa/preprocessors.py`; Guu et al. 2020, section 3.4.
 """
 
 from collections.abc import Mapping
@@ -15,31 +15,36 @@ import tensorflow as tf
 from closedbook.errors import UserError
 from closedbook.tasks.masking_options import Masking
 
-SENTENCES_AT_ONCE = 256
 NEM_PREFIX, NEM_MASK = "nem:", "_X_"
 
 
 def mask_salient_spans(
-    dataset: tf.data.Dataset, output_features: Mapping[str, seqio.Feature], masking: Masking
-) -> tf.data.Dataset:
+    batch: dict[str, Any],
+    seeds: tf.Tensor,
+    *,
+    output_features: Mapping[str, seqio.Feature],
+    masking: Masking,
+) -> dict[str, Any]:
     """Sentences to tokenised examples in which salient spans are masked; see `Masking`.
 
-    Keeps the text of both sides, as `seqio.preprocessors.tokenize` does.
+    Args:
+        batch: Sentences.
+        seeds: int32 [1, 2], of which spans are masked together.
+        output_features: Vocabularies.
+        masking: Style and number of spans.
+
+    Returns:
+        inputs, targets [examples, tokens], and both as text, as `seqio.preprocessors.tokenize`
+        keeps it.
     """
+    text, spans = kept_spans(batch, masking)
     size = group_size(masking, output_features)
-
-    @seqio.map_over_dataset(num_seeds=1)
-    def convert(batch: dict[str, Any], seed: tf.Tensor) -> dict[str, Any]:
-        text, spans = kept_spans(batch, masking)
-        groups = grouped(spans["start"], spans["start"].flat_values, size, seed)
-        pairs = _masked(text, spans, groups, masking.style)
-        tokens = {
-            side: output_features[side].vocabulary.encode_tf(of_side)
-            for side, of_side in pairs.items()
-        }
-        return tokens | {f"{side}_pretokenized": of_side for side, of_side in pairs.items()}
-
-    return convert(dataset.ragged_batch(SENTENCES_AT_ONCE)).unbatch()
+    groups = grouped(spans["start"], spans["start"].flat_values, size, seeds[0])
+    pairs = _masked(text, spans, groups, masking.style)
+    tokens = {
+        side: output_features[side].vocabulary.encode_tf(of_side) for side, of_side in pairs.items()
+    }
+    return tokens | {f"{side}_pretokenized": of_side for side, of_side in pairs.items()}
 
 
 class Groups(NamedTuple):

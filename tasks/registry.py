@@ -7,11 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import seqio
+import tensorflow as tf
 
 from closedbook.errors import UserError
 from closedbook.eval import metrics
-from closedbook.tasks import masking, postprocessors, preprocessors, sources, span_corruption
-from closedbook.tasks.masking_options import Masking
+from closedbook.tasks import masked_examples, postprocessors, preprocessors, sources
 from closedbook.tasks.specs import MIXTURES, SPECS, TaskSpec
 
 DEFAULT_VOCABULARY = "gs://t5-data/vocabs/cc_all.32000/sentencepiece.model"  # T5's and T5.1.1's
@@ -88,6 +88,20 @@ def output_features(path: str, extra_ids: int = EXTRA_IDS) -> dict[str, seqio.Fe
     }
 
 
+def masked_batches(
+    task: seqio.Task, spec: TaskSpec, split: str, sequence_length: Mapping[str, int] | None
+) -> tf.data.Dataset:
+    """All examples of a task that masks, a batch at a time; see `masked_examples.batches`."""
+    assert spec.masking is not None
+    return masked_examples.batches(
+        sources.chosen(task.source),
+        split,
+        spec.masking,
+        output_features=task.output_features,
+        sequence_length=sequence_length,
+    )
+
+
 class _Task(seqio.Task):
     """A task of this package, told from other packages' tasks by its type."""
 
@@ -114,7 +128,7 @@ def build(spec: TaskSpec) -> seqio.Task:
 
 def _preprocessors(spec: TaskSpec) -> list[Callable]:
     if spec.masking is not None:
-        return _masking_preprocessors(spec.masking)
+        return masked_examples.preprocessors(spec.masking)
     if spec.dataset == "atlas_ssm":
         to_text: list[Callable] = []
     elif spec.non_null:
@@ -125,22 +139,6 @@ def _preprocessors(spec: TaskSpec) -> list[Callable]:
     if spec.random_answer:  # not cached, so that each epoch samples anew
         return [*to_text, preprocessors.random_answer, tokenize, finish]
     return [*to_text, tokenize, seqio.CacheDatasetPlaceholder(), finish]
-
-
-def _masking_preprocessors(options: Masking) -> list[Callable]:
-    placeholder = seqio.CacheDatasetPlaceholder()
-    finish = seqio.preprocessors.append_eos_after_trim
-    if options.corruption == "salient":
-        mask = functools.partial(masking.mask_salient_spans, masking=options)
-        drawn = options.spans_per_example not in (1, "all")
-        # What draws must not be cached, so that each epoch draws anew.
-        return [mask, finish] if drawn else [mask, placeholder, finish]
-    corrupt = {
-        "matched": span_corruption.mask_matched_spans,
-        "t5": span_corruption.corrupt_spans,
-    }[options.corruption]
-    tokenize = functools.partial(span_corruption.tokenize_sentences, masking=options)
-    return [tokenize, placeholder, functools.partial(corrupt, masking=options), finish]
 
 
 def _metric_fns(spec: TaskSpec) -> list[Callable]:

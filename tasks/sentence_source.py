@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import random
 from collections.abc import Iterator
 
 import seqio
@@ -57,17 +58,23 @@ class SentenceFiles(seqio.DataSource):
         shards = self.list_shards(split)
         if shard_info is not None:
             shards = shards[shard_info.index :: shard_info.num_shards]
-        files = tf.data.Dataset.from_tensor_slices(shards)
         if shuffle:
-            files = files.shuffle(len(shards), seed=seed)
+            random.Random(seed).shuffle(shards)
+        return self._read(shards, split).unbatch()
+
+    def batches(self, split: str) -> tf.data.Dataset:
+        """All sentences in order, many at a time: the same features, of rank one more."""
+        return self._read(self.list_shards(split), split)
+
+    def _read(self, shards: list[str], split: str) -> tf.data.Dataset:
         file_format = sentence_files.manifest(self._folder)["format"]
-        parsed = _records(files, file_format).map(
-            lambda records: tf.io.parse_example(records, _FEATURES),
-            num_parallel_calls=tf.data.AUTOTUNE,
-        )
-        if self._held_out:
-            parsed = parsed.map(lambda rows: _of_split(rows, split, self._held_out))
-        return parsed.unbatch().map(_nested, num_parallel_calls=tf.data.AUTOTUNE)
+
+        def parsed(records: tf.Tensor) -> dict:
+            rows = tf.io.parse_example(records, _FEATURES)
+            return _nested(_of_split(rows, split, self._held_out) if self._held_out else rows)
+
+        records = _records(tf.data.Dataset.from_tensor_slices(shards), file_format)
+        return records.map(parsed, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _records(files: tf.data.Dataset, file_format: str) -> tf.data.Dataset:

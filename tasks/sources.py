@@ -40,6 +40,11 @@ def source(spec: TaskSpec, data_dir: str | None = None) -> seqio.DataSource:
     return _FolderOrTfds(spec, data_dir)
 
 
+def chosen(source: seqio.DataSource) -> seqio.DataSource:
+    """What a source reads right now, where that depends on the environment."""
+    return source._chosen() if isinstance(source, _FolderOrTfds) else source
+
+
 class _Examples(seqio.DataSource):
     """Examples that fit into memory, made by a function of the split's name."""
 

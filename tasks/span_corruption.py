@@ -1,7 +1,7 @@
 """Random span corruption: the control of salient span masking, and T5's own objective.
 
-SeqIO preprocessors in two halves, as upstream has them: the first tokenises and can be cached,
-the second draws masks anew in every epoch.
+In two halves, as upstream has them: the first tokenises and can be cached, the second draws masks
+anew in every epoch. Like `masking` it works on batches of sentences.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from closedbook.errors import UserError
 from closedbook.tasks import masking as salient
-from closedbook.tasks.masking import SENTENCES_AT_ONCE
 from closedbook.tasks.masking_options import Masking
 
 NOISE_DENSITY, MEAN_SPAN = 0.15, 3.0  # Raffel et al. 2020, section 3.1.4
@@ -20,83 +19,93 @@ _JOINED = 128  # sentences that upstream joins before it cuts rows out of them
 
 
 def tokenize_sentences(
-    dataset: tf.data.Dataset, output_features: Mapping[str, seqio.Feature], masking: Masking
-) -> tf.data.Dataset:
+    batch: dict[str, Any], *, output_features: Mapping[str, seqio.Feature], masking: Masking
+) -> dict[str, tf.RaggedTensor]:
     """Sentences to `{"tokens"}`, and for "matched" also `{"span_lengths"}`, in tokens.
 
     Sentences without a span are left out where spans set the budget.
     """
     vocabulary = output_features["inputs"].vocabulary
     salient.group_size(masking, output_features)  # refuses a vocabulary without sentinels
-
-    @seqio.map_over_dataset
-    def convert(batch: dict[str, Any]) -> dict[str, Any]:
-        if masking.corruption == "t5":
-            return {"tokens": vocabulary.encode_tf(batch["text"])}
-        text, spans = salient.kept_spans(batch, masking)
-        start, limit = spans["start"], spans["limit"]
-        of_span = tf.gather(text, start.value_rowids())
-        span = tf.strings.substr(of_span, start.flat_values, (limit - start).flat_values)
-        lengths = tf.cast(vocabulary.encode_tf(span).row_lengths(), tf.int32)
-        return {
-            "tokens": vocabulary.encode_tf(text),
-            "span_lengths": start.with_flat_values(tf.maximum(lengths, 1)),
-        }
-
-    tokens = convert(dataset.ragged_batch(SENTENCES_AT_ONCE)).unbatch()
-    needed = "tokens" if masking.corruption == "t5" else "span_lengths"
-    return tokens.filter(lambda row: (tf.size(row[needed]) > 0) & (tf.size(row["tokens"]) > 0))
+    text, spans = salient.kept_spans(batch, masking)
+    tokens = salient.ragged(vocabulary.encode_tf(text), tf.int32)
+    kept = tokens.row_lengths() > 0
+    if masking.corruption == "t5":
+        return {"tokens": tf.ragged.boolean_mask(tokens, kept)}
+    start, limit = spans["start"], spans["limit"]
+    of_span = tf.gather(text, start.value_rowids())
+    span = tf.strings.substr(of_span, start.flat_values, (limit - start).flat_values)
+    lengths = tf.cast(vocabulary.encode_tf(span).row_lengths(), tf.int32)
+    lengths = start.with_flat_values(tf.maximum(lengths, 1))
+    kept &= lengths.row_lengths() > 0
+    return {
+        "tokens": tf.ragged.boolean_mask(tokens, kept),
+        "span_lengths": tf.ragged.boolean_mask(lengths, kept),
+    }
 
 
 def mask_matched_spans(
-    dataset: tf.data.Dataset, output_features: Mapping[str, seqio.Feature], masking: Masking
-) -> tf.data.Dataset:
+    batch: dict[str, Any],
+    seeds: tf.Tensor,
+    *,
+    output_features: Mapping[str, seqio.Feature],
+    masking: Masking,
+) -> dict[str, tf.RaggedTensor]:
     """For each salient span an example with as many tokens masked in a row, anywhere.
 
     All places are equally likely; several spans of an example do not overlap. The format is that
     of `mask_salient_spans`, and so is the number of examples and of their targets' tokens.
+
+    Args:
+        batch: What `tokenize_sentences` gives.
+        seeds: int32 [3, 2].
+        output_features: Vocabularies.
+        masking: Style and number of spans.
     """
     size = salient.group_size(masking, output_features)
     form = _Form(output_features["inputs"].vocabulary, masking)
-
-    @seqio.map_over_dataset(num_seeds=3)
-    def convert(batch: dict[str, Any], seeds: Any) -> dict[str, tf.RaggedTensor]:
-        lengths = salient.ragged(batch["span_lengths"], tf.int32)
-        shuffled = tf.random.stateless_uniform(
-            tf.shape(lengths.flat_values), seeds[0], maxval=2**31 - 1, dtype=tf.int32
-        )
-        groups = salient.grouped(lengths, shuffled, size, seeds[1])
-        tokens = tf.gather(salient.ragged(batch["tokens"], tf.int32), groups.sentence)
-        room = tokens.row_lengths()
-        length = tf.cast(tf.gather(lengths.flat_values, groups.order), tf.int64)
-        # Tokenised alone a span may be longer than within its sentence: no more than there is.
-        end = tf.minimum(_running(length, groups), tf.gather(room, groups.example))
-        length = tf.where(groups.place == 0, end, end - tf.roll(end, 1, axis=0))
-        fits = length > 0
-        example, place = (tf.boolean_mask(each, fits) for each in (groups.example, groups.place))
-        length, end = tf.boolean_mask(length, fits), tf.boolean_mask(end, fits)
-        free = room - tf.math.unsorted_segment_sum(length, example, tf.size(room, tf.int64))
-        spans = tf.math.unsorted_segment_sum(
-            tf.ones_like(example), example, tf.size(room, tf.int64)
-        )
-        # Of the free tokens and the spans in a row, which are spans: each choice equally likely.
-        slot = _choose(free + spans, spans, seeds[2])
-        start = slot - place + end - length
-        return form.examples(tokens, example, place, start, length, close=True)
-
-    return convert(dataset.ragged_batch(SENTENCES_AT_ONCE)).unbatch()
+    lengths = salient.ragged(batch["span_lengths"], tf.int32)
+    shuffled = tf.random.stateless_uniform(
+        tf.shape(lengths.flat_values), seeds[0], maxval=2**31 - 1, dtype=tf.int32
+    )
+    groups = salient.grouped(lengths, shuffled, size, seeds[1])
+    tokens = tf.gather(salient.ragged(batch["tokens"], tf.int32), groups.sentence)
+    room = tokens.row_lengths()
+    length = tf.cast(tf.gather(lengths.flat_values, groups.order), tf.int64)
+    # Tokenised alone a span may be longer than within its sentence: no more than there is.
+    end = tf.minimum(_running(length, groups), tf.gather(room, groups.example))
+    length = tf.where(groups.place == 0, end, end - tf.roll(end, 1, axis=0))
+    fits = length > 0
+    example, place = (tf.boolean_mask(each, fits) for each in (groups.example, groups.place))
+    length, end = tf.boolean_mask(length, fits), tf.boolean_mask(end, fits)
+    count = tf.size(room, tf.int64)
+    free = room - tf.math.unsorted_segment_sum(length, example, count)
+    spans = tf.math.unsorted_segment_sum(tf.ones_like(example), example, count)
+    # Of the free tokens and the spans in a row, which are spans: each choice equally likely.
+    slot = _choose(free + spans, spans, seeds[2])
+    start = slot - place + end - length
+    return form.examples(tokens, example, place, start, length, close=True)
 
 
 def corrupt_spans(
-    dataset: tf.data.Dataset,
+    batch: dict[str, Any],
+    seeds: tf.Tensor,
+    *,
     sequence_length: Mapping[str, int],
     output_features: Mapping[str, seqio.Feature],
     masking: Masking,
-) -> tf.data.Dataset:
+) -> dict[str, tf.RaggedTensor]:
     """T5's span corruption: 15% of the tokens, in spans of 3 on average.
 
     As upstream's, it joins the tokens of 128 sentences and cuts them into rows that fill the
     input length; and a row begins with text and ends with a span.
+
+    Args:
+        batch: What `tokenize_sentences` gives.
+        seeds: int32 [2, 2].
+        sequence_length: Tokens of inputs and targets, EOS included.
+        output_features: Vocabularies.
+        masking: Of corruption "t5".
 
     Raises:
         UserError: The targets' length is too small for the inputs'.
@@ -108,29 +117,28 @@ def corrupt_spans(
             f"{target_tokens}; TASK_FEATURE_LENGTHS allows {sequence_length['targets']}"
         )
     form = _Form(output_features["inputs"].vocabulary, masking)
+    rows = _cut(salient.ragged(batch["tokens"], tf.int32), row_tokens)
+    total = tf.cast(rows.row_lengths(), tf.float32)
+    noise = tf.clip_by_value(tf.round(total * NOISE_DENSITY), 1, total - 1)
+    spans = tf.maximum(tf.round(noise / MEAN_SPAN), 1)
+    noise, spans = tf.cast(noise, tf.int64), tf.cast(spans, tf.int64)
+    length, example = _parts(noise, spans, seeds[0])
+    gap, _ = _parts(rows.row_lengths() - noise, spans, seeds[1])
+    groups = salient.Groups(example, example, salient.places(example), example)
+    start = _running(gap, groups) + _running(length, groups) - length
+    return form.examples(rows, example, groups.place, start, length, close=False)
 
-    @seqio.map_over_dataset
-    def cut(batch: dict[str, Any]) -> tf.RaggedTensor:
-        tokens = salient.ragged(batch["tokens"], tf.int32).flat_values
-        count = tf.size(tokens, tf.int64)
-        return tf.RaggedTensor.from_row_starts(tokens, tf.range(0, count, row_tokens))
 
-    @seqio.map_over_dataset(num_seeds=2)
-    def convert(rows: tf.RaggedTensor, seeds: Any) -> dict[str, tf.RaggedTensor]:
-        rows = salient.ragged(rows, tf.int32)
-        # A single token cannot be both noise and text.
-        rows = tf.ragged.boolean_mask(rows, rows.row_lengths() > 1)
-        total = tf.cast(rows.row_lengths(), tf.float32)
-        noise = tf.clip_by_value(tf.round(total * NOISE_DENSITY), 1, total - 1)
-        spans = tf.maximum(tf.round(noise / MEAN_SPAN), 1)
-        noise, spans = tf.cast(noise, tf.int64), tf.cast(spans, tf.int64)
-        length, example = _parts(noise, spans, seeds[0])
-        gap, _ = _parts(rows.row_lengths() - noise, spans, seeds[1])
-        groups = salient.Groups(example, example, salient.places(example), example)
-        start = _running(gap, groups) + _running(length, groups) - length
-        return form.examples(rows, example, groups.place, start, length, close=False)
+def _cut(tokens: tf.RaggedTensor, row_tokens: int) -> tf.RaggedTensor:
+    """Joins 128 sentences at a time and cuts them into rows; a single left token is dropped.
 
-    return convert(cut(dataset.ragged_batch(_JOINED)).unbatch().ragged_batch(_JOINED)).unbatch()
+    (It cannot be both noise and text.)
+    """
+    ends = tf.concat([tokens.row_limits()[_JOINED - 1 :: _JOINED], tokens.row_limits()[-1:]], 0)
+    begins = tf.concat([[0], ends[:-1]], axis=0)
+    starts = tf.ragged.range(begins, ends, row_tokens).flat_values
+    rows = tf.RaggedTensor.from_row_starts(tokens.flat_values, starts)
+    return tf.ragged.boolean_mask(rows, rows.row_lengths() > 1)
 
 
 def row_length(inputs: int) -> tuple[int, int]:

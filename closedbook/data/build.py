@@ -8,6 +8,7 @@ part of the key: after a change of it delete the cache.)
 
 import dataclasses
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -244,23 +245,25 @@ def _build(
         )
     if split not in task.splits:
         raise UserError(f"task {name} has no split {split!r}; it has {', '.join(task.splits)}")
-    masking = spec.masking if spec else None
-    dataset = task.get_dataset(
-        sequence_length=dict(lengths) if lengths else None,
-        split=split,
-        use_cached=use_seqio_cached,
-        shuffle=False,
-        # Masks are part of the cache: another seed of the training does not change them.
-        seed=masking.seed if masking else seed,
-        num_epochs=masking.passes if masking else 1,
-        try_in_mem_cache=False,
-    )
-    if key["num_examples"] is not None:
-        dataset = dataset.take(key["num_examples"])
+    if spec is not None and spec.masking is not None and not use_seqio_cached:
+        dataset, in_batches = registry.masked_batches(task, spec, split, lengths), True
+    else:
+        dataset, in_batches = _dataset(task, spec, split, lengths, use_seqio_cached, seed), False
     alternatives = spec is not None and spec.random_answer and split == "train"
     return cache.write(
         folder,
-        examples(dataset, task, spec, split, vocabulary, alternatives),
+        itertools.islice(
+            examples(
+                dataset,
+                task,
+                spec,
+                split,
+                vocabulary,
+                alternatives=alternatives,
+                in_batches=in_batches,
+            ),
+            key["num_examples"],
+        ),
         manifest={
             "task": name,
             "split": split,
@@ -272,6 +275,28 @@ def _build(
         },
         vocab_size=vocabulary.vocab_size,
         alternatives=alternatives,
+    )
+
+
+def _dataset(
+    task: Any,
+    spec: specs.TaskSpec | None,
+    split: str,
+    lengths: Mapping[str, int] | None,
+    use_seqio_cached: bool,
+    seed: int,
+) -> Any:
+    """SeqIO's data set of a task, in order."""
+    masking = spec.masking if spec else None
+    return task.get_dataset(
+        sequence_length=dict(lengths) if lengths else None,
+        split=split,
+        use_cached=use_seqio_cached,
+        shuffle=False,
+        # Masks are part of the cache: another seed of the training does not change them.
+        seed=masking.seed if masking else seed,
+        num_epochs=masking.passes if masking else 1,
+        try_in_mem_cache=False,
     )
 
 

@@ -20,13 +20,26 @@ def examples(
     spec: specs.TaskSpec | None,
     split: str,
     vocabulary: Vocabulary,
-    alternatives: bool,
+    *,
+    alternatives: bool = False,
+    in_batches: bool = False,
 ) -> Iterator[tuple[dict[str, Sequence[Sequence[int]]], dict[str, Any] | None]]:
+    """Each example's rows of ids by feature, and its line of examples.jsonl or None.
+
+    Args:
+        dataset: SeqIO's, of single examples; or of batches of them.
+        task: The SeqIO task.
+        spec: Its description, of a task of this package.
+        split: Its split.
+        vocabulary: For targets that are tokenised here.
+        alternatives: Whether every answer is a row of targets.
+        in_batches: Whether the data set holds batches.
+    """
     evaluated = bool(task.metric_fns or task.metric_objs)
     print(f"token cache: building {task.name} {split}", file=sys.stderr)
     started = reported = time.monotonic()
     count = 0
-    for example in _elements(dataset):
+    for example in _elements(dataset, in_batches):
         rows: dict[str, Sequence[Sequence[int]]] = {
             feature: [example[feature]] for feature in task.output_features if feature in example
         }
@@ -46,20 +59,24 @@ def examples(
     )
 
 
-def _elements(dataset: Any) -> Iterator[dict[str, Any]]:
+def _elements(dataset: Any, in_batches: bool) -> Iterator[dict[str, Any]]:
     """Examples as NumPy values; taken from TensorFlow many at a time, which is ten times faster."""
     import tensorflow as tf
 
     spec = dataset.element_spec
-    if not all(isinstance(s, tf.TensorSpec) and s.shape.rank in (0, 1) for s in spec.values()):
+    if not in_batches and not all(
+        isinstance(s, tf.TensorSpec) and s.shape.rank in (0, 1) for s in spec.values()
+    ):
         yield from dataset.as_numpy_iterator()
         return
-    for batch in dataset.ragged_batch(_ROWS_AT_ONCE).prefetch(1):
+    batches = dataset if in_batches else dataset.ragged_batch(_ROWS_AT_ONCE).prefetch(1)
+    for batch in batches:
         columns: dict[str, Any] = {}
         for key, column in batch.items():
             if isinstance(column, tf.RaggedTensor):
                 splits = column.row_splits.numpy()
-                columns[key] = np.split(column.values.numpy(), splits[1:-1])
+                # A batch of no examples splits into one empty piece.
+                columns[key] = np.split(column.values.numpy(), splits[1:-1])[: len(splits) - 1]
             else:
                 columns[key] = column.numpy()
         for row in range(len(next(iter(columns.values())))):
