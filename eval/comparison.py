@@ -206,13 +206,15 @@ def _f1(
     rows: Mapping[str, Sequence[Prediction]], protocol: str
 ) -> dict[str, np.ndarray] | dict[str, None]:
     """Each system's F1, row by row, from 0 to 1; None where the protocol has none."""
-    found = {
-        name: [metrics.score(row.prediction, row.answers, protocol).f1 for row in own]
+    if metrics.score("", [""], protocol).f1 is None:
+        return dict.fromkeys(rows)
+    return {
+        name: np.array(
+            [metrics.score(row.prediction, row.answers, protocol).f1 for row in own], float
+        )
+        / 100
         for name, own in rows.items()
     }
-    if any(value is None for own in found.values() for value in own):
-        return dict.fromkeys(rows)
-    return {name: np.array(own, float) / 100 for name, own in found.items()}
 
 
 def _table(
@@ -222,6 +224,7 @@ def _table(
     drawn: _Drawn,
 ) -> dict[str, Any]:
     pairs: list[dict[str, Any]] = []
+    differences_f1 = _differences(f1, drawn)
     for first, second in itertools.combinations(right, 2):
         a, b = right[first] == 1, right[second] == 1
         only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
@@ -232,8 +235,8 @@ def _table(
                 "only_first": only_first,
                 "only_second": only_second,
                 "neither": int((~a & ~b).sum()),
-                "difference": _difference(right[first], right[second], drawn),
-                "difference_f1": _difference(f1[first], f1[second], drawn),
+                "difference": paired.difference(right[first], right[second], **drawn._asdict()),
+                "difference_f1": differences_f1.get((first, second)),
                 "p": paired.mcnemar(only_first, only_second),
                 "detectable": paired.detectable(only_first, only_second, len(a)),
             }
@@ -251,12 +254,23 @@ def _table(
     }
 
 
-def _difference(
-    first: np.ndarray | None, second: np.ndarray | None, drawn: _Drawn
-) -> dict[str, float] | None:
-    if first is None or second is None:
-        return None
-    return paired.difference(first, second, **drawn._asdict())
+def _differences(
+    values: Mapping[str, np.ndarray] | Mapping[str, None], drawn: _Drawn
+) -> dict[tuple[str, str], dict[str, float]]:
+    """As `paired.difference` for every pair of systems, from one bootstrap; nothing from None."""
+    given = {name: own for name, own in values.items() if own is not None}
+    if not given:
+        return {}
+    means = intervals.drawn_means(np.stack(list(given.values()), axis=1), **drawn._asdict())
+    columns = dict(zip(given, means.T, strict=True))
+    found = {}
+    for first, second in itertools.combinations(given, 2):
+        gaps = given[first] - given[second]
+        low, high = np.quantile(columns[first] - columns[second], [0.025, 0.975])
+        if len(set(range(len(gaps)) if drawn.clusters is None else drawn.clusters)) == 1:
+            low, high = -1.0, 1.0  # one question says nothing of others
+        found[first, second] = {"mean": float(gaps.mean()), "low": float(low), "high": float(high)}
+    return found
 
 
 def _share(values: np.ndarray, drawn: _Drawn) -> dict[str, float] | None:

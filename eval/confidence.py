@@ -342,6 +342,7 @@ def _with_intervals(
             continue
         if name.startswith("ece"):
             values = np.clip(values - (values.mean() - mean), 0, 1)
-        low, high = np.quantile(values, [0.025, 0.975])
+        # One question alone says nothing of others.
+        low, high = np.quantile(values, [0.025, 0.975]) if len(sizes) > 1 else (0.0, 1.0)
         result[name] = {"mean": float(mean), "low": float(low), "high": float(high)}
     return result

@@ -97,6 +97,43 @@ def bootstrap(
     return Interval(float(low), float(high))
 
 
+def drawn_means(
+    values: np.ndarray,
+    *,
+    clusters: Sequence[Hashable] | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> np.ndarray:
+    """The bootstrap's means of several values an example, all of the same draws.
+
+    What is drawn is the same for all columns, so that their differences are paired.
+
+    Args:
+        values: [examples, columns].
+        clusters: As in `bootstrap`.
+        resamples: Number of drawn sets of examples.
+        seed: Of NumPy's PCG64.
+
+    Returns:
+        [resamples, columns]. One example or cluster alone gives the same mean in every draw.
+    """
+    numbers: dict[Hashable, int] = {}
+    keys: Sequence[Hashable] = range(len(values)) if clusters is None else clusters
+    codes = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
+    n = len(numbers)
+    sizes = np.bincount(codes).astype(np.float64)
+    sums = np.stack([np.bincount(codes, weights=column) for column in values.T], axis=1)
+    random = np.random.default_rng(seed)
+    rows = max(1, _CHUNK // n)
+    means = []
+    for start in range(0, resamples, rows):
+        size = min(rows, resamples - start)
+        places = random.integers(n, size=(size, n)) + n * np.arange(size)[:, None]
+        times = np.bincount(places.ravel(), minlength=size * n).reshape(size, n).astype(np.float64)
+        means.append((times @ sums) / (times @ sizes)[:, None])
+    return np.concatenate(means)
+
+
 def of_mean(
     values: Sequence[float] | np.ndarray,
     *,

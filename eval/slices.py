@@ -121,9 +121,7 @@ def _length(answers: Sequence[str]) -> str:
 
 
 def _decade(value: Any) -> str | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
-        return None
-    if math.isinf(value):
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         return None
     return _DECADES[sum(value >= bound for bound in (100, 1000, 10_000, 100_000))]
 

@@ -149,3 +149,10 @@ def test_a_predictions_file_with_several_rows_a_question_has_wider_intervals():
         widths = [made["strict"][name]["high"] - made["strict"][name]["low"]
                   for made in (found, more)]  # fmt: skip
         assert widths[1] == pytest.approx(widths[0], rel=0.25)
+
+
+def test_one_question_alone_leaves_every_value_possible():
+    once = [Prediction(question="q", answers=("a",), prediction="a", score=-n) for n in range(9)]
+    found = confidence.assess(once, [float(n % 2) for n in range(9)])["strict"]
+    for name in ("ece", "brier", "aurc", "coverage_at_90", "macro_ce"):
+        assert (found[name]["low"], found[name]["high"]) == (0.0, 1.0)

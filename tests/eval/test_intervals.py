@@ -72,6 +72,18 @@ def test_bootstrap_of_one_cluster_knows_nothing():
     assert intervals.bootstrap([1]) == (-np.inf, np.inf)
 
 
+@pytest.mark.parametrize("clusters", [None, [n // 4 for n in range(200)]])
+def test_means_of_common_draws_have_the_bootstraps_interval(clusters):
+    values = np.random.default_rng(2).random((200, 2))
+    means = intervals.drawn_means(values, clusters=clusters)
+    assert means.shape == (10_000, 2)
+    expected = intervals.bootstrap(values[:, 0], clusters=clusters)
+    assert np.quantile(means[:, 0], [0.025, 0.975]) == pytest.approx(expected, abs=3e-3)
+    gap = intervals.bootstrap(values[:, 0] - values[:, 1], clusters=clusters)
+    drawn = np.quantile(means[:, 0] - means[:, 1], [0.025, 0.975])
+    assert drawn == pytest.approx(gap, abs=4e-3)
+
+
 def test_values_that_are_all_equal_are_not_certain():
     assert intervals.of_mean([1.0] * 10) == pytest.approx((0.7225, 1.0), abs=1e-4)
     assert intervals.of_mean([0.0] * 20, clusters=list("aabbccddee" * 2)) == pytest.approx(

@@ -67,6 +67,7 @@ def test_popularity_in_decades_from_meta_or_beside_it():
     ]
     rows = [row(meta=meta) for meta in given]
     rows += [row(extra={"s_pop": 5000}), row(meta={"s_pop": float("inf")})]
+    rows += [row(meta={"s_pop": 10**400}), row(meta={"s_pop": float("nan")})]
     assert parts("subject popularity", rows) == [
         "under 100",
         "100 to 999",
@@ -75,6 +76,8 @@ def test_popularity_in_decades_from_meta_or_beside_it():
         None,
         None,
         "1,000 to 9,999",
+        None,
+        "100,000 or more",
         None,
     ]
 
