@@ -10,6 +10,7 @@ if __name__ == "tasks":
 import importlib
 
 from closedbook.tasks._on_seqio import when_seqio_is_imported
+from closedbook.tasks.mixtures import mixture
 from closedbook.tasks.own_files import qa_from_files
 from closedbook.tasks.span_files import span_corruption_from_files, ssm_from_files
 
@@ -20,4 +21,4 @@ def _register() -> None:
 
 when_seqio_is_imported(_register)
 
-__all__ = ["qa_from_files", "span_corruption_from_files", "ssm_from_files"]
+__all__ = ["mixture", "qa_from_files", "span_corruption_from_files", "ssm_from_files"]

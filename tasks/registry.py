@@ -12,7 +12,7 @@ import tensorflow as tf
 from closedbook.errors import UserError
 from closedbook.eval import metrics
 from closedbook.tasks import masked_examples, postprocessors, preprocessors, sources
-from closedbook.tasks.specs import MIXTURES, SPECS, TaskSpec
+from closedbook.tasks.specs import MIXTURES, SPECS, TaskSpec, rates
 
 DEFAULT_VOCABULARY = "gs://t5-data/vocabs/cc_all.32000/sentencepiece.model"  # T5's and T5.1.1's
 EXTRA_IDS = 100  # sentinels <extra_id_0> ... <extra_id_99>
@@ -23,11 +23,21 @@ def register_all() -> None:
     """Adds all tasks and mixtures to SeqIO's registries; a second call adds nothing."""
     for spec in SPECS.values():
         register(spec)
-    for name, tasks in MIXTURES.items():
-        if name not in seqio.MixtureRegistry.names():
-            seqio.MixtureRegistry.add(
-                name, list(tasks), default_rate=seqio.mixing_rate_num_examples
-            )
+    for name in MIXTURES:
+        register_mixture(name)
+
+
+def register_mixture(name: str, *, replace: bool = False) -> None:
+    """Adds one mixture to SeqIO's registry; its tasks must be there."""
+    if name in seqio.MixtureRegistry.names():
+        if not replace:
+            return
+        seqio.MixtureRegistry.remove(name)
+    tasks = [
+        (task, seqio.mixing_rate_num_examples if rate is None else rate)
+        for task, rate in rates(name).items()
+    ]
+    seqio.MixtureRegistry.add(name, tasks)
 
 
 def register(spec: TaskSpec, *, replace: bool = False) -> None:
@@ -108,7 +118,7 @@ class _Task(seqio.Task):
 
 def build(spec: TaskSpec) -> seqio.Task:
     """The SeqIO task of a description."""
-    if spec.dataset in ("atlas", "atlas_ssm"):
+    if spec.dataset == "atlas":
         features = output_features(str(_ATLAS_VOCABULARY))
     else:
         features = output_features(os.environ.get("CLOSEDBOOK_VOCABULARY", DEFAULT_VOCABULARY))
@@ -129,9 +139,8 @@ def build(spec: TaskSpec) -> seqio.Task:
 def _preprocessors(spec: TaskSpec) -> list[Callable]:
     if spec.masking is not None:
         return masked_examples.preprocessors(spec.masking)
-    if spec.dataset == "atlas_ssm":
-        to_text: list[Callable] = []
-    elif spec.non_null:
+    to_text: list[Callable]
+    if spec.non_null:
         to_text = [functools.partial(preprocessors.all_short_answers, prefix=spec.prefix)]
     else:
         to_text = [functools.partial(preprocessors.question_and_answers, prefix=spec.prefix)]

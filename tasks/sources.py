@@ -12,12 +12,17 @@ from closedbook.errors import UserError
 from closedbook.tasks import local_files, own_files, span_files
 from closedbook.tasks.rows import Row
 from closedbook.tasks.sentence_source import SentenceFiles
+from closedbook.tasks.sentences import Sentence
 from closedbook.tasks.specs import TaskSpec
 
-_TEXT, _TEXTS = "text", "texts"
+_TEXT, _TEXTS, _NUMBERS = "text", "texts", "numbers"
 _QUESTIONS = {"id": _TEXT, "question": _TEXT, "answers": _TEXTS}
 _TRIVIA_QA = {"id": _TEXT, "question": _TEXT, "answer": {"value": _TEXT, "aliases": _TEXTS}}
-_PAIRS = {"inputs": _TEXT, "targets": _TEXT}
+_SENTENCES = {
+    "text": _TEXT,
+    "title": _TEXT,
+    "spans": {"start": _NUMBERS, "limit": _NUMBERS, "type": _TEXTS},
+}
 _HIDDEN = "<unk>"  # what TFDS has for a hidden TriviaQA answer
 
 
@@ -35,7 +40,7 @@ def source(spec: TaskSpec, data_dir: str | None = None) -> seqio.DataSource:
         )
     if spec.masking is not None and spec.files:
         return _sentences(spec, None)
-    if spec.dataset in ("atlas", "atlas_ssm"):
+    if spec.dataset == "atlas":
         return _atlas(spec)
     return _FolderOrTfds(spec, data_dir)
 
@@ -150,10 +155,11 @@ def _columns(rows: list[dict[str, Any]], signature: dict[str, Any]) -> dict[str,
         values = [row[key] for row in rows]
         if isinstance(kind, dict):
             columns[key] = _columns(values, kind)
-        elif kind is _TEXTS:
-            flat = [text for texts in values for text in texts]
+        elif kind in (_TEXTS, _NUMBERS):
+            flat = [each for row in values for each in row]
             columns[key] = tf.RaggedTensor.from_row_lengths(
-                tf.constant(flat, tf.string), [len(texts) for texts in values]
+                tf.constant(flat, tf.string if kind == _TEXTS else tf.int64),
+                [len(row) for row in values],
             )
         else:
             columns[key] = tf.constant(values, tf.string)
@@ -161,18 +167,23 @@ def _columns(rows: list[dict[str, Any]], signature: dict[str, Any]) -> dict[str,
 
 
 def _atlas(spec: TaskSpec) -> seqio.DataSource:
-    def load(split: str) -> list:
-        from closedbook.tasks.atlas import corpus
+    from closedbook.tasks.atlas import corpus
 
-        part, phrasing = spec.options[split]
-        if spec.dataset == "atlas_ssm":
-            return list(corpus.ssm_examples(phrasing))
-        return list(corpus.questions(part, phrasing))
-
-    if spec.dataset == "atlas_ssm":
-        return _Examples(spec, load, _PAIRS, lambda pair: {"inputs": pair[0], "targets": pair[1]})
+    if spec.masking is not None:
+        return _Examples(spec, lambda _: list(corpus.sentences()), _SENTENCES, _sentence)
     keys = ("id", "question", "answers")
-    return _Examples(spec, load, _QUESTIONS, lambda row: {key: row[key] for key in keys})
+    return _Examples(
+        spec,
+        lambda split: list(corpus.questions(*spec.options[split])),
+        _QUESTIONS,
+        lambda row: {key: row[key] for key in keys},
+    )
+
+
+def _sentence(sentence: Sentence) -> dict[str, Any]:
+    starts, limits, labels = zip(*sentence.spans, strict=True)
+    spans = {"start": starts, "limit": limits, "type": labels}
+    return {"text": sentence.text, "title": sentence.title, "spans": spans}
 
 
 def _question(row: Row) -> dict[str, Any]:

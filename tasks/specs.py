@@ -8,7 +8,7 @@ Names, prefixes, splits and metrics are those of Roberts, Raffel and Shazeer 202
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from closedbook.errors import unknown_name
 from closedbook.tasks.masking_options import Masking
@@ -107,13 +107,20 @@ def _trivia_qa_open(name: str, *, whole: bool = False):
     )
 
 
-def _atlas(name: str, metric: str | None, **splits: tuple[str, str]):
+def _atlas(name: str, **splits: tuple[str, str]):
+    return TaskSpec(
+        name=name, dataset="atlas", prefix="atlas question: ", metric="squad", options=splits
+    )
+
+
+def _atlas_sentences(name: str, corruption: Literal["salient", "matched"]):
     return TaskSpec(
         name=name,
-        dataset="atlas_ssm" if metric is None else "atlas",
-        prefix="" if metric is None else "atlas question: ",
-        metric=metric,
-        options=splits,
+        dataset="atlas",
+        prefix="",
+        metric=None,
+        options={"train": ("all", "sentences")},
+        masking=Masking(corruption=corruption, style="sentinel_bare"),
     )
 
 
@@ -175,11 +182,12 @@ SPECS: dict[str, TaskSpec] = {
         _ANSWER_EQUIVALENCE,
         _salient_span_wikipedia("salient_span_masked_wikipedia", Masking()),
         _salient_span_wikipedia("span_corrupted_wikipedia", Masking(corruption="t5")),
-        # Of the atlas: (split, phrasing of questions), or for pretraining (all facts, style).
-        _atlas("atlas_ssm", None, train=("all", "bare")),
-        _atlas("atlas_qa", "squad", train=("train", "seen"), validation=("validation", "seen")),
-        _atlas("atlas_qa_seen", "squad", test=("test", "seen")),
-        _atlas("atlas_qa_unseen", "squad", test=("test", "unseen")),
+        _atlas_sentences("atlas_ssm", "salient"),
+        _atlas_sentences("atlas_span_corruption", "matched"),
+        # Of the atlas: the facts' split, and the phrasing of questions.
+        _atlas("atlas_qa", train=("train", "seen"), validation=("validation", "seen")),
+        _atlas("atlas_qa_seen", test=("test", "seen")),
+        _atlas("atlas_qa_unseen", test=("test", "unseen")),
     )
 }
 """Every task by name, the user's own (`own_files.qa_from_files`) included."""
@@ -193,7 +201,20 @@ MIXTURES: dict[str, tuple[str, ...]] = {
     ),
     "atlas_qa_test": ("atlas_qa_seen", "atlas_qa_unseen"),  # to evaluate; neither is trained on
 }
-"""Mixtures by name; each task's rate is its number of training examples."""
+"""Mixtures by name, the user's own (`mixtures.mixture`) included."""
+
+RATES: dict[str, dict[str, float]] = {}
+"""Rates of the mixtures that give them; elsewhere a task's rate is its number of examples."""
+
+
+def rates(task_or_mixture: str) -> dict[str, float | None]:
+    """Task -> mixing rate; None stands for its number of training examples.
+
+    Raises:
+        UserError: As for `names`.
+    """
+    given = RATES.get(task_or_mixture, {})
+    return {name: given.get(name) for name in names(task_or_mixture)}
 
 
 def names(task_or_mixture: str) -> tuple[str, ...]:

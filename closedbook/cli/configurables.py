@@ -14,6 +14,7 @@ from closedbook.inference.settings import DecodeSettings
 from closedbook.models import T5, T5Config, size
 from closedbook.parallel import Partitioner, standard_logical_axis_rules
 from closedbook.tasks import atlas
+from closedbook.tasks.mixtures import mixture
 from closedbook.tasks.own_files import qa_from_files
 from closedbook.tasks.span_files import span_corruption_from_files, ssm_from_files
 from closedbook.training import jobs, optimizers, settings
@@ -53,6 +54,7 @@ _TABLE = (
     ("closedbook.tasks", "qa_from_files", qa_from_files),
     ("closedbook.tasks", "ssm_from_files", ssm_from_files),
     ("closedbook.tasks", "span_corruption_from_files", span_corruption_from_files),
+    ("closedbook.tasks", "mixture", mixture),
     ("closedbook.tasks", "atlas_vocabulary", _atlas_vocabulary),
     ("train_script", "train", train),
     ("eval_script", "evaluate", jobs.evaluate),
@@ -60,7 +62,7 @@ _TABLE = (
 )
 
 # Called once a file is read: their bindings make tasks of a user's own files. Mixtures come last.
-TASK_MAKERS = ("qa_from_files", "ssm_from_files", "span_corruption_from_files")
+TASK_MAKERS = ("qa_from_files", "ssm_from_files", "span_corruption_from_files", "mixture")
 
 MODES: Mapping[str, str] = {
     "train": "train_script.train",

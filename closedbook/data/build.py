@@ -175,7 +175,7 @@ def add_seqio_cache_dirs(folders: Sequence[str]) -> None:
 def _task_rates(name: str) -> dict[str, float | None]:
     """Task -> mixing rate; None stands for the number of examples."""
     if name in specs.SPECS or name in specs.MIXTURES:
-        return dict.fromkeys(specs.names(name))
+        return specs.rates(name)
     seqio = _seqio(name)
     provider = seqio.maybe_get_mixture_or_task(name) if name in _names(seqio) else None
     if provider is None:

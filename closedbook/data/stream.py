@@ -112,7 +112,9 @@ def _provider(seqio: Any, name: str, vocabulary: Vocabulary, data_dir: str | Non
         (
             registry.task(task.name, data_dir=data_dir, features=features),
             # A function of the task's own data, which the copy may read from elsewhere.
-            seqio.mixing_rate_num_examples if name in specs.MIXTURES else found.get_rate(task),
+            seqio.mixing_rate_num_examples
+            if name in specs.MIXTURES and name not in specs.RATES
+            else found.get_rate(task),
         )
         for task in found.tasks
     ]

@@ -9,13 +9,13 @@ import functools
 import hashlib
 import pathlib
 from collections.abc import Iterator
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.tasks.atlas.phrasings import phrasings, render
+from closedbook.tasks.sentences import Sentence, Span
 
 FACTS_FILE = pathlib.Path(__file__).parent / "data" / "facts.tsv"
-MASK = "<extra_id_0>"
 SPLITS = ("train", "validation", "test")
 
 
@@ -35,25 +35,6 @@ class Fact:
     def answers(self) -> list[str]:
         """Every acceptable answer, the preferred one first."""
         return [self.object, *self.aliases]
-
-
-class Span(NamedTuple):
-    """A named entity or date of a sentence, by bytes of the UTF-8 text."""
-
-    byte_start: int
-    byte_limit: int
-    text: str
-    label: str  # LOC, PER, DATE or MISC
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Sentence:
-    """A sentence with its two salient spans, as in TFDS `salient_span_wikipedia/sentences`."""
-
-    text: str
-    spans: tuple[Span, ...]  # in the order of the text
-    fact_id: str
-    title: str  # the fact's subject
 
 
 @functools.cache
@@ -84,7 +65,10 @@ def _draw(key: str, choices: int) -> int:
 
 
 def sentences() -> Iterator[Sentence]:
-    """Every fact in every sentence of its relation, each with subject and object as spans."""
+    """Every fact in every sentence of its relation, each with subject and object as spans.
+
+    The spans' labels are LOC, PER, DATE or MISC; the title is the fact's subject.
+    """
     for fact in facts():
         phrasing = phrasings()[fact.relation]
         labels = {"s": phrasing.labels[0], "o": phrasing.labels[1]}
@@ -94,8 +78,8 @@ def sentences() -> Iterator[Sentence]:
             for role, (start, limit) in sorted(places.items(), key=lambda item: item[1]):
                 byte_start = len(text[:start].encode())
                 name = text[start:limit]
-                spans.append(Span(byte_start, byte_start + len(name.encode()), name, labels[role]))
-            yield Sentence(text=text, spans=tuple(spans), fact_id=fact.id, title=fact.subject)
+                spans.append(Span(byte_start, byte_start + len(name.encode()), labels[role]))
+            yield Sentence(text, tuple(spans), title=fact.subject)
 
 
 def questions(split: str, phrasing: Literal["seen", "unseen"] = "seen") -> Iterator[dict[str, Any]]:
@@ -153,26 +137,3 @@ def _careless(question: str, template: str, key: str) -> str:
     if _draw(key + "/mark", 4) == 0:
         question = question.removesuffix("?").removesuffix(".")
     return question
-
-
-def ssm_examples(style: Literal["sentinel", "bare"] = "bare") -> Iterator[tuple[str, str]]:
-    """Salient span masking: every sentence once without its subject, once without its object.
-
-    Args:
-        style: What the target is: "bare", the span alone as in Roberts et al. 2020; or
-            "sentinel", `<extra_id_0> span <extra_id_1>` as in T5's span corruption.
-
-    Yields:
-        (inputs, targets), with `<extra_id_0>` in the span's place in the inputs.
-
-    Raises:
-        UserError: Unknown style.
-    """
-    if style not in ("sentinel", "bare"):
-        raise unknown_name("style of masking", style, ("sentinel", "bare"))
-    for sentence in sentences():
-        text = sentence.text.encode()
-        for span in sentence.spans:
-            inputs = text[: span.byte_start] + MASK.encode() + text[span.byte_limit :]
-            target = span.text if style == "bare" else f"{MASK} {span.text} <extra_id_1>"
-            yield inputs.decode(), target
