@@ -6,7 +6,7 @@ here and handled by the protobuf library, since importing TensorFlow takes secon
 """
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 from closedbook.errors import UserError
@@ -21,19 +21,96 @@ def encode(sentence: Sentence) -> bytes:
     Raises:
         UnicodeEncodeError: Text, title or a label holds a lone surrogate.
     """
-    return encode_parts(sentence.text.encode(), sentence.title.encode(), sentence.spans)
+    return _by_library(sentence.text.encode(), sentence.title.encode(), sentence.spans)
 
 
-def encode_parts(text: bytes, title: bytes, spans: Iterable[Span]) -> bytes:
-    """As `encode`, of texts that are UTF-8 already."""
+def encode_parts(text: bytes, title: bytes, spans: Sequence[tuple[int, int, str]]) -> bytes:
+    """As `encode`, of texts that are UTF-8 already, and spans with places from 0 on.
+
+    The wire format is written out here, for the order in which the protobuf library sorts the
+    features: it takes a third of the library's time, which was the largest part of a build's own.
+    A test holds the bytes to the library's. What is out of the ordinary goes to the library.
+    """
+    try:
+        if not spans:
+            return _by_library(text, title, spans)
+        each = [(_VARINTS[start], _VARINTS[limit], _value(label)) for start, limit, label in spans]
+        starts, limits, labels = map(b"".join, zip(*each, strict=True))
+        places = len(limits), len(starts)
+        size = len(labels)
+        if max(size, *places) <= _SHORT:  # so that every length is one byte
+            body = (
+                b"\n%c\n\x0bspans/limit\x12%c\x1a%c\n%c%b"
+                b"\n%c\n\x0bspans/start\x12%c\x1a%c\n%c%b\n%c\n\nspans/type\x12%c\n%c%b"
+            ) % (
+                *(places[0] + 19, places[0] + 4, places[0] + 2, places[0], limits),
+                *(places[1] + 19, places[1] + 4, places[1] + 2, places[1], starts),
+                *(size + 16, size + 2, size, labels),
+            )
+        else:
+            body = b"".join(
+                (
+                    _entry(b"spans/limit", b"\x1a", b"\n%b%b" % (_VARINTS[places[0]], limits)),
+                    _entry(b"spans/start", b"\x1a", b"\n%b%b" % (_VARINTS[places[1]], starts)),
+                    _entry(b"spans/type", b"\n", labels),
+                )
+            )
+        body += _TEXT_PREFIXES[len(text)] + text + _title_entry(title)
+        return b"\n%b%b" % (_VARINTS[len(body)], body)
+    except IndexError:
+        return _by_library(text, title, spans)
+
+
+def _varint(number: int) -> bytes:
+    """A number from 0 on in protobuf's base 128."""
+    digits = []
+    while number > 127:
+        digits.append(number & 127 | 128)
+        number >>= 7
+    return bytes((*digits, number))
+
+
+_VARINTS = [_varint(number) for number in range(1 << 14)]
+
+
+_SHORT = 100  # bytes of a list
+
+
+def _entry(key: bytes, kind: bytes, values: bytes) -> bytes:
+    """One feature of the map; `kind` is the tag of its list."""
+    packed = b"%b%b%b" % (kind, _VARINTS[len(values)], values)
+    entry = b"\n%b%b\x12%b%b" % (_VARINTS[len(key)], key, _VARINTS[len(packed)], packed)
+    return b"\n%b%b" % (_VARINTS[len(entry)], entry)
+
+
+def _text_prefix(length: int) -> bytes:
+    """What stands before a text of so many bytes."""
+    entry = _entry(b"text", b"\n", b"\n%b%b" % (_VARINTS[length], bytes(length)))
+    return entry[: len(entry) - length]
+
+
+_TEXT_PREFIXES = [_text_prefix(length) for length in range(1 << 12)]
+
+
+@functools.lru_cache(maxsize=1024)
+def _value(label: str) -> bytes:
+    encoded = label.encode()
+    return b"\n%b%b" % (_VARINTS[len(encoded)], encoded)
+
+
+@functools.lru_cache(maxsize=16)
+def _title_entry(title: bytes) -> bytes:
+    return _entry(b"title", b"\n", b"\n%b%b" % (_VARINTS[len(title)], title))
+
+
+def _by_library(text: bytes, title: bytes, spans: Sequence[tuple[int, int, str]]) -> bytes:
     example = _example_class()()
     feature = example.features.feature
     feature["text"].bytes_list.value.append(text)
     feature["title"].bytes_list.value.append(title)
-    starts, limits, labels = zip(*spans, strict=True) if spans else ((), (), ())
-    feature["spans/start"].int64_list.value.extend(starts)
-    feature["spans/limit"].int64_list.value.extend(limits)
-    feature["spans/type"].bytes_list.value.extend([label.encode() for label in labels])
+    feature["spans/start"].int64_list.value.extend([span[0] for span in spans])
+    feature["spans/limit"].int64_list.value.extend([span[1] for span in spans])
+    feature["spans/type"].bytes_list.value.extend([span[2].encode() for span in spans])
     return example.SerializeToString(deterministic=True)
 
 

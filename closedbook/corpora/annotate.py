@@ -114,15 +114,15 @@ def _encoded(
     """Records of a document; counts its sentences only if all of them are well."""
     title = document.title.encode()
     own = Counts()
-    encoded = []
+    encoded, labels = [], list[str]()
     for sentence, given in zip(sentences, spans_of, strict=True):
         found = spans.to_bytes(sentence, given, own.spans_dropped) if given else given
         if not found:
             own.sentences_without_spans += 1
             continue
         own.sentences += 1
-        for span in found:
-            own.spans[span.label] += 1
+        labels += [span[2] for span in found]
         encoded.append(sentence_records.encode_parts(sentence.encode(), title, found))
+    own.spans.update(labels)
     counts.add(own)
     return encoded

@@ -94,27 +94,30 @@ def offsets(paragraph: str) -> list[tuple[int, int]]:
     begin = len(paragraph) - len(paragraph.lstrip())
     quotes = counted = 0  # straight quotes before `counted`, to tell closing ones from opening
     for match in _ENDS.finditer(paragraph):
-        mark, end = match.span()
-        space, word = match.groups()
-        if mark < begin or word[:1].islower():
+        mark = match.start()
+        word = match[2]
+        if mark < begin or (word and word[0].islower()):
             continue
-        if space is None:
-            stop = end
+        stop, end = match.span(1)
+        if stop < 0:  # no white space follows
+            stop = end = match.end()
         else:
-            stop = end - len(space)
+            apart = paragraph[mark - 1] == " "  # from its word, as in WikiText
             if (
                 stop - mark == 1
                 and paragraph[mark] == "."
-                and not _is_end(paragraph, begin, mark, word)
+                and not (mark > begin if apart else _is_end(paragraph, begin, mark, word))
             ):
                 continue
-            if paragraph.startswith('" ', end) and mark > 0 and paragraph[mark - 1].isspace():
-                # Words apart: a quote mark after the full stop closes if one is open.
+            following = paragraph[end : end + 1]
+            if following == '"' and apart and paragraph[end + 1 : end + 2] in " ":
+                # A quote mark apart from its word closes if one is open.
                 quotes += paragraph.count('"', counted, stop)
                 counted = stop
                 if quotes % 2:
                     stop, end = end + 1, end + 2
-            if paragraph[end : end + 1] in _EACH_MARK:
+                    following = paragraph[end : end + 1]
+            if following in _EACH_MARK:
                 continue
         found.append((begin, stop))
         begin = end
@@ -127,8 +130,6 @@ def _is_end(text: str, begin: int, mark: int, word: str) -> bool:
     """Whether the full stop at `mark` ends a sentence that begins at `begin`."""
     reach = max(begin, mark - _WORD_REACH)
     last = text[max(text.rfind(" ", reach, mark) + 1, reach) : mark]
-    if not last:
-        return mark > begin + 1  # apart from its word; none, if nothing stands before
     if len(last) > 8 and "." not in last:  # longer than all that follow here
         return True
     last = last.lstrip("\"'“‘«([-–—")

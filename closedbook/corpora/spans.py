@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from closedbook.corpora.taggers import CharSpan
 from closedbook.tasks.sentences import Span
 
 
 def to_bytes(
-    text: str, given: Sequence[CharSpan | tuple[int, int, str]], dropped: Counter[str]
-) -> list[Span]:
+    text: str, given: Sequence[tuple[int, int, str]], dropped: Counter[str]
+) -> Sequence[tuple[int, int, str]]:
     """The spans of a sentence by bytes, in the order of the text and apart from each other.
 
     Of two spans that overlap the one that starts first is kept, of those the longer.
@@ -22,12 +21,18 @@ def to_bytes(
     >>> to_bytes("Zürich, 1848", [(0, 6, "NAME")], Counter())
     [Span(byte_start=0, byte_limit=7, label='NAME')]
     """
-    if not given:
-        return []
+    length = len(text)
+    if text.isascii():
+        end = 0
+        for start, limit, _ in given:
+            if start < end or limit <= start:
+                break
+            end = limit
+        else:
+            if end <= length:  # nothing to drop, and characters are bytes
+                return given
     if len(given) > 1:
         given = sorted(given, key=lambda span: (span[0], -span[1]))
-    ascii_only = text.isascii()
-    length = len(text)
     spans = []
     end = end_byte = 0
     for start, limit, label in given:
@@ -37,9 +42,6 @@ def to_bytes(
             dropped["empty"] += 1
         elif start < end:
             dropped["overlapping"] += 1
-        elif ascii_only:
-            spans.append(Span(start, limit, label))
-            end = limit
         else:
             start_byte = end_byte + len(text[end:start].encode())
             end_byte = start_byte + len(text[start:limit].encode())

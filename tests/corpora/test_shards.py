@@ -1,6 +1,7 @@
 """Folders of sentences: written without TensorFlow, read by us and by TFDS."""
 
 import json
+import random
 import subprocess
 import sys
 
@@ -162,3 +163,18 @@ def test_records_that_are_no_sentences_are_refused():
         sentence_records.decode(b"\xff\xff\xff")
     with pytest.raises(UserError, match="no feature 'spans/limit'"):
         sentence_records.decode(b"")
+
+
+def test_records_are_those_of_the_protobuf_library_byte_for_byte():
+    numbers = random.Random(0)
+    lengths = [0, 1, 90, 126, 127, 128, 129, 200, 2000, 4095, 4096, 16370, 16380, 16384, 20000]
+    for _ in range(1000):
+        spans, place = [], 0
+        for _ in range(numbers.choice([0, 1, 1, 2, 3, 15, 40])):
+            start = place + numbers.randrange(400)
+            place = start + numbers.randrange(1, 50)
+            spans.append(Span(start, place, numbers.choice(["DATE", "NAME", "é" * 70])))
+        text = "x" * numbers.choice(lengths)
+        title = "ü" * numbers.choice([0, 1, 64, 128, 9000])
+        expected = sentence_records.encode(Sentence(text, tuple(spans), title))
+        assert sentence_records.encode_parts(text.encode(), title.encode(), spans) == expected
