@@ -80,7 +80,7 @@ class _Memory(dict[str, _Value]):
 
     def __missing__(self, run: str) -> _Value:
         value = self._function(run)
-        if len(self) < 100_000:
+        if len(self) < 100_000 and len(run) <= names.MOST_CHARACTERS:
             self[run] = value
         return value
 

@@ -1,9 +1,11 @@
 """Named entities by a token-classification model of Hugging Face."""
 
 import os
+import pathlib
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from closedbook.corpora.taggers import digests
 from closedbook.corpora.taggers.base import CharSpan
 from closedbook.corpora.taggers.bio import Word, decode, tags_of
 from closedbook.corpora.taggers.pieces import pieces
@@ -70,6 +72,8 @@ class HuggingFaceTagger:
                 f"the tokeniser of {model!r} does not say where its tokens stand in the text; "
                 "take a model with a fast tokeniser (tokenizer.json)"
             )
+        if self._tokenizer.pad_token is None:  # masked anyhow
+            self._tokenizer.pad_token = self._tokenizer.eos_token or self._tokenizer.unk_token
         self._tags = tags_of(self._model.config.id2label, model)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         self._model = self._model.to(self._device).eval()
@@ -78,8 +82,11 @@ class HuggingFaceTagger:
             positions -= 2  # theirs begin behind the padding's index
         self._window = max(8, min(self._tokenizer.model_max_length, positions, MOST_TOKENS))
         self.name = f"hf:{model}"
-        commit = getattr(self._model.config, "_commit_hash", None) or "local"
-        self.version = f"transformers {transformers.__version__}, {commit}"
+        self.version = f"transformers {transformers.__version__}, " + (
+            digests.of_folder(pathlib.Path(path))
+            if source == path
+            else str(getattr(self._model.config, "_commit_hash", None))
+        )
 
     def tag(self, sentences: Sequence[str]) -> list[list[CharSpan]]:
         """The spans of each sentence, in the order of the text."""

@@ -1,9 +1,11 @@
 """Named entities by a spaCy model."""
 
 import importlib.util
+import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from closedbook.corpora.taggers import digests
 from closedbook.corpora.taggers.base import CharSpan
 from closedbook.corpora.taggers.pieces import pieces
 from closedbook.errors import UserError
@@ -43,7 +45,12 @@ class SpacyTagger:
         _keep_entities_only(self._nlp, loaded)
         meta = self._nlp.meta
         self.name = f"spacy:{loaded}"
-        self.version = f"spacy {spacy.__version__}, {meta['lang']}_{meta['name']} {meta['version']}"
+        folder = pathlib.Path(loaded)
+        self.version = f"spacy {spacy.__version__}, " + (
+            digests.of_folder(folder)
+            if folder.is_dir()
+            else f"{meta['lang']}_{meta['name']} {meta['version']}"
+        )
 
     def tag(self, sentences: Sequence[str]) -> list[list[CharSpan]]:
         """The spans of each sentence, in the order of the text."""

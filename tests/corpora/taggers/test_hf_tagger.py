@@ -98,6 +98,12 @@ def test_dates_beside_the_model(folder):
     assert tagger.name == f"hf:{folder}+dates"
 
 
+def test_folder_with_other_weights_is_another_version(folder, tmp_path):
+    other = save(tmp_path / "other", {**LABELS, 3: "B-ORG"})
+    assert load(f"hf:{other}").version != load(f"hf:{folder}").version
+    assert load(f"hf:{folder}").version == load(f"hf:{folder}").version
+
+
 def test_missing_model_is_a_clear_mistake(tmp_path, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     with pytest.raises(UserError, match="no tagger model"):

@@ -1,5 +1,7 @@
 """spaCy's entities: offsets, components, mistakes."""
 
+import shutil
+
 import pytest
 
 from closedbook.corpora.taggers import load
@@ -65,6 +67,15 @@ def test_model_in_a_folder_runs_only_what_finds_entities(rules):
     tagger = load(f"spacy:{rules}")
     assert texts("two from Łódź", tagger.tag(["two from Łódź"])[0]) == [("Łódź", "CITY")]
     assert tagger._nlp.pipe_names == ["entity_ruler"]
+
+
+def test_folder_that_changes_is_another_version(rules, tmp_path):
+    folder = shutil.copytree(rules, tmp_path / "copy")
+    assert load(f"spacy:{folder}").version == load(f"spacy:{rules}").version
+    nlp = spacy.load(folder)
+    nlp.get_pipe("entity_ruler").add_patterns([{"label": "CITY", "pattern": "Bath"}])
+    nlp.to_disk(folder)
+    assert load(f"spacy:{folder}").version != load(f"spacy:{rules}").version
 
 
 def test_dates_beside_the_model(rules):
