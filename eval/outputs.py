@@ -115,6 +115,7 @@ def _replacing(out: pathlib.Path, *, force: bool) -> Iterator[pathlib.Path]:
         try:
             temporary.mkdir(parents=True)
             yield temporary
+            check_target(out, force=force)  # another run may have finished there meanwhile
             if out.exists():
                 _keep_others(out, temporary)
                 out.replace(former)

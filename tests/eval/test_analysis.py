@@ -257,6 +257,21 @@ def test_what_others_put_into_a_report_is_kept_when_it_is_replaced(tmp_path):
     assert not (out / "figures" / "calibration.svg").exists()
 
 
+def test_a_report_that_another_run_finished_meanwhile_is_not_replaced(tmp_path, monkeypatch):
+    found, out, write_lines = analyzed(), tmp_path / "report", outputs._write_lines
+
+    def slow(path, rows):
+        out.mkdir(exist_ok=True)
+        (out / "summary.json").write_text("the other's")
+        write_lines(path, rows)
+
+    monkeypatch.setattr(outputs, "_write_lines", slow)
+    with pytest.raises(UserError, match="--force"):
+        outputs.write_analysis(found, out)
+    assert (out / "summary.json").read_text() == "the other's"
+    assert [path.name for path in tmp_path.iterdir()] == ["report"]
+
+
 def test_all_files_of_a_report_are_known_as_ours(tmp_path):
     rows = [dataclasses.replace(row, score=-1.0 - n) for n, row in enumerate(ROWS)]
     found = outputs.write_analysis(analyzed(rows), tmp_path / "a")
