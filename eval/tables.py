@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import os
+import re
 import tokenize
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -20,6 +21,7 @@ _MOST_OF_HEADER = 10_000
 _NUMBERS = ("score", "step", "confidence", "s_pop", "o_pop")
 _JSON = ("alternatives", "meta")
 _ANSWERS = ("answers", "answer")
+_SIDE_BY_SIDE = re.compile(r"""['"]\s*[rRuU]?['"]""")  # or an empty string, or a quote in one
 
 
 def is_table(path: str | os.PathLike[str]) -> bool:
@@ -105,15 +107,18 @@ def listed(text: str) -> Any:
         pass
     try:
         value = ast.literal_eval(text)
-        strings = sum(
-            token.type == tokenize.STRING
-            for token in tokenize.generate_tokens(io.StringIO(text).readline)
-        )
+        strings = _strings(text) if _SIDE_BY_SIDE.search(text) else 0
     except (ValueError, SyntaxError, MemoryError, RecursionError, tokenize.TokenError) as error:
         raise UserError(f'{text[:60]!r} is not a list of strings; write ["a", "b"]') from error
     if not isinstance(value, list) or strings > len(value):
         raise UserError(f'{text[:60]!r} has no commas between its strings; write ["a", "b"]')
     return value
+
+
+def _strings(text: str) -> int:
+    """How many strings an expression is written with."""
+    tokens = tokenize.generate_tokens(io.StringIO(text).readline)
+    return sum(token.type == tokenize.STRING for token in tokens)
 
 
 def header(line: str, separator: str) -> list[str]:
