@@ -100,7 +100,7 @@ def records(path: str | os.PathLike, file_format: str) -> Iterator[bytes]:
         if file_format == "array_record":
             yield from _array_records(os.fspath(path))
         else:
-            opened: IO[bytes] = (
+            opened: Any = (
                 gzip.open(path) if file_format == "tfrecord.gz" else open(path, "rb")  # noqa: SIM115
             )
             with opened as file:

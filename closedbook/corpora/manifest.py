@@ -50,14 +50,12 @@ class Counts:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Self:
         """The reverse of `as_json`; raises KeyError if a number is missing."""
-        return cls(
-            **{
-                field.name: Counter(values[field.name])
-                if field.name.startswith("spans")
-                else values[field.name]
-                for field in dataclasses.fields(cls)
-            }
-        )
+        found: dict[str, Any] = {
+            field.name: values[field.name] for field in dataclasses.fields(cls)
+        }
+        for name in ("spans", "spans_dropped"):
+            found[name] = Counter(found[name])
+        return cls(**found)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

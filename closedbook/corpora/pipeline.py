@@ -86,8 +86,8 @@ def _check(flags: Sequence[str]) -> None:
         )
 
 
-def _with_subclasses(of: type) -> list[type]:
-    found = []
+def _with_subclasses(of: Any) -> list[Any]:
+    found: list[Any] = []
     for each in of.__subclasses__():
         found += [each, *_with_subclasses(each)]
     return found
