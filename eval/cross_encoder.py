@@ -39,6 +39,7 @@ def load(model: str) -> dict[str, Any]:
             f"the judge cross-encoder:{model} needs {error.name}; install closedbook[interop]"
         ) from error
     transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(model, local_files_only=True)
         network = transformers.AutoModelForSequenceClassification.from_pretrained(
@@ -51,6 +52,9 @@ def load(model: str) -> dict[str, Any]:
         ) from error
     network.eval()
     same = _label(model, network.config)
+    # Some models count their positions from 2 on.
+    positions = getattr(network.config, "max_position_embeddings", _LONGEST + 2) - 2
+    longest = min(_LONGEST, tokenizer.model_max_length, positions)
 
     def probabilities(rows: Sequence[Answered]) -> list[float]:
         pairs = [
@@ -69,7 +73,7 @@ def load(model: str) -> dict[str, Any]:
                 list(second),
                 padding=True,
                 truncation=True,
-                max_length=min(_LONGEST, tokenizer.model_max_length),
+                max_length=longest,
                 return_tensors="pt",
             )
             with torch.inference_mode():

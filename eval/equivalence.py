@@ -147,21 +147,18 @@ class _Open(NamedTuple):
 def plain(row: Answered) -> Verdict | None:
     """The verdict where exact match or a lack of words decides; None for all other rows."""
     prediction = row.prediction[:LIMIT]
-    squad = _squad(prediction)
+    squad = normalize.squad(prediction)
     if not squad:
         return _wordless(row)
     for gold in row.answers:
         if gold == prediction or (
-            _squad(gold[:LIMIT]) == squad and not _lost_point(gold, prediction)
+            normalize.squad(gold[:LIMIT]) == squad and not _lost_point(gold, prediction)
         ):
             evidence = f"{explain.quote(gold)} is the answer after SQuAD's normaliser"
             return Verdict(
                 equivalent=True, probability=EXACT, reason=Reason.EXACT.value, evidence=evidence
             )
     return None
-
-
-_squad = functools.lru_cache(maxsize=1 << 16)(normalize.squad)
 
 
 def _lost_point(gold: str, prediction: str) -> bool:

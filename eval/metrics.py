@@ -55,10 +55,11 @@ def score(prediction: str, answers: str | Sequence[str], protocol: str = "squad"
     right = _rule(protocol)
     if isinstance(answers, str):
         answers = (answers,)
+    if not len(answers):
+        raise _no_answers(f"prediction {_cut(prediction)}")
     if right is None:
-        em, f1 = _fractions(prediction, answers, protocol, row=f"prediction {_cut(prediction)}")
+        em, f1 = _fractions(prediction, answers, protocol)
         return Score(em=em * 100, f1=f1 * 100)
-    _some_answers(answers, row=f"prediction {_cut(prediction)}")
     return Score(em=float(right(prediction, answers)) * 100, f1=None)
 
 
@@ -71,7 +72,8 @@ def is_right(prediction: str, answers: str | Sequence[str], protocol: str = "squ
     right = _rule(protocol)
     if isinstance(answers, str):
         answers = (answers,)
-    _some_answers(answers, row=f"prediction {_cut(prediction)}")
+    if not len(answers):
+        raise _no_answers(f"prediction {_cut(prediction)}")
     if right is not None:
         return right(prediction, answers)
     normalizer = normalize.normalizer(protocol)
@@ -194,32 +196,26 @@ def _corpus(
     _same_length(targets, predictions)
     if not len(predictions):
         raise UserError("there are no predictions to score; give at least one")
-    fractions = [
-        _fractions(prediction, answers, protocol, row=f"row {index} ({_cut(prediction)})")
-        for index, (answers, prediction) in enumerate(
-            zip(targets, predictions, strict=True), start=1
-        )
-    ]
+    fractions = []
+    for index, (answers, prediction) in enumerate(zip(targets, predictions, strict=True), start=1):
+        answers = (answers,) if isinstance(answers, str) else answers
+        if not len(answers):
+            raise _no_answers(f"row {index} ({_cut(prediction)})")
+        fractions.append(_fractions(prediction, answers, protocol))
     em, f1 = zip(*fractions, strict=True)
     return {"em": float(np.mean(em) * 100), "f1": float(np.mean(f1) * 100)}
 
 
-def _fractions(
-    prediction: str, answers: str | Sequence[str], protocol: str, *, row: str
-) -> tuple[float, float]:
+def _fractions(prediction: str, answers: Sequence[str], protocol: str) -> tuple[float, float]:
     """Exact match and F1 from 0 to 1; means are taken of these, so as to round as t5 does."""
-    if isinstance(answers, str):
-        answers = (answers,)
-    _some_answers(answers, row=row)
     normalizer = normalize.normalizer(protocol)
     guess = normalizer(prediction)
     golds = [normalizer(answer) for answer in answers]
     return float(guess in golds), max(_f1(guess.split(), gold.split()) for gold in golds)
 
 
-def _some_answers(answers: Sequence[object], *, row: str) -> None:
-    if not len(answers):
-        raise UserError(f"{row} has no acceptable answers; give at least one, or leave it out")
+def _no_answers(row: str) -> UserError:
+    return UserError(f"{row} has no acceptable answers; give at least one, or leave it out")
 
 
 def _cut(text: str) -> str:
@@ -229,9 +225,9 @@ def _cut(text: str) -> str:
 
 def _f1(prediction: list[str], gold: list[str]) -> float:
     """F1 over multisets of tokens; without a common token 0, also when both are empty."""
-    common = (Counter(prediction) & Counter(gold)).total()
-    if not common:
+    if set(prediction).isdisjoint(gold):
         return 0.0
+    common = (Counter(prediction) & Counter(gold)).total()
     precision = common / len(prediction)
     recall = common / len(gold)
     return 2 * precision * recall / (precision + recall)

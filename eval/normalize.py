@@ -5,6 +5,7 @@ TriviaQA puts a *space* in its place, NQ-open takes accents apart first, so that
 a combining accent counts as an article. A score means something only beside its protocol.
 """
 
+import functools
 import re
 import string
 import unicodedata
@@ -14,6 +15,8 @@ from types import MappingProxyType
 from closedbook.errors import unknown_name
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
+_MOST_KEPT = 1 << 16  # texts
+_LONGEST_KEPT = 200  # characters; long texts are few of a kind and would fill the memory
 _ARTICLE_WORDS = frozenset(("a", "an", "the"))
 _DELETED = str.maketrans("", "", string.punctuation)
 # The official TriviaQA script adds these quotes to ASCII's punctuation.
@@ -27,6 +30,19 @@ def _without_articles(text: str) -> str:
     return " ".join(_ARTICLES.sub(" ", text).split())
 
 
+def _kept(normalizer: Callable[[str], str]) -> Callable[[str], str]:
+    """Keeps what a normaliser gave for short texts: an analysis asks for each a dozen times."""
+    known = functools.lru_cache(maxsize=_MOST_KEPT)(normalizer)
+
+    @functools.wraps(normalizer)
+    def normalized(text: str) -> str:
+        return known(text) if len(text) <= _LONGEST_KEPT else normalizer(text)
+
+    normalized.cache_clear = known.cache_clear  # type: ignore[attr-defined]
+    return normalized
+
+
+@_kept
 def squad(text: str) -> str:
     """SQuAD's normaliser: lower-case, delete ASCII punctuation and articles, collapse white space.
 
@@ -45,6 +61,7 @@ def squad(text: str) -> str:
     return _without_articles(text.lower().translate(_DELETED))
 
 
+@_kept
 def trivia_qa(text: str) -> str:
     """TriviaQA's normaliser: as `squad`, but punctuation and curly quotes become a space.
 
@@ -61,6 +78,7 @@ def trivia_qa(text: str) -> str:
     return _without_articles(text.lower().translate(_SPACED))
 
 
+@_kept
 def nq_open(text: str) -> str:
     """NQ-open's and EfficientQA's normaliser: Unicode NFD, then `squad`.
 
