@@ -163,9 +163,9 @@ def test_the_threshold_moves_the_verdict():
     "text", ["a" * 1_000_000, "1 " * 500_000, "(" * 1_000_000, "\u202e<script>" * 100_000, "", "\0"]
 )
 def test_hostile_texts_are_fast(text):
-    started = time.monotonic()
+    started = time.process_time()  # of this process alone: the machine may be busy
     analyzed([Prediction(question=text, answers=(text, "x"), prediction=text + "y")] * 2)
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
 
 
 def test_real_predictions_have_the_published_exact_match(judged):
