@@ -44,7 +44,10 @@ def test_the_other_protocol_is_one_more_file():
     assert arguments["model"].config.dropout_rate == 0.05
 
 
-@pytest.mark.parametrize("file", [name for name in RUNS if name != "nq_tiny.gin"])
+@pytest.mark.parametrize(
+    "file",
+    [name for name in RUNS if name != "nq_tiny.gin" and not name.startswith("ssm_")],
+)
 def test_every_size_and_data_set_resolves(file):
     arguments = _plan(file)
     dataset, _, size = file.removesuffix(".gin").partition("_")
@@ -57,6 +60,40 @@ def test_every_size_and_data_set_resolves(file):
     assert found.dropout_rate == known.dropout_rate * (2 if dataset == "wq" else 1)
     assert arguments["train_dataset_cfg"].batch_size == (192 if dataset == "wq" else 384)
     assert arguments["train_dataset_cfg"].mixture_or_task_name in specs.SPECS
+
+
+SSM = [f"ssm_{name.removeprefix('t5_')}.gin" for name in SIZES if name.startswith("t5_")]
+
+
+@pytest.mark.parametrize("file", SSM)
+def test_further_pretraining_has_the_settings_of_pretraining_in_every_size(file):
+    arguments = _plan(file)
+    size = "t5_" + file.removeprefix("ssm_").removesuffix(".gin")
+    model, data = arguments["model"], arguments["train_dataset_cfg"]
+    assert model.config.emb_dim == SIZES[size].emb_dim
+    assert model.config.mlp_dim == SIZES[size].mlp_dim
+    assert model.config.dropout_rate == (0.0 if "1_1" in size else 0.1)
+    assert model.loss_normalizing_factor == 233472  # 2048 x 114
+    assert data.mixture_or_task_name == "salient_span_masked_wikipedia"
+    assert (data.batch_size, dict(data.task_feature_lengths)) == (
+        2048,
+        {"inputs": 512, "targets": 114},
+    )
+    assert arguments["total_steps"] == 1_100_000
+    rate = arguments["trainer"].learning_rate_fn
+    assert float(rate(1_000_000)) == pytest.approx(1e-3)  # 1 / sqrt(step)
+    assert float(rate(1_100_000)) == pytest.approx(1_100_000**-0.5)
+    assert f"{size}/checkpoint_1000000" in arguments["checkpoint_cfg"].restore.path
+    assert arguments["train_eval_dataset_cfg"] is None
+    assert arguments["infer_eval_dataset_cfg"] is None
+
+
+def test_further_pretraining_needs_a_checkpoint():
+    files = ["models/t5_base.gin", "ssm_pretrain.gin"]
+    with pytest.raises(UserError, match="macro INITIAL_CHECKPOINT_PATH is used but has no value"):
+        gin_files.resolve("train", files, [])
+    given = ["INITIAL_CHECKPOINT_PATH = 'mine'"]
+    assert gin_files.resolve("train", files, given)["checkpoint_cfg"].restore.path == "mine"
 
 
 def test_own_questions_are_one_line(tmp_path):

@@ -1,5 +1,7 @@
 """The packaged atlas as tasks: its own vocabulary, and no question of training in evaluation."""
 
+import hashlib
+
 import pytest
 
 from closedbook.data import build
@@ -52,6 +54,33 @@ def test_pretraining_pairs_have_the_sentinel_and_the_bare_span(atlas):
         assert (tokens.targets(index) != sentinel).all()
         assert tokens.targets(index)[-1] == 1
     assert list(tokens.examples()) == []
+
+
+def test_pretraining_tokens_are_those_the_packaged_model_was_trained_on(atlas):
+    """Taken from the cache of the version that trained the packaged model."""
+    opened, _ = atlas
+    tokens = opened("atlas_ssm", "train")
+    found = {
+        feature: hashlib.sha256(b"".join(a.tobytes() for a in tokens.flat(feature))).hexdigest()
+        for feature in ("inputs", "targets")
+    }
+    assert found == {
+        "inputs": "63d22c14085c3b7d2689885f7afc083dacba7b408e4cf865e13c87523b66f3df",
+        "targets": "46d30e931aa98aad00cece2df3504a4ad0f9a54ad43d6dc8ba6bbf619442b690",
+    }
+
+
+def test_the_control_of_the_atlas_masks_as_many_tokens_elsewhere(atlas):
+    opened, _ = atlas
+    salient, control = opened("atlas_ssm", "train"), opened("atlas_span_corruption", "train")
+    assert len(salient) == len(control)
+    ours, theirs = salient.lengths, control.lengths
+    assert (ours["targets"] == theirs["targets"]).all()
+    assert abs(ours["inputs"].sum() / theirs["inputs"].sum() - 1) < 0.01
+    same = sum(
+        (salient.targets(i).tolist() == control.targets(i).tolist()) for i in range(0, 2000, 2)
+    )
+    assert same < 300  # of 1,000; a sentence of 9 tokens has few places
 
 
 def test_no_evaluation_question_stands_in_training(atlas):

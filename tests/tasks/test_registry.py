@@ -221,12 +221,25 @@ def test_splits_cut_the_data_as_published(task, sizes, tmp_path):
     assert counted == sizes
 
 
+_SENTENCE = {
+    "text": "Paris is the capital of France.",
+    "title": "Paris",
+    "spans": {
+        "start": np.array([0, 24], np.int32),
+        "limit": np.array([5, 30], np.int32),
+        "type": np.array(["LOC", "LOC"]),
+    },
+}
+
+
 @pytest.mark.parametrize("task", [name for name, spec in SPECS.items() if spec.tfds is not None])
 def test_tfds_still_has_every_data_set_and_version(task, features, tmp_path):
     """Offline: TFDS makes up examples of the data set's real structure."""
     spec = SPECS[task]
     # TFDS makes up rectangular annotations where the real ones are ragged.
     made_up = (lambda *args, **kwargs: annotated()) if spec.non_null else None
+    if spec.masking:  # ... and as many starts as limits
+        made_up = lambda *args, **kwargs: tf.data.Dataset.from_tensors(_SENTENCE)  # noqa: E731
     policy = tfds.testing.MockPolicy.USE_CODE
     with tfds.testing.mock_data(num_examples=4, policy=policy, as_dataset_fn=made_up):
         builder = tfds.builder(spec.tfds, data_dir=str(tmp_path))
@@ -235,11 +248,22 @@ def test_tfds_still_has_every_data_set_and_version(task, features, tmp_path):
             annotation = builder.info.features["annotations"].feature
             assert annotation["yes_no_answer"].names == ["NO", "YES"]
             assert "text" in annotation["short_answers"].feature
+        if spec.masking:
+            spans = builder.info.features["spans"].feature
+            assert {"text", "title"} < set(builder.info.features)
+            assert {name: spans[name].np_dtype.name for name in ("start", "limit")} == {
+                "start": "int32",
+                "limit": "int32",
+            }
+        lengths = {"inputs": 512, "targets": 114} if spec.masking else None
         loaded = registry.task(task, features=features).get_dataset(
-            None, "train", shuffle=False, try_in_mem_cache=False
+            lengths, "train", shuffle=False, try_in_mem_cache=False
         )
         found = list(loaded.take(2).as_numpy_iterator())
     assert found
+    if spec.masking:
+        assert set(found[0]) >= {"inputs", "targets"}
+        return
     assert all(e["inputs_pretokenized"].startswith(spec.prefix.encode()) for e in found)
 
 

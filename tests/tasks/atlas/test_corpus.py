@@ -164,17 +164,14 @@ def test_span_offsets_are_bytes_also_beyond_ascii():
         text = sentence.text.encode()
         assert len(sentence.spans) == 2
         for span in sentence.spans:
-            assert text[span.byte_start : span.byte_limit].decode() == span.text
+            assert text[span.byte_start : span.byte_limit].decode().strip()
+        assert sentence.title in sentence.span_texts()
         beyond += not sentence.text.isascii()
     assert beyond > 100
 
 
 def test_a_span_after_accents_starts_at_its_byte():
-    sentence = next(
-        s
-        for s in corpus.sentences()
-        if s.fact_id.startswith("country_capital:são") and s.text.startswith("São Tomé is")
-    )
+    sentence = next(s for s in corpus.sentences() if s.text.startswith("São Tomé is the capital"))
     assert sentence.text == "São Tomé is the capital of São Tomé and Príncipe."
     # "São Tomé" is 8 characters and 10 bytes; " is the capital of " is 19.
     assert [(s.byte_start, s.byte_limit) for s in sentence.spans] == [(0, 10), (29, 53)]
@@ -187,18 +184,9 @@ def test_articles_stand_before_names_that_take_them_and_outside_the_span():
     assert render("What is the capital of {s}?", "Chad", "")[0] == "What is the capital of Chad?"
 
 
-def test_masking_hides_the_span_and_asks_for_it():
-    pairs = list(corpus.ssm_examples())
-    assert ("<extra_id_0> is the capital of France.", "Paris") in pairs
-    assert ("Paris is the capital of <extra_id_0>.", "France") in pairs
-    assert len(pairs) == 2 * sum(1 for _ in corpus.sentences())
-    sentinels = dict(corpus.ssm_examples("sentinel"))
-    assert sentinels["<extra_id_0> is the capital of France."] == "<extra_id_0> Paris <extra_id_1>"
-
-
 def test_the_corpus_is_the_same_every_time():
     assert list(corpus.questions("train")) == list(corpus.questions("train"))
-    assert list(corpus.ssm_examples()) == list(corpus.ssm_examples())
+    assert list(corpus.sentences()) == list(corpus.sentences())
 
 
 def test_wrong_names_are_told_with_the_right_ones():
@@ -208,5 +196,3 @@ def test_wrong_names_are_told_with_the_right_ones():
         list(corpus.questions("test", "sen"))
     with pytest.raises(UserError, match="unseen phrasings are for validation and test"):
         list(corpus.questions("train", "unseen"))
-    with pytest.raises(UserError, match="bare"):
-        list(corpus.ssm_examples("bar"))
