@@ -21,10 +21,12 @@ def preprocessors(masking: Masking) -> list[Callable]:
     """SeqIO preprocessors, from sentences to tokenised examples with EOS."""
     before, after = _steps(masking)
     placeholder = [seqio.CacheDatasetPlaceholder()] if before else []
-    steps = [_one_by_one(step) for step in (*before, *after)]
-    if before:
-        steps[1:1] = placeholder
-    return [*steps, seqio.preprocessors.append_eos_after_trim]
+    return [
+        *map(_one_by_one, before),
+        *placeholder,
+        *map(_one_by_one_in_lengths, after),
+        seqio.preprocessors.append_eos_after_trim,
+    ]
 
 
 def batches(
@@ -93,14 +95,24 @@ def _one_by_one(step: _Batches) -> Callable:
     """Single sentences in, single examples out."""
 
     def preprocessor(
+        dataset: tf.data.Dataset, output_features: Mapping[str, seqio.Feature]
+    ) -> tf.data.Dataset:
+        batched = dataset.ragged_batch(_SENTENCES_AT_ONCE)
+        return step(batched, output_features=output_features).unbatch()
+
+    return preprocessor
+
+
+def _one_by_one_in_lengths(step: _Batches) -> Callable:
+    """The same; SeqIO allows lengths only to what it does not cache."""
+
+    def preprocessor(
         dataset: tf.data.Dataset,
         output_features: Mapping[str, seqio.Feature],
         sequence_length: Mapping[str, int] | None = None,
     ) -> tf.data.Dataset:
-        batched = dataset.ragged_batch(_SENTENCES_AT_ONCE)
-        return step(
-            batched, output_features=output_features, sequence_length=sequence_length
-        ).unbatch()
+        in_lengths = functools.partial(step, sequence_length=sequence_length)
+        return _one_by_one(in_lengths)(dataset, output_features)
 
     return preprocessor
 

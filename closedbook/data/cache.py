@@ -6,11 +6,13 @@ that trains on a random one of several answers has several rows of targets for a
 `alternatives.offsets` then says which.
 """
 
+import contextlib
 import json
 import os
 import pathlib
 import secrets
 import shutil
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -22,6 +24,7 @@ FORMAT = 1  # raise it when a cache written before cannot be read
 MANIFEST = "manifest.json"
 EXAMPLES = "examples.jsonl"
 _OFFSET = np.dtype("<i8")
+_OFFSET_BYTES = struct.Struct("<q")  # the same, of one
 
 
 class BrokenCacheError(Exception):
@@ -181,38 +184,41 @@ def write(
 
 def _write_files(folder: pathlib.Path, examples, vocab_size: int, alternatives: bool) -> dict:
     dtype = np.dtype("<u2" if vocab_size <= 1 << 16 else "<i4")
-    offsets: dict[str, list[int]] = {}
-    tokens: dict[str, Any] = {}
-    first_of_example, count = [0], 0
-    with (folder / EXAMPLES).open("w", encoding="utf-8") as lines:
-        try:
-            for rows_of, line in examples:
-                for feature, rows in rows_of.items():
-                    if feature not in tokens:
-                        tokens[feature] = (folder / f"{feature}.tokens").open("wb")
-                        offsets[feature] = [0]
-                    for row in rows:
-                        tokens[feature].write(np.asarray(row, dtype).tobytes())
-                        offsets[feature].append(offsets[feature][-1] + len(row))
-                count += 1
-                first_of_example.append(first_of_example[-1] + len(rows_of["targets"]))
-                if line is not None:
-                    lines.write(json.dumps(line, ensure_ascii=False) + "\n")
-        finally:
-            for file in tokens.values():
-                file.close()
+    ends = {"alternatives": 0} if alternatives else {}
+    count = 0
+    with contextlib.ExitStack() as files:
+
+        def opened(name: str) -> Any:
+            return files.enter_context((folder / name).open("wb"))
+
+        # Hundreds of millions of offsets go to the disk as they come, not to memory.
+        offsets = {name: opened(f"{name}.offsets") for name in ends}
+        tokens: dict[str, Any] = {}
+        lines = files.enter_context((folder / EXAMPLES).open("w", encoding="utf-8"))
+        for name in offsets:
+            offsets[name].write(_OFFSET_BYTES.pack(0))
+        for rows_of, line in examples:
+            for feature, rows in rows_of.items():
+                if feature not in tokens:
+                    tokens[feature] = opened(f"{feature}.tokens")
+                    offsets[feature] = opened(f"{feature}.offsets")
+                    offsets[feature].write(_OFFSET_BYTES.pack(0))
+                    ends[feature] = 0
+                for row in rows:
+                    tokens[feature].write(np.asarray(row, dtype).tobytes())
+                    ends[feature] += len(row)
+                    offsets[feature].write(_OFFSET_BYTES.pack(ends[feature]))
+            count += 1
+            if alternatives:
+                ends["alternatives"] += len(rows_of["targets"])
+                offsets["alternatives"].write(_OFFSET_BYTES.pack(ends["alternatives"]))
+            if line is not None:
+                lines.write(json.dumps(line, ensure_ascii=False) + "\n")
     if not (folder / EXAMPLES).stat().st_size:
         (folder / EXAMPLES).unlink()
-    for feature, of_feature in offsets.items():
-        np.asarray(of_feature, _OFFSET).tofile(folder / f"{feature}.offsets")
-    if alternatives:
-        np.asarray(first_of_example, _OFFSET).tofile(folder / "alternatives.offsets")
     return {
         "examples": count,
-        "features": {
-            feature: {"dtype": dtype.str, "tokens": of_feature[-1]}
-            for feature, of_feature in offsets.items()
-        },
+        "features": {feature: {"dtype": dtype.str, "tokens": ends[feature]} for feature in tokens},
     }
 
 

@@ -77,9 +77,17 @@ def test_an_unchanged_folder_is_not_read_again_and_options_make_caches_of_their_
 ):
     span_files.span_corruption_from_files({"keyed": folder})
     first = opened("keyed")
-    monkeypatch.setattr(build, "_build", lambda *_, **__: pytest.fail("built again"))
+    built = []
+
+    class Building(Exception):
+        pass
+
+    def note(folder, *_, **__):
+        built.append(folder)
+        raise Building
+
+    monkeypatch.setattr(build, "_build", note)
     assert opened("keyed").folder == first.folder
-    monkeypatch.undo()
     keys = {first.folder}
     for changed in (
         {"style": "sentinel"},
@@ -88,10 +96,13 @@ def test_an_unchanged_folder_is_not_read_again_and_options_make_caches_of_their_
         {"passes": 2},
         {"seed": 1},
         {"corruption": "t5"},
+        {"held_out": 0.3},
     ):
         span_files.span_corruption_from_files({"keyed": folder}, **changed)
-        keys.add(opened("keyed", lengths={"inputs": 64, "targets": 32}).folder)
-    assert len(keys) == 7
+        with pytest.raises(Building):
+            opened("keyed", lengths={"inputs": 64, "targets": 32})
+        keys.add(built[-1])
+    assert len(keys) == 8
 
 
 def test_passes_hold_other_masks_and_a_seed_brings_them_back(folder, opened):

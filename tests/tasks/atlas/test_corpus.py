@@ -160,18 +160,19 @@ def test_train_questions_ask_every_fact_in_all_seen_phrasings():
 
 def test_span_offsets_are_bytes_also_beyond_ascii():
     beyond = 0
+    pairs = {(fact.subject, fact.object) for fact in corpus.facts()}
     for sentence in corpus.sentences():
-        text = sentence.text.encode()
-        assert len(sentence.spans) == 2
-        for span in sentence.spans:
-            assert text[span.byte_start : span.byte_limit].decode().strip()
-        assert sentence.title in sentence.span_texts()
+        first, second = sentence.span_texts()
+        assert (first, second) in pairs or (second, first) in pairs
+        assert sentence.title in (first, second)
         beyond += not sentence.text.isascii()
     assert beyond > 100
 
 
 def test_a_span_after_accents_starts_at_its_byte():
-    sentence = next(s for s in corpus.sentences() if s.text.startswith("São Tomé is the capital"))
+    sentence = next(
+        s for s in corpus.sentences() if s.text.startswith("São Tomé is the capital of S")
+    )
     assert sentence.text == "São Tomé is the capital of São Tomé and Príncipe."
     # "São Tomé" is 8 characters and 10 bytes; " is the capital of " is 19.
     assert [(s.byte_start, s.byte_limit) for s in sentence.spans] == [(0, 10), (29, 53)]
