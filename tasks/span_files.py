@@ -51,7 +51,7 @@ def ssm_from_files(
         Masking(
             style=style,
             spans_per_example=spans_per_example,
-            labels=tuple(labels) if not isinstance(labels, str) else labels,
+            labels=(labels,) if isinstance(labels, str) else tuple(labels),
             passes=passes,
             seed=seed,
             held_out=held_out,
@@ -100,7 +100,7 @@ def span_corruption_from_files(
             corruption=corruption,
             style=style,
             spans_per_example=spans_per_example,
-            labels=tuple(labels) if not isinstance(labels, str) else labels,
+            labels=(labels,) if isinstance(labels, str) else tuple(labels),
             passes=passes,
             seed=seed,
             held_out=held_out,
