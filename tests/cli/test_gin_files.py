@@ -44,10 +44,12 @@ def test_the_other_protocol_is_one_more_file():
     assert arguments["model"].config.dropout_rate == 0.05
 
 
-@pytest.mark.parametrize(
-    "file",
-    [name for name in RUNS if name != "nq_tiny.gin" and not name.startswith("ssm_")],
-)
+_QUESTIONS = [
+    name for name in RUNS if name.startswith(("nq_", "wq_", "tqa_")) and name != "nq_tiny.gin"
+]
+
+
+@pytest.mark.parametrize("file", _QUESTIONS)
 def test_every_size_and_data_set_resolves(file):
     arguments = _plan(file)
     dataset, _, size = file.removesuffix(".gin").partition("_")
