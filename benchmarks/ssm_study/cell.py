@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.ssm_study.corpora import Corpus
 from benchmarks.ssm_study.plan import Cell, Plan
+from closedbook.errors import UserError
 
 RESULT = "result.json"
 
@@ -51,19 +52,19 @@ def run(cell: Cell, corpus: Corpus, plan: Plan, folder: pathlib.Path) -> dict[st
             f"utils.create_learning_rate_scheduler.decay_steps = {steps - 50}",
         ]
         arguments = gin_files.resolve("train", ["atlas_ssm.gin"], bindings)
-        train(**arguments, config_text=gin_files.config_text())
+        _finish(train(**arguments, config_text=gin_files.config_text()), initial)
         tokens = _tokens(initial, steps)
-    steps = plan.qa_steps[corpus.name]
+    steps, packs = plan.fine_tuning[corpus.name]
     bindings = [
         *shared,
         f"MODEL_DIR = {str(folder / 'finetune')!r}",
         f"INITIAL_CHECKPOINT_PATH = {str(initial) if initial else None!r}",
         f"MIXTURE_OR_TASK_NAME = {corpus.questions!r}",
-        f"BATCH_SIZE = {16 if corpus.name == 'atlas' else 8}",
+        f"BATCH_SIZE = {packs}",
         f"RANDOM_SEED = {cell.seed}",
         f"TRAIN_STEPS_RELATIVE = {steps}",
         f"SAVE_PERIOD = {steps}",
-        f"STATS_PERIOD = {steps // 5}",
+        f"STATS_PERIOD = {max(steps // 10, 1)}",
     ]
     arguments = gin_files.resolve("train", ["atlas_qa.gin"], bindings)
     trained = train(**arguments, config_text=gin_files.config_text())
@@ -82,6 +83,11 @@ def run(cell: Cell, corpus: Corpus, plan: Plan, folder: pathlib.Path) -> dict[st
     partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     partial.rename(folder / RESULT)
     return found
+
+
+def _finish(result: Any, folder: pathlib.Path) -> None:
+    if not result.finished:
+        raise UserError(f"stopped at step {result.step} of {folder}; run the study again to go on")
 
 
 def _test(folder: pathlib.Path, task: str, step: int, shared: list[str]) -> dict[str, Any]:

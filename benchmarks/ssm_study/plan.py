@@ -38,8 +38,9 @@ class Plan:
     seeds: tuple[int, ...] = (0, 1, 2)
     pretrain_steps: int  # of 8 packs of 128 input and 40 target tokens
     facts_per_relation: int  # of EntityQuestions
-    subwords: int = 2000  # trained pieces of its vocabulary, beside its commoner words
-    qa_steps: dict[str, int]  # fine-tuning, by corpus: batches of 16 and 8 packs
+    subwords: int = 1000  # trained pieces of its vocabulary, beside its commoner words
+    # Fine-tuning by corpus: steps, and packs of 128 input tokens a step.
+    fine_tuning: dict[str, tuple[int, int]]
 
     def cells(self, corpora: tuple[str, ...] = CORPORA) -> list["Cell"]:
         """All cells, the longest first, so that no core waits for a late long one."""
@@ -77,8 +78,8 @@ SMALL = Plan(
         Size(name="L", emb_dim=96, num_heads=4, mlp_dim=384, layers=2),
     ),
     pretrain_steps=1200,
-    facts_per_relation=100,
-    qa_steps={"atlas": 130, "entity_questions": 60},
+    facts_per_relation=200,
+    fine_tuning={"atlas": (130, 16), "entity_questions": (400, 4)},
 )
 LARGE = Plan(
     name="large",
@@ -90,6 +91,6 @@ LARGE = Plan(
     seeds=(0, 1, 2, 3, 4),
     pretrain_steps=6880,
     facts_per_relation=600,
-    qa_steps={"atlas": 130, "entity_questions": 240},
+    fine_tuning={"atlas": (130, 16), "entity_questions": (1000, 8)},
 )
 PLANS = {plan.name: plan for plan in (SMALL, LARGE)}

@@ -143,7 +143,7 @@ def test_a_tiny_cell_runs_and_is_tested(source, tmp_path, monkeypatch):
         pretrain_steps=80,
         facts_per_relation=40,
         subwords=500,
-        qa_steps={"atlas": 5, "entity_questions": 5},
+        fine_tuning={"atlas": (5, 4), "entity_questions": (5, 4)},
     )
     made = {each.name: each for each in corpora.prepare(tmp_path / "corpora", plan, source)}
     corpora.build_caches([made["entity_questions"]])
