@@ -9,18 +9,14 @@ docs/ssm_study.md and its figure.
 """
 
 import argparse
-import concurrent.futures
 import json
-import multiprocessing
-import os
 import pathlib
 import sys
 import time
-from typing import Any
 
 from benchmarks.ssm_study import cell as cells
-from benchmarks.ssm_study import corpora, report
-from benchmarks.ssm_study.plan import CORPORA, PLANS, Cell, Plan
+from benchmarks.ssm_study import corpora, pool, report
+from benchmarks.ssm_study.plan import CORPORA, PLANS, Plan
 from closedbook.cli.run import guarded
 from closedbook.errors import UserError
 
@@ -40,13 +36,15 @@ def main() -> None:
     started = time.monotonic()
     wanted = plan.cells(CORPORA if source is not None else ("atlas",))
     _same_plan(out, plan)
-    missing = [each for each in wanted if not _folder(out, each).joinpath(cells.RESULT).exists()]
+    missing = [
+        each for each in wanted if not pool.folder_of(out, each).joinpath(cells.RESULT).exists()
+    ]
     if missing:
         made = corpora.prepare(out / "corpora", plan, source)
         corpora.build_caches(made)
-        _run_all(missing, {corpus.name: corpus for corpus in made}, plan, options, out)
+        pool.run_all(missing, plan, source, out, workers=options.workers)
     results = [
-        json.loads(_folder(out, each).joinpath(cells.RESULT).read_text(encoding="utf-8"))
+        json.loads(pool.folder_of(out, each).joinpath(cells.RESULT).read_text(encoding="utf-8"))
         for each in wanted
     ]
     page = report.write(results, plan, options.page)
@@ -77,64 +75,6 @@ def _same_plan(out: pathlib.Path, plan: Plan) -> None:
         raise UserError(f"{out} holds cells of another plan; give another --out, or remove it")
     out.mkdir(parents=True, exist_ok=True)
     file.write_text(repr(plan), encoding="utf-8")
-
-
-def _folder(out: pathlib.Path, cell: Cell) -> pathlib.Path:
-    return out / "cells" / cell.name
-
-
-def _run_all(
-    missing: list[Cell],
-    made: dict[str, corpora.Corpus],
-    plan: Plan,
-    options: argparse.Namespace,
-    out: pathlib.Path,
-) -> None:
-    """Runs the cells, several at once; small networks use one core better than two do one."""
-    context = multiprocessing.get_context("spawn")
-    gpu = plan.name == "large"
-    cores = [None] if gpu else sorted(os.sched_getaffinity(0))
-    cores = cores[: options.workers] if options.workers else cores
-    queue = context.Queue()
-    for core in cores:
-        queue.put(core)
-    started, done = time.monotonic(), 0
-    with concurrent.futures.ProcessPoolExecutor(
-        len(cores), context, _start_worker, (queue, str(out / "compiled"))
-    ) as pool:
-        futures = {
-            pool.submit(_work, cell, plan, options.entity_questions, out): cell for cell in missing
-        }
-        try:
-            for future in concurrent.futures.as_completed(futures):
-                done += 1
-                found: dict[str, Any] = future.result()
-                scores = ", ".join(f"{k} {v['em']:.1f}" for k, v in found["tests"].items())
-                minutes = (time.monotonic() - started) / 60
-                print(
-                    f"[{done}/{len(missing)}, {minutes:.0f} min] {futures[future].name}: {scores}"
-                    f" ({found['seconds']:.0f} s)",
-                    flush=True,
-                )
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
-
-
-def _start_worker(queue: Any, compiled: str) -> None:
-    """In a new process: takes a core for itself, and shares compiled programs with the others."""
-    core = queue.get()
-    if core is not None:
-        os.sched_setaffinity(0, {core})
-    import jax
-
-    jax.config.update("jax_compilation_cache_dir", compiled)
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
-
-
-def _work(cell: Cell, plan: Plan, source: pathlib.Path | None, out: pathlib.Path) -> dict[str, Any]:
-    made = {corpus.name: corpus for corpus in corpora.prepare(out / "corpora", plan, source)}
-    return cells.run(cell, made[cell.corpus], plan, _folder(out, cell))
 
 
 if __name__ == "__main__":
