@@ -73,9 +73,9 @@ class Cell:
 SMALL = Plan(
     name="small",
     sizes=(
-        Size(name="S", emb_dim=24, num_heads=2, mlp_dim=96, layers=2),
-        Size(name="M", emb_dim=48, num_heads=4, mlp_dim=192, layers=2),
-        Size(name="L", emb_dim=96, num_heads=4, mlp_dim=384, layers=2),
+        Size(name="S", emb_dim=16, num_heads=2, mlp_dim=64, layers=2),
+        Size(name="M", emb_dim=32, num_heads=4, mlp_dim=128, layers=2),
+        Size(name="L", emb_dim=64, num_heads=4, mlp_dim=256, layers=2),
     ),
     pretrain_steps=1200,
     facts_per_relation=200,
