@@ -105,8 +105,8 @@ def _test(folder: pathlib.Path, task: str, step: int, shared: list[str]) -> dict
     rows = predictions.read(
         folder / "test" / "inference_eval" / f"{task}-{step:06d}.predictions.jsonl"
     )
-    right = [metrics.score(row.prediction, row.answers).em for row in rows]
-    return {"n": len(rows), "em": sum(right) / len(rows), "right": [int(each) for each in right]}
+    right = [int(metrics.score(row.prediction, row.answers).em > 0) for row in rows]
+    return {"n": len(rows), "em": 100 * sum(right) / len(rows), "right": right}
 
 
 def _tokens(run: pathlib.Path, steps: int) -> dict[str, float]:

@@ -16,7 +16,7 @@ _COLOURS = ("#9aa4b0", "#c77d1e", "#1f5fa8")
 _HEAD = """# Does salient span masking put facts into a model?
 
 Made by `make study-ssm` ({sizes} sizes × {objectives} ways of pretraining × {seeds} seeds × \
-{corpora} corpora = {cells} cells); nothing on this page is typed by hand.
+{corpora} corpora = {cells} cells), which counts what is said below.
 
 Small T5s read sentences that state facts, then are fine-tuned on questions about some of the
 facts, then asked about the others. What they get right they have from the sentences. The
@@ -40,8 +40,9 @@ _LIMITS = """## What this does not show
 These are models of thousands of parameters that read a few thousand sentences of a few fixed
 forms many times; the paper's have billions and read Wikipedia about once. In these sentences every
 salient span is half of a fact; in real text many are not. The random spans often hold part of a
-name, so the control is not blind to facts, only less aimed. Settings (steps, learning rate) were
-chosen on the atlas with salient spans and not tuned for the control.
+name, so the control is not blind to facts, only less aimed. Settings (steps, learning rate, and
+that each relation of EntityQuestions has one sentence in the words of its question) were chosen
+with salient spans, at a seed that is not among these, and not tuned for the control.
 
 ## Again
 

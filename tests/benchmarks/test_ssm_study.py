@@ -151,7 +151,10 @@ def test_a_tiny_cell_runs_and_is_tested(source, tmp_path, monkeypatch):
     found = cells.run(cell, made["entity_questions"], plan, tmp_path / "cell")
     assert found == json.loads((tmp_path / "cell" / cells.RESULT).read_text("utf-8"))
     assert set(found["tests"]) == {"relations asked", "relations never asked"}
-    assert all(len(test["right"]) == test["n"] for test in found["tests"].values())
+    for test in found["tests"].values():
+        assert len(test["right"]) == test["n"]
+        assert set(test["right"]) <= {0, 1}
+        assert test["em"] == pytest.approx(100 * sum(test["right"]) / test["n"])
     assert 70 * 80 < found["pretraining_tokens"]["input"] <= 8 * 128 * 80
     # Prepared again, nothing is read or written anew.
     again = corpora.prepare(tmp_path / "corpora", plan, source.parent / "gone")
