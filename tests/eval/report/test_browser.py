@@ -91,8 +91,10 @@ def test_sorting_is_by_number_where_it_is_one(open_report, document):
     opened = open_report(document)
     heading = opened.page.locator("#table th", has_text="Log-prob.")
     heading.locator(".dt-column-title").click()  # ascending: the lowest first
+    opened.page.wait_for_selector("#table th[aria-sort=ascending]")
     assert _rows(opened)[:2] == ["Admiral 39", "Admiral 38"]
     heading.locator(".dt-column-title").click()
+    opened.page.wait_for_selector("#table th[aria-sort=descending]")
     assert _rows(opened)[:2] == ["Captain 0", "Admiral 1"]
 
 
