@@ -68,6 +68,7 @@ def run(cell: Cell, corpus: Corpus, plan: Plan, folder: pathlib.Path) -> dict[st
     ]
     arguments = gin_files.resolve("train", ["atlas_qa.gin"], bindings)
     trained = train(**arguments, config_text=gin_files.config_text())
+    _finish(trained, folder / "finetune")
     tests = {name: _test(folder, task, trained.step, shared) for name, task in corpus.tests.items()}
     found = {
         "corpus": cell.corpus,
@@ -86,6 +87,7 @@ def run(cell: Cell, corpus: Corpus, plan: Plan, folder: pathlib.Path) -> dict[st
 
 
 def _finish(result: Any, folder: pathlib.Path) -> None:
+    """Refuses to go on with a run that was stopped before its last step."""
     if not result.finished:
         raise UserError(f"stopped at step {result.step} of {folder}; run the study again to go on")
 

@@ -13,6 +13,7 @@ from benchmarks.ssm_study import corpora, entity_questions, report
 from benchmarks.ssm_study.estimates import estimate
 from benchmarks.ssm_study.plan import CORPORA, OBJECTIVES, SMALL, Size
 from closedbook.errors import UserError
+from closedbook.training.loop import Result
 
 
 @pytest.fixture(scope="module")
@@ -159,3 +160,8 @@ def test_a_tiny_cell_runs_and_is_tested(source, tmp_path, monkeypatch):
     # Prepared again, nothing is read or written anew.
     again = corpora.prepare(tmp_path / "corpora", plan, source.parent / "gone")
     assert {each.name: each for each in again} == made
+
+
+def test_a_stopped_training_is_never_tested(tmp_path):
+    with pytest.raises(UserError, match=r"stopped at step 3 of .*finetune; run the study again"):
+        cells._finish(Result(step=3, finished=False, scores={}), tmp_path / "finetune")
