@@ -11,7 +11,8 @@ setup(
     packages=find_namespace_packages(include=["closedbook", "closedbook.*"]),
     package_data={
         "closedbook": ["py.typed"],
-        "closedbook.eval": ["weights/*"],
+        "closedbook.eval.answerability": ["weights/*"],
+        "closedbook.eval.equivalence": ["weights/*"],
         "closedbook.eval.report": ["templates/*"],
         "closedbook.gin": ["**/*.gin"],
         "closedbook.tasks.atlas": ["data/*", "models/**"],

@@ -20,7 +20,7 @@ import numpy as np
 from closedbook.checkpoints import Checkpoint, Tensor
 from closedbook.checkpoints.architecture import parameter_shapes
 from closedbook.checkpoints.convert import Options, convert, keep_freed_memory
-from closedbook.checkpoints.huggingface import write_huggingface
+from closedbook.checkpoints.huggingface.folders import write_huggingface
 from closedbook.models import T5Config
 
 ROUTES = (

@@ -20,8 +20,8 @@ import numpy as np
 
 from closedbook.data import build
 from closedbook.data.batches import Batches
-from closedbook.data.vocabulary import Vocabulary
 from closedbook.tasks import qa_from_files
+from closedbook.vocabulary.sentencepiece import Vocabulary
 
 LENGTHS = {"inputs": 512, "targets": 114}  # the paper's
 ROWS = 384  # 196,608 input tokens a batch, as in the paper

@@ -13,8 +13,9 @@ import pathlib
 import time
 from collections.abc import Sequence
 
-from closedbook.eval import equivalence, normalize
-from closedbook.eval.evidence import answer, names, text, words
+from closedbook.eval import normalize
+from closedbook.eval.equivalence import verdicts as equivalence
+from closedbook.eval.equivalence.evidence import answer, names, text, words
 from closedbook.eval.predictions import Prediction
 
 REPEATS = 5

@@ -14,7 +14,7 @@ import time
 
 from playwright.sync_api import Browser, sync_playwright
 
-from closedbook.eval.analysis import analyze
+from closedbook.eval.analysis.analysis import analyze
 from closedbook.eval.predictions import Prediction
 from closedbook.eval.report.html import render_html
 

@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from closedbook.errors import UserError
-from closedbook.eval import audit, comparison, predictions, protocols
+from closedbook.eval import predictions, protocols
+from closedbook.eval.analysis import audit, comparison
 from closedbook.eval.predictions import Prediction
 
 PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "ten_systems.md"

@@ -14,8 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, BinaryIO
 
 from closedbook.errors import UserError
-from closedbook.eval import json_lines, tables
-from closedbook.eval.json_lines import shown
+from closedbook.eval.files import json_lines, tables
+from closedbook.eval.files.json_lines import shown
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -67,8 +67,8 @@ class Prediction:
 def read(path: str | os.PathLike[str]) -> list[Prediction]:
     """Reads a predictions file, all rows checked; blank lines are passed over.
 
-    A file named .csv or .tsv is a table, see `closedbook.eval.tables`; any file may be packed by
-    gzip.
+    A file named .csv or .tsv is a table, see `closedbook.eval.files.tables`; any file may be packed
+    by gzip.
 
     Raises:
         UserError: The file is missing, empty or not UTF-8, or a row is malformed, lacks a key,

@@ -12,7 +12,7 @@ import importlib
 from closedbook.tasks._on_seqio import when_seqio_is_imported
 from closedbook.tasks.mixtures import mixture
 from closedbook.tasks.own_files import qa_from_files
-from closedbook.tasks.span_files import span_corruption_from_files, ssm_from_files
+from closedbook.tasks.spans.own_sentences import span_corruption_from_files, ssm_from_files
 
 
 def _register() -> None:

@@ -1,7 +1,8 @@
 """The task `answer_equivalence`: does a prediction say the same as the reference? true or false.
 
-Its pairs are made from judged predictions (`closedbook.eval.judged`), with every question in one
-split alone. Exact matches are pairs of the training split only: a judge is not asked about them.
+Its pairs are made from judged predictions (`closedbook.eval.equivalence.judged`), with every
+question in one split alone. Exact matches are pairs of the training split only: a judge is not
+asked about them.
 """
 
 import functools
@@ -9,7 +10,8 @@ import pathlib
 from collections.abc import Sequence
 
 from closedbook.errors import UserError
-from closedbook.eval import judged, judges, normalize
+from closedbook.eval import normalize
+from closedbook.eval.equivalence import judged, judges
 from closedbook.tasks.rows import Row
 
 _SPLITS = {"fit": "train", "held_out": "validation", "test": "test"}

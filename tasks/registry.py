@@ -11,7 +11,8 @@ import tensorflow as tf
 
 from closedbook.errors import UserError
 from closedbook.eval import metrics
-from closedbook.tasks import masked_examples, postprocessors, preprocessors, sources
+from closedbook.tasks import postprocessors, preprocessors, sources
+from closedbook.tasks.spans import examples as masked_examples
 from closedbook.tasks.specs import MIXTURES, SPECS, TaskSpec, rates
 
 DEFAULT_VOCABULARY = "gs://t5-data/vocabs/cc_all.32000/sentencepiece.model"  # T5's and T5.1.1's

@@ -9,10 +9,11 @@ import seqio
 import tensorflow as tf
 
 from closedbook.errors import UserError
-from closedbook.tasks import local_files, own_files, span_files
+from closedbook.tasks import local_files, own_files
 from closedbook.tasks.rows import Row
-from closedbook.tasks.sentence_source import SentenceFiles
-from closedbook.tasks.sentences import Sentence
+from closedbook.tasks.spans import own_sentences as span_files
+from closedbook.tasks.spans.sentence_source import SentenceFiles
+from closedbook.tasks.spans.sentences import Sentence
 from closedbook.tasks.specs import TaskSpec
 
 _TEXT, _TEXTS, _NUMBERS = "text", "texts", "numbers"

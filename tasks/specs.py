@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from closedbook.errors import unknown_name
-from closedbook.tasks.masking_options import Masking
+from closedbook.tasks.spans.masking import Masking
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

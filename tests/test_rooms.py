@@ -15,25 +15,26 @@ PACKAGE = REPOSITORY / "closedbook"
 
 # The rooms that each room may import, beside itself and closedbook.errors. Only cli may all.
 # Training decodes and scores in its loop; data asks tasks for examples, and normalises questions
-# as eval does when it looks for test questions in the training set. Knowledge takes the
-# vocabulary from data.
+# as eval does when it looks for test questions in the training set. The packaged models, which
+# checkpoints finds by name, are the atlas's.
 ALLOWED: dict[str, set[str]] = {
-    "checkpoints": {"models"},
+    "checkpoints": {"models", "vocabulary", "tasks"},
     "corpora": {"tasks"},
-    "data": {"tasks", "eval"},
+    "data": {"tasks", "eval", "vocabulary"},
     "eval": set(),
-    "inference": {"models"},
-    "knowledge": {"inference", "models", "checkpoints", "data"},
+    "inference": {"models", "vocabulary"},
+    "knowledge": {"inference", "models", "checkpoints", "vocabulary", "eval", "tasks", "corpora"},
     "models": set(),
     "parallel": set(),
     "tasks": {"eval"},
     "telemetry": set(),
     "training": {
         *("models", "data", "parallel", "checkpoints", "telemetry"),
-        *("inference", "eval"),
+        *("inference", "vocabulary", "eval"),
     },
+    "vocabulary": set(),
 }
-COMMON = {"errors", "__init__"}
+COMMON = {"errors", "whole_files", "__init__"}
 # Take seconds to import, reserve GPU memory, or are not there on a machine with GPUs.
 TENSORFLOW = {
     "tensorflow",

@@ -10,18 +10,18 @@ from benchmarks.ssm_study import entity_questions
 from benchmarks.ssm_study.plan import Plan
 from closedbook.corpora.shards import write_sentences
 from closedbook.data.build import token_cache
-from closedbook.data.vocabulary import Vocabulary
 from closedbook.errors import UserError
 from closedbook.tasks import (
     qa_from_files,
-    sentence_files,
     span_corruption_from_files,
     ssm_from_files,
     word_vocabulary,
 )
 from closedbook.tasks.atlas import corpus as atlas
 from closedbook.tasks.atlas import train_vocabulary
-from closedbook.tasks.sentences import Sentence, Span
+from closedbook.tasks.spans import sentence_files
+from closedbook.tasks.spans.sentences import Sentence, Span
+from closedbook.vocabulary.sentencepiece import Vocabulary
 
 _FEWEST = 5  # a word of one fact, five sentences, is a piece, as nearly all are in the atlas
 _EXTRA_IDS = 100

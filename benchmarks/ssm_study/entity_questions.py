@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from closedbook.errors import UserError
-from closedbook.tasks.sentences import Sentence, Span
+from closedbook.tasks.spans.sentences import Sentence, Span
 
 _RELATIONS = pathlib.Path(__file__).parent / "relations.toml"
 _LONGEST_NAME = 40  # characters

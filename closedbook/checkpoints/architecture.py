@@ -9,7 +9,7 @@ from closedbook.checkpoints.layouts import LAYER_AXIS, is_scanned
 from closedbook.checkpoints.tensors import SLOTS, Checkpoint, Tensor
 from closedbook.errors import UserError, listed
 from closedbook.models import T5Config
-from closedbook.models.sizes import SIZES
+from closedbook.models.t5.sizes import SIZES
 
 Shape = tuple[int, ...]
 _MOST_LAYERS = 1000  # of a stack; more would only make an endless list of missing names

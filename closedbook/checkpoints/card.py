@@ -8,7 +8,7 @@ import shutil
 from typing import Any
 
 import closedbook
-from closedbook.checkpoints.storage import Storage
+from closedbook.checkpoints.places.storage import Storage
 from closedbook.errors import UserError
 from closedbook.models import T5Config
 

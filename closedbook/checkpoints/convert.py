@@ -21,14 +21,14 @@ from closedbook.checkpoints.card import (
     sha256_of,
     vocabulary_size,
 )
+from closedbook.checkpoints.files.orbax import write_arrays
 from closedbook.checkpoints.formats import WRITABLE, Format
-from closedbook.checkpoints.huggingface import write_huggingface
+from closedbook.checkpoints.huggingface.folders import write_huggingface
 from closedbook.checkpoints.layouts import arranged, converted
 from closedbook.checkpoints.opening import open_checkpoint
-from closedbook.checkpoints.orbax_files import write_arrays
-from closedbook.checkpoints.t5x_native import write_t5x
-from closedbook.checkpoints.t5x_state import MOST_STEPS, state_of
-from closedbook.checkpoints.targets import check_target, whole_or_nothing
+from closedbook.checkpoints.places.targets import check_target, whole_or_nothing
+from closedbook.checkpoints.t5x.native import write_t5x
+from closedbook.checkpoints.t5x.state import MOST_STEPS, state_of
 from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
 from closedbook.errors import UserError, unknown_name
 from closedbook.models import T5Config

@@ -6,18 +6,18 @@ import re
 
 import numpy as np
 
-from closedbook.checkpoints import remote
 from closedbook.checkpoints.card import CARD_FILE, VOCABULARY_FILE, ModelCard
+from closedbook.checkpoints.files.orbax import read_arrays
 from closedbook.checkpoints.formats import Format
-from closedbook.checkpoints.huggingface import open_huggingface
+from closedbook.checkpoints.huggingface.folders import open_huggingface
 from closedbook.checkpoints.layouts import UNUSED
 from closedbook.checkpoints.locate import PACKAGED, STEP, packaged_model
 from closedbook.checkpoints.mesh_tf import open_mesh_tf
-from closedbook.checkpoints.orbax_files import read_arrays
-from closedbook.checkpoints.storage import GCS, Storage
-from closedbook.checkpoints.t5x_legacy import is_t5x_file, open_t5x_legacy
-from closedbook.checkpoints.t5x_native import open_t5x
-from closedbook.checkpoints.t5x_state import checkpoint_of, step_of
+from closedbook.checkpoints.places import remote
+from closedbook.checkpoints.places.storage import GCS, Storage
+from closedbook.checkpoints.t5x.legacy import is_t5x_file, open_t5x_legacy
+from closedbook.checkpoints.t5x.native import open_t5x
+from closedbook.checkpoints.t5x.state import checkpoint_of, step_of
 from closedbook.checkpoints.tensors import Checkpoint, Tensor, nest
 from closedbook.errors import UserError, listed
 

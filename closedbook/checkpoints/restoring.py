@@ -11,7 +11,7 @@ import orbax.checkpoint as ocp
 from closedbook.checkpoints.architecture import check_shapes
 from closedbook.checkpoints.formats import Format
 from closedbook.checkpoints.layouts import arranged, is_scanned
-from closedbook.checkpoints.storage import GCS
+from closedbook.checkpoints.places.storage import GCS
 from closedbook.checkpoints.tensors import Checkpoint, Tensor
 from closedbook.errors import UserError
 

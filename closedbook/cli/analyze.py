@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from closedbook.eval.analysis import Analysis, Progress
+    from closedbook.eval.analysis.analysis import Analysis, Progress
     from closedbook.eval.predictions import Prediction
 
 
@@ -93,10 +93,11 @@ def analyze(
     """
     from closedbook.cli import judging
     from closedbook.errors import UserError
-    from closedbook.eval import gold, outputs
-    from closedbook.eval import labels as labelling
     from closedbook.eval import predictions as files
-    from closedbook.eval.analysis import analyze as work
+    from closedbook.eval.analysis import labels as labelling
+    from closedbook.eval.analysis.analysis import analyze as work
+    from closedbook.eval.files import gold
+    from closedbook.eval.report import outputs
 
     outputs.check_target(out, force=force)
     chosen = judging.judge(judge)

@@ -8,7 +8,7 @@ import typer
 from closedbook.cli.analyze import read_named, shown
 
 if TYPE_CHECKING:
-    from closedbook.eval.comparison import Comparison
+    from closedbook.eval.analysis.comparison import Comparison
 
 
 def compare(
@@ -56,8 +56,9 @@ def compare(
     """
     from closedbook.cli.analyze import progress_bar
     from closedbook.errors import UserError
-    from closedbook.eval import comparison, outputs
+    from closedbook.eval.analysis import comparison
     from closedbook.eval.protocols import PROTOCOLS
+    from closedbook.eval.report import outputs
 
     outputs.check_target(out, force=force)
     with progress_bar() as progress:

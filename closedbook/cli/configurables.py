@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 
 import gin
 
-from closedbook.data.vocabulary import Vocabulary
 from closedbook.inference.settings import DecodeSettings
 from closedbook.models import T5, T5Config, size
 from closedbook.parallel import Partitioner, standard_logical_axis_rules
 from closedbook.tasks import atlas
 from closedbook.tasks.mixtures import mixture
 from closedbook.tasks.own_files import qa_from_files
-from closedbook.tasks.span_files import span_corruption_from_files, ssm_from_files
+from closedbook.tasks.spans.own_sentences import span_corruption_from_files, ssm_from_files
 from closedbook.training import jobs, optimizers, settings
 from closedbook.training.loop import train
 from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.schedules import create_learning_rate_scheduler
+from closedbook.vocabulary.sentencepiece import Vocabulary
 
 
 def _sentence_piece_vocabulary(sentencepiece_model_file: str, extra_ids: int = 100) -> Vocabulary:

@@ -77,8 +77,8 @@ def convert(
     """
     from closedbook.checkpoints import convert as converting
     from closedbook.checkpoints import open_checkpoint, recognise
-    from closedbook.data.vocabulary import Vocabulary
     from closedbook.errors import UserError
+    from closedbook.vocabulary.sentencepiece import Vocabulary
 
     # Ended by the system, what was begun is removed, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

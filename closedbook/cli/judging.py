@@ -2,14 +2,14 @@
 
 from typing import TYPE_CHECKING
 
-from closedbook.eval import judges
+from closedbook.eval.equivalence import judges
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 def judge(name: str) -> judges.Judge:
-    """The judge of a name, one of `closedbook.eval.judges.FORMS`.
+    """The judge of a name, one of `closedbook.eval.equivalence.judges.FORMS`.
 
     Raises:
         UserError: There is no such judge, or what it needs is not there.
@@ -17,8 +17,8 @@ def judge(name: str) -> judges.Judge:
     kind, _, path = name.partition(":")
     if kind != "t5" or not path:
         return judges.named(name)
+    from closedbook.knowledge.judging import TrueOrFalse
     from closedbook.knowledge.loading import load_model
-    from closedbook.knowledge.true_or_false import TrueOrFalse
 
     model = load_model(path)
     decides = TrueOrFalse(model)

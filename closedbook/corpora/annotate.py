@@ -7,7 +7,7 @@ from closedbook.corpora import sentence_splitting, spans
 from closedbook.corpora.documents import Document, Skipped
 from closedbook.corpora.manifest import Counts
 from closedbook.corpora.taggers import CharSpan, Tagger
-from closedbook.tasks import sentence_records
+from closedbook.tasks.spans import sentence_records
 
 # Sentences that a tagger sees together, documents kept whole: models want many at once. Part of a
 # shard's definition, since what a model says of a sentence may depend on those beside it.

@@ -14,7 +14,7 @@ from closedbook.corpora import files, manifest, records, sentence_splitting, tag
 from closedbook.corpora.annotate import Limits
 from closedbook.corpora.work import BUILDING
 from closedbook.errors import UserError, listed
-from closedbook.tasks.sentence_files import MANIFEST
+from closedbook.tasks.spans.sentence_files import MANIFEST
 
 MB = 1_000_000
 _HASHED_TOGETHER = 1_000 * MB  # bytes of input files whose hashes are one piece of work

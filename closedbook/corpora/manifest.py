@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
-from closedbook.tasks.sentence_files import MANIFEST, SCHEMA
+from closedbook.tasks.spans.sentence_files import MANIFEST, SCHEMA
 
 NAME = "salient_spans"
 VERSION = "1.0.0"  # of the data's schema for TFDS

@@ -10,8 +10,8 @@ from typing import Any
 
 from closedbook.corpora import manifest, records
 from closedbook.errors import UserError
-from closedbook.tasks import sentence_files, sentence_records
-from closedbook.tasks.sentences import Sentence
+from closedbook.tasks.spans import sentence_files, sentence_records
+from closedbook.tasks.spans.sentences import Sentence
 
 _HASHED_AT_ONCE = 1 << 20  # bytes
 

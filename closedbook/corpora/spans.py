@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from closedbook.tasks.sentences import Span
+from closedbook.tasks.spans.sentences import Span
 
 
 def to_bytes(

@@ -19,9 +19,9 @@ from closedbook.data import cache
 from closedbook.data.cache import TokenCache
 from closedbook.data.cache_keys import cache_source
 from closedbook.data.examples import examples
-from closedbook.data.vocabulary import Vocabulary
 from closedbook.errors import UserError, unknown_name
 from closedbook.tasks import specs
+from closedbook.vocabulary.sentencepiece import Vocabulary
 
 
 def default_cache_dir() -> pathlib.Path:

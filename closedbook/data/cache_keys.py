@@ -4,7 +4,9 @@ import dataclasses
 import pathlib
 from typing import Any
 
-from closedbook.tasks import local_files, own_files, sentence_files, span_files, specs
+from closedbook.tasks import local_files, own_files, specs
+from closedbook.tasks.spans import own_sentences as span_files
+from closedbook.tasks.spans import sentence_files
 
 
 def cache_source(

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from closedbook.data.vocabulary import EOS_ID, Vocabulary
 from closedbook.tasks import specs
+from closedbook.vocabulary.sentencepiece import EOS_ID, Vocabulary
 
 _ROWS_AT_ONCE = 512  # examples taken from TensorFlow together
 _PROGRESS_SECONDS = 10  # between two lines on stderr

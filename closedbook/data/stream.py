@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from closedbook.data.vocabulary import Vocabulary
 from closedbook.errors import UserError, unknown_name
 from closedbook.tasks import specs
+from closedbook.vocabulary.sentencepiece import Vocabulary
 
 
 class Stream:

@@ -21,7 +21,7 @@ _SHORTEST = 16  # tokens; shorter inputs are padded to it, so that few programs 
 
 
 class TextVocabulary(Protocol):
-    """What is needed of a vocabulary; `closedbook.data.vocabulary.Vocabulary` is one."""
+    """What is needed of a vocabulary; `closedbook.vocabulary.sentencepiece.Vocabulary` is one."""
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, without EOS."""

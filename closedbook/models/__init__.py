@@ -1,9 +1,9 @@
 """The T5s: configurations, the network, taps."""
 
-from closedbook.models.config import T5Config
 from closedbook.models.parameters import unboxed
-from closedbook.models.sizes import SIZES, flops_per_step, parameter_count, size
-from closedbook.models.t5 import T5
+from closedbook.models.t5.config import T5Config
+from closedbook.models.t5.network import T5
+from closedbook.models.t5.sizes import SIZES, flops_per_step, parameter_count, size
 from closedbook.models.taps import Patch, Taps, sites
 
 __all__ = [

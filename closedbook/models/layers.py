@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import struct
 
-from closedbook.models.config import T5Config
+from closedbook.models.t5.config import T5Config
 from closedbook.models.taps import Tap
 
 MASKED = -1e10  # added to attention logits that must not be seen, as T5X

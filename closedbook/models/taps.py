@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from closedbook.errors import UserError, unknown_name
-from closedbook.models.config import T5Config
+from closedbook.models.t5.config import T5Config
 
 _ATTENTION = ("weights", "out")
 _MLP = ("mlp.coefficients", "mlp.out")

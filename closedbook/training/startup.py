@@ -20,13 +20,13 @@ from closedbook.checkpoints import (
     open_checkpoint,
 )
 from closedbook.checkpoints.card import check_fits
-from closedbook.data.vocabulary import Vocabulary
 from closedbook.errors import UserError
 from closedbook.parallel import Partitioner
 from closedbook.training.adafactor import AdafactorState
 from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.settings import RestoreCheckpointConfig
 from closedbook.training.state import TrainState, abstract_state, fresh_opt_state, fresh_state
+from closedbook.vocabulary.sentencepiece import Vocabulary
 
 _log = logging.getLogger(__name__)
 

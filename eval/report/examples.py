@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from closedbook.eval.reasons import Reason
+from closedbook.eval.equivalence.reasons import Reason
 from closedbook.eval.report.text import clip, visible
 
 # Longer texts end in a note; examples.jsonl has them whole. The page shows the first few words

@@ -266,7 +266,7 @@ def render_figures(analysis: Any) -> dict[str, bytes]:
 
 
 def render_comparison_figures(comparison: Any) -> dict[str, bytes]:
-    """The same for a `closedbook.eval.comparison.Comparison`."""
+    """The same for a `closedbook.eval.analysis.comparison.Comparison`."""
     return _files({"systems": systems(comparison, PAPER)})
 
 

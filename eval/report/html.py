@@ -50,7 +50,7 @@ def render_comparison_html(comparison: Any) -> str:
     """The comparison of several systems.
 
     Args:
-        comparison: A `closedbook.eval.comparison.Comparison`.
+        comparison: A `closedbook.eval.analysis.comparison.Comparison`.
 
     Returns:
         A whole HTML document, as `render_html` gives.

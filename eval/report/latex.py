@@ -53,7 +53,7 @@ def render_comparison_latex(comparison: Any) -> str:
     r"""Two tables: the systems' exact match under each protocol, and their pairs.
 
     Args:
-        comparison: A `closedbook.eval.comparison.Comparison`.
+        comparison: A `closedbook.eval.analysis.comparison.Comparison`.
 
     Returns:
         LaTeX that needs `\usepackage{booktabs}`.

@@ -69,7 +69,7 @@ def render_comparison_markdown(comparison: Any) -> str:
     """The comparison of several systems.
 
     Args:
-        comparison: A `closedbook.eval.comparison.Comparison`.
+        comparison: A `closedbook.eval.analysis.comparison.Comparison`.
     """
     meta = comparison.meta
     first = comparison.protocols[0]

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.tasks.atlas.phrasings import phrasings, render
-from closedbook.tasks.sentences import Sentence, Span
+from closedbook.tasks.spans.sentences import Sentence, Span
 
 FACTS_FILE = pathlib.Path(__file__).parent / "data" / "facts.tsv"
 SPLITS = ("train", "validation", "test")

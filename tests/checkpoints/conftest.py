@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from closedbook.checkpoints import storage
+from closedbook.checkpoints.places import storage
 
 PAGE = 3  # objects in one answer to a listing, so that tests see several pages
 

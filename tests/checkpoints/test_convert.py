@@ -16,11 +16,11 @@ import sentencepiece
 
 from closedbook.checkpoints import CheckpointStore, Tensor, open_checkpoint, recognise
 from closedbook.checkpoints.convert import Options, convert, plan
-from closedbook.checkpoints.huggingface import write_huggingface
+from closedbook.checkpoints.files.orbax import write_arrays
+from closedbook.checkpoints.huggingface.folders import write_huggingface
 from closedbook.checkpoints.layouts import arranged, converted
 from closedbook.checkpoints.opening import published_prefix
-from closedbook.checkpoints.orbax_files import write_arrays
-from closedbook.checkpoints.t5x_native import write_t5x
+from closedbook.checkpoints.t5x.native import write_t5x
 from closedbook.checkpoints.tensors import nest
 from closedbook.errors import UserError
 

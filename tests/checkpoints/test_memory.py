@@ -10,7 +10,7 @@ import pytest
 
 from closedbook.checkpoints import Checkpoint, Tensor
 from closedbook.checkpoints.architecture import parameter_shapes
-from closedbook.checkpoints.huggingface import write_huggingface
+from closedbook.checkpoints.huggingface.folders import write_huggingface
 from closedbook.models import T5Config
 
 # 2.1 GB in tensors of at most 134 MB.

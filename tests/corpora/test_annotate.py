@@ -8,8 +8,8 @@ from closedbook.corpora import annotate, spans
 from closedbook.corpora.annotate import Limits
 from closedbook.corpora.documents import Document, Skipped
 from closedbook.corpora.manifest import Counts
-from closedbook.tasks import sentence_records
-from closedbook.tasks.sentences import Sentence, Span
+from closedbook.tasks.spans import sentence_records
+from closedbook.tasks.spans.sentences import Sentence, Span
 
 
 class Years:

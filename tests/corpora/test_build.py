@@ -13,7 +13,7 @@ import pytest
 
 from closedbook.corpora import build, files, work
 from closedbook.errors import UserError
-from closedbook.tasks import sentence_files
+from closedbook.tasks.spans import sentence_files
 
 TEXT = "Anna was born in {}. She moved to Zürich on 3 May 1920. Nothing else happened to her."
 

@@ -9,8 +9,8 @@ import pytest
 
 from closedbook.corpora import records, shards
 from closedbook.errors import UserError
-from closedbook.tasks import sentence_files, sentence_records
-from closedbook.tasks.sentences import Sentence, Span
+from closedbook.tasks.spans import sentence_files, sentence_records
+from closedbook.tasks.spans.sentences import Sentence, Span
 
 SENTENCES = [
     Sentence("Zürich joined in 1351.", (Span(0, 7, "LOC"), Span(18, 22, "DATE")), "Zürich"),

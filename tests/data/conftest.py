@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from closedbook.data import cache
-from closedbook.data.vocabulary import Vocabulary
+from closedbook.vocabulary.sentencepiece import Vocabulary
 
 
 @pytest.fixture(scope="session")

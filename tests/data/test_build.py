@@ -84,7 +84,7 @@ sys.modules["tensorflow"] = sys.modules["seqio"] = sys.modules["tensorflow_datas
 from closedbook.data import build, cache
 from closedbook.data.batches import Batches
 from closedbook.data.leakage import leakage
-from closedbook.data.vocabulary import Vocabulary
+from closedbook.vocabulary.sentencepiece import Vocabulary
 arguments = dict(vocabulary=Vocabulary({vocabulary.path!r}), data_dir={str(nq_folder)!r},
                  cache_dir={str(cache_dir)!r})
 sources = build.training_sources("natural_questions_open", **arguments)

@@ -2,8 +2,8 @@
 
 import pathlib
 
+from closedbook.eval.equivalence.reasons import Reason
 from closedbook.eval.protocols import PROTOCOLS
-from closedbook.eval.reasons import Reason
 
 PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "evaluator.md"
 

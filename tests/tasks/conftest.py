@@ -2,7 +2,7 @@
 
 import pytest
 
-from closedbook.tasks.sentences import Sentence, Span
+from closedbook.tasks.spans.sentences import Sentence, Span
 
 
 @pytest.fixture(scope="session")

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from closedbook.errors import UserError
-from closedbook.eval import judged
+from closedbook.eval.equivalence import judged
 from closedbook.tasks import local_files
 from closedbook.tasks.specs import SPECS
 

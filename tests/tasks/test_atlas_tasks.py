@@ -6,8 +6,8 @@ import pytest
 
 from closedbook.data import build
 from closedbook.data.leakage import leakage
-from closedbook.data.vocabulary import Vocabulary
 from closedbook.tasks import specs
+from closedbook.vocabulary.sentencepiece import Vocabulary
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow's own, at import
 

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from closedbook.data.build import token_cache
-from closedbook.data.vocabulary import Vocabulary
 from closedbook.models import T5, T5Config
 from closedbook.parallel import Partitioner
 from closedbook.tasks.own_files import qa_from_files
@@ -20,6 +19,7 @@ from closedbook.training.adafactor import adafactor
 from closedbook.training.loop import train
 from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.schedules import create_learning_rate_scheduler
+from closedbook.vocabulary.sentencepiece import Vocabulary
 
 ATLAS_VOCABULARY = (
     pathlib.Path(__file__).resolve().parents[2] / "tasks" / "atlas" / "data" / "atlas.model"

@@ -22,7 +22,7 @@ if index != "alone":
     initialize_processes(coordinator_address=f"localhost:{port}", process_count=2,
                          process_index=int(index), initialization_timeout=60)
     assert jax.device_count() == 2 and jax.local_device_count() == 1
-from closedbook.data.vocabulary import Vocabulary
+from closedbook.vocabulary.sentencepiece import Vocabulary
 from closedbook.models import T5, T5Config
 from closedbook.tasks.own_files import qa_from_files
 from closedbook.training import settings

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from closedbook.eval.analysis import Analysis
+from closedbook.eval.analysis.analysis import Analysis
 from closedbook.eval.report import html
 
 VERDICTS = ("correct", "phrasing", "incomplete?", "unanswerable", "wrong")

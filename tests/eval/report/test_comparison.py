@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from closedbook.eval.comparison import Comparison, compare
+from closedbook.eval.analysis.comparison import Comparison, compare
 from closedbook.eval.predictions import Prediction
 from closedbook.eval.report import figures, html, latex, markdown
 

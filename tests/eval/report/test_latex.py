@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from closedbook.eval.comparison import compare
+from closedbook.eval.analysis.comparison import compare
 from closedbook.eval.predictions import Prediction
 from closedbook.eval.report import latex, text
 

@@ -1,0 +1,1 @@
+"""File formats of arrays: safetensors, torch, msgpack, zarr, Orbax; knows no model."""

@@ -1,0 +1,265 @@
+"""Reads and writes folders of Hugging Face's T5ForConditionalGeneration."""
+
+import dataclasses
+import logging
+import pathlib
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from closedbook.checkpoints.files.file_arrays import FileArray, check_name, copied
+from closedbook.checkpoints.files.safetensors import open_safetensors, write_safetensors
+from closedbook.checkpoints.files.torch import open_torch
+from closedbook.checkpoints.formats import Format
+from closedbook.checkpoints.huggingface import names
+from closedbook.checkpoints.huggingface.config import (
+    CONFIG_FILE,
+    HuggingFaceConfig,
+    read_json,
+    write_config,
+    write_json,
+)
+from closedbook.checkpoints.huggingface.tokenizer_files import find_vocabulary, write_tokenizer
+from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
+from closedbook.errors import UserError
+from closedbook.models import T5Config
+
+SAFETENSORS = "model.safetensors"
+INDEX = ".index.json"
+# In the order in which transformers looks for them.
+_WEIGHTS: dict[str, Callable[[pathlib.Path], dict[str, Tensor]]] = {
+    SAFETENSORS: open_safetensors,
+    SAFETENSORS + INDEX: open_safetensors,
+    "pytorch_model.bin": open_torch,
+    "pytorch_model.bin" + INDEX: open_torch,
+}
+_ROWS = 4096  # of an embedding, compared at once
+_log = logging.getLogger(__name__)
+
+
+def open_huggingface(folder: pathlib.Path) -> Checkpoint:
+    """Opens a folder with config.json and weights in safetensors or torch files.
+
+    Raises:
+        UserError: Something is absent, damaged, of another architecture, or ambiguous.
+    """
+    path = folder / CONFIG_FILE
+    if not path.is_file():
+        raise UserError(f"{folder} has no {CONFIG_FILE}; it is no Hugging Face model")
+    fields = HuggingFaceConfig(path)
+    config = fields.architecture()
+    weights = _open_weights(folder)
+    _resolve_embeddings(folder, weights, fields)
+    return Checkpoint(
+        format=Format.HUGGINGFACE,
+        path=str(folder),
+        params=_renamed(folder, weights),
+        config=config,
+        vocabulary=find_vocabulary(folder),
+        extra_ids=_extra_ids(folder),
+    )
+
+
+def _open_weights(folder: pathlib.Path) -> dict[str, Tensor]:
+    """All tensors of the preferred weight files by their names there."""
+    found = [name for name in _WEIGHTS if (folder / name).is_file()]
+    if not found:
+        raise UserError(
+            f"{folder} has no weights that can be read ({', '.join(_WEIGHTS)}); weights of "
+            "TensorFlow or Flax alone must first be saved by transformers as safetensors"
+        )
+    name, *others = found
+    if others:
+        _log.info("%s: reading %s, not %s", folder, name, ", ".join(others))
+    if not name.endswith(INDEX):
+        return _WEIGHTS[name](folder / name)
+    return _open_shards(folder / name, _WEIGHTS[name])
+
+
+def _open_shards(
+    index: pathlib.Path, open_file: Callable[[pathlib.Path], dict[str, Tensor]]
+) -> dict[str, Tensor]:
+    """The tensors that an index names, each from its file."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise UserError(f"{index} has no weight_map; it is no index of weights")
+    files: dict[str, dict[str, Tensor]] = {}
+    tensors = {}
+    for name, file in weight_map.items():
+        check_name(index, name)
+        if not _plain(file):
+            raise UserError(
+                f"{index}: {name} is said to be in {ascii(file)[:200]}; it must be a file's name, "
+                "without a folder"
+            )
+        if file not in files:
+            if not (index.parent / file).is_file():
+                raise UserError(f"{index} names {file}, which is absent; download it")
+            files[file] = open_file(index.parent / file)
+        if name not in files[file]:
+            raise UserError(f"{index}: {name} is not in {file}; the two are of different models")
+        tensors[name] = files[file][name]
+    return tensors
+
+
+def _plain(name: Any) -> bool:
+    """Whether a name stays in its folder, on any system."""
+    if not isinstance(name, str) or name in ("", ".", ".."):
+        return False
+    return name.isprintable() and len(name) <= 255 and not set(name) & set("/\\:")
+
+
+def _resolve_embeddings(
+    folder: pathlib.Path, weights: dict[str, Tensor], fields: HuggingFaceConfig
+) -> None:
+    """Leaves one embedding in `weights`, and an output matrix where the model has one."""
+    scaled = fields.scaled_logits
+    aliases = [*names.ALIASES, names.HEAD] if scaled else list(names.ALIASES)
+    present = [name for name in (names.EMBEDDING, *aliases) if name in weights]
+    if not present:
+        raise UserError(f"{folder} has no {names.EMBEDDING}, the embedding of the tokens")
+    embedding = weights[present[0]]
+    for name in present:
+        if not _same(embedding, weights.pop(name)):
+            raise UserError(
+                f"{folder}: {present[0]} and {name} differ, but {CONFIG_FILE} says that they are "
+                "one matrix; if the output matrix is the model's own, set tie_word_embeddings and "
+                "scale_decoder_outputs to false there"
+            )
+    weights[names.EMBEDDING] = embedding
+    if scaled or names.HEAD in weights:
+        return
+    if not fields.tied_unscaled:
+        raise UserError(
+            f"{folder} has no {names.HEAD}, though tie_word_embeddings is false in {CONFIG_FILE}; "
+            "the weights are incomplete, or the setting is wrong"
+        )
+    weights[names.HEAD] = embedding
+
+
+def _same(one: Tensor, other: Tensor) -> bool:
+    """Whether two matrices are equal bit by bit; reads only what does not share its bytes."""
+    if one is other or one.load == other.load:
+        return True
+    if one.shape != other.shape or one.dtype != other.dtype or not one.shape:
+        return False
+    return all(
+        one.read((slice(row, row + _ROWS),)).tobytes()
+        == other.read((slice(row, row + _ROWS),)).tobytes()
+        for row in range(0, one.shape[0], _ROWS)
+    )
+
+
+def _renamed(folder: pathlib.Path, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """By our names, transposed."""
+    params, unknown = {}, []
+    for name, tensor in weights.items():
+        ours = names.to_ours(name)
+        if ours is None:
+            if name not in names.UNUSED:
+                unknown.append(name)
+            continue
+        if not np.issubdtype(tensor.dtype, np.floating) and tensor.dtype.name != "bfloat16":
+            raise UserError(
+                f"{tensor.place} is of type {tensor.dtype}; give the model before it was quantised"
+            )
+        if len(tensor.shape) != (1 if ours.endswith("/scale") else 2):
+            raise UserError(f"{tensor.place} has the shape {list(tensor.shape)}, not a T5's")
+        params[ours] = _oriented(ours, tensor)
+    if unknown:
+        raise UserError(
+            f"{folder} has {len(unknown)} tensors that are not a T5's: "
+            f"{', '.join(each[:100] for each in sorted(unknown)[:20])}"
+        )
+    return params
+
+
+def _oriented(ours: str, tensor: Tensor) -> Tensor:
+    """Theirs as ours, or ours as theirs: transposed, but for the embedding and the norms."""
+    if len(tensor.shape) != 2 or ours == names.OUR_EMBEDDING:
+        return tensor
+    load: Callable[[Index], np.ndarray]
+    if isinstance(tensor.load, FileArray):
+        load = tensor.load.transposed
+    else:
+
+        def load(index: Index) -> np.ndarray:
+            full = (*index, *[slice(None)] * (2 - len(index)))
+            return copied(tensor.read(full[::-1]).T)
+
+    return dataclasses.replace(tensor, shape=tensor.shape[::-1], load=load)
+
+
+def _extra_ids(folder: pathlib.Path) -> int:
+    """Sentinels after the vocabulary's pieces, as the tokenizer's settings say; T5 has 100."""
+    path = folder / "tokenizer_config.json"
+    value = read_json(path).get("extra_ids") if path.is_file() else None
+    if value is None:
+        return 100
+    if type(value) is not int or not 0 <= value <= 10_000:
+        raise UserError(f"{path}: extra_ids is {value!r}; it must be a natural number")
+    return value
+
+
+def write_huggingface(
+    folder: pathlib.Path,
+    checkpoint: Checkpoint,
+    config: T5Config,
+    *,
+    max_shard_bytes: int = 5 * 10**9,
+) -> None:
+    """Writes a model that transformers loads, one tensor in memory at a time.
+
+    Args:
+        folder: An empty folder.
+        checkpoint: Its parameters, unrolled.
+        config: Its architecture.
+        max_shard_bytes: Of tensors in a file; a larger tensor has a file of its own.
+
+    Raises:
+        UserError: A parameter or the architecture cannot be expressed.
+    """
+    unknown = [name for name in checkpoint.params if names.to_theirs(name) is None]
+    if unknown:
+        raise UserError(
+            f"{checkpoint.path} has {len(unknown)} parameters without a name in Hugging Face's T5: "
+            f"{', '.join(sorted(unknown)[:20])}"
+        )
+    if config.logits_via_embedding == (names.OUR_HEAD in checkpoint.params):
+        raise UserError(
+            f"{checkpoint.path}: {names.OUR_HEAD} must be there if and only if "
+            f"T5Config.logits_via_embedding is false; it is {config.logits_via_embedding}"
+        )
+    tensors = {
+        str(names.to_theirs(name)): _oriented(name, tensor)
+        for name, tensor in checkpoint.params.items()
+    }
+    dtypes = [tensor.dtype for tensor in tensors.values()]
+    write_config(folder, config, max(dtypes, key=dtypes.count, default=np.dtype(np.float32)))
+    shards = _shards(tensors, max_shard_bytes)
+    if len(shards) == 1:
+        write_safetensors(folder / SAFETENSORS, shards[0])
+    else:
+        weight_map = {}
+        for number, shard in enumerate(shards, 1):
+            file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
+            write_safetensors(folder / file, shard)
+            weight_map.update(dict.fromkeys(shard, file))
+        total = sum(tensor.nbytes for tensor in tensors.values())
+        index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
+        write_json(folder / (SAFETENSORS + INDEX), index)
+    if checkpoint.vocabulary is not None:
+        write_tokenizer(folder, checkpoint.vocabulary, checkpoint.extra_ids)
+
+
+def _shards(tensors: Mapping[str, Tensor], max_bytes: int) -> list[dict[str, Tensor]]:
+    shards: list[dict[str, Tensor]] = [{}]
+    room = max_bytes
+    for name, tensor in tensors.items():
+        if tensor.nbytes > room and shards[-1]:
+            shards.append({})
+            room = max_bytes
+        shards[-1][name] = tensor
+        room -= tensor.nbytes
+    return shards

@@ -1,0 +1,1 @@
+"""Where files lie: folders, buckets and the hub, read and written alike; knows no model."""

@@ -1,0 +1,295 @@
+"""Copies of checkpoints that cannot be read in place, from buckets and the Hugging Face hub."""
+
+import collections
+import concurrent.futures
+import contextlib
+import fcntl
+import hashlib
+import itertools
+import json
+import os
+import pathlib
+import re
+import sys
+import urllib.parse
+from collections.abc import Callable, Generator, Iterator
+from typing import Any
+
+from closedbook.checkpoints.places.storage import GCS, list_bucket, read_part
+from closedbook.errors import UserError
+
+HUB = "hf://"
+CACHE_VARIABLE = "CLOSEDBOOK_CACHE"
+PARTS_AHEAD = 4  # asked for while one is written
+PART_BYTES = 16 * 2**20  # read from a bucket at once; a smaller file is asked for twice
+_SMALL_FILES = (
+    *("config.json", "generation_config.json", "*.index.json"),
+    *("spiece.model", "sentencepiece.model", "vocabulary.model"),
+    *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json"),
+)
+_SAFETENSORS = ("*.safetensors",)
+_TORCH = ("pytorch_model*.bin",)
+_HUB_NAME = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
+_REVISION = re.compile(r"^(refs/(?:pr/\d+|convert/[\w.-]+)|[^/]+)(?:/(.*))?$")
+
+
+def fetch(url: str) -> pathlib.Path:
+    """A local copy of a remote checkpoint.
+
+    Args:
+        url: "gs://BUCKET/..." with a folder, a file or the files' common FOLDER/model.ckpt-N; or
+            "hf://ORGANISATION/NAME[@REVISION][/FOLDER]".
+
+    Returns:
+        The folder, the file, or FOLDER/model.ckpt-N. Of a bucket in
+        `$CLOSEDBOOK_CACHE/gs/BUCKET/...` (by default under `~/.cache/closedbook/checkpoints`);
+        once complete it is taken as it is, without asking the network. Of the hub in the hub's
+        own cache; without network what lies there is taken.
+
+    Raises:
+        UserError: There is no such thing, it is closed to the user, the network does not answer
+            and nothing is cached, or the disk does not take it.
+    """
+    if url.startswith(GCS):
+        return _mirror(url.rstrip("/"))
+    if url.startswith(HUB):
+        return _snapshot(url)
+    raise UserError(f"{url!r} cannot be fetched; give gs://BUCKET/FOLDER or hf://ORGANISATION/NAME")
+
+
+# Buckets
+
+
+def _mirror(url: str) -> pathlib.Path:
+    bucket, _, path = url[len(GCS) :].partition("/")
+    if not path:
+        raise UserError(f"{url} is a whole bucket; name a folder or a file in it")
+    _check_key(url, f"{bucket}/{path}")
+    default = "~/.cache/closedbook/checkpoints"
+    cache = pathlib.Path(os.environ.get(CACHE_VARIABLE) or default).expanduser().absolute()
+    folder = cache / "gs" / bucket
+    digest = hashlib.sha256(url.encode()).hexdigest()[:32]
+    manifest = cache / "complete" / f"{digest}.json"
+    try:
+        if not _complete(manifest, folder):
+            # In turns, so that two processes do not write one file.
+            with _lock(cache / "complete" / f"{bucket}.lock"):
+                if not _complete(manifest, folder):
+                    _copy(url, folder, manifest)
+    except OSError as error:
+        raise UserError(
+            f"{url} cannot be copied to {folder}: {error.strerror} ({error.filename}); make room, "
+            f"or set {CACHE_VARIABLE} to a folder on another disk"
+        ) from error
+    return folder / path
+
+
+def _copy(url: str, folder: pathlib.Path, manifest: pathlib.Path) -> None:
+    """Brings over every object that a URL stands for, then writes the list of their sizes."""
+    bucket, _, path = url[len(GCS) :].partition("/")
+    rests = list_bucket(url)
+    inside = [rest for rest in rests if rest.startswith("/") and not rest.endswith("/")]
+    if "" in rests:
+        inside = [""]
+    elif not inside:
+        inside = [rest for rest in rests if re.match(r"^\.(index|data-\d+-of-\d+)$", rest)]
+    if not inside:
+        raise UserError(f"there is nothing at {url}")
+    known, sizes = _sizes(manifest), {}
+    for number, rest in enumerate(inside, 1):
+        key = path + rest
+        _check_key(f"{GCS}{bucket}/{key}", key)
+        target = folder / key
+        # A killed copy leaves "....partial" behind: a file under its own name was whole, and is if
+        # it kept its size.
+        if not target.is_file() or known.get(key, target.stat().st_size) != target.stat().st_size:
+            say = _progress(f"{GCS}{bucket}/{key}", number, len(inside))
+            _download(f"{GCS}{bucket}/{key}", target, say)
+        sizes[key] = target.stat().st_size
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    partial = manifest.with_suffix(".partial")
+    partial.write_text(json.dumps({"url": url, "files": sizes}, indent=1), encoding="utf-8")
+    partial.replace(manifest)
+
+
+def _download(url: str, target: pathlib.Path, say: Callable[[int, bool], None]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(target.name + ".partial")
+    done = 0
+    with partial.open("wb") as file, contextlib.closing(_parts(url)) as parts:
+        for part in parts:
+            file.write(part)
+            done += len(part)
+            say(done, False)
+    partial.replace(target)
+    say(done, True)
+
+
+def _parts(url: str) -> Generator[bytes, None, None]:
+    """An object's content in order, parts that follow being asked for ahead of time."""
+
+    def read(number: int) -> bytes:
+        part = read_part(url, number * PART_BYTES, (number + 1) * PART_BYTES)
+        if part is None:
+            raise UserError(f"{url} vanished while it was copied; start again")
+        return part
+
+    part = read(0)
+    yield part
+    if len(part) < PART_BYTES:
+        return
+    # Where the object ends is not known: the first part that is not full tells.
+    with concurrent.futures.ThreadPoolExecutor(PARTS_AHEAD) as pool:
+        numbers = itertools.count(1)
+        ahead = collections.deque(pool.submit(read, next(numbers)) for _ in range(PARTS_AHEAD))
+        try:
+            while len(part) == PART_BYTES:
+                part = ahead.popleft().result()
+                ahead.append(pool.submit(read, next(numbers)))
+                yield part
+        finally:
+            for future in ahead:
+                future.cancel()
+
+
+def _complete(manifest: pathlib.Path, folder: pathlib.Path) -> bool:
+    sizes = _sizes(manifest)
+    try:
+        return bool(sizes) and all((folder / k).stat().st_size == n for k, n in sizes.items())
+    except OSError:
+        return False
+
+
+def _sizes(manifest: pathlib.Path) -> dict[str, int]:
+    """Bytes of each file of a copy that was complete once; {} if it never was."""
+    try:
+        return dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _check_key(url: str, key: str) -> None:
+    """An object's name may hold anything; here it becomes a path that must stay in the cache."""
+    if any(part in ("", ".", "..") for part in key.split("/")) or "\0" in key or "\\" in key:
+        raise UserError(f"{url!r} is no name for a file here; copy it by hand and give its path")
+
+
+@contextlib.contextmanager
+def _lock(path: pathlib.Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _progress(url: str, number: int, count: int) -> Callable[[int, bool], None]:
+    """Prints a line for each file, which grows on a terminal."""
+    terminal = sys.stderr.isatty()
+
+    def say(done: int, whole: bool) -> None:
+        if terminal or whole:
+            line = f"{url} ({number}/{count}): {done / 2**20:.1f} MiB"
+            start, end = ("\r", "\n" if whole else "") if terminal else ("", "\n")
+            print(start + line, end=end, file=sys.stderr, flush=True)
+
+    return say
+
+
+# The hub
+
+
+def _snapshot(url: str) -> pathlib.Path:
+    name, revision, folder = _parse(url)
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        raise UserError(
+            f"{url} needs huggingface_hub: pip install 'closedbook[huggingface]', or give the path "
+            "of a downloaded folder"
+        ) from error
+    prefix = f"{folder}/" if folder else ""
+
+    def download(*patterns: str) -> pathlib.Path:
+        snapshot = huggingface_hub.snapshot_download(
+            name,
+            revision=revision,
+            allow_patterns=[prefix + pattern for pattern in patterns],
+            ignore_patterns=[f"{prefix}*/*"],  # "*" matches "/" too
+        )
+        return pathlib.Path(snapshot) / folder
+
+    try:
+        # Without network the first call finds what there is; the second one then fetches nothing.
+        path = download(*_SMALL_FILES, *_SAFETENSORS)
+        if not any(path.glob("*.safetensors")):
+            path = download(*_SMALL_FILES, *_TORCH)
+    except Exception as error:  # the classes of its HTTP client differ from version to version
+        raise _refusal(url, name, revision, error) from error
+    if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
+        there = ", ".join(sorted(each.name for each in path.glob("*"))) or "nothing"
+        raise UserError(
+            f"{url} has neither safetensors nor pytorch_model.bin files (of those that closedbook "
+            f"looks for: {there}), or they were not all downloaded before the network went away"
+        )
+    return path
+
+
+def _parse(url: str) -> tuple[str, str | None, str]:
+    """Repository, revision and folder of "hf://ORGANISATION/NAME[@REVISION][/FOLDER]".
+
+    >>> _parse("hf://google/t5-small-ssm-nq")
+    ('google/t5-small-ssm-nq', None, '')
+    >>> _parse("hf://me/models@v1.0/large/best")
+    ('me/models', 'v1.0', 'large/best')
+    >>> _parse("hf://me/model@refs/pr/3")
+    ('me/model', 'refs/pr/3', '')
+    """
+    before, at, after = url[len(HUB) :].strip("/").partition("@")
+    parts = before.split("/")
+    name, folder, revision = "/".join(parts[:2]), "/".join(parts[2:]), None
+    if at:
+        match = None if folder else _REVISION.match(after)
+        if not match:
+            name = ""
+        else:
+            revision, folder = urllib.parse.unquote(match[1]), match[2] or ""
+    inside = folder.split("/") if folder else []
+    if not _HUB_NAME.match(name) or any(part in ("", ".", "..") for part in inside):
+        raise UserError(
+            f"{url!r} is no name of the Hugging Face hub; write hf://ORGANISATION/NAME, with "
+            "@REVISION and /FOLDER after it if need be"
+        )
+    return name, revision, folder
+
+
+def _refusal(url: str, name: str, revision: str | None, error: Exception) -> UserError:
+    from huggingface_hub import errors
+
+    detail = " ".join(str(error).split())[:300]
+    kinds: list[tuple[type[Exception], Any]] = [
+        (
+            errors.GatedRepoError,
+            f"is gated: accept its terms at https://huggingface.co/{name} and log in with "
+            "`hf auth login`, or set HF_TOKEN",
+        ),
+        (
+            errors.RepositoryNotFoundError,
+            "does not exist, or is private: check the name, or log in with `hf auth login` or "
+            "HF_TOKEN",
+        ),
+        (errors.RevisionNotFoundError, f"has no revision {revision!r}"),
+        (
+            errors.LocalEntryNotFoundError,
+            "is not in the local cache, and the hub was not asked or did not answer: check the "
+            f"network, HF_HUB_OFFLINE and HF_HOME ({detail})",
+        ),
+        (errors.HFValidationError, f"is no name of the Hugging Face hub: {detail}"),
+        (OSError, f"cannot be downloaded: {detail}; check the network and the disk"),
+    ]
+    for kind, text in kinds:
+        if isinstance(error, kind):
+            return UserError(f"{url} {text}")
+    return UserError(
+        f"{url} cannot be downloaded: {type(error).__name__}: {detail}; check the network and the "
+        "proxy, then start again"
+    )

@@ -1,0 +1,1 @@
+"""T5X's own checkpoints: native, legacy, and the train state that both hold."""

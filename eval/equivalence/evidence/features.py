@@ -1,0 +1,110 @@
+"""All evidence of one row: the best expected answer's, and what all of them say together."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from closedbook.eval.equivalence.evidence import pairs
+from closedbook.eval.equivalence.evidence.answer import KINDS, Answer, Question
+from closedbook.eval.equivalence.evidence.pairs import Pair
+
+NAMES = (
+    *Pair._fields,
+    "support_max", "support_mean", "support_second",
+    "max_items_found", "max_like", "max_item", "max_initials", "max_support_date",
+    "max_recall", "max_recall_new", "max_token_set", "max_partial", "max_ratio", "max_date",
+    "min_date", "max_number", "max_surname", "max_contained", "best_number_ratio",
+    "golds", "golds_found", "golds_found_share", "union_recall",
+    "length", "content", "sentence", "items", "caps_other", "dates", "dates_other", "numbers",
+    "numbers_other", "refusal", "hedges", "question_repeated", "question_length",
+    *(f"asks_{kind.replace(' ', '_')}" for kind in KINDS),
+)  # fmt: skip
+"""The names of a row's values, in order."""
+
+
+class Row(NamedTuple):
+    """The evidence of one row."""
+
+    values: list[float] | None  # None for a short prediction with which nothing agrees
+    best: int  # the expected answer that fits best
+    pair: Pair  # its evidence
+
+
+_ASKS = {kind: [float(kind == other) for other in KINDS] for kind in KINDS}
+SHORT = 8
+"""Words of an answer up to which it is read as one phrase, not as a sentence."""
+NOTHING_ROW = Row(None, 0, Pair())
+NOTHING = 0.3
+"""The support of an expected answer with which nothing agrees."""
+FOUND = 0.85
+"""The recall from which an expected answer counts as found."""
+
+
+def support(pair: Pair) -> float:
+    """A rough score by which the expected answers are ranked; higher is better."""
+    value = pair.recall + 0.5 * max(pair.recall_new, 0.0) + 0.3 * pair.precision
+    value += 0.35 * (pair.contained >= 2) + 0.2 * (pair.within >= 2) + 0.3 * pair.acronym
+    value += 0.5 * pair.ratio
+    if pair.date >= 0:
+        value += (-0.6, -0.4, 0.1, 0.3, 0.6, 0.8)[int(pair.date)]
+    if pair.number >= 0:
+        value += pair.number - 0.5 + 0.2 * (pair.number == 1 and pair.rest == 0)
+    return value
+
+
+def of(question: Question, golds: Sequence[Answer], given: Answer) -> Row:
+    """The evidence of a row; at least one expected answer."""
+    pairs_found = [pairs.compare(question, gold, given) for gold in golds]
+    compared = [pair for pair in pairs_found if pair is not None]
+    scores = [NOTHING if pair is None else support(pair) for pair in pairs_found]
+    if not compared and len(given.words) <= SHORT:
+        return NOTHING_ROW
+    most = max(scores)
+    best = scores.index(most)
+    pair = pairs_found[best] or pairs.nothing(question, golds[best], given)
+    weights = given.weights
+    top = pair if len(compared) < 2 else Pair._make(map(max, zip(*compared, strict=True)))
+    union = golds[0].weights
+    mean, second, union_recall = most, -1.0, pair.recall_exact
+    if len(golds) > 1:
+        mean, second = sum(scores) / len(scores), sorted(scores)[-2]
+        union = {}
+        for gold in golds:
+            union.update(gold.weights)
+        if compared:
+            shared = sum([weight for stem, weight in union.items() if stem in weights])
+            union_recall = shared / (sum(union.values()) or 1.0)
+    if len(compared) == 1:
+        only = compared[0]
+        found = int(only.recall >= FOUND)
+        least_date, least_ratio = only.date, only.number_ratio
+        sure = only.date if only.contained >= 2 else -1.0
+    else:
+        found = sum([other.recall >= FOUND for other in compared])
+        least_date = min([other.date for other in compared if other.date >= 0], default=-1.0)
+        ratios = [other.number_ratio for other in compared if other.number_ratio >= 0]
+        least_ratio = min(ratios, default=-1.0)
+        sure = max([other.date for other in compared if other.contained >= 2], default=-1.0)
+    asked = question.keys
+    caps_other = 0
+    for cap in given.caps:
+        if cap not in union and cap not in asked:
+            caps_other += 1
+    repeated = len(asked & weights.keys()) / len(asked) if asked else 0.0
+    numbers_other = 0
+    if given.numbers:
+        expected = {number.value for gold in golds for number in gold.numbers}
+        numbers_other = sum([number.value not in expected for number in given.numbers])
+    length = len(given.words)
+    values = [
+        *pair,
+        most, mean, second,
+        top.items_found, top.like, top.item, top.initials, sure,
+        top.recall, top.recall_new, top.token_set, top.partial, top.ratio, top.date,
+        least_date, top.number, top.surname, top.contained, least_ratio,
+        len(golds), found, found / len(golds), union_recall,
+        length, len(given.content), length > 7, len(given.items), caps_other,
+        len(given.dates), len(given.dates) - (pair.date >= 3), len(given.numbers), numbers_other,
+        given.refusal, given.hedges, repeated, question.length,
+        *_ASKS[question.kind],
+    ]  # fmt: skip
+    return Row(values, best, pair)

@@ -1,0 +1,117 @@
+"""Questions with gold answers and no predictions: a training set, or another data set."""
+
+import dataclasses
+import itertools
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from closedbook.errors import UserError
+from closedbook.eval.files import json_lines, tables, text_files
+from closedbook.eval.files.json_lines import shown
+
+_ANSWER_KEYS = ("answers", "answer", "golden_answers", "golds")
+_REMEDY = (
+    'give JSON lines with "question" and "answers" (or "answer"), a .csv or .tsv with such '
+    "columns, or DPR's table of a question, a tab and a list of answers, named .tsv, .csv or .txt"
+)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gold:
+    """A question and its acceptable answers."""
+
+    question: str
+    answers: tuple[str, ...]
+
+
+def read(path: str | os.PathLike[str]) -> list[Gold]:
+    """Reads NQ-open's JSON lines, a predictions file, AmbigQA's list, or a table (also DPR's).
+
+    Answers are a list of strings, or a string, under "answers", "answer", "golden_answers" or
+    "golds"; of AmbigQA's annotations all answers count. Rows without any answer are passed over:
+    training sets have them.
+
+    Raises:
+        UserError: The file is missing, empty or not UTF-8, or a row is malformed; the message
+            names file and line.
+    """
+    path = pathlib.Path(path)
+    table = text_files.suffix(path) in (*tables.SUFFIXES, ".txt")
+    rows = []
+    for number, value in _table(path) if table else _objects(path):
+        with json_lines.place(f"{path}:{number}"):
+            row = _parse(value)
+        if row.answers:
+            rows.append(row)
+    if not rows:
+        raise UserError(f"{path} holds no answers; {_REMEDY}")
+    return rows
+
+
+def _objects(path: pathlib.Path) -> Iterator[tuple[int, Any]]:
+    return json_lines.read(path, what="questions", remedy=_REMEDY)
+
+
+def _table(path: pathlib.Path) -> Iterator[tuple[int, Any]]:
+    """The rows of a table with column names; without them the table is DPR's."""
+    lines = text_files.lines(path, what="questions", remedy=_REMEDY)
+    _, first = next(lines, (1, ""))
+    names = tables.header(first, tables.separator(path))
+    if "question" in names and any(key in names for key in _ANSWER_KEYS):
+        yield from tables.read(path, what="questions", remedy=_REMEDY)
+        return
+    for number, line in itertools.chain([(1, first)], lines):
+        if not line.strip():
+            continue
+        question, tab, answers = line.rstrip("\r\n").partition("\t")
+        with json_lines.place(f"{path}:{number}"):
+            if not tab:
+                raise UserError(f"no tab between question and answers; {_REMEDY}")
+            found = _literal(answers)
+        yield number, {"question": question, "answers": found}
+
+
+def _literal(text: str) -> Any:
+    """A Python list as data; any other text is one answer. CSV doubles the quotes around a list."""
+    text = text.strip()
+    if text.startswith('"[') and text.endswith(']"'):
+        text = text[1:-1].replace('""', '"')
+    return tables.listed(text) if text.startswith("[") and text.endswith("]") else [text]
+
+
+def _parse(value: Any) -> Gold:
+    if not isinstance(value, Mapping):
+        raise UserError(f"{shown(value)} is not a JSON object; {_REMEDY}")
+    question = value.get("question")
+    if not isinstance(question, str):
+        raise UserError(f'"question" is {shown(question)}; it must be a string')
+    key = next((name for name in _ANSWER_KEYS if name in value), None)
+    if key is None and "annotations" in value:
+        return Gold(question=question, answers=tuple(_ambigqa(value["annotations"])))
+    if key is None:
+        raise UserError(f"no answers; {_REMEDY}")
+    answers = value[key]
+    if isinstance(answers, str):
+        answers = [answers]
+    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
+        raise UserError(f'"{key}" is {shown(answers)}; it must be a list of strings or a string')
+    return Gold(question=question, answers=tuple(answers))
+
+
+def _ambigqa(annotations: Any) -> list[str]:
+    """The answers to every reading of a question (Min et al. 2020, AmbigQA's files)."""
+    answers: list[str] = []
+    try:
+        for annotation in annotations:
+            single = annotation["type"] == "singleAnswer"
+            for pair in [annotation] if single else annotation["qaPairs"]:
+                answers += pair["answer"]
+    except (TypeError, LookupError) as error:
+        raise UserError(
+            f'"annotations" is {shown(annotations)}; it must be as AmbigQA has it'
+        ) from error
+    if not all(isinstance(answer, str) for answer in answers):
+        raise UserError(f'"annotations" has answers {shown(answers)}; they must be strings')
+    return list(dict.fromkeys(answers))

@@ -1,0 +1,92 @@
+"""Files of one JSON object a line, or of one list of them; faults are named by file and line."""
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from closedbook.errors import UserError
+from closedbook.eval.files import text_files
+
+
+def read(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tuple[int, Any]]:
+    """Yields the number, from 1, and the decoded value of every line that is not blank.
+
+    A file that begins with a bracket is one list; the number is then that of its item.
+
+    Args:
+        path: The file.
+        what: What it holds, in the plural, for messages.
+        remedy: What to give instead if it cannot be read.
+
+    Raises:
+        UserError: The file cannot be read or holds no lines, or a line is not UTF-8 or not JSON.
+    """
+    empty = True
+    lines = text_files.lines(path, what=what, remedy=remedy)
+    for number, line in lines:
+        if not line.strip():
+            continue
+        if empty and line.lstrip().startswith("["):
+            with place(os.fspath(path)):
+                items = _load(line + "".join(rest for _, rest in lines))
+            yield from enumerate(items, start=1)
+            empty = not items
+            break
+        empty = False
+        with place(f"{path}:{number}"):
+            value = _load(line)
+        yield number, value
+    if empty:
+        raise UserError(f"{path} holds no {what}; write one JSON object a line into it")
+
+
+@contextlib.contextmanager
+def place(where: str) -> Iterator[None]:
+    """Puts the place before the message of every user error inside."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{where}: {error}") from error.__cause__
+
+
+def shown(value: Any) -> str:
+    """The value as JSON, cut to what fits into a message.
+
+    >>> shown({"answers": None})
+    '{"answers": null}'
+    """
+    text = json.dumps(value, ensure_ascii=False, default=repr)
+    return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _load(line: str) -> Any:
+    try:
+        value = json.loads(line.rstrip(), parse_constant=_not_json, object_pairs_hook=_unique_keys)
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(
+            "an escape such as \\ud83d is half of a character; write the file with another tool"
+        ) from error
+    except json.JSONDecodeError as error:
+        raise UserError(
+            f"not JSON at {f'line {error.lineno}, ' * (error.lineno > 1)}column {error.colno} "
+            f"({error.msg}); write one object a line"
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"not JSON that we can read: {error}") from error
+    return value
+
+
+def _not_json(constant: str) -> float:
+    raise UserError(f"{constant} is not JSON; write null where there is no number")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    row = dict(pairs)
+    if len(row) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UserError(f'"{twice}" stands twice in one object; keep one of them')
+    return row

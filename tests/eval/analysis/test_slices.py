@@ -1,0 +1,123 @@
+"""Slices of a predictions file: who belongs where, and the scores there."""
+
+import time
+
+import numpy as np
+import pytest
+
+from closedbook.eval.analysis import slices, taxonomy
+from closedbook.eval.analysis.answer_type import answer_type
+from closedbook.eval.analysis.overlap import TrainingSet
+from closedbook.eval.files.gold import Gold
+from closedbook.eval.predictions import Prediction
+
+
+def row(question="who", answers=("x",), **fields):
+    return Prediction(question=question, answers=answers, prediction="y", **fields)
+
+
+def parts(name, rows, **arguments):
+    return [found.get(name) for found in slices.assign(rows, **arguments)]
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "expected"),
+    [
+        ("who sang it", "Ann Lee", "person"),
+        ("which actor plays thor", "Chris Hemsworth", "person"),
+        ("who won the 1999 stanley cup", "Dallas Stars", "other"),
+        ("who declared war in 1939", "Germany", "place"),
+        ("where was it filmed", "Kanab, Utah", "place"),
+        ("what is the largest city in texas", "Houston", "place"),
+        ("where does the last name baker come from", "English", "other"),
+        ("when was it built", "1632–53", "date"),
+        ("what happened then", "13 June 2012", "date"),
+        ("how many were there", "more than 2,500", "number"),
+        ("how long does it last", "a week", "number"),
+        ("what is 2018 in roman numerals", "MMXVIII", "other"),
+        ("which car did he drive", "1995 Toyota Supra", "other"),
+        ("", "", "other"),
+    ],
+)
+def test_answer_types(question, answer, expected):
+    assert answer_type(question, [answer]) == expected
+
+
+def test_several_golds_vote():
+    assert (
+        answer_type("who plays her", ["actress Dakota Lee", "the lead", "Dakota Lee"]) == "person"
+    )
+
+
+def test_length_is_that_of_the_shortest_gold_without_articles():
+    answers = [("the sun", "our star"), ("a b c d",), ("The",), ("b c d e f g h",)]
+    rows = [row(answers=given) for given in answers]
+    expected = ["1 word", "3 words", "1 word", "6 words or more"]
+    assert parts("answer length", rows) == expected
+
+
+def test_popularity_in_decades_from_meta_or_beside_it():
+    given = [
+        {"s_pop": 99},
+        {"s_pop": 100},
+        {"s_pop": 123456.0},
+        {"s_pop": "12"},
+        {},
+        {"s_pop": True},
+    ]
+    rows = [row(meta=meta) for meta in given]
+    rows += [row(extra={"s_pop": 5000}), row(meta={"s_pop": float("inf")})]
+    rows += [row(meta={"s_pop": 10**400}), row(meta={"s_pop": float("nan")})]
+    assert parts("subject popularity", rows) == [
+        "under 100",
+        "100 to 999",
+        "100,000 or more",
+        None,
+        None,
+        None,
+        "1,000 to 9,999",
+        None,
+        "100,000 or more",
+        None,
+    ]
+
+
+def test_confidence_in_fifths_and_equal_ones_together():
+    rows = [row(score=float(-number)) for number in range(10)]
+    found = parts("confidence", rows)
+    assert found[:2] == ["5 (most)"] * 2
+    assert found[-2:] == ["1 (least)"] * 2
+    assert parts("confidence", [row(score=-1.0)] * 5) == [None] * 5
+    mixed = parts("confidence", [row(score=-1.0), row(), row(score=-2.0)])
+    assert mixed[1] is None
+
+
+def test_training_overlap_needs_a_training_set():
+    rows = [row("who made it", ("Ann",))]
+    assert parts("met in training", rows) == [None]
+    training = TrainingSet([Gold(question="who is she", answers=("ann",))])
+    assert parts("met in training", rows, training=training) == ["answer"]
+
+
+def test_table_of_hand_counted_rows():
+    rows = [row("who a"), row("who b"), row("when c"), row("who d")]
+    # Two of three "who" right; the third a paraphrase with probability 1/2.
+    odds = taxonomy.odds(
+        [True, True, False, False], equivalent=[0, 0, 0, 0.5], unanswerable=[0, 0, 0, 0]
+    )
+    members = slices.members(slices.assign(rows))
+    estimates = taxonomy.estimates(odds, np.stack(list(members.values()), axis=1))
+    table = {(line["slice"], line["value"]): line for line in slices.table(members, estimates)}
+    who = table["question word", "who"]
+    assert (who["n"], who["em"]["mean"]) == (3, pytest.approx(2 / 3))
+    assert who["adjusted"]["mean"] == pytest.approx(2.5 / 3)
+    assert table["question word", "when"]["adjusted"]["mean"] == 0
+    assert sum(line["n"] for (name, _), line in table.items() if name == "answer type") == 4
+
+
+def test_long_and_hostile_questions_are_fast():
+    long = "name the " + "a b " * 250_000
+    rows = [row(long, (long, "1" * 1_000_000, "of the " * 150_000))] * 3
+    started = time.monotonic()
+    slices.assign(rows, training=TrainingSet([Gold(question=long, answers=(long,))]))
+    assert time.monotonic() - started < 2
