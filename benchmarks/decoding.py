@@ -50,7 +50,7 @@ def endless(config: T5Config, inputs: np.ndarray) -> Any:
 
 
 def main() -> None:
-    """Prints one line a way: compile time, median time, tokens a second."""
+    """Prints one line per way: compile time, median time, tokens per second."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="timed rounds of each way")
     parser.add_argument("--layers", type=int, default=6, help="layers of each stack")
@@ -64,8 +64,8 @@ def main() -> None:
     greedy = DecodeSettings(max_decode_length=OUTPUTS)
     ways: dict[str, Callable] = {
         "greedy, no cache": functools.partial(uncached, config),
-        "greedy": functools.partial(decode, config, greedy),
-        "4 beams": functools.partial(decode, config, beams),
+        "greedy": functools.partial(decode, T5(config), greedy),
+        "4 beams": functools.partial(decode, T5(config), beams),
     }
     programs, compile_seconds = {}, {}
     for name, way in ways.items():

@@ -37,13 +37,11 @@ def run(
         model or DEFAULT_MODEL, vocabulary=vocabulary, extra_ids=extra_ids, prefix=prefix
     )
     settings = DecodeSettings(method="beam", num_beams=max(beams, alternatives + 1))
-    predictor = loaded.predictor(settings)
     several = len(questions) != 1
     for chunk in _chunks(questions):
         for question in chunk:
             _check_text(question)
-        texts = [loaded.card.prefix + " ".join(question.split()) for question in chunk]
-        for question, found in zip(chunk, predictor.predict(texts), strict=True):
+        for question, found in zip(chunk, loaded.ask(chunk, settings), strict=True):
             others = found.alternatives[:alternatives]
             if as_json:
                 row = {

@@ -1,10 +1,11 @@
-"""Answers out of a T5: greedy, beam search, sampling; scores of given answers."""
+"""Answers out of a model: greedy, beam search, sampling; scores of given answers."""
 
 from closedbook.inference.decode import decode
 from closedbook.inference.greedy import greedy
 from closedbook.inference.predictor import Prediction, Predictor, TextVocabulary
+from closedbook.inference.protocol import Decoder
 from closedbook.inference.sampling import sample
-from closedbook.inference.score import score, score_candidates
+from closedbook.inference.score import score_candidates
 from closedbook.inference.search import beam_search
 from closedbook.inference.settings import DecodeSettings
 from closedbook.inference.steps import Decoded
@@ -12,6 +13,7 @@ from closedbook.inference.steps import Decoded
 __all__ = [
     "DecodeSettings",
     "Decoded",
+    "Decoder",
     "Prediction",
     "Predictor",
     "TextVocabulary",
@@ -19,6 +21,5 @@ __all__ = [
     "decode",
     "greedy",
     "sample",
-    "score",
     "score_candidates",
 ]

@@ -6,14 +6,14 @@ import jax
 import jax.numpy as jnp
 
 from closedbook.inference import steps
+from closedbook.inference.protocol import Decoder
 from closedbook.inference.steps import Decoded, argmax, brevity_penalty, lengths, roll_out
-from closedbook.models import T5Config
 
 
 def sample(
-    config: T5Config,
+    module: Decoder,
     params: Any,
-    encoder_input_tokens: jax.Array,
+    inputs: jax.Array,
     key: jax.Array,
     *,
     max_decode_length: int,
@@ -27,12 +27,12 @@ def sample(
     """Draws answers from the model's distribution.
 
     Args:
-        config: The model's.
-        params: The model's parameters, without metadata boxes.
-        encoder_input_tokens: [batch, inputs]; rows of padding alone finish at once.
+        module: The network.
+        params: Its parameters, without metadata boxes.
+        inputs: int32 [batch, length]; rows of padding alone finish at once.
         key: Random key.
         max_decode_length: Tokens of an answer, EOS included.
-        num_samples: Answers an input.
+        num_samples: Answers per input.
         temperature: Divides the logits.
         top_k: Only so many most probable tokens are drawn; 0 for all.
         top_p: Only the fewest most probable tokens that together have at least this probability
@@ -42,10 +42,10 @@ def sample(
             its number alone, not on its place or on the other rows of the batch.
 
     Returns:
-        `num_samples` hypotheses an input, best score first, repeats included. Log-probabilities
+        `num_samples` hypotheses per input, best score first, repeats included. Log-probabilities
         are the model's own, without temperature, top-k or top-p.
     """
-    batch = encoder_input_tokens.shape[0]
+    batch = inputs.shape[0]
     rows = jnp.arange(batch) if rows is None else rows
     fold_in = jax.vmap(jax.random.fold_in, (None, 0))
     of_input = fold_in(key, rows)
@@ -57,14 +57,14 @@ def sample(
         return draw(logits, now, temperature=temperature, top_k=top_k, top_p=top_p)
 
     tokens, log_probs = roll_out(
-        config,
+        module,
         params,
-        encoder_input_tokens,
+        inputs,
         max_decode_length=max_decode_length,
         copies=num_samples,
         choose=choose,
     )
-    scores = log_probs / brevity_penalty(alpha, lengths(tokens))
+    scores = log_probs / brevity_penalty(alpha, lengths(tokens, module.eos_id))
     order = jnp.argsort(scores, axis=1, descending=True, stable=True)
     ranked = (jnp.take_along_axis(x, order, axis=1) for x in (log_probs, scores))
     return Decoded(jnp.take_along_axis(tokens, order[..., None], axis=1), *ranked)
@@ -73,7 +73,7 @@ def sample(
 def draw(
     logits: jax.Array, keys: jax.Array, *, temperature: float, top_k: int, top_p: float
 ) -> jax.Array:
-    """One token a row: logits [rows, vocab] and keys [rows] to int32 [rows]."""
+    """One token per row: logits [rows, vocab] and keys [rows] to int32 [rows]."""
     logits, tokens = logits / temperature, None
     if 0 < top_k < logits.shape[-1]:
         logits, tokens = steps.top_k(logits, top_k)

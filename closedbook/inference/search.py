@@ -6,17 +6,13 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
+from closedbook.inference.protocol import Decoder, start, step
 from closedbook.inference.steps import (
-    EOS,
     Decoded,
     brevity_penalty,
-    gather_cache,
     is_filler,
-    next_step,
-    start,
     top_k,
 )
-from closedbook.models import T5Config
 
 
 class _Beams(struct.PyTreeNode):
@@ -36,9 +32,9 @@ class _Beams(struct.PyTreeNode):
 
 
 def beam_search(
-    config: T5Config,
+    module: Decoder,
     params: Any,
-    encoder_input_tokens: jax.Array,
+    inputs: jax.Array,
     *,
     max_decode_length: int,
     num_beams: int = 1,
@@ -60,52 +56,57 @@ def beam_search(
     present length, does not beat the worst kept one, though longer ones might.
 
     Args:
-        config: The model's.
-        params: The model's parameters, without metadata boxes.
-        encoder_input_tokens: [batch, inputs]; rows of padding alone finish at once.
+        module: The network.
+        params: Its parameters, without metadata boxes.
+        inputs: int32 [batch, length]; rows of padding alone finish at once.
         max_decode_length: Tokens of an answer, EOS included.
         num_beams: Hypotheses kept and returned.
         alpha: Exponent of the penalty of short answers; 0 for plain log-probabilities.
         rules: "t5x" or "huggingface".
     """
-    batch, beams, length = encoder_input_tokens.shape[0], num_beams, max_decode_length
-    filler = is_filler(encoder_input_tokens)
+    batch, beams, length = inputs.shape[0], num_beams, max_decode_length
+    pad_id = module.pad_id
+    filler = is_filler(inputs, pad_id)
     empty = jnp.full((batch, beams), -jnp.inf)
-    state = _Beams(
+    hypotheses = _Beams(
         index=jnp.int32(0),
         done=filler,
-        live=jnp.zeros((batch, beams, length), jnp.int32),
+        live=jnp.full((batch, beams, length), pad_id, jnp.int32),
         # All beams begin alike; only the first counts, or they would stay alike.
         live_log_probs=empty.at[:, 0].set(0.0),
-        finished=jnp.zeros((batch, beams, length), jnp.int32),
+        finished=jnp.full((batch, beams, length), pad_id, jnp.int32),
         finished_log_probs=empty,
         finished_scores=empty,
     )
-    cache = start(config, params, encoder_input_tokens, beams, length)
+    first, state = start(module, params, inputs, beams, length)
 
     def goes_on(carry: tuple) -> jax.Array:
-        state, _ = carry
-        return (state.index < length) & ~state.done.all()
+        hypotheses, _ = carry
+        return (hypotheses.index < length) & ~hypotheses.done.all()
 
     def body(carry: tuple) -> tuple:
-        state, cache = carry
-        before = jnp.maximum(state.index - 1, 0)
-        last = jax.lax.dynamic_index_in_dim(state.live, before, axis=2, keepdims=False)
-        # The decoder's first input is padding, as nothing is written yet at position 0.
-        tokens = last.reshape(batch * beams)
-        logits, cache = next_step(config, params, tokens, state.index, cache, encoder_input_tokens)
-        state, parents = _advance(state, logits.reshape(batch, beams, -1), beams, alpha, rules)
-        return state, gather_cache(cache, parents)
+        hypotheses, state = carry
+        index = hypotheses.index
+        before = jnp.maximum(index - 1, 0)
+        last = jax.lax.dynamic_index_in_dim(hypotheses.live, before, axis=2, keepdims=False)
+        tokens = jnp.where(index == 0, first, last.reshape(batch * beams))
+        logits, state = step(module, params, tokens[:, None], index, state)
+        logits = logits.reshape(batch, beams, -1)
+        hypotheses, parents = _advance(
+            hypotheses, logits, beams, alpha, rules, module.eos_id, pad_id
+        )
+        return hypotheses, state.continued(parents)
 
-    state, _ = jax.lax.while_loop(goes_on, body, (state, cache))
-    ended = (state.finished_scores[:, 0] > -jnp.inf)[:, None]
-    live_scores = state.live_log_probs / _penalty(rules, alpha, length)
-    tokens = jnp.where(ended[..., None], state.finished, state.live)
-    log_probs = jnp.where(ended, state.finished_log_probs, state.live_log_probs)
-    scores = jnp.where(ended, state.finished_scores, live_scores)
+    found, _ = jax.lax.while_loop(goes_on, body, (hypotheses, state))
+    ended = (found.finished_scores[:, 0] > -jnp.inf)[:, None]
+    live_scores = found.live_log_probs / _penalty(rules, alpha, length)
+    tokens = jnp.where(ended[..., None], found.finished, found.live)
+    log_probs = jnp.where(ended, found.finished_log_probs, found.live_log_probs)
+    scores = jnp.where(ended, found.finished_scores, live_scores)
     keep = ~filler[:, None]
     return Decoded(
-        tokens * keep[..., None], *(jnp.where(keep, x, 0.0) for x in (log_probs, scores))
+        jnp.where(keep[..., None], tokens, pad_id),
+        *(jnp.where(keep, x, 0.0) for x in (log_probs, scores)),
     )
 
 
@@ -117,7 +118,13 @@ def _penalty(rules: str, alpha: float, length: Any) -> jax.Array:
 
 
 def _advance(
-    state: _Beams, logits: jax.Array, beams: int, alpha: float, rules: str
+    state: _Beams,
+    logits: jax.Array,
+    beams: int,
+    alpha: float,
+    rules: str,
+    eos_id: int,
+    pad_id: int,
 ) -> tuple[_Beams, jax.Array]:
     """Adds one token to the hypotheses.
 
@@ -127,6 +134,7 @@ def _advance(
         beams: How many to keep.
         alpha: Exponent of the penalty of short answers.
         rules: "t5x" or "huggingface".
+        eos_id, pad_id: Ends hypotheses; fills places without one.
 
     Returns:
         The new hypotheses, and for each that goes on the beam that it continues, [batch, beams].
@@ -145,7 +153,7 @@ def _advance(
     tokens = jnp.take_along_axis(tokens.reshape(batch, -1), places, axis=1)
     longer = _pick(state.live, parents)
     longer = jax.lax.dynamic_update_slice(longer, tokens[..., None], (0, 0, state.index))
-    ends = tokens == EOS
+    ends = tokens == eos_id
 
     live_log_probs, onward = jax.lax.top_k(jnp.where(ends, -jnp.inf, log_probs), beams)
     index, limit = state.index + 1, longer.shape[-1]
@@ -171,7 +179,7 @@ def _advance(
         done=state.done | done,
         live=_pick(longer, onward),
         live_log_probs=live_log_probs,
-        finished=jnp.where(taken[..., None], _pick(finished, kept), 0),
+        finished=jnp.where(taken[..., None], _pick(finished, kept), pad_id),
         finished_log_probs=jnp.where(taken, finished_log_probs, -jnp.inf),
         finished_scores=finished_scores,
     )

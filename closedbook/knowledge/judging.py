@@ -26,7 +26,7 @@ class TrueOrFalse:
                 f'the vocabulary {model.vocabulary.path} spells "true" and "false" alike; train '
                 "the model with one that knows both words"
             )
-        self._predictor = model.predictor()
+        self._model = model
 
     def probabilities(self, texts: Sequence[str]) -> list[float]:
         """The probability of "true" for each text, "false" being the only other answer.
@@ -34,5 +34,7 @@ class TrueOrFalse:
         Args:
             texts: As in training, prefix included; what is longer than the model's inputs is cut.
         """
-        scores = self._predictor.score_candidates(texts, [ANSWERS] * len(texts))
+        scores = self._model.predictor().score_candidates(
+            self._model.params, texts, [ANSWERS] * len(texts)
+        )
         return [1 / (1 + math.exp(min(false - true, 700.0))) for true, false in scores]

@@ -1,13 +1,13 @@
 """A trained model by its path alone: parameters, vocabulary, habits."""
 
 import dataclasses
+import functools
 import logging
 import pathlib
 from collections.abc import Sequence
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
 from closedbook.checkpoints import (
     Checkpoint,
@@ -20,11 +20,13 @@ from closedbook.checkpoints.card import EXTRA_IDS, GIVE_VOCABULARY, check_fits
 from closedbook.errors import UserError
 from closedbook.inference.predictor import Prediction, Predictor
 from closedbook.inference.settings import DecodeSettings
-from closedbook.models import T5, T5Config, unboxed
+from closedbook.models import abstract_parameters, network
+from closedbook.models.families import Config, Network
 from closedbook.vocabulary.sentencepiece import Vocabulary
 
 _log = logging.getLogger(__name__)
 DEFAULT_MODEL = "closedbook://atlas_qa"  # the packaged model that answers questions
+BEAMS = DecodeSettings(method="beam", num_beams=4)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,35 +41,48 @@ class LoadedModel:
         step: The checkpoint's.
     """
 
-    config: T5Config
+    config: Config
     params: Any
     vocabulary: Vocabulary
     card: ModelCard
     step: int
 
-    def predictor(self, settings: DecodeSettings | None = None) -> Predictor:
-        """A predictor for texts with their prefix."""
-        longest = self.card.lengths.get("inputs", 512)
-        return Predictor(
-            self.config,
-            self.params,
-            self.vocabulary,
-            settings=settings or DecodeSettings(method="beam", num_beams=4),
-            max_input_length=longest,
-            quick_compile=True,
-        )
+    @functools.cached_property
+    def module(self) -> Network:
+        """The network."""
+        return network(self.config)
 
-    def ask(
-        self, questions: Sequence[str], settings: DecodeSettings | None = None
-    ) -> list[Prediction]:
+    @functools.cached_property
+    def _predictors(self) -> dict[DecodeSettings, Predictor]:
+        return {}
+
+    def predictor(self, settings: DecodeSettings = BEAMS) -> Predictor:
+        """A predictor for texts with their prefix; one per settings, with its programs, is kept.
+
+        Args:
+            settings: How to decode.
+        """
+        if settings not in self._predictors:
+            self._predictors[settings] = Predictor(
+                self.module,
+                self.vocabulary,
+                settings=settings,
+                max_input_length=self.card.lengths.get("inputs", 512),
+                quick_compile=True,
+            )
+        return self._predictors[settings]
+
+    def ask(self, questions: Sequence[str], settings: DecodeSettings = BEAMS) -> list[Prediction]:
         """Answers to questions, the task's prefix added.
+
+        The first call compiles; later ones with the same settings do not.
 
         Args:
             questions: Without prefix.
-            settings: How to decode; 4 beams if None.
+            settings: How to decode.
         """
-        predictor = self.predictor(settings)
-        return predictor.predict([self.card.prefix + " ".join(q.split()) for q in questions])
+        texts = [self.card.prefix + " ".join(question.split()) for question in questions]
+        return self.predictor(settings).predict(self.params, texts)
 
 
 def load_model(
@@ -115,11 +130,9 @@ def load_model(
     if jax.default_backend() == "cpu":  # which has to emulate bfloat16 and is slower with it
         config = dataclasses.replace(config, dtype="float32")
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    tokens = jax.ShapeDtypeStruct((1, 2), jnp.int32)
-    variables = jax.eval_shape(T5(config).init, jax.random.key(0), tokens, tokens)
     wanted = jax.tree.map(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
-        unboxed(variables["params"]),
+        abstract_parameters(config),
     )
     params = load_params(checkpoint, wanted)
     return LoadedModel(

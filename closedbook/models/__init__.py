@@ -1,5 +1,7 @@
 """The T5s: configurations, the network, taps."""
 
+from closedbook.models.decoding import DecodingState
+from closedbook.models.families import abstract_parameters, network
 from closedbook.models.parameters import unboxed
 from closedbook.models.t5.config import T5Config
 from closedbook.models.t5.network import T5
@@ -9,10 +11,13 @@ from closedbook.models.taps import Patch, Taps, sites
 __all__ = [
     "SIZES",
     "T5",
+    "DecodingState",
     "Patch",
     "T5Config",
     "Taps",
+    "abstract_parameters",
     "flops_per_step",
+    "network",
     "parameter_count",
     "sites",
     "size",

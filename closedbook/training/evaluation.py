@@ -52,17 +52,20 @@ def held_out_loss(step: Callable, params: Any, batches: Iterable[Any], put: Call
     }
 
 
-def answer(cache: TokenCache, predictor: Predictor, num_examples: int | None = None) -> Answers:
+def answer(
+    cache: TokenCache, predictor: Predictor, params: Any, num_examples: int | None = None
+) -> Answers:
     """Decodes an answer to every question of a cache and scores them all.
 
     Args:
         cache: Of an evaluation split.
-        predictor: With the model's parameters.
+        predictor: Of the model.
+        params: The model's.
         num_examples: First examples only.
     """
     examples = list(cache.examples())[:num_examples]
     inputs = [cache.inputs(i).tolist() for i in range(len(examples))]
-    predicted = predictor.predict_tokens(inputs)
+    predicted = predictor.predict_tokens(params, inputs)
     processed, scores = _scored(cache.manifest, examples, [p.text for p in predicted])
     return Answers(
         task=cache.name,

@@ -19,6 +19,7 @@ from closedbook.errors import UserError
 from closedbook.inference.predictor import Predictor
 from closedbook.inference.settings import DecodeSettings
 from closedbook.parallel import Partitioner
+from closedbook.parallel.processes import gather
 from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.settings import DatasetConfig, Evaluator
 
@@ -156,21 +157,20 @@ def predictor(
     partitioner: Partitioner,
     cfg: DatasetConfig,
     settings: Evaluator,
-    params: Any = None,
 ) -> Predictor:
-    """A predictor on the mesh; its parameters may be set later."""
+    """A predictor on the mesh."""
     lengths = cfg.task_feature_lengths or {}
     default = DecodeSettings(max_decode_length=lengths.get("targets", _LONGEST_ANSWER))
     ways = partitioner.mesh.shape["data"]
     return Predictor(
-        model.config,
-        params,
+        model.module,
         model.vocabulary,
         settings=settings.decode or default,
         max_input_length=lengths.get("inputs", 512),
         batch_size=-(-cfg.batch_size // ways) * ways,
         batch_multiple=ways,
         place=partitioner.put_rows,
+        fetch=gather,
     )
 
 

@@ -61,12 +61,11 @@ def evaluate(
         predictor = feeds.predictor(model, partitioner, dataset_cfg, settings)
         wanted = abstract_state(model, partitioner).params
         for each in paths:
-            predictor.params = None  # before the next ones are read: memory for one is enough
             checkpoint = open_checkpoint(each)
-            predictor.params, step = load_params(checkpoint, wanted), checkpoint.step or 0
+            params, step = load_params(checkpoint, wanted), checkpoint.step or 0
             results[step] = {}
             for cache in caches:
-                answers = evaluation.answer(cache, predictor, settings.num_examples)
+                answers = evaluation.answer(cache, predictor, params, settings.num_examples)
                 if jax.process_index() == 0:
                     report.append_scores(folder / "inference_eval", answers, step)
                     written = evaluation.write_answers(
@@ -75,6 +74,7 @@ def evaluate(
                     _log.info("predictions: %s", written)
                 scores = {f"{cache.name}/{k}": v for k, v in answers.scores.items()}
                 results[step] |= scores
+            del params  # before the next ones are read: memory for one is enough
     return results
 
 
@@ -117,7 +117,7 @@ def infer(
     with partitioner.activate():
         caches = feeds.question_caches(dataset_cfg, model.vocabulary)
         predictor = feeds.predictor(model, partitioner, dataset_cfg, settings)
-        predictor.params = load_params(checkpoint, abstract_state(model, partitioner).params)
+        params = load_params(checkpoint, abstract_state(model, partitioner).params)
         for cache in caches:
             job = _Chunks(
                 folder=folder,
@@ -127,7 +127,7 @@ def infer(
                 size=checkpoint_period * dataset_cfg.batch_size,
                 total=min(len(cache), settings.num_examples or len(cache)),
             )
-            files.append(job.run(predictor, model.vocabulary))
+            files.append(job.run(predictor, params))
     return files
 
 
@@ -150,7 +150,7 @@ class _Chunks:
     def _parts(self) -> pathlib.Path:
         return self.folder / "tmp" / self._stem
 
-    def run(self, predictor: Predictor, vocabulary: Any) -> pathlib.Path:
+    def run(self, predictor: Predictor, params: Any) -> pathlib.Path:
         """Answers what is missing and joins the parts."""
         target = self.folder / f"{self._stem}-00000-of-00001"
         first = jax.process_index() == 0
@@ -162,7 +162,7 @@ class _Chunks:
                 part = self._parts / f"{start:010d}"
                 if not part.exists():
                     chosen = range(start, min(start + self.size, self.total))
-                    lines = list(self._lines(chosen, examples, predictor, vocabulary))
+                    lines = list(self._lines(chosen, examples, predictor, params))
                     if first:
                         partial = part.with_suffix(".partial")
                         partial.write_text("".join(lines), encoding="utf-8")
@@ -196,19 +196,19 @@ class _Chunks:
             )
 
     def _lines(
-        self, chosen: range, examples: list[dict], predictor: Predictor, vocabulary: Any
+        self, chosen: range, examples: list[dict], predictor: Predictor, params: Any
     ) -> Iterator[str]:
         prefix = self.cache.manifest["prefix"]
         inputs = [self.cache.inputs(i).tolist() for i in chosen]
         if self.mode == "score":
-            texts = [prefix + examples[i]["question"] for i in chosen]
-            targets = [vocabulary.decode(self.cache.targets(i).tolist()) for i in chosen]
+            # The ids as the cache has them: text may not give the same ones back.
+            targets = [[self.cache.targets(i).tolist()] for i in chosen]
             values: list[dict[str, Any]] = [
-                {"score": score} for score in predictor.score(texts, targets)
+                {"score": score} for (score,) in predictor.score_tokens(params, inputs, targets)
             ]
         else:
             values = []
-            for found in predictor.predict_tokens(inputs):
+            for found in predictor.predict_tokens(params, inputs):
                 row: dict[str, Any] = {"prediction": found.text}
                 if self.mode == "predict_with_aux":
                     row["aux"] = {"scores": found.log_prob}

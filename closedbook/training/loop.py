@@ -341,8 +341,7 @@ def _evaluators(
             scores |= {f"eval/{name}": value for name, value in losses.items()}
         for cache in caches:
             assert predictor is not None
-            predictor.params = params
-            answers = evaluation.answer(cache, predictor, settings.num_examples)
+            answers = evaluation.answer(cache, predictor, params, settings.num_examples)
             if visible:
                 writers[cache.name].write(step, answers.scores)
                 report.append_scores(folder / "inference_eval", answers, step)
@@ -353,8 +352,6 @@ def _evaluators(
                 n = len(answers.examples)
                 _log.info("step %d  %s %s  n %d  %s", step, cache.name, cache.split, n, shown)
             scores |= {f"{cache.name}/{name}": value for name, value in answers.scores.items()}
-        if predictor is not None:
-            predictor.params = None  # they are donated to the next step
         return scores
 
     return evaluate

@@ -33,15 +33,19 @@ class Tiny:
     params: Any
     inputs: np.ndarray
 
+    @property
+    def module(self) -> T5:
+        return T5(self.config)
+
     def decode(self, inputs: np.ndarray | None = None, **settings: Any) -> Decoded:
         """Decodes to NumPy arrays; `LENGTH` tokens if nothing else is said."""
         chosen = DecodeSettings(**({"max_decode_length": LENGTH} | settings))
         tokens = self.inputs if inputs is None else inputs
-        return jax.tree.map(np.asarray, _decode(self.config, chosen, self.params, tokens))
+        return jax.tree.map(np.asarray, _decode(self.module, chosen, self.params, tokens))
 
     def score(self, inputs: np.ndarray, candidates: np.ndarray, *weights: np.ndarray) -> np.ndarray:
         """Teacher-forced sums of log-probabilities [batch, candidates]."""
-        return np.asarray(_score(self.config, self.params, inputs, candidates, *weights))
+        return np.asarray(_score(self.module, self.params, inputs, candidates, *weights))
 
     def log_probs(self, row: np.ndarray, prefixes: np.ndarray) -> np.ndarray:
         """Log-probabilities [prefixes, length, vocab] without a cache, one input, in float64."""

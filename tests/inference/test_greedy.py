@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from closedbook.inference.steps import argmax, lengths, next_step, start
+from closedbook.inference.protocol import start, step
+from closedbook.inference.steps import argmax, lengths
 
 
 def _slow_greedy(tiny, row, length):
@@ -33,13 +34,13 @@ def test_cached_logits_equal_teacher_forced_logits(tiny):
 
     @jax.jit
     def cached(params, inputs, tokens):
-        cache = start(tiny.config, params, inputs, 1, 6)
-        given = jnp.pad(tokens[:, :-1], ((0, 0), (1, 0)))
+        first, state = start(tiny.module, params, inputs, 1, 6)
+        given = jnp.concatenate([first[:, None], tokens[:, :-1]], axis=1)
         steps = []
         for i in range(6):
-            logits, cache = next_step(tiny.config, params, given[:, i], jnp.int32(i), cache, inputs)
+            logits, state = step(tiny.module, params, given[:, i : i + 1], jnp.int32(i), state)
             steps.append(logits)
-        return jax.nn.log_softmax(jnp.stack(steps, axis=1))
+        return jax.nn.log_softmax(jnp.concatenate(steps, axis=1))
 
     found = cached(tiny.params, tiny.inputs, answers)
     for i, row in enumerate(tiny.inputs):
@@ -47,7 +48,7 @@ def test_cached_logits_equal_teacher_forced_logits(tiny):
 
 
 def test_model_of_the_fixture_ends_early_late_and_never(tiny):
-    ends = lengths(tiny.decode().tokens[:, 0]).tolist()
+    ends = lengths(tiny.decode().tokens[:, 0], 1).tolist()
     assert 1 in ends
     assert len(set(ends)) >= 4
     assert not (tiny.decode().tokens[:, 0] == 1).any(axis=1).all()
@@ -70,7 +71,7 @@ def test_score_is_the_log_probability_over_the_brevity_penalty(tiny):
     found = tiny.decode()
     # ((5 + length) / 6) ** 0.6
     by_length = {1: 1.0, 2: 1.0969, 3: 1.1884, 4: 1.2754, 5: 1.3587, 6: 1.4387}
-    penalty = np.vectorize(by_length.get)(np.asarray(lengths(found.tokens)))
+    penalty = np.vectorize(by_length.get)(np.asarray(lengths(found.tokens, 1)))
     np.testing.assert_allclose(found.scores, found.log_probs / penalty, rtol=1e-4)
 
 

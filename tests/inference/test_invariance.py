@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from closedbook.inference import greedy, score, steps
+from closedbook.inference import greedy, steps
 
 WAYS = {
     "greedy": {},
@@ -68,14 +68,14 @@ def _stack(stack):
 
 
 def test_decoding_stops_with_the_last_answer_and_fillers_do_not_delay_it(tiny, monkeypatch):
-    calls, real = [], steps.next_step
+    calls, real = [], steps.step
 
     def counted(*args):
         jax.debug.callback(lambda: calls.append(1))
         return real(*args)
 
-    monkeypatch.setattr(steps, "next_step", counted)
-    run = jax.jit(functools.partial(greedy, tiny.config, max_decode_length=6))
+    monkeypatch.setattr(steps, "step", counted)
+    run = jax.jit(functools.partial(greedy, tiny.module, max_decode_length=6))
     answers = tiny.decode().tokens[:, 0]
     for length in (1, 2, 3):
         row = tiny.inputs[answers[:, length - 1] == 1][:1]
@@ -89,9 +89,8 @@ def test_decoding_stops_with_the_last_answer_and_fillers_do_not_delay_it(tiny, m
 def test_score_counts_up_to_the_last_token_and_takes_weights(tiny):
     targets = np.zeros((8, 5), np.int32)
     targets[:, :3] = [4, 0, 1]  # a padding token inside counts
-    score_all = jax.jit(functools.partial(score, tiny.config))
-    found = score_all(tiny.params, tiny.inputs, targets)
-    first = score_all(tiny.params, tiny.inputs, targets, np.eye(5)[[0] * 8])
+    found = tiny.score(tiny.inputs, targets[:, None])[:, 0]
+    first = tiny.score(tiny.inputs, targets[:, None], np.eye(5)[[0] * 8][:, None])[:, 0]
     for i, row in enumerate(tiny.inputs):
         log_probs = tiny.log_probs(row, targets[i : i + 1])[0]
         total = log_probs[0, 4] + log_probs[1, 0] + log_probs[2, 1]

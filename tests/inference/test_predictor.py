@@ -1,5 +1,6 @@
 """From texts to answers, whatever their order, lengths and number."""
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -24,8 +25,7 @@ TEXTS = ["", "abc", "jihgfedcba" * 3, "ca", "b", "abcdefghij", "dd", "hij", "e",
 @pytest.fixture(scope="module")
 def predictor(tiny):
     return Predictor(
-        tiny.config,
-        tiny.params,
+        tiny.module,
         Letters(),
         settings=DecodeSettings(method="beam", num_beams=2, max_decode_length=6),
         max_input_length=20,
@@ -33,11 +33,11 @@ def predictor(tiny):
     )
 
 
-def test_answers_come_in_the_order_of_the_texts(predictor):
-    answers = predictor.predict(TEXTS)
+def test_answers_come_in_the_order_of_the_texts(tiny, predictor):
+    answers = predictor.predict(tiny.params, TEXTS)
     assert len(answers) == len(TEXTS)
     for i in np.random.default_rng(0).permutation(len(TEXTS))[:5]:
-        alone = predictor.predict([TEXTS[i]])[0]
+        alone = predictor.predict(tiny.params, [TEXTS[i]])[0]
         assert alone.text == answers[i].text
         np.testing.assert_allclose(alone.log_prob, answers[i].log_prob, atol=1e-4)
 
@@ -46,7 +46,7 @@ def test_alternatives_are_the_other_hypotheses(tiny, predictor):
     text = "abc"
     inputs = np.array([[2, 3, 4, 1]], np.int32)
     found = tiny.decode(inputs, method="beam", num_beams=2)
-    answer = predictor.predict([text])[0]
+    answer = predictor.predict(tiny.params, [text])[0]
     spelled = []
     for tokens in found.tokens[0]:
         ids = [t for t in tokens.tolist()[: [*tokens.tolist(), 1].index(1)] if t]
@@ -56,42 +56,43 @@ def test_alternatives_are_the_other_hypotheses(tiny, predictor):
     np.testing.assert_allclose(answer.alternatives[0][1], found.log_probs[0, 1], atol=1e-4)
 
 
-def test_long_input_is_cut_and_still_ends_with_eos(predictor):
+def test_long_input_is_cut_and_still_ends_with_eos(tiny, predictor):
     cut, whole = "jihgfedcba" * 3, ("jihgfedcba" * 3)[:19]
-    assert predictor.predict([cut]) == predictor.predict([whole])
+    assert predictor.predict(tiny.params, [cut]) == predictor.predict(tiny.params, [whole])
 
 
-def test_no_text_no_answer(predictor):
-    assert predictor.predict([]) == []
-    assert predictor.score([], []) == []
+def test_no_text_no_answer(tiny, predictor):
+    assert predictor.predict(tiny.params, []) == []
+    assert predictor.score_candidates(tiny.params, [], []) == []
 
 
 def test_samples_do_not_depend_on_batching(tiny):
     settings = DecodeSettings(method="sample", num_samples=3, max_decode_length=6, seed=5)
     ways = {"max_input_length": 16, "settings": settings}
-    one = Predictor(tiny.config, tiny.params, Letters(), batch_size=8, **ways)
-    other = Predictor(tiny.config, tiny.params, Letters(), batch_size=3, **ways)
-    assert [p.text for p in one.predict(TEXTS)] == [p.text for p in other.predict(TEXTS)]
+    one = Predictor(tiny.module, Letters(), batch_size=8, **ways)
+    other = Predictor(tiny.module, Letters(), batch_size=3, **ways)
+    assert [p.text for p in one.predict(tiny.params, TEXTS)] == [
+        p.text for p in other.predict(tiny.params, TEXTS)
+    ]
 
 
-def test_exchanged_params_are_used(tiny, predictor):
-    before = predictor.predict(TEXTS)
-    halved = dict(tiny.params, token_embedder={"embedding": np.zeros((12, 16), np.float32)})
-    predictor.params = halved
-    try:
-        assert predictor.predict(TEXTS) != before
-    finally:
-        predictor.params = tiny.params
-    assert predictor.predict(TEXTS) == before
+def test_other_params_are_used_and_compile_nothing_anew(tiny, predictor):
+    before = predictor.predict(tiny.params, TEXTS)
+    programs = predictor._decode._cache_size()
+    other = dict(tiny.params, token_embedder={"embedding": jnp.zeros((12, 16))})
+    assert predictor.predict(other, TEXTS) != before
+    assert predictor.predict(tiny.params, TEXTS) == before
+    assert predictor._decode._cache_size() == programs
 
 
 def test_scores_equal_those_of_the_tokens(tiny, predictor):
-    found = predictor.score(["abc", "", "abc"], ["ba", "c", ""])
+    texts, answers = ["abc", "", "abc"], [["ba"], ["c"], [""]]
+    found = [row[0] for row in predictor.score_candidates(tiny.params, texts, answers)]
     inputs = np.array([[2, 3, 4, 1], [1, 0, 0, 0], [2, 3, 4, 1]], np.int32)
     targets = np.array([[3, 2, 1], [4, 1, 0], [1, 0, 0]], np.int32)
     expected = tiny.score(inputs, targets[:, None])[:, 0]
     np.testing.assert_allclose(found, expected, atol=1e-4)
-    several = predictor.score_candidates(["abc", ""], [["", "ba", "jjj"], ["c"]])
+    several = predictor.score_candidates(tiny.params, ["abc", ""], [["", "ba", "jjj"], ["c"]])
     assert [len(row) for row in several] == [3, 1]
     np.testing.assert_allclose(several[0][:2], [expected[2], expected[0]], atol=1e-4)
     np.testing.assert_allclose(several[1], [expected[1]], atol=1e-4)
@@ -102,7 +103,7 @@ def test_batches_keep_order_and_leave_other_keys_alone(tiny, predictor):
         {"encoder_input_tokens": tiny.inputs[i : i + 4], "decoder_target_tokens": tiny.inputs[:4]}
         for i in (0, 4)
     ]
-    found = list(predictor.predict_batches(iter(batches)))
+    found = list(predictor.predict_batches(tiny.params, iter(batches)))
     expected = tiny.decode(method="beam", num_beams=2)
     assert [type(d.tokens) for d in found] == [np.ndarray] * 2
     np.testing.assert_array_equal(np.concatenate([d.tokens for d in found]), expected.tokens)
@@ -110,8 +111,7 @@ def test_batches_keep_order_and_leave_other_keys_alone(tiny, predictor):
 
 def test_few_lengths_and_sizes_are_compiled(tiny):
     watched = Predictor(
-        tiny.config,
-        tiny.params,
+        tiny.module,
         Letters(),
         batch_size=16,
         batch_multiple=4,
@@ -126,7 +126,7 @@ def test_few_lengths_and_sizes_are_compiled(tiny):
 
     watched._decode = decode
     for n in (1, 3, 9, 16, 30):
-        assert len(watched.predict(["a" * (i + n) for i in range(n)])) == n
+        assert len(watched.predict(tiny.params, ["a" * (i + n) for i in range(n)])) == n
     assert {length for _, length in seen} == {16, 32, 40}
     assert {rows for rows, _ in seen} == {4, 8, 16}
     assert bucket(33, 1000) == 64
@@ -134,14 +134,29 @@ def test_few_lengths_and_sizes_are_compiled(tiny):
 
 def test_batch_size_that_devices_cannot_share_is_refused(tiny):
     with pytest.raises(UserError, match="multiple of 4"):
-        Predictor(tiny.config, tiny.params, Letters(), batch_size=6, batch_multiple=4)
+        Predictor(tiny.module, Letters(), batch_size=6, batch_multiple=4)
     with pytest.raises(UserError, match="batch_size is 0"):
-        Predictor(tiny.config, tiny.params, Letters(), batch_size=0)
+        Predictor(tiny.module, Letters(), batch_size=0)
 
 
-def test_unequal_lists_to_score_are_refused(predictor):
-    with pytest.raises(UserError, match="2 inputs but 1 targets"):
-        predictor.score(["a", "b"], ["c"])
+def test_unequal_lists_to_score_are_refused(tiny, predictor):
+    with pytest.raises(UserError, match="2 inputs but 1 lists of candidates"):
+        predictor.score_candidates(tiny.params, ["a", "b"], [["c"]])
+    with pytest.raises(UserError, match="2 inputs but 1 lists of candidates"):
+        predictor.score_tokens(tiny.params, [[2, 1], [3, 1]], [[[4, 1]]])
+
+
+def test_ids_that_no_text_gives_are_scored_as_they_are(tiny, predictor):
+    class Lossy(Letters):
+        def decode(self, ids):
+            raise AssertionError("scoring needs no text")
+
+        encode_batch = decode
+
+    ids = [[3, 0, 2, 1]]  # padding inside, which no text gives
+    found = Predictor(tiny.module, Lossy()).score_tokens(tiny.params, [[2, 3, 4, 1]], [ids])
+    inputs, targets = np.array([[2, 3, 4, 1]], np.int32), np.array([ids], np.int32)
+    np.testing.assert_allclose(found, tiny.score(inputs, targets), atol=1e-4)
 
 
 @pytest.mark.parametrize(

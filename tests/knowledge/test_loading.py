@@ -2,6 +2,7 @@
 
 import shutil
 
+import jax
 import jax.numpy as jnp
 import pytest
 
@@ -36,6 +37,20 @@ def test_answers_come_with_falling_log_probabilities(atlas_qa):
     scores = [answer.log_prob, *(score for _, score in answer.alternatives)]
     assert len(scores) == 4
     assert max(scores) <= 0
+
+
+def test_asking_again_compiles_nothing(atlas_qa):
+    atlas_qa.ask(["What is the capital of France?"])
+    seen = []
+    listen = lambda name, seconds, **_: seen.append(name)  # noqa: E731
+    jax.monitoring.register_event_duration_secs_listener(listen)
+    try:
+        atlas_qa.ask(["What is the capital of Japan?"])
+        assert [name for name in seen if "/compile/" in name] == []
+        atlas_qa.ask(["What is the capital of Japan?"], DecodeSettings(max_decode_length=3))
+        assert [name for name in seen if "/compile/" in name]
+    finally:
+        jax.monitoring.unregister_event_duration_listener(listen)
 
 
 def test_taps_look_into_a_loaded_model(atlas_qa):

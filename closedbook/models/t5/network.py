@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from closedbook.models.decoding import DecodingState
 from closedbook.models.layers import (
     MASKED,
     Attention,
@@ -30,6 +31,7 @@ from closedbook.models.taps import (
     stack_over_layers,
     stack_taps,
 )
+from closedbook.vocabulary import EOS_ID, PAD_ID
 
 
 class EncoderLayer(nn.Module):
@@ -253,6 +255,21 @@ class T5(nn.Module):
 
     config: T5Config
 
+    @property
+    def pad_id(self) -> int:
+        """Fills up rows, and is the decoder's first input."""
+        return PAD_ID
+
+    @property
+    def eos_id(self) -> int:
+        """Ends inputs and targets."""
+        return EOS_ID
+
+    def example(self) -> tuple[jax.Array, jax.Array]:
+        """Inputs and targets [1, 2] for `init`: shapes of parameters need no more."""
+        tokens = jnp.ones((1, 2), jnp.int32)
+        return tokens, tokens
+
     def setup(self) -> None:
         self.token_embedder = Embedding(self.config)
         self.encoder = Encoder(self.config)
@@ -290,50 +307,55 @@ class T5(nn.Module):
         x, records, _ = self.decoder(x, encoded, mask, cross_mask, taps, None, None)
         return self._logits(x), records
 
-    def start_decoding(self, encoded: jax.Array, beams: int, max_length: int) -> Any:
-        """A decoder cache without targets yet.
+    def start(
+        self, inputs: jax.Array, copies: int, max_length: int
+    ) -> tuple[jax.Array, DecodingState]:
+        """Encodes the inputs; the answers have no tokens yet.
 
         Args:
-            encoded: [batch, inputs, emb].
-            beams: Hypotheses an input, which share its cross-attention keys.
-            max_length: Positions that targets may take.
+            inputs: int32 [batch, length]; rows of padding alone only fill the batch.
+            copies: Hypotheses per input, which share its cross-attention keys.
+            max_length: Positions that an answer may take.
 
         Returns:
-            A list of one `KVCache` a layer, or one with a leading layer axis when scanned.
+            The first decoder inputs [batch * copies], which are padding, and the state.
         """
-        cfg = self.config
-        own = (encoded.shape[0] * beams, cfg.num_heads, max_length, cfg.head_dim)
+        encoded, _ = self.encode(inputs)
         cross = self.decoder.cross_keys(encoded)
-        if cfg.scan_layers:
-            zeros = jnp.zeros((cfg.num_decoder_layers, *own), encoded.dtype)
-            return KVCache(zeros, zeros, *cross)
-        zeros = jnp.zeros(own, encoded.dtype)
-        return [KVCache(zeros, zeros, *pair) for pair in cross]
+        rows = inputs.shape[0] * copies
 
-    def decode_step(
-        self,
-        tokens: jax.Array,
-        index: jax.Array,
-        cache: Any,
-        encoder_input_tokens: jax.Array,
-    ) -> tuple[jax.Array, Any]:
+        def nothing_yet(pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+            *layers, _, heads, _, depth = pair[0].shape
+            zeros = jnp.zeros((*layers, rows, heads, max_length, depth), encoded.dtype)
+            return zeros, zeros
+
+        own = jax.tree.map(nothing_yet, cross, is_leaf=_is_pair)
+        row_axis = jax.tree.leaves(own)[0].ndim - 4
+        first = jnp.full(rows, self.pad_id, jnp.int32)
+        return first, DecodingState(own, (cross, inputs), row_axis)
+
+    def step(
+        self, tokens: jax.Array, index: jax.Array, state: DecodingState
+    ) -> tuple[jax.Array, DecodingState]:
         """One step of cached decoding.
 
         Args:
-            tokens: Inputs of this step [batch * beams, length]; length is 1 but for a prompt.
-            index: Their position, an int32 scalar.
-            cache: From `start_decoding` or from the step before.
-            encoder_input_tokens: [batch, inputs], for their padding.
+            tokens: Decoder inputs [batch * copies, length]; several each to score given answers.
+            index: Position of the first of them, an int32 scalar.
+            state: From `start` or from the step before.
 
         Returns:
-            Logits float32 [batch * beams, length, vocab] and the new cache.
+            Logits float32 [batch * copies, length, vocab] and the new state.
         """
-        first = cache if self.config.scan_layers else cache[0]
-        mask = jnp.ones((1, 1, 1, first.key.shape[-2]), bool)
-        cross_mask = (encoder_input_tokens > 0)[:, None, None, :]
+        cross, inputs = state.shared
+        cache = jax.tree.map(lambda a, b: KVCache(*a, *b), state.own, cross, is_leaf=_is_pair)
+        max_length = jax.tree.leaves(state.own)[0].shape[-2]
+        mask = jnp.ones((1, 1, 1, max_length), bool)
+        cross_mask = (inputs > 0)[:, None, None, :]
         x = self.token_embedder(tokens)
         x, _, cache = self.decoder(x, None, mask, cross_mask, None, cache, index)
-        return self._logits(x), cache
+        own = jax.tree.map(lambda c: (c.key, c.value), cache, is_leaf=_is_cache)
+        return self._logits(x), state.replace(own=own)
 
     def __call__(
         self,
@@ -359,6 +381,14 @@ class T5(nn.Module):
         tied = self.config.logits_via_embedding
         logits = self.token_embedder.attend(x) if tied else self.decoder.logits(x)
         return constrain(logits.astype(jnp.float32), "batch", "length", "vocab")
+
+
+def _is_pair(x: Any) -> bool:
+    return isinstance(x, tuple)
+
+
+def _is_cache(x: Any) -> bool:
+    return isinstance(x, KVCache)
 
 
 def _same_segment(queries: jax.Array, keys: jax.Array | None) -> jax.Array:

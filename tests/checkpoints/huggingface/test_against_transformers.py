@@ -154,8 +154,7 @@ class Pair:
         self, vocabulary: Vocabulary, batch_size: int = BATCH, **settings: Any
     ) -> Predictor:
         return Predictor(
-            self.config,
-            self.params,
+            T5(self.config),
             vocabulary,
             settings=DecodeSettings(max_decode_length=LENGTH, **settings),
             batch_size=batch_size,
@@ -165,7 +164,7 @@ class Pair:
         """Our answers [questions, answers, LENGTH]."""
         starts = range(0, len(questions), BATCH)
         batches = [{"encoder_input_tokens": questions[i : i + BATCH]} for i in starts]
-        decoded = self.predictor(vocabulary, **settings).predict_batches(batches)
+        decoded = self.predictor(vocabulary, **settings).predict_batches(self.params, batches)
         return np.concatenate([each.tokens for each in decoded])
 
 
@@ -309,7 +308,7 @@ def test_answers_as_text_are_identical_without_a_length_penalty(
         "beam_rules": "huggingface",
         "alpha": 0.0,
     }
-    found = pair.predictor(vocabulary, QUESTIONS, **settings).predict(texts)
+    found = pair.predictor(vocabulary, QUESTIONS, **settings).predict(pair.params, texts)
     assert [prediction.text for prediction in found] == expected
 
 

@@ -1,0 +1,69 @@
+"""What inference asks of a network: how to begin answers, and how to go on with them."""
+
+from typing import Any, Protocol
+
+import jax
+
+from closedbook.models.decoding import DecodingState
+
+
+class Decoder(Protocol):
+    """A Linen module that writes answers token by token; hashable, as Linen modules are.
+
+    Its methods run inside `apply`; `start` and `step` of this file call them so.
+
+    Attributes:
+        pad_id: Fills up rows of inputs, and answers after their end.
+        eos_id: Ends an answer.
+    """
+
+    @property
+    def pad_id(self) -> int: ...
+
+    @property
+    def eos_id(self) -> int: ...
+
+    def apply(self, variables: dict[str, Any], *args: Any, method: str) -> Any:
+        """Linen's: runs the method of this name with the given parameters."""
+
+    def start(
+        self, inputs: jax.Array, copies: int, max_length: int
+    ) -> tuple[jax.Array, DecodingState]:
+        """Reads the inputs, once for all hypotheses of each.
+
+        Args:
+            inputs: int32 [batch, length], filled up with `pad_id`.
+            copies: Hypotheses per input.
+            max_length: Tokens that an answer may have, EOS included.
+
+        Returns:
+            The tokens [batch * copies] that the first step is to be given, and the state.
+        """
+
+    def step(
+        self, tokens: jax.Array, index: jax.Array, state: DecodingState
+    ) -> tuple[jax.Array, DecodingState]:
+        """Reads tokens of the answers and predicts the ones after them.
+
+        Args:
+            tokens: int32 [batch * copies, length]; one each, or several to score given answers.
+            index: How many tokens were read before, an int32 scalar.
+            state: From `start` or from the step before.
+
+        Returns:
+            Logits float32 [batch * copies, length, vocab] and the new state.
+        """
+
+
+def start(
+    module: Decoder, params: Any, inputs: jax.Array, copies: int, max_length: int
+) -> tuple[jax.Array, DecodingState]:
+    """`Decoder.start` with the given parameters."""
+    return module.apply({"params": params}, inputs, copies, max_length, method="start")
+
+
+def step(
+    module: Decoder, params: Any, tokens: jax.Array, index: jax.Array, state: DecodingState
+) -> tuple[jax.Array, DecodingState]:
+    """`Decoder.step` with the given parameters."""
+    return module.apply({"params": params}, tokens, index, state, method="step")
