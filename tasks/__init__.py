@@ -7,18 +7,27 @@ moment it is. Importing this package needs no TensorFlow itself.
 if __name__ == "tasks":
     raise ImportError("import closedbook.tasks, not tasks: the folder is linked into the package")
 
+import contextlib
 import importlib
+import sys
+from collections.abc import Iterator
 
-from closedbook.tasks._on_seqio import when_seqio_is_imported
+from closedbook.on_import import around_import
 from closedbook.tasks.mixtures import mixture
 from closedbook.tasks.own_files import qa_from_files
 from closedbook.tasks.spans.own_sentences import span_corruption_from_files, ssm_from_files
 
 
-def _register() -> None:
+@contextlib.contextmanager
+def _register_after() -> Iterator[None]:
+    yield
     importlib.import_module("closedbook.tasks.registry")  # registers all tasks when it is imported
 
 
-when_seqio_is_imported(_register)
+if sys.modules.get("seqio") is None:
+    around_import("seqio", _register_after)
+else:
+    with _register_after():
+        pass
 
 __all__ = ["mixture", "qa_from_files", "span_corruption_from_files", "ssm_from_files"]

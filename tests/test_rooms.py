@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "vocabulary": set(),
 }
-COMMON = {"errors", "whole_files", "__init__"}
+COMMON = {"errors", "whole_files", "on_import", "__init__"}
 # Take seconds to import, reserve GPU memory, or are not there on a machine with GPUs.
 TENSORFLOW = {
     "tensorflow",

@@ -72,6 +72,10 @@ def quickstart(
     out: Annotated[pathlib.Path, typer.Option(help="Folder of the two runs.")] = pathlib.Path(
         "runs/quickstart"
     ),
+    steps: Annotated[
+        int | None,
+        typer.Option(min=1, help="Steps of each fine-tuning; 130, one epoch, if not given."),
+    ] = None,
 ) -> None:
     """Fine-tune the packaged model on questions; score it on facts it was never asked.
 
@@ -80,7 +84,7 @@ def quickstart(
     """
     from closedbook.cli import quickstart as script
 
-    script.run(out)
+    script.run(out, steps)
 
 
 @app.command()

@@ -11,6 +11,7 @@ from closedbook.cli.analyze import analyze
 from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
 from closedbook.cli.run import guarded, log_to_stderr
+from closedbook.cli.tensorflow_start import prepare_tensorflow
 
 app = typer.Typer(
     name="closedbook",
@@ -73,4 +74,5 @@ def ask(
 def main() -> None:
     """Entry point of `closedbook`."""
     log_to_stderr()
+    prepare_tensorflow()
     sys.exit(guarded(lambda: app(prog_name="closedbook")))

@@ -18,8 +18,13 @@ _MIXTURE = "atlas_qa_test"
 _TASKS = {"atlas_qa_seen": "seen", "atlas_qa_unseen": "unseen"}
 
 
-def run(out: pathlib.Path) -> None:
-    """Fine-tunes the packaged model and the control, scores both, prints a table."""
+def run(out: pathlib.Path, steps: int | None = None) -> None:
+    """Fine-tunes the packaged model and the control, scores both, prints a table.
+
+    Args:
+        out: Folder of the two runs.
+        steps: Of each fine-tuning; one epoch if None.
+    """
     from closedbook.training.loop import train
 
     started = time.monotonic()
@@ -29,7 +34,10 @@ def run(out: pathlib.Path) -> None:
     for name, folder in folders.items():
         files = ["atlas_qa.gin"] if name == "pretrained" else ["atlas_qa_control.gin"]
         console.print(f"[bold]{name}[/]: fine-tuning on questions, {escape(str(folder))}")
-        arguments = gin_files.resolve("train", files, [f"MODEL_DIR = {str(folder)!r}"])
+        bindings = [f"MODEL_DIR = {str(folder)!r}"]
+        if steps is not None:
+            bindings += [f"TRAIN_STEPS_RELATIVE = {steps}", f"SAVE_PERIOD = {steps}"]
+        arguments = gin_files.resolve("train", files, bindings)
         result = train(**arguments, config_text=gin_files.config_text())
         if not result.finished:
             console.print(f"stopped at step {result.step}; run again to go on")

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from closedbook.cli.run import guarded, log_to_stderr
+from closedbook.cli.tensorflow_start import prepare_tensorflow
 from closedbook.errors import UserError
 
 app = typer.Typer(
@@ -125,6 +126,7 @@ def files() -> None:
 def main() -> None:
     """Entry point of `t5x`."""
     log_to_stderr()
+    prepare_tensorflow()
     sys.path.insert(0, "")  # a user's module of tasks may lie in the working directory
     arguments = [
         "--gin_bindings=" + word[len(_GIN) :] if word.startswith(_GIN) else word

@@ -1,0 +1,63 @@
+"""Something runs around the first import of a module, whoever imports it and however."""
+
+import contextlib
+import importlib
+import importlib.util
+import sys
+
+import pytest
+
+from closedbook.on_import import around_import
+
+
+@pytest.fixture
+def module(tmp_path, monkeypatch):
+    (tmp_path / "made_up_module.py").write_text("import sys\nVALUE = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "meta_path", list(sys.meta_path))
+    yield "made_up_module"
+    sys.modules.pop("made_up_module", None)
+
+
+@pytest.fixture
+def watch(module):
+    seen = []
+
+    @contextlib.contextmanager
+    def around():
+        seen.append("before")
+        yield
+        seen.append(sys.modules[module].VALUE)
+
+    around_import(module, around)
+    return seen
+
+
+def test_context_is_around_the_first_import_alone(module, watch):
+    finders = list(sys.meta_path)
+    found = importlib.import_module(module)
+    assert watch == ["before", 1]
+    importlib.reload(found)
+    assert watch == ["before", 1]
+    assert len(sys.meta_path) == len(finders) - 1
+    assert type(found.__loader__).__module__ != "closedbook.on_import"
+
+
+def test_looking_for_the_module_does_not_use_it_up(module, watch):
+    assert importlib.util.find_spec(module) is not None
+    assert watch == []
+    importlib.import_module(module)
+    assert watch == ["before", 1]
+
+
+def test_two_contexts_are_both_entered(module, watch):
+    other = []
+    around_import(module, lambda: contextlib.nullcontext(other.append("here")))
+    importlib.import_module(module)
+    assert (watch, other) == (["before", 1], ["here"])
+
+
+def test_module_that_is_not_installed_is_still_an_import_error(watch):
+    around_import("no_such_module_anywhere", contextlib.nullcontext)
+    with pytest.raises(ImportError):
+        importlib.import_module("no_such_module_anywhere")
