@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.ssm_study import entity_questions
 from benchmarks.ssm_study.plan import Plan
+from closedbook import whole_files
 from closedbook.corpora.shards import write_sentences
 from closedbook.data.build import token_cache
 from closedbook.errors import UserError
@@ -116,9 +117,7 @@ def _entity_questions(folder: pathlib.Path, plan: Plan, source: pathlib.Path) ->
         text += [relation.question for relation in entity_questions.relations()] * _FEWEST
         vocabulary.write_bytes(word_vocabulary.train(text, subwords=plan.subwords, fewest=_FEWEST))
         keys = [[fact.relation.id, fact.subject, fact.object] for fact in facts]
-        partial = facts_file.with_suffix(".partial")
-        partial.write_text(json.dumps(keys, ensure_ascii=False, indent=0), encoding="utf-8")
-        partial.rename(facts_file)
+        whole_files.write_text(facts_file, json.dumps(keys, ensure_ascii=False, indent=0))
     qa_from_files(
         {
             "study_entity_questions": {"train": files["train"], "test": files["test"]},

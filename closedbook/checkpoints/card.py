@@ -4,10 +4,10 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-import shutil
 from typing import Any
 
 import closedbook
+from closedbook import whole_files
 from closedbook.checkpoints.places.storage import Storage
 from closedbook.errors import UserError
 from closedbook.models import T5Config
@@ -49,14 +49,10 @@ class ModelCard:
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / VOCABULARY_FILE
         if not target.exists() or target.read_bytes() != pathlib.Path(vocabulary_path).read_bytes():
-            partial = target.with_suffix(".partial")
-            shutil.copyfile(vocabulary_path, partial)
-            partial.replace(target)
+            whole_files.copy(vocabulary_path, target)
         data = {"format": FORMAT, "closedbook": closedbook.__version__}
-        partial = folder / (CARD_FILE + ".partial")
         text = json.dumps(data | dataclasses.asdict(self), indent=2) + "\n"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(folder / CARD_FILE)
+        whole_files.write_text(folder / CARD_FILE, text)
 
     @classmethod
     def read(cls, folder: pathlib.Path) -> "ModelCard":

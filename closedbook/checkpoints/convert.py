@@ -12,6 +12,7 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from closedbook import whole_files
 from closedbook.checkpoints.architecture import recognise
 from closedbook.checkpoints.card import (
     EXTRA_IDS,
@@ -26,7 +27,7 @@ from closedbook.checkpoints.formats import WRITABLE, Format
 from closedbook.checkpoints.huggingface.folders import write_huggingface
 from closedbook.checkpoints.layouts import arranged, converted
 from closedbook.checkpoints.opening import open_checkpoint
-from closedbook.checkpoints.places.targets import check_target, whole_or_nothing
+from closedbook.checkpoints.places.targets import check_target
 from closedbook.checkpoints.t5x.native import write_t5x
 from closedbook.checkpoints.t5x.state import MOST_STEPS, state_of
 from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
@@ -235,8 +236,11 @@ def convert(
     folder = pathlib.Path(target).expanduser().absolute()
     work = planned or plan(source, options)
     check_target(folder, work.source.path, work.nbytes, force=force)
-    with whole_or_nothing(folder) as partial:
-        inside = _write(partial, _counted(work.result, progress), work, options)
+    try:
+        with whole_files.folder(folder, replace=folder.exists(), to_disk=True) as new:
+            inside = _write(new, _counted(work.result, progress), work, options)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error}") from error
     return folder / inside
 
 

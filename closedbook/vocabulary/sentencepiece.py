@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
 
+from closedbook import whole_files
 from closedbook.errors import UserError
 
 PAD_ID = 0
@@ -175,7 +176,5 @@ def _fetched(url: str) -> str:
             "its path in VOCABULARY or CLOSEDBOOK_VOCABULARY"
         ) from error
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(target)
+    whole_files.write_bytes(target, content)
     return str(target)

@@ -7,6 +7,7 @@ import pathlib
 import shutil
 from typing import Any
 
+from closedbook import whole_files
 from closedbook.checkpoints.huggingface import tokenizer_json
 from closedbook.checkpoints.huggingface.tokenizer_json import SENTINEL
 from closedbook.errors import UserError
@@ -44,9 +45,7 @@ def find_vocabulary(folder: pathlib.Path) -> pathlib.Path | None:
     converted = _converted(content, source)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-        partial.write_bytes(converted)
-        partial.replace(target)
+        whole_files.write_bytes(target, converted)
     except OSError as error:
         raise UserError(
             f"{target} cannot be written: {error.strerror}; set CLOSEDBOOK_CACHE to another folder"
