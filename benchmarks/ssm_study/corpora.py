@@ -25,7 +25,6 @@ from closedbook.tasks.spans.sentences import Sentence, Span
 from closedbook.vocabulary.sentencepiece import Vocabulary
 
 _FEWEST = 5  # a word of one fact, five sentences, is a piece, as nearly all are in the atlas
-_EXTRA_IDS = 100
 _PASSES = 4  # different random masks; the study sees each sentence four to six times
 
 
@@ -46,7 +45,7 @@ class Corpus:
     @property
     def rows(self) -> int:
         """Embeddings: the vocabulary's ids, rounded up."""
-        return -(-Vocabulary(self.vocabulary, _EXTRA_IDS).vocab_size // 128) * 128
+        return -(-Vocabulary(self.vocabulary).vocab_size // 128) * 128
 
 
 def prepare(folder: pathlib.Path, plan: Plan, source: pathlib.Path | None) -> list[Corpus]:
@@ -74,7 +73,7 @@ def prepare(folder: pathlib.Path, plan: Plan, source: pathlib.Path | None) -> li
 def build_caches(corpora: Iterable[Corpus]) -> None:
     """Tokenises all tasks once, so that no cell needs TensorFlow."""
     for corpus in corpora:
-        vocabulary = Vocabulary(corpus.vocabulary, _EXTRA_IDS)
+        vocabulary = Vocabulary(corpus.vocabulary)
         for objective in ("ssm", "span_corruption"):
             token_cache(corpus.pretraining(objective), "train", vocabulary=vocabulary)
         token_cache(corpus.questions, "train", vocabulary=vocabulary)
