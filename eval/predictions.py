@@ -4,15 +4,15 @@
 Keys that are not in the format are kept, so that a file passes through us with nothing lost.
 """
 
-import contextlib
 import dataclasses
 import json
 import math
 import os
 import pathlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.eval.files import json_lines, tables
 from closedbook.eval.files.json_lines import shown
@@ -110,7 +110,7 @@ def write(path: str | os.PathLike[str], rows: Iterable[Prediction | Mapping[str,
     number = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with _replacing(path) as file:
+        with whole_files.opened(path, to_disk=True) as file:
             for number, row in enumerate(rows, start=1):
                 with json_lines.place(f"{path}:{number}"):
                     checked = parse(row.as_dict() if isinstance(row, Prediction) else row)
@@ -158,22 +158,6 @@ def parse(row: Any) -> Prediction:
         meta=_optional(row, "meta", Mapping, "an object") or {},
         extra={key: value for key, value in row.items() if key not in known},
     )
-
-
-@contextlib.contextmanager
-def _replacing(path: pathlib.Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` once it is written in full, and else is gone."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _claim_id(row: Prediction, number: int, lines_of_ids: dict[str, int]) -> None:

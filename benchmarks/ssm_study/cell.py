@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.ssm_study.corpora import Corpus
 from benchmarks.ssm_study.plan import Cell, Plan
+from closedbook import whole_files
 from closedbook.errors import UserError
 
 RESULT = "result.json"
@@ -80,9 +81,7 @@ def run(cell: Cell, corpus: Corpus, plan: Plan, folder: pathlib.Path) -> dict[st
         "tests": tests,
         "seconds": round(time.monotonic() - started, 1),
     }
-    partial = folder / f"{RESULT}.partial"
-    partial.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    partial.rename(folder / RESULT)
+    whole_files.write_text(folder / RESULT, json.dumps(found, indent=1) + "\n")
     return found
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.ssm_study import entity_questions
 from benchmarks.ssm_study.plan import Plan
+from closedbook import whole_files
 from closedbook.corpora.shards import write_sentences
 from closedbook.data.build import token_cache
 from closedbook.errors import UserError
@@ -24,7 +25,6 @@ from closedbook.tasks.spans.sentences import Sentence, Span
 from closedbook.vocabulary.sentencepiece import Vocabulary
 
 _FEWEST = 5  # a word of one fact, five sentences, is a piece, as nearly all are in the atlas
-_EXTRA_IDS = 100
 _PASSES = 4  # different random masks; the study sees each sentence four to six times
 
 
@@ -45,7 +45,7 @@ class Corpus:
     @property
     def rows(self) -> int:
         """Embeddings: the vocabulary's ids, rounded up."""
-        return -(-Vocabulary(self.vocabulary, _EXTRA_IDS).vocab_size // 128) * 128
+        return -(-Vocabulary(self.vocabulary).vocab_size // 128) * 128
 
 
 def prepare(folder: pathlib.Path, plan: Plan, source: pathlib.Path | None) -> list[Corpus]:
@@ -73,7 +73,7 @@ def prepare(folder: pathlib.Path, plan: Plan, source: pathlib.Path | None) -> li
 def build_caches(corpora: Iterable[Corpus]) -> None:
     """Tokenises all tasks once, so that no cell needs TensorFlow."""
     for corpus in corpora:
-        vocabulary = Vocabulary(corpus.vocabulary, _EXTRA_IDS)
+        vocabulary = Vocabulary(corpus.vocabulary)
         for objective in ("ssm", "span_corruption"):
             token_cache(corpus.pretraining(objective), "train", vocabulary=vocabulary)
         token_cache(corpus.questions, "train", vocabulary=vocabulary)
@@ -116,9 +116,7 @@ def _entity_questions(folder: pathlib.Path, plan: Plan, source: pathlib.Path) ->
         text += [relation.question for relation in entity_questions.relations()] * _FEWEST
         vocabulary.write_bytes(word_vocabulary.train(text, subwords=plan.subwords, fewest=_FEWEST))
         keys = [[fact.relation.id, fact.subject, fact.object] for fact in facts]
-        partial = facts_file.with_suffix(".partial")
-        partial.write_text(json.dumps(keys, ensure_ascii=False, indent=0), encoding="utf-8")
-        partial.rename(facts_file)
+        whole_files.write_text(facts_file, json.dumps(keys, ensure_ascii=False, indent=0))
     qa_from_files(
         {
             "study_entity_questions": {"train": files["train"], "test": files["test"]},

@@ -5,10 +5,11 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from closedbook.checkpoints.layouts import LAYER_AXIS, is_scanned
+from closedbook.checkpoints.layouts import is_scanned
 from closedbook.checkpoints.tensors import SLOTS, Checkpoint, Tensor
 from closedbook.errors import UserError, listed
 from closedbook.models import T5Config
+from closedbook.models.parameters import LAYER_AXIS
 from closedbook.models.t5.sizes import SIZES
 
 Shape = tuple[int, ...]

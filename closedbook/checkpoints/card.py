@@ -1,27 +1,25 @@
 """`model.json`: what a checkpoint folder says of itself, so that it works without a gin file."""
 
 import dataclasses
-import hashlib
 import json
 import pathlib
-import shutil
 from typing import Any
 
 import closedbook
+from closedbook import whole_files
 from closedbook.checkpoints.places.storage import Storage
 from closedbook.errors import UserError
 from closedbook.models import T5Config
+from closedbook.vocabulary import EXTRA_IDS
 
 CARD_FILE = "model.json"
 VOCABULARY_FILE = "vocabulary.model"
 FORMAT = 1
-EXTRA_IDS = 100  # sentinels of every public T5
 GIVE_VOCABULARY = (
     "give its SentencePiece model with --vocabulary FILE (the public T5s use "
     "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model)"
 )
 _PADDING = 1024  # rows that an embedding may have beyond its vocabulary's ids
-_FIRST_SENTINEL = ("<extra_id_0>", "\u2581<extra_id_0>")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -49,14 +47,10 @@ class ModelCard:
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / VOCABULARY_FILE
         if not target.exists() or target.read_bytes() != pathlib.Path(vocabulary_path).read_bytes():
-            partial = target.with_suffix(".partial")
-            shutil.copyfile(vocabulary_path, partial)
-            partial.replace(target)
+            whole_files.copy(vocabulary_path, target)
         data = {"format": FORMAT, "closedbook": closedbook.__version__}
-        partial = folder / (CARD_FILE + ".partial")
         text = json.dumps(data | dataclasses.asdict(self), indent=2) + "\n"
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(folder / CARD_FILE)
+        whole_files.write_text(folder / CARD_FILE, text)
 
     @classmethod
     def read(cls, folder: pathlib.Path) -> "ModelCard":
@@ -128,28 +122,3 @@ def check_fits(
             f"the vocabulary {vocabulary} has {ids} ids, extra ids included, but the embedding has "
             f"{rows} rows ({embedding}); it is another model's vocabulary"
         )
-
-
-def sha256_of(vocabulary: str | pathlib.Path) -> str:
-    """The hash of a vocabulary file, by which models name it."""
-    return hashlib.sha256(pathlib.Path(vocabulary).read_bytes()).hexdigest()
-
-
-def vocabulary_size(vocabulary: str | pathlib.Path, extra_ids: int) -> int:
-    """Ids of a SentencePiece file with its sentinels, which a file may hold itself.
-
-    Raises:
-        UserError: It cannot be read, or is no SentencePiece model.
-    """
-    import sentencepiece
-
-    try:
-        content = pathlib.Path(vocabulary).read_bytes()
-        pieces = sentencepiece.SentencePieceProcessor()
-        pieces.LoadFromSerializedProto(content)
-    except OSError as error:
-        raise UserError(f"cannot read the vocabulary {vocabulary}: {error.strerror}") from error
-    except RuntimeError as error:
-        raise UserError(f"{vocabulary} is not a SentencePiece model") from error
-    own = any(pieces.PieceToId(name) != pieces.unk_id() for name in _FIRST_SENTINEL)
-    return pieces.GetPieceSize() + (0 if own else extra_ids)

@@ -12,26 +12,25 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from closedbook import whole_files
 from closedbook.checkpoints.architecture import recognise
 from closedbook.checkpoints.card import (
-    EXTRA_IDS,
     GIVE_VOCABULARY,
     ModelCard,
     check_fits,
-    sha256_of,
-    vocabulary_size,
 )
 from closedbook.checkpoints.files.orbax import write_arrays
 from closedbook.checkpoints.formats import WRITABLE, Format
 from closedbook.checkpoints.huggingface.folders import write_huggingface
 from closedbook.checkpoints.layouts import arranged, converted
 from closedbook.checkpoints.opening import open_checkpoint
-from closedbook.checkpoints.places.targets import check_target, whole_or_nothing
+from closedbook.checkpoints.places.targets import check_target
 from closedbook.checkpoints.t5x.native import write_t5x
 from closedbook.checkpoints.t5x.state import MOST_STEPS, state_of
 from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
 from closedbook.errors import UserError, unknown_name
 from closedbook.models import T5Config
+from closedbook.vocabulary import EXTRA_IDS, Vocabulary
 
 DTYPES = {
     "float32": np.dtype(np.float32),
@@ -54,7 +53,7 @@ class Options:
     layers: str = "auto"
     optimizer: str = "keep"  # "keep" Adafactor's state where there is one, or "drop" it
     vocabulary: pathlib.Path | None = None  # SentencePiece model, if none comes with the source
-    extra_ids: int | None = None  # sentinels after the pieces of that file; None: 100
+    extra_ids: int | None = None  # sentinels after the pieces of that file; None: `EXTRA_IDS`
     prefix: str | None = None  # text before each question; None: the source's
     step: int | None = None  # of the written checkpoint; None: the source's, or 0
     max_shard_bytes: int = 5 * 10**9  # of Hugging Face's files
@@ -183,7 +182,7 @@ def _vocabulary(
         extra_ids = EXTRA_IDS if options.extra_ids is None else options.extra_ids
     if path is not None:
         embedding = opened.params["token_embedder/embedding"].place
-        ids = vocabulary_size(path, extra_ids)
+        ids = Vocabulary(path, extra_ids).vocab_size
         known = opened.card is not None and not options.vocabulary
         check_fits(ids, config.vocab_size, vocabulary=str(path), embedding=embedding, known=known)
         return path, extra_ids, ""
@@ -235,8 +234,11 @@ def convert(
     folder = pathlib.Path(target).expanduser().absolute()
     work = planned or plan(source, options)
     check_target(folder, work.source.path, work.nbytes, force=force)
-    with whole_or_nothing(folder) as partial:
-        inside = _write(partial, _counted(work.result, progress), work, options)
+    try:
+        with whole_files.folder(folder, replace=folder.exists(), to_disk=True) as new:
+            inside = _write(new, _counted(work.result, progress), work, options)
+    except OSError as error:
+        raise UserError(f"{folder} cannot be made: {error}") from error
     return folder / inside
 
 
@@ -296,7 +298,7 @@ def _write_own(inside: pathlib.Path, checkpoint: Checkpoint) -> None:
 def _card(checkpoint: Checkpoint, config: T5Config) -> ModelCard:
     """`model.json`, which stands beside T5X's checkpoints too: shapes do not tell everything."""
     assert checkpoint.vocabulary is not None
-    digest = sha256_of(checkpoint.vocabulary)
+    digest = Vocabulary(checkpoint.vocabulary, checkpoint.extra_ids).sha256
     card = checkpoint.card or ModelCard(config=config, vocabulary_sha256=digest)
     return dataclasses.replace(
         card,

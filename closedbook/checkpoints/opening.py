@@ -20,6 +20,7 @@ from closedbook.checkpoints.t5x.native import open_t5x
 from closedbook.checkpoints.t5x.state import checkpoint_of, step_of
 from closedbook.checkpoints.tensors import Checkpoint, Tensor, nest
 from closedbook.errors import UserError, listed
+from closedbook.vocabulary import EXTRA_IDS
 
 _PREFIXES = {"nq": "nq question: ", "wq": "wq question: ", "tqa": "trivia_qa question: "}
 _MESH_TF = re.compile(r"^(model\.ckpt-(\d+))\.index$")
@@ -227,7 +228,7 @@ def _open_own(found: Found) -> Checkpoint:
         config=card.config if card else None,
         card=card,
         vocabulary=vocabulary if vocabulary and vocabulary.is_file() else None,
-        extra_ids=card.extra_ids if card else 100,
+        extra_ids=card.extra_ids if card else EXTRA_IDS,
     )
 
 
@@ -267,6 +268,6 @@ def _with_what_lies_beside(checkpoint: Checkpoint, storage: Storage) -> Checkpoi
                     card=card,
                     config=card.config if card else None,
                     vocabulary=each / name,
-                    extra_ids=card.extra_ids if card else 100,
+                    extra_ids=card.extra_ids if card else EXTRA_IDS,
                 )
     return checkpoint

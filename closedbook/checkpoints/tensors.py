@@ -12,6 +12,7 @@ import numpy as np
 from closedbook.checkpoints.card import ModelCard
 from closedbook.errors import UserError
 from closedbook.models import T5Config
+from closedbook.vocabulary import EXTRA_IDS
 
 Index = tuple[slice, ...]
 _AHEAD_BYTES = 2**27  # of arrays that are read before they are asked for
@@ -98,7 +99,7 @@ class Checkpoint:
     config: T5Config | None = None
     card: ModelCard | None = None
     vocabulary: pathlib.Path | None = None
-    extra_ids: int = 100
+    extra_ids: int = EXTRA_IDS
     prefix: str | None = None
 
 

@@ -20,10 +20,12 @@ from closedbook.training import jobs, optimizers, settings
 from closedbook.training.loop import train
 from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.schedules import create_learning_rate_scheduler
-from closedbook.vocabulary.sentencepiece import Vocabulary
+from closedbook.vocabulary import EXTRA_IDS, Vocabulary
 
 
-def _sentence_piece_vocabulary(sentencepiece_model_file: str, extra_ids: int = 100) -> Vocabulary:
+def _sentence_piece_vocabulary(
+    sentencepiece_model_file: str, extra_ids: int = EXTRA_IDS
+) -> Vocabulary:
     return Vocabulary(sentencepiece_model_file, extra_ids)
 
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from closedbook import whole_files
 from closedbook.checkpoints import find_checkpoint, model_folder, packaged_models
 from closedbook.cli import gin_files
 from closedbook.errors import UserError
@@ -150,12 +151,8 @@ def pack(source: str | pathlib.Path, target: pathlib.Path) -> pathlib.Path:
     """
     checkpoint, _ = find_checkpoint(source)
     folder = model_folder(source)
-    partial = target.with_name(target.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    for name in ("model.json", "vocabulary.model"):
-        shutil.copyfile(folder / name, partial / name)
-    shutil.copytree(checkpoint / "params", partial / checkpoint.name / "params")
-    shutil.rmtree(target, ignore_errors=True)
-    partial.replace(target)
+    with whole_files.folder(target, replace=True) as packed:
+        for name in ("model.json", "vocabulary.model"):
+            shutil.copyfile(folder / name, packed / name)
+        shutil.copytree(checkpoint / "params", packed / checkpoint.name / "params")
     return target

@@ -6,10 +6,10 @@ import os
 import pathlib
 import shutil
 import tempfile
-import uuid
 from collections.abc import Iterator
 from typing import IO, Any, NamedTuple
 
+from closedbook import whole_files
 from closedbook.errors import UserError
 
 
@@ -102,15 +102,12 @@ def local_copy(path: str, *, scratch: str = "") -> Iterator[str]:
             killed, that stays there. Default: the file's own folder.
     """
     folder, _, name = path.rpartition("/" if is_remote(path) else os.sep)
-    temporary = join(scratch or folder, f"{name}.{uuid.uuid4().hex[:8]}.tmp")
     if not is_remote(path):
-        os.makedirs(os.path.dirname(temporary) or ".", exist_ok=True)
-        try:
-            yield temporary
-            os.replace(temporary, path)
-        finally:
-            pathlib.Path(temporary).unlink(missing_ok=True)
+        os.makedirs(scratch or folder or ".", exist_ok=True)
+        with whole_files.making(path, scratch=scratch or None) as partial:
+            yield str(partial)
         return
+    temporary = join(scratch or folder, whole_files.hidden_name(name))
     with tempfile.TemporaryDirectory(prefix="closedbook-") as here:
         local = os.path.join(here, "file")
         yield local

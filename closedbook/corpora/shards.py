@@ -3,11 +3,10 @@
 import hashlib
 import os
 import pathlib
-import shutil
-import tempfile
 from collections.abc import Iterable
 from typing import Any
 
+from closedbook import whole_files
 from closedbook.corpora import manifest, records
 from closedbook.errors import UserError
 from closedbook.tasks.spans import sentence_files, sentence_records
@@ -87,9 +86,7 @@ def write_sentences(
         overwrite and ((target / sentence_files.MANIFEST).exists() or not any(target.iterdir()))
     ):
         raise UserError(f"{target} exists already; give the name of a folder that does not")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    building = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-    try:
+    with whole_files.folder(target, replace=overwrite) as building:
         counts, shards = _write_shards(building, sentences, format, shard_sentences)
         for index, shard in enumerate(shards):
             name = records.shard_name(index, len(shards), format)
@@ -103,13 +100,6 @@ def write_sentences(
         )
         for name, text in texts.items():
             (building / name).write_text(text, encoding="utf-8")
-        building.chmod(0o777 & ~_umask())
-        if target.exists():
-            shutil.rmtree(target)
-        building.rename(target)
-    except BaseException:
-        shutil.rmtree(building, ignore_errors=True)
-        raise
     return sentence_files.manifest(target)
 
 
@@ -143,10 +133,3 @@ def _record(sentence: Sentence, counts: manifest.Counts) -> bytes:
     counts.sentences += 1
     counts.text_bytes += len(text)
     return sentence_records.encode_parts(text, sentence.title.encode(), sentence.spans)
-
-
-def _umask() -> int:
-    """What new files may not be allowed; mkdtemp's folders are closed to all others."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

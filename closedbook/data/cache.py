@@ -10,14 +10,13 @@ import contextlib
 import json
 import os
 import pathlib
-import secrets
-import shutil
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from closedbook import whole_files
 from closedbook.errors import UserError
 
 FORMAT = 1  # raise it when a cache written before cannot be read
@@ -146,7 +145,7 @@ def write(
     vocab_size: int,
     alternatives: bool = False,
 ) -> TokenCache:
-    """Writes a cache under a temporary name and renames it.
+    """Writes a cache, which appears whole or not at all.
 
     Where another process has finished the same cache meanwhile, that one is used.
 
@@ -161,25 +160,24 @@ def write(
     Raises:
         UserError: The folder cannot be written, or there are no examples.
     """
-    temporary = folder.with_name(f"{folder.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
-        temporary.mkdir(parents=True)
-        described = _write_files(temporary, examples, vocab_size, alternatives)
-        if not described["examples"]:
-            raise UserError(
-                f"task {manifest['task']} has no examples in split {manifest['split']!r}"
-            )
-        sizes = {path.name: path.stat().st_size for path in sorted(temporary.iterdir())}
-        content = {"format": FORMAT, **manifest, **described, "files": sizes}
-        (temporary / MANIFEST).write_text(json.dumps(content, indent=1, ensure_ascii=False))
-        return _put(temporary, folder)
+        with whole_files.folder(folder, replace=lambda: not _is_whole(folder)) as new:
+            described = _write_files(new, examples, vocab_size, alternatives)
+            if not described["examples"]:
+                raise UserError(
+                    f"task {manifest['task']} has no examples in split {manifest['split']!r}"
+                )
+            sizes = {path.name: path.stat().st_size for path in sorted(new.iterdir())}
+            content = {"format": FORMAT, **manifest, **described, "files": sizes}
+            (new / MANIFEST).write_text(json.dumps(content, indent=1, ensure_ascii=False))
+    except FileExistsError:
+        pass  # another process was faster
     except OSError as error:
         raise UserError(
             f"cannot write the token cache {folder}: {error}; set CLOSEDBOOK_CACHE_DIR to a "
             "folder with room"
         ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    return TokenCache(folder)
 
 
 def _write_files(folder: pathlib.Path, examples, vocab_size: int, alternatives: bool) -> dict:
@@ -222,18 +220,12 @@ def _write_files(folder: pathlib.Path, examples, vocab_size: int, alternatives: 
     }
 
 
-def _put(temporary: pathlib.Path, folder: pathlib.Path) -> TokenCache:
+def _is_whole(folder: pathlib.Path) -> bool:
     try:
-        temporary.rename(folder)
-    except OSError:
-        try:
-            return TokenCache(folder)  # another process was faster
-        except BrokenCacheError:
-            broken = temporary.with_name(temporary.name + ".old")
-            folder.rename(broken)
-            temporary.rename(folder)
-            shutil.rmtree(broken, ignore_errors=True)
-    return TokenCache(folder)
+        _checked_manifest(folder)
+    except BrokenCacheError:
+        return False
+    return True
 
 
 def _checked_manifest(folder: pathlib.Path) -> dict[str, Any]:

@@ -16,13 +16,13 @@ from closedbook.checkpoints import (
     open_checkpoint,
     recognise,
 )
-from closedbook.checkpoints.card import EXTRA_IDS, GIVE_VOCABULARY, check_fits
+from closedbook.checkpoints.card import GIVE_VOCABULARY, check_fits
 from closedbook.errors import UserError
 from closedbook.inference.predictor import Prediction, Predictor
 from closedbook.inference.settings import DecodeSettings
 from closedbook.models import abstract_parameters, network
 from closedbook.models.families import Config, Network
-from closedbook.vocabulary.sentencepiece import Vocabulary
+from closedbook.vocabulary import EXTRA_IDS, Vocabulary
 
 _log = logging.getLogger(__name__)
 DEFAULT_MODEL = "closedbook://atlas_qa"  # the packaged model that answers questions

@@ -1,9 +1,11 @@
-"""Parameters with and without their logical axes."""
+"""Parameters: where scanned ones hold their layers; with and without logical axes."""
 
 from typing import Any
 
 import flax.linen as nn
 import jax
+
+LAYER_AXIS = 1  # of parameters that are scanned: a vector of [emb] becomes [emb, layers]
 
 
 def unboxed(tree: Any) -> Any:

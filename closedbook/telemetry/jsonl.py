@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Mapping
 from typing import SupportsFloat
 
+from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.telemetry.writers import MetricWriter
 
@@ -102,9 +103,7 @@ def _cut(path: pathlib.Path, last_step: int) -> None:
     ]
     if kept == lines:
         return
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(b"".join(kept))
-    temporary.replace(path)
+    whole_files.write_bytes(path, b"".join(kept))
 
 
 def _move_aside(path: pathlib.Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from closedbook import whole_files
 from closedbook.data.build import scoring
 from closedbook.data.cache import TokenCache
 from closedbook.eval import metrics as metric_functions
@@ -137,10 +138,8 @@ def write_answers(
     ]
     stem = f"{answers.task}-{step:06d}"
     target = folder / f"{stem}.jsonl"
-    partial = target.with_suffix(".partial")
     text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(target)
+    whole_files.write_text(target, text)
     path = folder / f"{stem}.predictions.jsonl"
     predictions.write(path, prediction_rows(answers, step))
     return path

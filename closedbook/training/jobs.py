@@ -9,6 +9,7 @@ from typing import Any
 
 import jax
 
+from closedbook import whole_files
 from closedbook.checkpoints import load_params, model_folder, open_checkpoint, steps
 from closedbook.data.cache import TokenCache
 from closedbook.errors import UserError, unknown_name
@@ -164,16 +165,12 @@ class _Chunks:
                     chosen = range(start, min(start + self.size, self.total))
                     lines = list(self._lines(chosen, examples, predictor, params))
                     if first:
-                        partial = part.with_suffix(".partial")
-                        partial.write_text("".join(lines), encoding="utf-8")
-                        partial.replace(part)
+                        whole_files.write_text(part, "".join(lines))
                 progress.update(min(start + self.size, self.total))
         if first:
-            partial = target.with_suffix(".partial")
-            with partial.open("w", encoding="utf-8") as file:
+            with whole_files.opened(target) as file:
                 for start in range(0, self.total, self.size):
-                    file.write((self._parts / f"{start:010d}").read_text(encoding="utf-8"))
-            partial.replace(target)
+                    file.write((self._parts / f"{start:010d}").read_bytes())
             for part in self._parts.iterdir():
                 part.unlink()
             self._parts.rmdir()
@@ -186,9 +183,7 @@ class _Chunks:
         origin = self._parts / "origin"
         own = f"{self.origin} chunks of {self.size} of {self.total}"
         if not origin.exists():
-            partial = origin.with_suffix(".partial")
-            partial.write_text(own, encoding="utf-8")
-            partial.replace(origin)
+            whole_files.write_text(origin, own)
         if origin.read_text(encoding="utf-8") != own:
             raise UserError(
                 f"{self._parts} holds parts of another run ({origin.read_text(encoding='utf-8')}); "

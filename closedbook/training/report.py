@@ -8,6 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
+from closedbook import whole_files
 from closedbook.checkpoints import ModelCard
 from closedbook.data.build import question_prefix
 from closedbook.models import flops_per_step
@@ -109,7 +110,4 @@ def append_scores(folder: pathlib.Path, answers: Answers, step: int) -> None:
         kept = [row for row in map(json.loads, lines) if row["step"] != step]
     kept.append({"step": step, **answers.scores, "n": len(answers.examples)})
     kept.sort(key=lambda row: row["step"])
-    partial = path.with_suffix(".partial")
-    text = "".join(json.dumps(row) + "\n" for row in kept)
-    partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    whole_files.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))

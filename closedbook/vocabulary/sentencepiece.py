@@ -12,11 +12,21 @@ import pathlib
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from closedbook import whole_files
 from closedbook.errors import UserError
+from closedbook.vocabulary.special import (
+    EOS_ID,
+    EXTRA_IDS,
+    PAD_ID,
+    WORD_START,
+    sentinel,
+    sentinel_number,
+)
 
-PAD_ID = 0
-EOS_ID = 1
+if TYPE_CHECKING:
+    import sentencepiece
 
 _USER_DEFINED = 4  # ModelProto.SentencePiece.USER_DEFINED
 _DOWNLOAD_SECONDS = 60  # the public model is 0.8 MB
@@ -34,7 +44,7 @@ class Vocabulary:
             that already holds sentinels (T5X's `cc_all.32000.100extra`) gets no more.
     """
 
-    def __init__(self, path: str | os.PathLike, extra_ids: int = 100) -> None:
+    def __init__(self, path: str | os.PathLike, extra_ids: int = EXTRA_IDS) -> None:
         if extra_ids < 0:
             raise UserError(f"extra_ids is {extra_ids}; it must be 0 or more")
         self.path = os.fspath(path)
@@ -56,49 +66,49 @@ class Vocabulary:
         return _fetched(self.path) if "://" in self.path else self.path
 
     @functools.cached_property
-    def _loaded(self) -> tuple:
-        return _load(self.local_path, self._asked_extra_ids)
+    def _loaded(self) -> "_Loaded":
+        return _load(self.local_path, _stamp(self.local_path), self._asked_extra_ids)
 
     @property
     def extra_ids(self) -> int:
         """Sentinels appended to the file's pieces; 0 when the file holds its own."""
-        return self._loaded[2]
+        return self._loaded.extra_ids
 
     @property
     def sha256(self) -> str:
         """The hash of the model file, without the appended sentinels."""
-        return self._loaded[1]
+        return self._loaded.sha256
 
     @property
     def vocab_size(self) -> int:
         """The number of ids, extra ids included: 32,100 for T5."""
-        return self._loaded[0].GetPieceSize()
+        return self._loaded.tokenizer.GetPieceSize()
 
     def same_ids(self, other: "Vocabulary") -> bool:
         """Whether two vocabularies agree in pieces and scores; their files may still differ."""
         if self.vocab_size != other.vocab_size:
             return False
-        ours, theirs = self._loaded[0], other._loaded[0]
+        ours, theirs = self._loaded.tokenizer, other._loaded.tokenizer
 
         def same(i: int) -> bool:
             a, b = ours.IdToPiece(i), theirs.IdToPiece(i)
-            if _sentinel(a):
-                return _sentinel(a) == _sentinel(b)
+            if (number := sentinel_number(a)) is not None:
+                return number == sentinel_number(b)
             return a == b and ours.GetScore(i) == theirs.GetScore(i)
 
         return all(map(same, range(self.vocab_size)))
 
     def encode(self, text: str) -> list[int]:
         """Ids of `text`, without EOS."""
-        return self._loaded[0].EncodeAsIds(text)
+        return self._loaded.tokenizer.EncodeAsIds(text)
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, without EOS."""
-        return self._loaded[0].EncodeAsIds(list(texts)) if texts else []
+        return self._loaded.tokenizer.EncodeAsIds(list(texts)) if texts else []
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids` up to the first EOS; ids past the vocabulary count as unknown."""
-        tokenizer = self._loaded[0]
+        tokenizer = self._loaded.tokenizer
         size, unknown = tokenizer.GetPieceSize(), tokenizer.unk_id()
         kept = []
         for token in ids:
@@ -112,16 +122,12 @@ class Vocabulary:
         return [self.decode(row) for row in rows]
 
 
-def _sentinel(piece: str) -> str:
-    """The bare name of a sentinel, which files write with and without a mark of a word's start."""
-    name = piece.removeprefix("▁")
-    return name if name.startswith("<extra_id_") else ""
+def read_model(path: str | os.PathLike[str]) -> tuple[Any, bytes]:
+    """A SentencePiece file as a ModelProto, and its bytes.
 
-
-@functools.lru_cache(maxsize=8)
-def _load(path: str, extra_ids: int) -> tuple:
-    """(tokenizer with sentinels, sha256 of the file, number of appended sentinels)."""
-    import sentencepiece
+    Raises:
+        UserError: It cannot be read, or is no SentencePiece model.
+    """
     from google.protobuf.message import DecodeError
     from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
@@ -139,22 +145,57 @@ def _load(path: str, extra_ids: int) -> tuple:
         raise UserError(f"{path} is not a SentencePiece model") from error
     if not model.pieces:
         raise UserError(f"{path} is not a SentencePiece model: it has no pieces")
-    if any(piece.piece in ("▁<extra_id_0>", "<extra_id_0>") for piece in model.pieces):
+    return model, content
+
+
+def tokenizer(model: Any, path: str | os.PathLike[str]) -> "sentencepiece.SentencePieceProcessor":
+    """SentencePiece's tokenizer of a ModelProto.
+
+    Raises:
+        UserError: SentencePiece refuses the model, for example two pieces of one name.
+    """
+    import sentencepiece
+
+    made = sentencepiece.SentencePieceProcessor()
+    try:
+        made.LoadFromSerializedProto(model.SerializeToString())
+    except RuntimeError as error:
+        raise UserError(
+            f"{path} holds no valid SentencePiece model ({' '.join(str(error).split())}); take "
+            "the model's own SentencePiece file"
+        ) from error
+    return made
+
+
+class _Loaded(NamedTuple):
+    tokenizer: "sentencepiece.SentencePieceProcessor"  # with sentinels
+    sha256: str  # of the file
+    extra_ids: int  # sentinels that were appended
+
+
+def _stamp(path: str) -> tuple[int, ...]:
+    """What changes when a file is written again; empty where there is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return status.st_mtime_ns, status.st_size, status.st_ino
+
+
+@functools.lru_cache(maxsize=8)
+def _load(path: str, stamp: tuple[int, ...], extra_ids: int) -> _Loaded:
+    model, content = read_model(path)
+    if any(sentinel_number(piece.piece) is not None for piece in model.pieces):
         extra_ids = 0
     for number in reversed(range(extra_ids)):
-        model.pieces.add(
-            piece=f"▁<extra_id_{number}>",
-            score=0.0,
-            type=_USER_DEFINED,
-        )
-    tokenizer = sentencepiece.SentencePieceProcessor()
-    tokenizer.LoadFromSerializedProto(model.SerializeToString())
-    if (tokenizer.pad_id(), tokenizer.eos_id()) != (PAD_ID, EOS_ID):
+        model.pieces.add(piece=WORD_START + sentinel(number), score=0.0, type=_USER_DEFINED)
+    made = tokenizer(model, path)
+    if (made.pad_id(), made.eos_id()) != (PAD_ID, EOS_ID):
         raise UserError(
-            f"{path} has padding {tokenizer.pad_id()} and end of sequence {tokenizer.eos_id()}; "
+            f"{path} has padding {made.pad_id()} and end of sequence {made.eos_id()}; "
             "train the SentencePiece model with --pad_id=0 --eos_id=1 --unk_id=2"
         )
-    return tokenizer, hashlib.sha256(content).hexdigest(), extra_ids
+    return _Loaded(made, hashlib.sha256(content).hexdigest(), extra_ids)
 
 
 def _fetched(url: str) -> str:
@@ -175,7 +216,5 @@ def _fetched(url: str) -> str:
             "its path in VOCABULARY or CLOSEDBOOK_VOCABULARY"
         ) from error
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f"{name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    temporary.replace(target)
+    whole_files.write_bytes(target, content)
     return str(target)

@@ -17,6 +17,7 @@ import os
 import pathlib
 from collections.abc import Iterable, Mapping
 
+from closedbook import whole_files
 from closedbook.errors import UserError
 
 FOLDER = pathlib.Path(__file__).parent / "weights"
@@ -62,9 +63,7 @@ class Linear:
         lines = [f"# {name}: {value}" for name, value in head.items()]
         # By name, so that two versions can be compared line by line.
         lines.extend(f"{name}\t{weight:.3f}" for name, weight in sorted(self.weights.items()))
-        temporary = pathlib.Path(f"{os.fspath(path)}.partial")
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        whole_files.write_text(path, "\n".join(lines) + "\n")
 
 
 def _logistic(score: float) -> float:

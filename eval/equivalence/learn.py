@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.eval import normalize
 from closedbook.eval.equivalence import agreement as judge_report
@@ -212,13 +213,11 @@ def _probability(judged: Judged, odds: np.ndarray, line: Line) -> np.ndarray:
 
 
 def write(path: pathlib.Path, weights: dict[str, Any]) -> None:
-    """Writes the weights, one tree a line, under a temporary name first."""
+    """Writes the weights, one tree per line, at once or not at all."""
     lines = [json.dumps(tree) for tree in weights["trees"]]
     head = json.dumps({key: value for key, value in weights.items() if key != "trees"}, indent=1)
     text = head[:-2] + ',\n "trees": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n"
-    temporary = path.with_name(f".{path.name}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    whole_files.write_text(path, text)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

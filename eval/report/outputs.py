@@ -8,6 +8,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.eval.analysis.analysis import Analysis
 from closedbook.eval.analysis.comparison import Comparison
@@ -109,23 +110,12 @@ def write_comparison(
 def _replacing(out: pathlib.Path, *, force: bool) -> Iterator[pathlib.Path]:
     """A folder that takes the place of `out` once it is written in full, and else is gone."""
     check_target(out, force=force)
-    temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
-    former = out.with_name(f".{out.name}.{os.getpid()}.old")
     try:
-        try:
-            temporary.mkdir(parents=True)
-            yield temporary
+        with whole_files.folder(out, replace=True) as new:
+            yield new
             check_target(out, force=force)  # another run may have finished there meanwhile
             if out.exists():
-                _keep_others(out, temporary)
-                out.replace(former)
-            temporary.replace(out)
-        except BaseException:
-            shutil.rmtree(temporary, ignore_errors=True)
-            if former.exists() and not out.exists():
-                former.replace(out)
-            raise
-        shutil.rmtree(former, ignore_errors=True)
+                _keep_others(out, new)
     except OSError as error:
         raise UserError(
             f"cannot write the report {out}: {error.strerror or error}; free the disk or choose "

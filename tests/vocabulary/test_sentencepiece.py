@@ -8,7 +8,8 @@ import sys
 import pytest
 
 from closedbook.errors import UserError
-from closedbook.vocabulary.sentencepiece import Vocabulary
+from closedbook.tasks.atlas.train_vocabulary import VOCABULARY_FILE
+from closedbook.vocabulary import Vocabulary, sentinel, sentinel_number
 
 SENTENCES = [
     "",
@@ -113,3 +114,26 @@ def test_works_without_tensorflow(model_file):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.stdout.strip() == "[32099]", done.stderr
+
+
+def test_a_file_that_is_written_again_is_read_again(tmp_path):
+    from sentencepiece import sentencepiece_model_pb2 as model_pb2
+
+    path = tmp_path / "words.model"
+    path.write_bytes(VOCABULARY_FILE.read_bytes())
+    before = Vocabulary(path)
+    assert before.sha256 == Vocabulary(VOCABULARY_FILE).sha256
+    model = model_pb2.ModelProto()
+    model.ParseFromString(path.read_bytes())
+    model.pieces.add(piece="▁added", score=0.0, type=1)
+    path.write_bytes(model.SerializeToString())
+    after = Vocabulary(path)
+    assert after.sha256 != before.sha256
+    assert after.vocab_size == before.vocab_size + 1
+
+
+@pytest.mark.parametrize("pieces", [["<extra_id_0>"], ["▁<extra_id_1>", "▁<extra_id_0>"]])
+def test_names_of_sentinels_with_and_without_a_mark_of_a_words_start(pieces):
+    assert [sentinel_number(piece) for piece in reversed(pieces)] == list(range(len(pieces)))
+    assert [sentinel_number(word) for word in ("<extra_id_>", "<extra_id_1> a", "a")] == [None] * 3
+    assert sentinel(7) == "<extra_id_7>"

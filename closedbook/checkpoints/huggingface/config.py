@@ -8,6 +8,7 @@ import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.models import T5Config
+from closedbook.vocabulary import EOS_ID, PAD_ID
 
 CONFIG_FILE = "config.json"
 GENERATION_FILE = "generation_config.json"
@@ -31,7 +32,7 @@ _PROJECTIONS = {
     ("linear", "linear"): "gated-linear",
 }
 _MODEL_TYPES = ("t5", "mt5")
-_TOKENS = {"decoder_start_token_id": 0, "eos_token_id": 1, "pad_token_id": 0}
+_TOKENS = {"decoder_start_token_id": PAD_ID, "eos_token_id": EOS_ID, "pad_token_id": PAD_ID}
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from closedbook.checkpoints.huggingface.tokenizer_files import find_vocabulary, 
 from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
 from closedbook.errors import UserError
 from closedbook.models import T5Config
+from closedbook.vocabulary import EXTRA_IDS
 
 SAFETENSORS = "model.safetensors"
 INDEX = ".index.json"
@@ -196,7 +197,7 @@ def _extra_ids(folder: pathlib.Path) -> int:
     path = folder / "tokenizer_config.json"
     value = read_json(path).get("extra_ids") if path.is_file() else None
     if value is None:
-        return 100
+        return EXTRA_IDS
     if type(value) is not int or not 0 <= value <= 10_000:
         raise UserError(f"{path}: extra_ids is {value!r}; it must be a natural number")
     return value

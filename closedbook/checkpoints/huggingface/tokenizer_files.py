@@ -7,9 +7,10 @@ import pathlib
 import shutil
 from typing import Any
 
+from closedbook import whole_files
 from closedbook.checkpoints.huggingface import tokenizer_json
-from closedbook.checkpoints.huggingface.tokenizer_json import SENTINEL
 from closedbook.errors import UserError
+from closedbook.vocabulary import sentencepiece, sentinel_number
 
 TOKENIZER_JSON = "tokenizer.json"
 _SENTENCEPIECE = ("spiece.model", "sentencepiece.model", "vocabulary.model")
@@ -44,9 +45,7 @@ def find_vocabulary(folder: pathlib.Path) -> pathlib.Path | None:
     converted = _converted(content, source)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f"{target.name}.{os.getpid()}.partial")
-        partial.write_bytes(converted)
-        partial.replace(target)
+        whole_files.write_bytes(target, converted)
     except OSError as error:
         raise UserError(
             f"{target} cannot be written: {error.strerror}; set CLOSEDBOOK_CACHE to another folder"
@@ -59,22 +58,9 @@ def _converted(content: bytes, source: pathlib.Path) -> bytes:
         data = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{source} is not JSON: {error}; download it again") from error
-    converted = tokenizer_json.to_model(data, str(source)).SerializeToString()
-    _check(converted, source)
-    return converted
-
-
-def _check(model: bytes, place: pathlib.Path) -> None:
-    """Refuses what SentencePiece does not load, for example two pieces of one name."""
-    import sentencepiece
-
-    try:
-        sentencepiece.SentencePieceProcessor().LoadFromSerializedProto(model)
-    except RuntimeError as error:
-        raise UserError(
-            f"{place} holds no valid SentencePiece model ({' '.join(str(error).split())}); take "
-            "the model's own SentencePiece file"
-        ) from error
+    model = tokenizer_json.to_model(data, str(source))
+    sentencepiece.tokenizer(model, source)  # refuses what SentencePiece does not load
+    return model.SerializeToString()
 
 
 def write_tokenizer(folder: pathlib.Path, vocabulary: pathlib.Path, extra_ids: int) -> None:
@@ -92,19 +78,8 @@ def write_tokenizer(folder: pathlib.Path, vocabulary: pathlib.Path, extra_ids: i
     Raises:
         UserError: The file is not a SentencePiece unigram model.
     """
-    from google.protobuf.message import DecodeError
-    from sentencepiece import sentencepiece_model_pb2 as model_pb2
-
-    model = model_pb2.ModelProto()  # type: ignore[attr-defined]  # generated at import
-    try:
-        model.ParseFromString(vocabulary.read_bytes())
-    except OSError as error:
-        raise UserError(f"{vocabulary} cannot be read: {error.strerror}") from error
-    except DecodeError as error:
-        raise UserError(f"{vocabulary} is not a SentencePiece model") from error
-    if not model.pieces:
-        raise UserError(f"{vocabulary} is not a SentencePiece model: it has no pieces")
-    _check(model.SerializeToString(), vocabulary)
+    model, _ = sentencepiece.read_model(vocabulary)
+    sentencepiece.tokenizer(model, vocabulary)  # refuses what SentencePiece does not load
     data = tokenizer_json.from_model(model, str(vocabulary), extra_ids)
     added = [token["content"] for token in data["added_tokens"]]
     names = {
@@ -112,8 +87,8 @@ def write_tokenizer(folder: pathlib.Path, vocabulary: pathlib.Path, extra_ids: i
         "unk_token": model.trainer_spec.unk_piece,
         "pad_token": model.trainer_spec.pad_piece,
     }
-    sentinels: list[str] = [name for name in reversed(added) if SENTINEL.fullmatch(name)]
-    own = any(SENTINEL.fullmatch(piece.piece) for piece in model.pieces)
+    sentinels: list[str] = [name for name in reversed(added) if sentinel_number(name) is not None]
+    own = any(sentinel_number(piece.piece) is not None for piece in model.pieces)
     special: dict[str, Any] = names | {"additional_special_tokens": sentinels}
     config = special | {
         "tokenizer_class": "PreTrainedTokenizerFast",

@@ -16,17 +16,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from closedbook.errors import UserError
+from closedbook.vocabulary.special import EXTRA_IDS, WORD_START, sentinel, sentinel_number
 
-BLANK = "▁"  # U+2581, which stands for a blank in pieces
-SENTINEL = re.compile("▁?<extra_id_([0-9]+)>")
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)  # SentencePiece.Type
 _UNIGRAM = 1  # TrainerSpec.ModelType
 _RUNS, _TAIL = " {2,}", r" +\z"  # blanks that remove_extra_whitespaces removes
-
-
-def sentinel(number: int) -> str:
-    """The name of a sentinel: "<extra_id_0>"."""
-    return f"<extra_id_{number}>"
 
 
 def from_model(model: Any, place: str, extra_ids: int) -> dict[str, Any]:
@@ -56,12 +50,12 @@ def from_model(model: Any, place: str, extra_ids: int) -> dict[str, Any]:
             )
     vocab, added = [], []
     for number, piece in enumerate(model.pieces):
-        found = SENTINEL.fullmatch(piece.piece)
-        name = sentinel(int(found[1])) if found else piece.piece
+        which = sentinel_number(piece.piece)
+        name = piece.piece if which is None else sentinel(which)
         vocab.append([name, piece.score])
-        if found or piece.type in (_UNKNOWN, _CONTROL, _USER_DEFINED):
-            added.append(_added(number, name, bool(found), piece.type != _USER_DEFINED))
-    if not any(SENTINEL.fullmatch(name) for name, _ in vocab):
+        if which is not None or piece.type in (_UNKNOWN, _CONTROL, _USER_DEFINED):
+            added.append(_added(number, name, which is not None, piece.type != _USER_DEFINED))
+    if all(sentinel_number(name) is None for name, _ in vocab):
         for number in reversed(range(extra_ids)):
             added.append(_added(len(vocab), sentinel(number), True, True))
             vocab.append([sentinel(number), 0.0])
@@ -75,9 +69,9 @@ def from_model(model: Any, place: str, extra_ids: int) -> dict[str, Any]:
             normalizers.append(replace)
     metaspace = {
         "type": "Metaspace",
-        "replacement": BLANK,
+        "replacement": WORD_START,
         "prepend_scheme": "first" if rules.add_dummy_prefix else "never",
-        "split": not any(BLANK in piece.piece[1:] for piece in model.pieces),
+        "split": not any(WORD_START in piece.piece[1:] for piece in model.pieces),
     }
     decoders = [{"type": "ByteFallback"}] if trainer.byte_fallback else []
     return {
@@ -150,16 +144,16 @@ def to_model(data: Any, place: str) -> Any:
 
     model = model_pb2.ModelProto()  # type: ignore[attr-defined]  # generated at import
     trainer, rules = model.trainer_spec, model.normalizer_spec
-    if _ends_in_sentinels(pieces, 100):
-        pieces = pieces[:-100]
+    if _ends_in_sentinels(pieces, EXTRA_IDS):
+        pieces = pieces[:-EXTRA_IDS]
     trainer.model_type, trainer.vocab_size = _UNIGRAM, len(pieces)
     trainer.byte_fallback = tokenizer.get("byte_fallback") is True
     for number, (name, score) in enumerate(pieces):
         kind = _NORMAL
         if number == unknown:
             kind = _UNKNOWN
-        elif SENTINEL.fullmatch(name):
-            kind, name = _USER_DEFINED, BLANK + name.removeprefix(BLANK)
+        elif sentinel_number(name) is not None:
+            kind, name = _USER_DEFINED, WORD_START + name.removeprefix(WORD_START)
         elif number in special:
             kind = _CONTROL if special[number] else _USER_DEFINED
         elif trainer.byte_fallback and re.fullmatch("<0x[0-9A-F]{2}>", name):
@@ -181,8 +175,8 @@ def to_model(data: Any, place: str) -> Any:
 
 def _ends_in_sentinels(pieces: list[tuple[str, float]], count: int) -> bool:
     wanted = [sentinel(number) for number in reversed(range(count))]
-    ends = [name.removeprefix(BLANK) for name, _ in pieces[-count:]] == wanted
-    return ends and not any(SENTINEL.fullmatch(name) for name, _ in pieces[:-count])
+    ends = [name.removeprefix(WORD_START) for name, _ in pieces[-count:]] == wanted
+    return ends and all(sentinel_number(name) is None for name, _ in pieces[:-count])
 
 
 class _Reader:
@@ -241,7 +235,7 @@ class _Reader:
                 )
             if number == len(pieces):
                 pieces.append((name, 0.0))
-            elif pieces[number][0].removeprefix(BLANK) != name.removeprefix(BLANK):
+            elif pieces[number][0].removeprefix(WORD_START) != name.removeprefix(WORD_START):
                 why = f"that is the piece {pieces[number][0]!r}, not {name!r}"
                 raise self.refused(f"{key}.id", number, why)
             special[number] = token.get("special") is not False
@@ -272,7 +266,7 @@ class _Reader:
             kind = step.get("type")
             if kind == "WhitespaceSplit":
                 splits = True
-            elif kind == "Metaspace" and step.get("replacement", BLANK) == BLANK:
+            elif kind == "Metaspace" and step.get("replacement", WORD_START) == WORD_START:
                 old = "always" if step.get("add_prefix_space", True) else "never"
                 prefix = step.get("prepend_scheme", old) != "never"
             else:

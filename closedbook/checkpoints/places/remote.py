@@ -15,6 +15,7 @@ import urllib.parse
 from collections.abc import Callable, Generator, Iterator
 from typing import Any
 
+from closedbook import whole_files
 from closedbook.checkpoints.places.storage import GCS, list_bucket, read_part
 from closedbook.errors import UserError
 
@@ -100,28 +101,25 @@ def _copy(url: str, folder: pathlib.Path, manifest: pathlib.Path) -> None:
         key = path + rest
         _check_key(f"{GCS}{bucket}/{key}", key)
         target = folder / key
-        # A killed copy leaves "....partial" behind: a file under its own name was whole, and is if
-        # it kept its size.
+        # A file under its own name was whole, and is if it kept its size.
         if not target.is_file() or known.get(key, target.stat().st_size) != target.stat().st_size:
             say = _progress(f"{GCS}{bucket}/{key}", number, len(inside))
             _download(f"{GCS}{bucket}/{key}", target, say)
         sizes[key] = target.stat().st_size
     manifest.parent.mkdir(parents=True, exist_ok=True)
-    partial = manifest.with_suffix(".partial")
-    partial.write_text(json.dumps({"url": url, "files": sizes}, indent=1), encoding="utf-8")
-    partial.replace(manifest)
+    whole_files.write_text(manifest, json.dumps({"url": url, "files": sizes}, indent=1))
 
 
 def _download(url: str, target: pathlib.Path, say: Callable[[int, bool], None]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    partial = target.with_name(target.name + ".partial")
+    for left in whole_files.leavings(target):
+        left.unlink()  # of a killed copy, for only one process copies from a bucket at a time
     done = 0
-    with partial.open("wb") as file, contextlib.closing(_parts(url)) as parts:
+    with whole_files.opened(target) as file, contextlib.closing(_parts(url)) as parts:
         for part in parts:
             file.write(part)
             done += len(part)
             say(done, False)
-    partial.replace(target)
     say(done, True)
 
 

@@ -132,7 +132,7 @@ def test_unreachable_network_is_one_message_in_seconds(tmp_path):
             "TENSORSTORE_CURL_CONNECT_TIMEOUT_SECONDS": "1",
         }
         program = (
-            "from closedbook.checkpoints import storage\n"
+            "from closedbook.checkpoints.places import storage\n"
             "storage._RETRIES['initial_delay'] = '0.01s'\n"
             "try:\n    storage.Storage.at('gs://some-bucket/run').names()\n"
             "except storage.UserError as error:\n    print(error)\n"
