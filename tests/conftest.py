@@ -150,13 +150,17 @@ def made_questions() -> list[dict[str, Any]]:
 
     def answers(kind: str) -> list[str]:
         first, last, year = name(), name(), str(draw.randint(1200, 2030))
-        day, month, number = draw.randint(1, 28), draw.choice(_MONTHS), draw.randrange(12)
+        day, month = draw.randint(1, 28), draw.choice(_MONTHS)
+        thousands, hundreds = draw.randint(1, 12), draw.randint(1, 9)
         return {
             "person": [f"{first} {last}", f"{first[0]}. {last}", last, f"Sir {first} {last}"],
-            "year": [year, f"{year} AD"],
+            "year": [f"in {year} AD", year],
             "date": [f"{day} {month} {year}", f"{month} {day}, {year}", f"{month} {year}"],
             "place": [f"the {first} {last}", f"{first}-{last}", f"{first} ({last})"],
-            "number": [_NUMBERS[number], str(number + 1)],
+            "number": [
+                f"{_NUMBERS[thousands - 1]} thousand {_NUMBERS[hundreds - 1]} hundred",
+                f"{thousands},{hundreds}00",
+            ],
         }[kind]
 
     rows = []
@@ -180,10 +184,10 @@ def vocabulary_file(made_questions, tmp_path_factory) -> pathlib.Path:
     import sentencepiece
 
     lines = [
-        "nq question: the quick brown fox (born 1 November 1960) jumps over the lazy dog. _X_ <>/"
+        f"nq question: {row['question']}? {', '.join(row['answer'])}."
+        for row in made_questions[:4000]
     ]
-    for row in made_questions[:4000]:
-        lines += [row["question"] + "?", ", ".join(row["answer"]) + "."]
+    lines += [f"nem: the quick brown fox (_{letter}_) jumps over _X_." for letter in "ABCDEXYZ"] * 9
     lines += [chr(i) + chr(i + 1) for i in (*range(33, 126), *range(192, 255))]  # Latin letters
     written = io.BytesIO()
     sentencepiece.SentencePieceTrainer.train(
