@@ -1,8 +1,16 @@
-"""Fixtures shared by all tests."""
+"""Fixtures shared by all tests.
 
+A clone alone has `golden`, made-up questions and a small vocabulary; `shared` is where licensed
+data and what is too large lie, and a test that needs it skips elsewhere.
+"""
+
+import io
 import os
 import pathlib
+import random
+import tarfile
 import tempfile
+from typing import Any
 
 import pytest
 
@@ -26,6 +34,7 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 _REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
+_GOLDEN = _REPOSITORY / "tests" / "golden"
 
 
 @pytest.fixture(scope="session")
@@ -35,3 +44,164 @@ def shared() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder}; set CLOSEDBOOK_SHARED to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def golden() -> pathlib.Path:
+    """Numbers that other implementations produced on random weights and made-up text."""
+    return _GOLDEN
+
+
+@pytest.fixture(scope="session")
+def upstream_run(tmp_path_factory) -> pathlib.Path:
+    """A MODEL_DIR that T5X wrote: checkpoint_0 and checkpoint_20, no accumulator factored."""
+    folder = tmp_path_factory.mktemp("upstream")
+    with tarfile.open(_GOLDEN / "t5x" / "plain.tar.xz") as archive:
+        archive.extractall(folder, filter="data")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def factored_checkpoint(tmp_path_factory) -> pathlib.Path:
+    """A made-up checkpoint_20 of T5X's native format, whose large accumulators are factored."""
+    import jax
+    import numpy as np
+
+    from closedbook.checkpoints.t5x.native import write_t5x
+    from closedbook.checkpoints.tensors import Checkpoint, Tensor, flatten
+    from closedbook.models import T5, T5Config, unboxed
+    from closedbook.training.adafactor import adafactor
+
+    config = T5Config(
+        vocab_size=1152,
+        emb_dim=128,
+        num_heads=4,
+        num_encoder_layers=2,
+        num_decoder_layers=2,
+        head_dim=32,
+        mlp_dim=256,
+        mlp_activations=("gelu", "linear"),
+        logits_via_embedding=False,
+    )
+    tokens = np.ones((1, 2), np.int32)
+    shapes = jax.eval_shape(T5(config).init, jax.random.key(0), tokens, tokens)["params"]
+    params = unboxed(shapes)
+    state = jax.eval_shape(adafactor().init, params)
+    rng = np.random.default_rng(0)
+
+    def made(tree: Any, slot: str = "") -> dict[str, Tensor]:
+        flat = flatten(tree, leaf=lambda _: False)
+        return {
+            path + slot: Tensor.of(
+                # Slots that are not used hold a single 0.
+                np.zeros(1, np.float32)
+                if leaf.shape == (1,)
+                else rng.random(leaf.shape, np.float32),
+                path + slot,
+            )
+            for path, leaf in flat.items()
+        }
+
+    slots = {slot: made(getattr(state, slot), f"/{slot}") for slot in ("v", "v_row", "v_col")}
+    unused = {
+        f"{path}/m": Tensor.of(np.zeros(1, np.float32), path)
+        for path in flatten(params, leaf=lambda _: False)
+    }
+    folder = tmp_path_factory.mktemp("factored") / "checkpoint_20"
+    folder.mkdir()
+    checkpoint = Checkpoint(
+        format="t5x",
+        path="made",
+        params=made(params),
+        slots=unused | slots["v"] | slots["v_row"] | slots["v_col"],
+        step=20,
+    )
+    write_t5x(folder, checkpoint)
+    return folder
+
+
+_SYLLABLES = "ba den ço dri el fa gu hör is ja kel lo mar né or pa qui ros sa tu uz vi wen xa yl zo"
+_ASKED = {
+    "who wrote the book {name}": "person",
+    "who plays {name} in the last episode of the {number} towns of {name}": "person",
+    "who won the {name} cup in {year}": "person",
+    "when did {name} become the capital of {name}": "year",
+    "when is the next season of {name} and {name} going to come out": "date",
+    "where does the river {name} meet the sea": "place",
+    "what is the highest mountain in {name} called": "place",
+    "how many people of {name} have been on the moon": "number",
+    "how many of the {number} songs of {name} were written by {name} before {year}": "number",
+}
+_NUMBERS = "one two three four five six seven eight nine ten eleven twelve".split()
+_MONTHS = "January March April June August October November December".split()
+
+
+@pytest.fixture(scope="session")
+def made_questions() -> list[dict[str, Any]]:
+    """50,000 rows in the form of NQ-open's files: id, question, one to five answers.
+
+    The same in each session. Some answers stand twice in a row, as in the real files.
+    """
+    draw = random.Random(0)
+    syllables = _SYLLABLES.split()
+
+    def name() -> str:
+        return "".join(draw.choices(syllables, k=draw.choice((1, 2, 2, 3)))).capitalize()
+
+    def answers(kind: str) -> list[str]:
+        first, last, year = name(), name(), str(draw.randint(1200, 2030))
+        day, month = draw.randint(1, 28), draw.choice(_MONTHS)
+        thousands, hundreds = draw.randint(1, 12), draw.randint(1, 9)
+        return {
+            "person": [f"{first} {last}", f"{first[0]}. {last}", last, f"Sir {first} {last}"],
+            "year": [f"in {year} AD", year],
+            "date": [f"{day} {month} {year}", f"{month} {day}, {year}", f"{month} {year}"],
+            "place": [f"the {first} {last}", f"{first}-{last}", f"{first} ({last})"],
+            "number": [
+                f"{_NUMBERS[thousands - 1]} thousand {_NUMBERS[hundreds - 1]} hundred",
+                f"{thousands},{hundreds}00",
+            ],
+        }[kind]
+
+    rows = []
+    for i in range(50_000):
+        asked, kind = draw.choice(list(_ASKED.items()))
+        while "{name}" in asked:
+            asked = asked.replace("{name}", name().lower(), 1)
+        asked = asked.format(number=draw.choice(_NUMBERS), year=draw.randint(1200, 2030))
+        given = answers(kind)[: draw.choice((1, 1, 2, 4))]
+        given += given[:1] * (draw.random() < 0.1)
+        rows.append({"id": f"made-{i}", "question": asked, "answer": given})
+    return rows
+
+
+@pytest.fixture(scope="session")
+def vocabulary_file(made_questions, tmp_path_factory) -> pathlib.Path:
+    """A SentencePiece model in T5's layout: of 2,000 pieces, normalising, with unknown characters.
+
+    Pad is 0, the end 1, unknown 2, and sentinels are not inside.
+    """
+    import sentencepiece
+
+    lines = [
+        f"nq question: {row['question']}? {', '.join(row['answer'])}."
+        for row in made_questions[:4000]
+    ]
+    lines += [f"nem: the quick brown fox (_{letter}_) jumps over _X_." for letter in "ABCDEXYZ"] * 9
+    lines += [chr(i) + chr(i + 1) for i in (*range(33, 126), *range(192, 255))]  # Latin letters
+    written = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(lines),
+        model_writer=written,
+        vocab_size=2000,
+        character_coverage=1.0,
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        num_threads=1,  # the same pieces everywhere
+        minloglevel=2,
+    )
+    path = tmp_path_factory.mktemp("vocabulary") / "made.model"
+    path.write_bytes(written.getvalue())
+    return path

@@ -6,7 +6,6 @@ import io
 import json
 import pathlib
 import shutil
-import tarfile
 
 import jax
 import numpy as np
@@ -23,15 +22,6 @@ from closedbook.checkpoints.opening import published_prefix
 from closedbook.checkpoints.t5x.native import write_t5x
 from closedbook.checkpoints.tensors import nest
 from closedbook.errors import UserError
-
-
-@pytest.fixture(scope="module")
-def golden(shared, tmp_path_factory) -> pathlib.Path:
-    """Upstream's checkpoint after 20 steps, with factored accumulators."""
-    folder = tmp_path_factory.mktemp("golden")
-    with tarfile.open(shared / "golden" / "t5x" / "factored.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder / "checkpoint_20"
 
 
 def _vocabulary(path: pathlib.Path, pieces: int) -> pathlib.Path:
@@ -54,7 +44,7 @@ def _vocabulary(path: pathlib.Path, pieces: int) -> pathlib.Path:
 
 @pytest.fixture(scope="module")
 def vocabulary(tmp_path_factory) -> pathlib.Path:
-    """A vocabulary of at most 1,152 ids, the golden model's rows."""
+    """A vocabulary of at most 1,152 ids, the rows of the models here."""
     return _vocabulary(tmp_path_factory.mktemp("vocabulary") / "words.model", 300)
 
 
@@ -69,28 +59,33 @@ def _same(one, other) -> None:
     assert one.step == other.step
 
 
-def test_every_format_carries_parameters_and_optimizer_state(golden, vocabulary, tmp_path):
+@pytest.mark.parametrize("factored", [False, True])
+def test_every_format_carries_parameters_and_optimizer_state(
+    upstream_run, factored_checkpoint, factored, vocabulary, tmp_path
+):
     """Native, Orbax, closedbook scanned, native scanned, native: bits, step and state stay."""
     route = [
         *(("t5x-orbax", "auto"), ("closedbook", "scanned"), ("closedbook", "auto")),
         *(("t5x", "scanned"), ("t5x", "auto")),
     ]
-    path = golden
+    first = factored_checkpoint if factored else upstream_run / "checkpoint_20"
+    path = first
     for i, (to, layers) in enumerate(route):
         options = Options(to=to, layers=layers, vocabulary=vocabulary)
         path = convert(path, tmp_path / str(i), options)
         assert path == tmp_path / str(i) / "checkpoint_20"
-    _same(open_checkpoint(path), open_checkpoint(golden))
-    assert (path / "checkpoint").read_bytes() == (golden / "checkpoint").read_bytes()
+    _same(open_checkpoint(path), open_checkpoint(first))
+    assert (path / "checkpoint").read_bytes() == (first / "checkpoint").read_bytes()
     scanned = open_checkpoint(tmp_path / "1")
     assert scanned.card.config.scan_layers
-    assert scanned.params["encoder/layers/mlp/wo/kernel"].shape == (256, 2, 128)
+    wide = scanned.card.config.emb_dim
+    assert scanned.params["encoder/layers/mlp/wo/kernel"].shape == (2 * wide, 2, wide)
     assert scanned.updates == 20
 
 
-def test_orbax_itself_restores_what_is_written(golden, tmp_path):
+def test_orbax_itself_restores_what_is_written(factored_checkpoint, tmp_path):
     """As T5X does: the manager's handlers find the state, and its numbers are upstream's."""
-    convert(golden, tmp_path / "out", Options(to="t5x-orbax"))
+    convert(factored_checkpoint, tmp_path / "out", Options(to="t5x-orbax"))
     handlers = {"state": ocp.PyTreeCheckpointHandler(use_ocdbt=True)}
     manager = ocp.CheckpointManager(
         tmp_path / "out",
@@ -98,7 +93,7 @@ def test_orbax_itself_restores_what_is_written(golden, tmp_path):
         options=ocp.CheckpointManagerOptions(step_prefix="checkpoint"),
     )
     assert manager.all_steps() == [20]
-    source = open_checkpoint(golden)
+    source = open_checkpoint(factored_checkpoint)
     flat = {f"target/{name}": tensor for name, tensor in source.params.items()}
     flat |= {f"state/param_states/{name}": tensor for name, tensor in source.slots.items()}
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
@@ -124,8 +119,8 @@ def test_orbax_itself_restores_what_is_written(golden, tmp_path):
     )
 
 
-def test_what_orbax_writes_under_t5x_s_names_is_read(tmp_path, golden):
-    source = open_checkpoint(golden)
+def test_what_orbax_writes_under_t5x_s_names_is_read(tmp_path, factored_checkpoint):
+    source = open_checkpoint(factored_checkpoint)
     state = {
         "target": nest({name: tensor.read() for name, tensor in source.params.items()}),
         "state": {
@@ -143,9 +138,9 @@ def test_what_orbax_writes_under_t5x_s_names_is_read(tmp_path, golden):
     _same(open_checkpoint(tmp_path), source)
 
 
-def test_numbers_are_converted_but_never_the_accumulators(golden, tmp_path):
-    written = convert(golden, tmp_path / "half", Options(to="t5x", dtype="bfloat16"))
-    found, source = open_checkpoint(written), open_checkpoint(golden)
+def test_numbers_are_converted_but_never_the_accumulators(factored_checkpoint, tmp_path):
+    written = convert(factored_checkpoint, tmp_path / "half", Options(to="t5x", dtype="bfloat16"))
+    found, source = open_checkpoint(written), open_checkpoint(factored_checkpoint)
     name = "encoder/layers_0/mlp/wo/kernel"
     assert found.params[name].read().dtype == jax.numpy.bfloat16
     np.testing.assert_array_equal(
@@ -154,19 +149,23 @@ def test_numbers_are_converted_but_never_the_accumulators(golden, tmp_path):
     assert {tensor.dtype for tensor in found.slots.values()} == {np.dtype(np.float32)}
 
 
-def test_a_state_is_dropped_only_where_it_is_said(golden, vocabulary, tmp_path):
+def test_a_state_is_dropped_only_where_it_is_said(factored_checkpoint, vocabulary, tmp_path):
     options = Options(to="closedbook", optimizer="drop", vocabulary=vocabulary)
-    assert "optimiser state: dropped as asked" in plan(golden, options).notes
-    written = convert(golden, tmp_path / "own", options)
+    assert "optimiser state: dropped as asked" in plan(factored_checkpoint, options).notes
+    written = convert(factored_checkpoint, tmp_path / "own", options)
     assert not (written / "optimizer").exists()
     notes = plan(written, Options(to="t5x")).notes
     assert "optimiser state: the source has none" in notes
-    hugging = plan(golden, Options(to="huggingface")).notes
+    hugging = plan(factored_checkpoint, Options(to="huggingface")).notes
     assert "optimiser state: dropped (huggingface has no place for it)" in hugging
 
 
-def test_another_optimizers_state_is_dropped_only_on_demand(golden, vocabulary, tmp_path):
-    written = convert(golden, tmp_path / "own", Options(to="closedbook", vocabulary=vocabulary))
+def test_another_optimizers_state_is_dropped_only_on_demand(
+    factored_checkpoint, vocabulary, tmp_path
+):
+    written = convert(
+        factored_checkpoint, tmp_path / "own", Options(to="closedbook", vocabulary=vocabulary)
+    )
     store = CheckpointStore(tmp_path / "adam", asynchronous=False)
     params = nest({k: t.read() for k, t in open_checkpoint(written).params.items()})
     store.save(3, params=params, opt_state={"mu": params, "nu": params}, run={})
@@ -177,21 +176,21 @@ def test_another_optimizers_state_is_dropped_only_on_demand(golden, vocabulary, 
     assert plan(adam, Options(to="t5x", optimizer="drop")).result.slots is None
 
 
-def test_an_interrupted_conversion_leaves_nothing(golden, tmp_path):
+def test_an_interrupted_conversion_leaves_nothing(factored_checkpoint, tmp_path):
     def interrupt(nbytes: int) -> None:
         raise KeyboardInterrupt
 
     for to in ("t5x", "t5x-orbax", "huggingface"):
         with pytest.raises(KeyboardInterrupt):
-            convert(golden, tmp_path / to, Options(to=to), progress=interrupt)
+            convert(factored_checkpoint, tmp_path / to, Options(to=to), progress=interrupt)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_source_is_named_and_nothing_is_written(golden, tmp_path):
+def test_a_damaged_source_is_named_and_nothing_is_written(factored_checkpoint, tmp_path):
     """A truncated chunk, a missing one, and a truncated file of Orbax's database."""
     name = "target.encoder.layers_0.mlp.wo.kernel"
     for damage in ("truncated", "missing"):
-        copy = convert(golden, tmp_path / damage, Options(to="t5x-orbax"))
+        copy = convert(factored_checkpoint, tmp_path / damage, Options(to="t5x-orbax"))
         chunk = copy / "state" / name / "0.0"
         data = chunk.read_bytes()
         chunk.unlink()
@@ -208,17 +207,17 @@ def test_a_damaged_source_is_named_and_nothing_is_written(golden, tmp_path):
     assert not [path for path in tmp_path.iterdir() if "out" in path.name]
 
 
-def test_a_vocabulary_of_another_size_is_refused(golden, shared, vocabulary, tmp_path):
-    other = shared / "data" / "vocab" / "t5_tokenizer_base.model"
-    message = r"has 32100 ids, extra ids included, but the embedding has 1152 rows .*another model"
+def test_a_vocabulary_of_another_size_is_refused(factored_checkpoint, vocabulary_file, tmp_path):
+    other = vocabulary_file
+    message = r"has 2100 ids, extra ids included, but the embedding has 1152 rows .*another model"
     with pytest.raises(UserError, match=message):
-        convert(golden, tmp_path / "out", Options(to="closedbook", vocabulary=other))
+        convert(factored_checkpoint, tmp_path / "out", Options(to="closedbook", vocabulary=other))
     with pytest.raises(UserError, match=r"comes without a vocabulary.*--vocabulary FILE"):
-        plan(golden, Options(to="closedbook"))
+        plan(factored_checkpoint, Options(to="closedbook"))
     broken = tmp_path / "broken.model"
     broken.write_bytes(b"not a model")
     with pytest.raises(UserError, match=r"broken\.model is not a SentencePiece model"):
-        plan(golden, Options(to="closedbook", vocabulary=broken))
+        plan(factored_checkpoint, Options(to="closedbook", vocabulary=broken))
 
 
 def test_a_vocabulary_that_the_card_names_may_be_much_smaller_than_the_embedding(tmp_path):
@@ -238,8 +237,8 @@ def test_a_vocabulary_that_the_card_names_may_be_much_smaller_than_the_embedding
         plan(tmp_path / "checkpoint_1", options)
 
 
-def test_missing_extra_and_misshapen_tensors_are_listed_together(golden):
-    whole = open_checkpoint(golden)
+def test_missing_extra_and_misshapen_tensors_are_listed_together(factored_checkpoint):
+    whole = open_checkpoint(factored_checkpoint)
     params = dict(whole.params)
     del params["decoder/decoder_norm/scale"]
     params["encoder/layers_0/attention/rogue/kernel"] = params["encoder/encoder_norm/scale"]
@@ -250,13 +249,16 @@ def test_missing_extra_and_misshapen_tensors_are_listed_together(golden):
     assert "missing: decoder/decoder_norm/scale (128,)" in message
     assert "extra: encoder/layers_0/attention/rogue/kernel (128,) (" in message
     assert "other shape: decoder/layers_1/mlp/wo/kernel is (128, 256), the model has" in message
-    assert f"({golden}/" in message  # where the tensor lies
+    assert f"({factored_checkpoint}/" in message  # where the tensor lies
 
 
-def test_steps_and_shards_are_the_users_choice(golden, tmp_path):
-    assert convert(golden, tmp_path / "t", Options(to="t5x", step=7)).name == "checkpoint_7"
+def test_steps_and_shards_are_the_users_choice(factored_checkpoint, tmp_path):
+    assert (
+        convert(factored_checkpoint, tmp_path / "t", Options(to="t5x", step=7)).name
+        == "checkpoint_7"
+    )
     options = Options(to="huggingface", max_shard_bytes=1_000_000)
-    convert(golden, tmp_path / "shards", options)
+    convert(factored_checkpoint, tmp_path / "shards", options)
     files = sorted((tmp_path / "shards").glob("model-*.safetensors"))
     assert len(files) > 2
     assert all(path.stat().st_size <= 1_100_000 for path in files)
@@ -276,9 +278,11 @@ def test_steps_and_shards_are_the_users_choice(golden, tmp_path):
             Options(**bad)
 
 
-def test_what_shapes_do_not_tell_is_kept_beside_t5x_checkpoints(vocabulary, golden, tmp_path):
+def test_what_shapes_do_not_tell_is_kept_beside_t5x_checkpoints(
+    vocabulary, factored_checkpoint, tmp_path
+):
     """Prefix, sentinels, activations and the furthest relative position."""
-    hugging = convert(golden, tmp_path / "hf", Options(to="huggingface"))
+    hugging = convert(factored_checkpoint, tmp_path / "hf", Options(to="huggingface"))
     config = json.loads((hugging / "config.json").read_text())
     config |= {"relative_attention_max_distance": 64, "feed_forward_proj": "gated-silu"}
     config |= {"dense_act_fn": "silu"}
@@ -308,8 +312,8 @@ def test_published_names_tell_the_prefix():
         assert found is None if prefix is None else str(found).startswith(prefix)
 
 
-def test_numbers_too_large_for_float16_are_refused_with_their_tensor(golden, tmp_path):
-    source = open_checkpoint(golden)
+def test_numbers_too_large_for_float16_are_refused_with_their_tensor(factored_checkpoint, tmp_path):
+    source = open_checkpoint(factored_checkpoint)
     name = "encoder/encoder_norm/scale"
     large = Tensor.of(np.full((128,), 1e30, np.float32), "file: scale")
     changed = converted({**source.params, name: large}, np.dtype(np.float16))
@@ -318,9 +322,9 @@ def test_numbers_too_large_for_float16_are_refused_with_their_tensor(golden, tmp
     assert changed["decoder/decoder_norm/scale"].read().dtype == np.float16
 
 
-def test_a_stack_is_read_once_for_all_its_layers(golden, vocabulary, tmp_path):
+def test_a_stack_is_read_once_for_all_its_layers(factored_checkpoint, vocabulary, tmp_path):
     options = Options(to="closedbook", layers="scanned", vocabulary=vocabulary)
-    scanned = convert(golden, tmp_path / "scanned", options)
+    scanned = convert(factored_checkpoint, tmp_path / "scanned", options)
     opened = open_checkpoint(scanned)
     reads = collections.Counter()
 

@@ -3,27 +3,24 @@
 import json
 import pathlib
 import shutil
-import tarfile
 
 import pytest
+from flax import serialization
 
 from closedbook.checkpoints import Format, open_checkpoint, recognise
 from closedbook.checkpoints.convert import Options, convert
 from closedbook.checkpoints.opening import find
+from closedbook.checkpoints.tensors import nest
 from closedbook.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def run(shared, tmp_path_factory) -> pathlib.Path:
-    """Upstream's MODEL_DIR with checkpoint_0 and checkpoint_20."""
-    folder = tmp_path_factory.mktemp("run")
-    with tarfile.open(shared / "golden" / "t5x" / "plain.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
-    return folder
+def run(upstream_run) -> pathlib.Path:
+    return upstream_run
 
 
 @pytest.fixture(scope="module")
-def every(run, shared, tmp_path_factory) -> dict[Format, pathlib.Path]:
+def every(run, tmp_path_factory) -> dict[Format, pathlib.Path]:
     """A checkpoint of each format, by conversion or upstream's own."""
     folder = tmp_path_factory.mktemp("every")
     found = {Format.T5X: run / "checkpoint_20"}
@@ -34,7 +31,11 @@ def every(run, shared, tmp_path_factory) -> dict[Format, pathlib.Path]:
         run / "checkpoint_20", folder / "hf", Options(to="huggingface")
     )
     legacy = folder / "checkpoint_3"
-    shutil.copyfile(shared / "golden" / "t5x" / "legacy_msgpack_test_t5_tiny.checkpoint_0", legacy)
+    params = {
+        name: tensor.read() for name, tensor in open_checkpoint(found[Format.T5X]).params.items()
+    }
+    state = {"target": nest(params), "state": {"step": 3}}
+    legacy.write_bytes(serialization.msgpack_serialize({"optimizer": state, "version": 3}))
     return found | {Format.T5X_LEGACY: legacy}
 
 

@@ -1,8 +1,7 @@
-"""Real questions and small caches for the tests of batches."""
+"""Made-up questions and small caches for the tests of batches."""
 
 import json
 import pathlib
-import tarfile
 
 import numpy as np
 import pytest
@@ -12,36 +11,24 @@ from closedbook.vocabulary.sentencepiece import Vocabulary
 
 
 @pytest.fixture(scope="session")
-def vocabulary(shared) -> Vocabulary:
-    """T5's own vocabulary."""
-    return Vocabulary(shared / "data/vocab/t5_tokenizer_base.model")
+def vocabulary(vocabulary_file) -> Vocabulary:
+    return Vocabulary(vocabulary_file)
 
 
 @pytest.fixture(scope="session")
-def nq_train(shared, tmp_path_factory) -> pathlib.Path:
-    """50,435 training questions of NQ-open."""
-    name = "qa/nq_open_derived/nq_open_train_51k.jsonl"
-    folder = tmp_path_factory.mktemp("nq")
-    with tarfile.open(shared / "data/qa.tar.xz") as archive:
-        archive.extract(name, folder, filter="data")
-    return folder / name
+def nq_rows(made_questions) -> list[dict]:
+    """50,000 rows in NQ-open's form."""
+    return made_questions
 
 
 @pytest.fixture(scope="session")
-def nq_folder(nq_train, shared, tmp_path_factory) -> pathlib.Path:
-    """A user's folder: 3,000 training questions, the 3,610 of dev, under their usual names."""
+def nq_folder(nq_rows, tmp_path_factory) -> pathlib.Path:
+    """A user's folder: the first 3,000 to train on and the last 600, under NQ-open's names."""
     folder = tmp_path_factory.mktemp("data")
-    lines = nq_train.read_text().splitlines(keepends=True)
-    (folder / "NQ-open.train.jsonl").write_text("".join(lines[:3000]))
-    dev = (shared / "data/qa/NQ-open.dev.jsonl").read_text()
-    (folder / "NQ-open.dev.jsonl").write_text(dev)
+    for name, rows in (("train", nq_rows[:3000]), ("dev", nq_rows[-600:])):
+        lines = [json.dumps(row) + "\n" for row in rows]
+        (folder / f"NQ-open.{name}.jsonl").write_text("".join(lines))
     return folder
-
-
-@pytest.fixture(scope="session")
-def nq_rows(nq_train) -> list[dict]:
-    """What stands in `nq_train`."""
-    return [json.loads(line) for line in nq_train.read_text().splitlines()]
 
 
 @pytest.fixture

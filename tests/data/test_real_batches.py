@@ -1,4 +1,4 @@
-"""All 50,435 real training questions through cache and packing."""
+"""50,000 questions in the form of the real ones through cache and packing."""
 
 import collections
 
@@ -50,7 +50,7 @@ def test_an_epoch_holds_every_question_with_its_answer_once(tokens, nq_rows, voc
         for i in range(len(tokens))
     )
     assert found == expected
-    assert found.total() == len(nq_rows) == 50435
+    assert found.total() == len(nq_rows) == 50_000
     question = vocabulary.encode(f"nq question: {nq_rows[7]['question']}")
     answer = vocabulary.encode(nq_rows[7]["answer"][0])
     assert found[(*question, 1), (*answer, 1)] >= 1

@@ -34,18 +34,25 @@ DIFFERENCES = [
 ]
 
 
+@pytest.fixture(scope="module", params=["made-up pairs", "data sets' answers"])
+def numbers(request, golden):
+    """The folder of what t5 0.9.4 gives."""
+    real = request.param == "data sets' answers"
+    return (request.getfixturevalue("shared") / "golden" if real else golden) / "metrics"
+
+
 @pytest.fixture(scope="module")
-def golden(shared):
-    lines = (shared / "golden/metrics/qa_metrics.jsonl").read_text(encoding="utf-8")
+def rows(numbers):
+    lines = (numbers / "qa_metrics.jsonl").read_text(encoding="utf-8")
     return [json.loads(line) for line in lines.split("\n") if line]
 
 
-@pytest.mark.parametrize("protocol", ["squad", "trivia_qa"])
-def test_every_golden_row_equals_t5_exactly(golden, protocol):
-    assert len(golden) == 1600
+def test_every_golden_row_equals_t5_exactly(rows):
+    assert len(rows) >= 1200
     wrong = [
-        row
-        for row in golden
+        (protocol, row)
+        for row in rows
+        for protocol in ("squad", "trivia_qa")
         if getattr(metrics, protocol)([row["targets"]], [row["prediction"]]) != row[protocol]
         or vars(metrics.score(row["prediction"], row["targets"], protocol)) != row[protocol]
         or normalize.normalizer(protocol)(row["prediction"]) != row[f"normalize_{protocol}"]
@@ -53,12 +60,12 @@ def test_every_golden_row_equals_t5_exactly(golden, protocol):
     assert wrong == []
 
 
-@pytest.mark.parametrize("protocol", ["squad", "trivia_qa"])
-def test_the_golden_corpus_score_equals_t5_exactly(golden, shared, protocol):
-    expected = json.loads((shared / "golden/metrics/qa_metrics_aggregate.json").read_text())
-    targets = [row["targets"] for row in golden]
-    predictions = [row["prediction"] for row in golden]
-    assert getattr(metrics, protocol)(targets, predictions) == expected[protocol]
+def test_the_golden_corpus_score_equals_t5_exactly(rows, numbers):
+    expected = json.loads((numbers / "qa_metrics_aggregate.json").read_text())
+    targets = [row["targets"] for row in rows]
+    predictions = [row["prediction"] for row in rows]
+    for protocol in ("squad", "trivia_qa"):
+        assert getattr(metrics, protocol)(targets, predictions) == expected[protocol]
 
 
 @pytest.mark.parametrize(("left", "right", "squad", "nq_open", "trivia_qa"), DIFFERENCES)

@@ -22,8 +22,8 @@ from closedbook.tasks.specs import MIXTURES, SPECS  # noqa: E402
 
 
 @pytest.fixture(scope="module")
-def features(shared):
-    return registry.output_features(str(shared / "data/vocab/t5_tokenizer_base.model"))
+def features(vocabulary_file):
+    return registry.output_features(str(vocabulary_file))
 
 
 def ragged(rows, dtype):
@@ -353,8 +353,8 @@ def test_importing_the_tasks_alone_loads_no_tensorflow():
     assert done.stdout.strip() == "[]", done.stderr
 
 
-def test_the_vocabulary_of_the_environment_is_taken(shared, monkeypatch):
-    path = str(shared / "data/vocab/t5_tokenizer_base.model")
+def test_the_vocabulary_of_the_environment_is_taken(vocabulary_file, monkeypatch):
+    path = str(vocabulary_file)
     monkeypatch.setenv("CLOSEDBOOK_VOCABULARY", path)
     task = registry.build(SPECS["natural_questions_open"])
     assert task.output_features["inputs"].vocabulary.sentencepiece_model_file == path

@@ -36,9 +36,10 @@ def _read(folder: pathlib.Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", ["plain", "factored"])
-def test_twenty_steps_equal_upstream_t5x(name, shared, tmp_path):
-    golden = shared / "golden" / "t5x"
-    with tarfile.open(golden / f"{name}.tar.xz") as archive:
+def test_twenty_steps_equal_upstream_t5x(name, golden, request, tmp_path):
+    # The factored run is too large for a clone.
+    folder = golden if name == "plain" else request.getfixturevalue("shared") / "golden"
+    with tarfile.open(folder / "t5x" / f"{name}.tar.xz") as archive:
         archive.extractall(tmp_path, filter="data")
     first, last = _read(tmp_path / "checkpoint_0"), _read(tmp_path / "checkpoint_20")
     emb = 64 if name == "plain" else 128
@@ -60,8 +61,8 @@ def test_twenty_steps_equal_upstream_t5x(name, shared, tmp_path):
     params = jax.tree.map(jnp.asarray, first["target"])
     state = TrainState(jnp.int32(0), params, model.optimizer.init(params))
     step = jax.jit(make_train_step(model, create_learning_rate_scheduler()))
-    trace = json.loads((golden / f"{name}_trace.json").read_text())
-    for i, rows in enumerate(json.loads((golden / "batches.json").read_text()), start=1):
+    trace = json.loads((folder / "t5x" / f"{name}_trace.json").read_text())
+    for i, rows in enumerate(json.loads((golden / "t5x" / "batches.json").read_text()), start=1):
         batch = {key: np.array(value, np.int32) for key, value in rows.items()}
         state, sums = step(state, batch, jax.random.key(0))
         for key in ("loss", "cross_ent_loss", "z_loss"):

@@ -31,25 +31,16 @@ ODD = (
 
 
 @pytest.fixture(scope="module")
-def base(shared: pathlib.Path) -> pathlib.Path:
-    return shared / "data" / "vocab" / "t5_tokenizer_base.model"
+def texts(made_questions: list[dict[str, Any]]) -> list[str]:
+    return [row["question"] for row in made_questions[:3000]] + list(ODD)
 
 
 @pytest.fixture(scope="module")
-def golden(shared: pathlib.Path) -> pathlib.Path:
-    return shared / "data" / "vocab" / "t5-small-tokenizer.json"
-
-
-@pytest.fixture(scope="module")
-def texts(shared: pathlib.Path) -> list[str]:
-    lines = (shared / "data/qa/NQ-open.dev.jsonl").read_text(encoding="utf-8").splitlines()
-    return [json.loads(line)["question"] for line in lines] + list(ODD)
-
-
-@pytest.fixture(scope="module")
-def written(base: pathlib.Path, tmp_path_factory: pytest.TempPathFactory) -> pathlib.Path:
+def written(
+    vocabulary_file: pathlib.Path, tmp_path_factory: pytest.TempPathFactory
+) -> pathlib.Path:
     folder = tmp_path_factory.mktemp("written")
-    write_tokenizer(folder, base, 100)
+    write_tokenizer(folder, vocabulary_file, 100)
     return folder
 
 
@@ -80,38 +71,40 @@ def _config(folder: pathlib.Path) -> dict[str, object]:
 
 
 def test_transformers_gives_the_ids_of_sentencepiece(
-    written: pathlib.Path, base: pathlib.Path, texts: list[str]
+    written: pathlib.Path, vocabulary_file: pathlib.Path, texts: list[str]
 ) -> None:
     transformers = pytest.importorskip("transformers", reason="extra 'test' is not installed")
     tokenizer = transformers.AutoTokenizer.from_pretrained(written)
-    vocabulary = Vocabulary(base)
-    assert len(tokenizer) == vocabulary.vocab_size == 32100
+    vocabulary = Vocabulary(vocabulary_file)
+    assert len(tokenizer) == vocabulary.vocab_size == 2100
     ids = vocabulary.encode_batch(texts)
     found = tokenizer(texts)["input_ids"]
     assert [row[:-1] for row in found] == ids
     assert {row[-1] for row in found} == {1}
     assert tokenizer.batch_decode(ids[:500]) == vocabulary.decode_batch(ids[:500])
     names = ["<pad>", "</s>", "<unk>", "<extra_id_99>", "<extra_id_0>"]
-    assert tokenizer.convert_tokens_to_ids(names) == [0, 1, 2, 32000, 32099]
+    assert tokenizer.convert_tokens_to_ids(names) == [0, 1, 2, 2000, 2099]
     assert (tokenizer.pad_token_id, tokenizer.eos_token_id, tokenizer.unk_token_id) == (0, 1, 2)
 
 
 def test_t5tokenizer_gives_the_same_ids_but_for_its_blank_after_a_sentinel(
-    written: pathlib.Path, base: pathlib.Path, texts: list[str]
+    written: pathlib.Path, vocabulary_file: pathlib.Path, texts: list[str]
 ) -> None:
     transformers = pytest.importorskip("transformers", reason="extra 'test' is not installed")
     tokenizer = transformers.T5Tokenizer.from_pretrained(written)
-    ids = Vocabulary(base).encode_batch(texts)
+    ids = Vocabulary(vocabulary_file).encode_batch(texts)
     found = [row[:-1] for row in tokenizer(texts)["input_ids"]]
     differ = [text for text, a, b in zip(texts, ids, found, strict=True) if a != b]
     assert differ == ["born in <extra_id_0>.", "a  <extra_id_0> <extra_id_1>,  b"]
 
 
 def test_the_pieces_and_the_character_map_are_those_of_the_published_file(
-    written: pathlib.Path, golden: pathlib.Path
+    shared: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    ours = json.loads((written / "tokenizer.json").read_text(encoding="utf-8"))
-    theirs = json.loads(golden.read_text(encoding="utf-8"))
+    write_tokenizer(tmp_path, shared / "data/vocab/t5_tokenizer_base.model", 100)
+    ours = json.loads((tmp_path / "tokenizer.json").read_text(encoding="utf-8"))
+    published = shared / "data/vocab/t5-small-tokenizer.json"
+    theirs = json.loads(published.read_text(encoding="utf-8"))
     assert ours["model"]["vocab"] == theirs["model"]["vocab"]
     assert ours["model"]["unk_id"] == theirs["model"]["unk_id"]
     assert ours["normalizer"]["normalizers"][0] == theirs["normalizer"]
@@ -122,23 +115,30 @@ def test_the_pieces_and_the_character_map_are_those_of_the_published_file(
     assert names[0] == names[1]
 
 
+@pytest.mark.parametrize("published", [False, True])
 def test_a_tokenizer_json_alone_gives_the_ids_of_the_sentencepiece_file(
     tmp_path: pathlib.Path,
     cache: pathlib.Path,
-    golden: pathlib.Path,
-    base: pathlib.Path,
+    request: pytest.FixtureRequest,
+    published: bool,
     texts: list[str],
 ) -> None:
+    if published:
+        files = request.getfixturevalue("shared") / "data" / "vocab"
+        base, tokenizer = files / "t5_tokenizer_base.model", files / "t5-small-tokenizer.json"
+    else:
+        base = request.getfixturevalue("vocabulary_file")
+        tokenizer = request.getfixturevalue("written") / "tokenizer.json"
     folder = tmp_path / "hub"
     folder.mkdir()
     assert find_vocabulary(folder) is None
-    shutil.copyfile(golden, folder / "tokenizer.json")
+    shutil.copyfile(tokenizer, folder / "tokenizer.json")
     found = find_vocabulary(folder)
     assert found is not None
     assert found.parent == cache
     assert [path.name for path in cache.iterdir()] == [found.name], "no partial file stays"
     ours, theirs = Vocabulary(found), Vocabulary(base)
-    assert (ours.vocab_size, ours.extra_ids) == (32100, 100)
+    assert (ours.vocab_size, ours.extra_ids) == (theirs.vocab_size, 100)
     ids = theirs.encode_batch(texts)
     assert ours.encode_batch(texts) == ids
     assert ours.decode_batch(ids) == theirs.decode_batch(ids)

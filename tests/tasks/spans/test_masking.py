@@ -15,8 +15,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow's own, at import
 
 
 @pytest.fixture(scope="module")
-def vocabulary(shared):
-    return Vocabulary(shared / "data/vocab/t5_tokenizer_base.model")
+def vocabulary(vocabulary_file):
+    return Vocabulary(vocabulary_file)
 
 
 @pytest.fixture(scope="module")
@@ -207,7 +207,7 @@ def test_the_control_has_the_budget_and_the_form_of_what_it_controls(
 
 
 def test_every_place_is_equally_likely(masked, sentence):
-    words = "a b c d e f g h i j"  # two tokens each: "▁" and the letter, but for "▁a", "▁I", ...
+    words = "a b c d e f g h i j"  # one token each, or two: "▁" and the letter
     given = [sentence(words, "c d")]
     found = masked(given, corruption="matched", style="sentinel_bare", times=3000)
     first = max(max(inputs) for inputs, _ in found)

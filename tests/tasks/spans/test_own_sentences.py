@@ -18,8 +18,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow's own, at import
 
 
 @pytest.fixture(scope="module")
-def vocabulary(shared):
-    return Vocabulary(shared / "data/vocab/t5_tokenizer_base.model")
+def vocabulary(vocabulary_file):
+    return Vocabulary(vocabulary_file)
 
 
 @pytest.fixture(scope="module")
