@@ -13,8 +13,8 @@ import numpy as np
 
 from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
 from closedbook.errors import UserError
+from closedbook.models.stack import LAYER_AXIS
 
-LAYER_AXIS = 1
 UNUSED = (1,)  # shape of an accumulator that its parameter does not need, in either layout
 _LAYER = re.compile(r"^(encoder|decoder)/layers_(\d+)/(.+)$")
 _STACK = re.compile(r"^(encoder|decoder)/layers/(.+)$")

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from closedbook.models import T5, T5Config
-from closedbook.models.layers import KVCache
+from closedbook.models.attention import KVCache
 
 EOS = 1
 _CHUNK = 128  # tokens of the vocabulary whose maximum is taken at once

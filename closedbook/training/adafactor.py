@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-LAYER_AXIS = 1  # where scanned parameters hold their layers
+from closedbook.models.stack import LAYER_AXIS
 
 
 class AdafactorState(NamedTuple):

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from closedbook.models import T5Config
-from closedbook.models.layers import Dropout, RMSNorm, relative_position_bucket
+from closedbook.models.layers import Dropout, RMSNorm
+from closedbook.models.t5.positions import relative_position_bucket
 
 
 def test_bidirectional_buckets():
