@@ -55,9 +55,10 @@ def test_all_layers_and_positions_are_one_program(deep, scan):
 
     single = jit(jax.vmap(patched, in_axes=(None, None, 0)), static_argnums=0)
     positions = np.broadcast_to(np.eye(LENGTH, dtype=bool)[:, None, :], (LENGTH, 3, LENGTH))
-    for layer in range(LAYERS):
+    some = (0, 2, LAYERS - 1)
+    for layer in some:
         close(found[layer], single(f"encoder.{layer}.mlp.out", value[layer], positions))
-    assert single._cache_size() == LAYERS
+    assert single._cache_size() == len(some)  # without a glob, one program per layer
     clean = model()
     assert (np.abs(found - clean).max((-1, -2))[:, :, :2] > 1e-4).all()
 
@@ -133,10 +134,11 @@ def test_a_glob_of_all_scanned_layers_is_handed_on_as_it_is(tiny):
 
 def test_gradients_of_a_glob_are_those_of_each_layer(tiny):
     def loss(value, model, patches):
-        taps = Taps(
-            patches={name: Patch(pick(value), mode="add") for name, pick in patches.items()}
-        )
-        return model.apply(model.params, taps=taps)[0][0, 0, 3]
+        made = {name: Patch(pick(value), mode="add") for name, pick in patches.items()}
+        return model.apply(model.params, taps=Taps(patches=made))[0][0, 0, 3]
+
+    def gradient(model, patches):
+        return jit(lambda value: jax.grad(loss)(value, model, patches))(jnp.zeros((2, 16)))
 
     glob = {GLOB: lambda v: v}
     singles = {"encoder.0.mlp.out": lambda v: v[0], "encoder.1.mlp.out": lambda v: v[1]}
