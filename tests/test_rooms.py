@@ -145,6 +145,28 @@ def test_eval_imports_neither_jax_nor_tensorflow(module):
     assert not {name.split(".")[0] for name in imports(module)} & (TENSORFLOW | JAX)
 
 
+@pytest.mark.parametrize("module", sorted((PACKAGE / "models").glob("*.py")), ids=lambda m: m.name)
+def test_what_families_of_models_share_names_no_family(module):
+    if module.stem in {"__init__", "families"}:  # the face, and the one list of families
+        return
+    families = [p.name for p in module.parent.iterdir() if (p / "__init__.py").exists()]
+    assert families
+    for family in families:
+        found = [name for name in imports(module) if name.startswith(f"closedbook.models.{family}")]
+        assert not found
+    assert "T5Config" not in module.read_text(encoding="utf-8")
+
+
+def test_one_place_asks_whether_layers_are_scanned():
+    asking = {
+        str(module)
+        for module in MODULES
+        for node in ast.walk(ast.parse((REPOSITORY / module).read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and node.attr == "scan_layers"
+    }
+    assert asking == {"closedbook/models/stack.py"}
+
+
 def test_whole_package_but_tasks_starts_without_tensorflow():
     names = [
         ".".join(module.with_suffix("").parts).removesuffix(".__init__")

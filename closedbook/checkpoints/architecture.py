@@ -10,9 +10,9 @@ from closedbook.checkpoints.tensors import SLOTS, Checkpoint, Tensor
 from closedbook.errors import UserError, listed
 from closedbook.models import T5Config
 from closedbook.models.parameters import LAYER_AXIS
+from closedbook.models.stack import Shape, layers_of
 from closedbook.models.t5.sizes import SIZES
 
-Shape = tuple[int, ...]
 _MOST_LAYERS = 1000  # of a stack; more would only make an endless list of missing names
 
 
@@ -57,32 +57,22 @@ def parameter_shapes(config: T5Config) -> dict[str, Shape]:
     inner = [f"wi_{i}" for i in range(len(config.mlp_activations))] if gated else ["wi"]
     feed_forward: dict[str, Shape] = {f"mlp/{each}/kernel": (emb, mlp) for each in inner}
     feed_forward |= {"mlp/wo/kernel": (mlp, emb), "pre_mlp_layer_norm/scale": (emb,)}
-    stacks: dict[str, tuple[int, dict[str, Shape]]] = {
-        "encoder": (
-            config.num_encoder_layers,
-            {f"attention/{name}": shape for name, shape in attention.items()}
-            | {"pre_attention_layer_norm/scale": (emb,)}
-            | feed_forward,
-        ),
-        "decoder": (
-            config.num_decoder_layers,
-            {f"self_attention/{name}": shape for name, shape in attention.items()}
-            | {f"encoder_decoder_attention/{name}": shape for name, shape in attention.items()}
-            | {"pre_self_attention_layer_norm/scale": (emb,)}
-            | {"pre_cross_attention_layer_norm/scale": (emb,)}
-            | feed_forward,
-        ),
+    stacks: dict[str, dict[str, Shape]] = {
+        "encoder": {f"attention/{name}": shape for name, shape in attention.items()}
+        | {"pre_attention_layer_norm/scale": (emb,)}
+        | feed_forward,
+        "decoder": {f"self_attention/{name}": shape for name, shape in attention.items()}
+        | {f"encoder_decoder_attention/{name}": shape for name, shape in attention.items()}
+        | {"pre_self_attention_layer_norm/scale": (emb,)}
+        | {"pre_cross_attention_layer_norm/scale": (emb,)}
+        | feed_forward,
     }
     shapes: dict[str, Shape] = {"token_embedder/embedding": (config.vocab_size, emb)}
-    for side, (layers, block) in stacks.items():
+    for side, layer in stacks.items():
         shapes[f"{side}/relpos_bias/rel_embedding"] = (config.num_heads, config.relpos_buckets)
         shapes[f"{side}/{side}_norm/scale"] = (emb,)
-        for name, shape in block.items():
-            if config.scan_layers:
-                stacked = (*shape[:LAYER_AXIS], layers, *shape[LAYER_AXIS:])
-                shapes[f"{side}/layers/{name}"] = stacked
-            else:
-                shapes |= {f"{side}/layers_{i}/{name}": shape for i in range(layers)}
+        stacked = layers_of(config, side).parameter_shapes(layer)
+        shapes |= {f"{side}/{name}": shape for name, shape in stacked.items()}
     if not config.logits_via_embedding:
         shapes["decoder/logits_dense/kernel"] = (emb, config.vocab_size)
     return shapes

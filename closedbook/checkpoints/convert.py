@@ -22,7 +22,7 @@ from closedbook.checkpoints.card import (
 from closedbook.checkpoints.files.orbax import write_arrays
 from closedbook.checkpoints.formats import WRITABLE, Format
 from closedbook.checkpoints.huggingface.folders import write_huggingface
-from closedbook.checkpoints.layouts import arranged, converted
+from closedbook.checkpoints.layouts import arranged, converted, is_scanned
 from closedbook.checkpoints.opening import open_checkpoint
 from closedbook.checkpoints.places.targets import check_target
 from closedbook.checkpoints.t5x.native import write_t5x
@@ -109,7 +109,7 @@ def plan(source: str | pathlib.Path, options: Options) -> Plan:
     opened = open_checkpoint(source, newest=False)
     config = recognise(opened)
     as_is = options.layers == "auto" and options.to == Format.CLOSEDBOOK
-    scanned = config.scan_layers if as_is else options.layers == "scanned"
+    scanned = is_scanned(opened.params) if as_is else options.layers == "scanned"
     result = arranged(opened, scanned=scanned)
     params = dict(result.params)
     if options.dtype:

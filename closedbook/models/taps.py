@@ -1,41 +1,29 @@
 """Taps: the one way to look inside a forward pass or to reach into it.
 
-A site is a name that starts with its stack, because both stacks share the embedding module:
-`encoder.embed`, `encoder.3.resid_pre`, `encoder.3.attention.out`, `decoder.3.cross_attention.out`,
-`decoder.3.mlp.coefficients`. `sites(config)` lists them all.
+`closedbook.models.sites(config)` lists the names of a model's sites.
 
     taps = Taps(record=("encoder.*.mlp.out",), patches={"encoder.3.mlp.out": Patch(value, where)})
     logits, records = model.apply({"params": params}, **batch, taps=taps)
 
-With layers under scan, records and patches are stacked over layers inside the program and taken
-apart outside it, so names mean the same in both layouts. Without taps nothing is added to the
+A patch may name a glob too. Its value and `where` then have a leading axis with one entry per
+site that the glob names, so that one compiled program serves every choice of layers:
+
+    taps = Taps(patches={"encoder.*.mlp.out": Patch(value, where)})  # [layers, batch, length, ...]
+
+Names mean the same whether layers are scanned or unrolled. Without taps nothing is added to the
 compiled program.
 """
 
-import fnmatch
-from collections.abc import Mapping, Sequence
-from typing import Any
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 from closedbook.errors import UserError, unknown_name
-from closedbook.models.t5.config import T5Config
-
-_ATTENTION = ("weights", "out")
-_MLP = ("mlp.coefficients", "mlp.out")
-LAYER_SITES: dict[str, tuple[str, ...]] = {
-    "encoder": ("resid_pre", *(f"attention.{s}" for s in _ATTENTION), *_MLP, "resid_post"),
-    "decoder": (
-        "resid_pre",
-        *(f"self_attention.{s}" for s in _ATTENTION),
-        *(f"cross_attention.{s}" for s in _ATTENTION),
-        *_MLP,
-        "resid_post",
-    ),
-}
-STACK_SITES = ("embed", "final_norm")
+from closedbook.models.sites import HasStacks, Site, is_glob, matching, sites_by_name
 
 
 class Patch(struct.PyTreeNode):
@@ -47,6 +35,9 @@ class Patch(struct.PyTreeNode):
         where: Which positions change, [batch, length] of bool or of weights in [0, 1];
             everywhere if None. For `*.weights` [batch, heads, queries, keys] it has that shape.
         mode: "set" overwrites, "add" adds.
+
+    Under a glob `value` and `where` (unless it is None) have one more axis in front, with one
+    entry per site that the glob names, in the order of `sites(config)`.
     """
 
     value: jax.Array
@@ -69,8 +60,8 @@ class Taps(struct.PyTreeNode):
     """What to record and what to patch in one forward pass.
 
     Attributes:
-        record: Names of sites, with `*` for any run of characters.
-        patches: Site name to `Patch`.
+        patches: Name of a site, or a glob, to `Patch`. No two may name the same site.
+        record: Names of sites, or globs: `*` is any run of characters.
     """
 
     patches: Mapping[str, Patch] = struct.field(default_factory=dict)
@@ -91,7 +82,13 @@ class Tap:
         self._taps = taps
         self.records: dict[str, jax.Array] = {}
 
+    def touches(self, site: str) -> bool:
+        """Whether a site is recorded or patched, so that its activation must be formed."""
+        taps = self._taps
+        return taps is not None and (site in taps.patches or site in taps.record)
+
     def __call__(self, site: str, x: jax.Array) -> jax.Array:
+        """The site's activation `x`, patched if a patch names it; recorded if asked for."""
         if self._taps is None:
             return x
         if site in self._taps.patches:
@@ -101,112 +98,179 @@ class Tap:
         return x
 
 
-def sites(config: T5Config) -> tuple[str, ...]:
-    """Names of all sites of a model, in the order in which they are computed."""
-    names: list[str] = []
-    for stack, layers in _layer_counts(config).items():
-        names.append(f"{stack}.embed")
-        names += [f"{stack}.{i}.{s}" for i in range(layers) for s in LAYER_SITES[stack]]
-        names.append(f"{stack}.final_norm")
-    return tuple(names)
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """A patch, or what of a glob's patch falls on one local site of a stack.
+
+    Attributes:
+        patch: As given.
+        layers: The layers that it changes, ascending; empty for a stack's own site.
+        entries: Which entries of the patch's leading axis are for them; None if it has no such
+            axis because it was given for one site.
+    """
+
+    patch: Patch
+    layers: tuple[int, ...]
+    entries: tuple[int, ...] | None
+
+    def one(self, i: int = 0) -> Patch:
+        """The patch of the i-th of its layers."""
+        if self.entries is None:
+            return self.patch
+        entry = self.entries[i]
+        return jax.tree.map(lambda x: jnp.asarray(x)[entry], self.patch)
+
+    def stacked(self) -> Patch:
+        """The patch with a leading axis, one entry per layer of `layers`."""
+        if self.entries is None:
+            return jax.tree.map(lambda x: jnp.asarray(x)[None], self.patch)
+        if self.entries == tuple(range(jnp.shape(self.patch.value)[0])):
+            return self.patch
+        entries = np.array(self.entries)
+        return jax.tree.map(lambda x: jnp.asarray(x)[entries], self.patch)
 
 
-def matching(config: T5Config, patterns: Sequence[str]) -> tuple[str, ...]:
-    """Names of the sites that the patterns name.
+@dataclasses.dataclass(frozen=True)
+class LayersTaps:
+    """The taps of all layers of a stack, before they take the form that the layout wants."""
+
+    record: tuple[tuple[str, ...], ...]  # local sites, per layer
+    patches: Mapping[str, Sequence[_Part]]  # by local site
+
+    def one_by_one(self) -> list[LayerTaps]:
+        """One `LayerTaps` per layer, for layers that are unrolled."""
+        layers = [LayerTaps(patches={}, record=record) for record in self.record]
+        for site, parts in self.patches.items():
+            for part in parts:
+                for i, layer in enumerate(part.layers):
+                    layers[layer].patches[site] = part.one(i)
+        return layers
+
+    def stacked(self) -> LayerTaps:
+        """One `LayerTaps` with a leading layer axis, for a scan.
+
+        Raises:
+            UserError: Patches of one site "set" in some layers and "add" in others.
+        """
+        record = tuple(dict.fromkeys(site for layer in self.record for site in layer))
+        layers = len(self.record)
+        patches = {site: _joined(site, parts, layers) for site, parts in self.patches.items()}
+        return LayerTaps(patches=patches, record=record)
+
+
+def _joined(site: str, parts: Sequence[_Part], layers: int) -> Patch:
+    """Patches of some layers as one of all; what no patch names gets one that changes nothing."""
+    if len({part.patch.mode for part in parts}) > 1:
+        raise UserError(f"patches of site {site!r} mix modes over layers; scan needs one mode")
+    some = [part.stacked() for part in parts]
+    if parts[0].layers == tuple(range(layers)):  # a glob of all layers goes in as it is
+        return some[0]
+    values = [jnp.asarray(patch.value) for patch in some]
+    shape = jnp.broadcast_shapes(*(value.shape[1:] for value in values))
+    value = jnp.zeros((layers, *shape), jnp.result_type(*values))
+    wheres = [
+        jnp.ones(len(part.layers)) if patch.where is None else jnp.asarray(patch.where, "float32")
+        for patch, part in zip(some, parts, strict=True)
+    ]
+    # A value broadcasts from its last axis on, `where` from its first.
+    rank = max(where.ndim for where in wheres)
+    wheres = [where.reshape(where.shape + (1,) * (rank - where.ndim)) for where in wheres]
+    weight = jnp.zeros((layers, *jnp.broadcast_shapes(*(where.shape[1:] for where in wheres))))
+    for part, own, where in zip(parts, values, wheres, strict=True):
+        at = np.array(part.layers)
+        own = own.reshape(len(at), *(1,) * (len(shape) + 1 - own.ndim), *own.shape[1:])
+        value = value.at[at].set(jnp.broadcast_to(own, (len(at), *shape)).astype(value.dtype))
+        weight = weight.at[at].set(jnp.broadcast_to(where, (len(at), *weight.shape[1:])))
+    return Patch(value, weight, some[0].mode)
+
+
+def stack_taps(
+    taps: Taps | None, config: HasStacks, stack: str
+) -> tuple[LayerTaps | None, LayersTaps | None]:
+    """Picks the taps of one stack: those of its own sites and those of its layers.
 
     Raises:
-        UserError: A pattern names no site.
+        UserError: A site is unknown, two patches name the same one, a patch's mode is not "set"
+            or "add", or a glob's patch has not one entry per site.
     """
-    names = sites(config)
-    found: set[str] = set()
-    for pattern in patterns:
-        hits = fnmatch.filter(names, pattern)
-        if not hits:
-            raise unknown_name("tap site", pattern, names)
-        found.update(hits)
-    return tuple(name for name in names if name in found)
-
-
-def _layer_counts(config: T5Config) -> dict[str, int]:
-    return {"encoder": config.num_encoder_layers, "decoder": config.num_decoder_layers}
-
-
-def stack_taps(taps: Taps | None, config: T5Config, stack: str) -> tuple[Any, list[Any]]:
-    """Splits taps into a stack's own (`embed`, `final_norm`) and one `LayerTaps` a layer.
-
-    Returns:
-        Taps of the stack's own sites, and one entry a layer; None where there is nothing to do.
-
-    Raises:
-        UserError: A site is unknown or a patch's mode is not "set" or "add".
-    """
-    layers = _layer_counts(config)[stack]
     if taps is None:
-        return None, [None] * layers
-    for name, patch in taps.patches.items():
-        if name not in sites(config):
-            raise unknown_name("tap site", name, sites(config))
+        return None, None
+    own: dict[str, Patch] = {}
+    layers: dict[str, list[_Part]] = {}
+    for name, found in _patched(taps.patches, config).items():
+        patch = taps.patches[name]
+        places: dict[str, list[tuple[int, int]]] = {}
+        for entry, site in enumerate(found):
+            if site.stack == stack and site.layer is None:
+                entries = (entry,) if is_glob(name) else None
+                own[site.local] = _Part(patch, (), entries).one()
+            elif site.stack == stack and site.layer is not None:
+                places.setdefault(site.local, []).append((site.layer, entry))
+        for local, pairs in places.items():
+            numbers, entries = zip(*pairs, strict=True)
+            part = _Part(patch, numbers, entries if is_glob(name) else None)
+            layers.setdefault(local, []).append(part)
+    record = [site for site in matching(config, taps.record) if site.stack == stack]
+
+    def recorded(layer: int | None) -> tuple[str, ...]:
+        return tuple(site.local for site in record if site.layer == layer)
+
+    of_layers = tuple(recorded(i) for i in range(config.stacks[stack].layers))
+    return LayerTaps(patches=own, record=recorded(None)), LayersTaps(of_layers, layers)
+
+
+def _patched(patches: Mapping[str, Patch], config: HasStacks) -> dict[str, tuple[Site, ...]]:
+    """The sites that each patch names, all patches checked."""
+    known = sites_by_name(config)
+    found: dict[str, tuple[Site, ...]] = {}
+    named_by: dict[str, str] = {}
+    for name, patch in patches.items():
+        if name not in known and not is_glob(name):
+            raise unknown_name("tap site", name, known)
         if patch.mode not in ("set", "add"):
             raise UserError(f"patch of {name} has mode {patch.mode!r}; use 'set' or 'add'")
-    record = [name for name in matching(config, taps.record) if name.startswith(stack + ".")]
+        found[name] = matching(config, [name])
+        for site in found[name]:
+            other = named_by.setdefault(site.name, name)
+            if other != name:
+                raise UserError(
+                    f"patches {other!r} and {name!r} both name {site.name}; leave it to one of them"
+                )
+        if is_glob(name):
+            _check_leading_axis(name, patch, [site.name for site in found[name]])
+    return found
 
-    def pick(prefix: str, local: Sequence[str]) -> LayerTaps:
-        return LayerTaps(
-            record=tuple(s for s in local if prefix + s in record),
-            patches={s: taps.patches[prefix + s] for s in local if prefix + s in taps.patches},
-        )
 
-    own = pick(f"{stack}.", STACK_SITES)
-    return own, [pick(f"{stack}.{i}.", LAYER_SITES[stack]) for i in range(layers)]
-
-
-def stack_over_layers(layers: list[Any]) -> Any:
-    """One `LayerTaps` with a leading layer axis for a scan, out of one a layer.
-
-    A layer without a patch that another layer has gets one that changes nothing.
-    """
-    if all(taps is None for taps in layers):
-        return None
-    record = tuple(dict.fromkeys(site for taps in layers for site in taps.record))
-    names = dict.fromkeys(site for taps in layers for site in taps.patches)
-    patches = {}
-    for name in names:
-        present = [taps.patches.get(name) for taps in layers]
-        some = [patch for patch in present if patch is not None]
-        if len({patch.mode for patch in some}) > 1:
-            raise UserError(f"patches of site {name!r} mix modes over layers; scan needs one mode")
-        shape = jnp.broadcast_shapes(*(jnp.shape(patch.value) for patch in some))
-        weights = [1.0 if patch.where is None else patch.where for patch in some]
-        where = jnp.broadcast_shapes(*(jnp.shape(weight) for weight in weights)) or (1,)
-        dtype = jnp.result_type(*(patch.value for patch in some))
-
-        def full(patch: Patch | None, shape=shape, where=where, dtype=dtype) -> Any:
-            if patch is None:
-                return jnp.zeros(shape, dtype), jnp.zeros(where)
-            weight = 1.0 if patch.where is None else jnp.asarray(patch.where, jnp.float32)
-            value = jnp.broadcast_to(jnp.asarray(patch.value, dtype), shape)
-            return value, jnp.broadcast_to(weight, where)
-
-        values, masks = zip(*(full(patch) for patch in present), strict=True)
-        patches[name] = Patch(jnp.stack(values), jnp.stack(masks), some[0].mode)
-    return LayerTaps(record=record, patches=patches)
+def _check_leading_axis(glob: str, patch: Patch, names: Sequence[str]) -> None:
+    for what, array in (("value", patch.value), ("where", patch.where)):
+        shape = jnp.shape(array) if array is not None else (len(names),)
+        if shape[:1] != (len(names),):
+            raise UserError(
+                f"patch of {glob!r}: {what} has shape {list(shape)}; its first axis must have "
+                f"{len(names)} entries, one per site that the glob names: {', '.join(names)}"
+            )
 
 
 def name_records(
-    taps: Taps, config: T5Config, stack: str, own: dict[str, jax.Array], layers: Any
+    taps: Taps | None,
+    config: HasStacks,
+    stack: str,
+    own: Mapping[str, jax.Array],
+    layers: Iterable[Mapping[str, jax.Array]],
 ) -> dict[str, jax.Array]:
-    """Records under their full names.
+    """Records under their full names, in the order in which they are computed.
 
     Args:
         taps: As given to the model.
         config: The model's.
-        stack: "encoder" or "decoder".
-        own: Records of the stack's own sites.
-        layers: A list with each layer's records, or one dict stacked over layers.
+        stack: Whose records they are.
+        own: Records of the stack's own sites, by local name.
+        layers: Each layer's records, by local name.
     """
-    record = matching(config, taps.record)
-    out = {f"{stack}.{site}": value for site, value in own.items()}
-    for i in range(_layer_counts(config)[stack]):
-        found = layers[i] if isinstance(layers, list) else {s: v[i] for s, v in layers.items()}
-        out |= {f"{stack}.{i}.{site}": value for site, value in found.items()}
-    return {name: out[name] for name in record if name in out}
+    if taps is None:
+        return {}
+    out = {Site(stack, None, local).name: x for local, x in own.items()}
+    for i, found in enumerate(layers):
+        out |= {Site(stack, i, local).name: x for local, x in found.items()}
+    names = (site.name for site in matching(config, taps.record))
+    return {name: out[name] for name in names if name in out}

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from closedbook.models import T5Config
-from closedbook.models.layers import Dropout, RMSNorm, relative_position_bucket
+from closedbook.models.layers import Dropout, RMSNorm
+from closedbook.models.t5.positions import relative_position_bucket
 
 
 def test_bidirectional_buckets():
-    # Key minus query. 32 buckets: 16 a direction, of which 8 exact, then
+    # Key minus query. 32 buckets: 16 per direction, of which 8 exact, then
     # 8 + floor(8 * ln(n / 8) / ln(16)): n = 12 -> 8 + 1, 16 -> 8 + 2, 32 -> 8 + 4, 64 -> 8 + 6,
     # 91 -> 8 + 7; from 128 on the last. Keys after the query are 16 further on.
     table = {

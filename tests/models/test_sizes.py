@@ -11,7 +11,7 @@ from closedbook.errors import UserError
 from closedbook.models import SIZES, T5, T5Config, flops_per_step, parameter_count, size
 
 # Parameters of the public checkpoints (as their Hugging Face ports count them: 32,128 rows of
-# the embedding, one relative position bias a stack, the tied embedding once).
+# the embedding, one relative position bias per stack, the tied embedding once).
 PUBLISHED = {
     "t5_small": 60_506_624,
     "t5_base": 222_903_552,

@@ -26,7 +26,7 @@ def clean(tiny):
 
 def test_sites_name_the_stack_and_the_layer(tiny):
     names = sites(tiny.config)
-    # A stack's 2 own sites; 6 an encoder layer, 8 a decoder layer.
+    # 2 sites of each stack itself; 6 per encoder layer, 8 per decoder layer.
     assert len(names) == len(set(names)) == 2 * 2 + 2 * 6 + 2 * 8
     for name in (
         "encoder.embed",

@@ -3,9 +3,20 @@
 import dataclasses
 
 from closedbook.errors import UserError, unknown_name
+from closedbook.models.layers import ACTIVATIONS, Precision
+from closedbook.models.sites import Stack
+from closedbook.models.stack import REMAT_POLICIES
 
-ACTIVATIONS = ("relu", "gelu", "silu", "linear")
-REMAT_POLICIES = ("none", "minimal", "full")
+_ATTENTION = ("weights", "out")
+_MLP = ("mlp.coefficients", "mlp.out")
+_ENCODER_SITES = ("resid_pre", *(f"attention.{s}" for s in _ATTENTION), *_MLP, "resid_post")
+_DECODER_SITES = (
+    "resid_pre",
+    *(f"self_attention.{s}" for s in _ATTENTION),
+    *(f"cross_attention.{s}" for s in _ATTENTION),
+    *_MLP,
+    "resid_post",
+)
 DTYPES = ("float32", "bfloat16")
 
 
@@ -49,6 +60,19 @@ class T5Config:
     def joined_kv(self) -> int:
         """Width of all heads side by side."""
         return self.num_heads * self.head_dim
+
+    @property
+    def precision(self) -> Precision:
+        """The number types of parameters, products and sums."""
+        return Precision(compute=self.dtype)
+
+    @property
+    def stacks(self) -> dict[str, Stack]:
+        """The two stacks: how many layers each has, and the tap sites of a layer."""
+        return {
+            "encoder": Stack(self.num_encoder_layers, _ENCODER_SITES),
+            "decoder": Stack(self.num_decoder_layers, _DECODER_SITES),
+        }
 
     @property
     def version(self) -> str:

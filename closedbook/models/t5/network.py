@@ -1,6 +1,5 @@
 """The encoder-decoder T5, versions 1.0 and 1.1."""
 
-import functools
 from typing import Any
 
 import flax.linen as nn
@@ -8,156 +7,57 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from closedbook.models.attention import MASKED, KVCache
 from closedbook.models.decoding import DecodingState
-from closedbook.models.layers import (
-    MASKED,
-    Attention,
-    Dropout,
-    FeedForward,
-    KVCache,
-    RelativePositionBias,
-    RMSNorm,
-    constrain,
-    dense,
-    product,
-    with_axes,
-)
+from closedbook.models.layers import Dropout, Kernel, RMSNorm, constrain, product, with_axes
+from closedbook.models.stack import PerLayer, layers_of
 from closedbook.models.t5.config import T5Config
-from closedbook.models.taps import (
-    LayerTaps,
-    Tap,
-    Taps,
-    name_records,
-    stack_over_layers,
-    stack_taps,
-)
+from closedbook.models.t5.layers import FAN_IN_TRUNCATED, DecoderLayer, EncoderLayer, Records
+from closedbook.models.t5.positions import RelativePositionBias
+from closedbook.models.taps import Tap, Taps, name_records, stack_taps
 from closedbook.vocabulary import EOS_ID, PAD_ID
 
 
-class EncoderLayer(nn.Module):
-    """Self-attention and feed-forward unit, each normalised before and added after."""
-
-    config: T5Config
-
-    @nn.compact
-    def __call__(self, x: jax.Array, bias: jax.Array, taps: LayerTaps | None) -> Any:
-        cfg, tap = self.config, Tap(taps)
-        drop = functools.partial(Dropout, cfg.dropout_rate)
-        x = tap("resid_pre", constrain(x, "batch", "length", "embed"))
-        y = RMSNorm(name="pre_attention_layer_norm")(x)
-        y, _ = Attention(cfg, "attention", name="attention")(y, bias, tap)
-        x = x + drop(name="attention_dropout")(y)
-        y = RMSNorm(name="pre_mlp_layer_norm")(x)
-        y = FeedForward(cfg, name="mlp")(y, tap)
-        x = tap("resid_post", x + drop(name="mlp_dropout")(y))
-        return x, tap.records
+def _position_bias(config: T5Config, *, bidirectional: bool) -> RelativePositionBias:
+    return RelativePositionBias(
+        heads=config.num_heads,
+        buckets=config.relpos_buckets,
+        max_distance=config.relpos_max_distance,
+        bidirectional=bidirectional,
+        precision=config.precision,
+        name="relpos_bias",
+    )
 
 
-class DecoderLayer(nn.Module):
-    """Self-attention, attention to the encoded inputs, feed-forward unit."""
+class Encoder(nn.Module):
+    """Token embeddings to encoded inputs."""
 
     config: T5Config
 
     @nn.compact
     def __call__(
-        self,
-        x: jax.Array,
-        encoded: jax.Array | None,
-        bias: jax.Array,
-        cross_bias: jax.Array,
-        index: jax.Array | None,
-        taps: LayerTaps | None,
-        cache: KVCache | None,
-    ) -> Any:
-        cfg, tap = self.config, Tap(taps)
-        drop = functools.partial(Dropout, cfg.dropout_rate)
-        x = tap("resid_pre", constrain(x, "batch", "length", "embed"))
-        y = RMSNorm(name="pre_self_attention_layer_norm")(x)
-        own = Attention(cfg, "self_attention", name="self_attention")
-        y, cache = own(y, bias, tap, cache=cache, index=index)
-        x = x + drop(name="self_attention_dropout")(y)
-        y = RMSNorm(name="pre_cross_attention_layer_norm")(x)
-        cross = Attention(cfg, "cross_attention", name="encoder_decoder_attention")
-        y, cache = cross(y, cross_bias, tap, source=encoded, cache=cache)
-        x = x + drop(name="cross_attention_dropout")(y)
-        y = RMSNorm(name="pre_mlp_layer_norm")(x)
-        y = FeedForward(cfg, name="mlp")(y, tap)
-        x = tap("resid_post", x + drop(name="mlp_dropout")(y))
-        return x, (tap.records, cache)
+        self, x: jax.Array, mask: jax.Array, taps: Taps | None
+    ) -> tuple[jax.Array, Records]:
+        """Encoded inputs [batch, length, emb], and what was recorded.
 
-    @nn.compact
-    def cross_keys(self, carry: None, encoded: jax.Array) -> tuple[None, Any]:
-        """Keys and values of encoded inputs; the carry is there for the scan over layers."""
-        cross = Attention(self.config, "cross_attention", name="encoder_decoder_attention")
-        return carry, cross.keys_and_values(encoded)
-
-
-def _remat(layer: type[nn.Module], policy: str) -> Any:
-    if policy == "none":
-        return layer
-    policies = {"full": None, "minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable}
-    # Under scan the barrier against common-subexpression elimination only costs time.
-    return nn.remat(layer, prevent_cse=False, policy=policies[policy])
-
-
-def _apply_layers(
-    layer: type[nn.Module], config: T5Config, length: int, x: jax.Array, shared: tuple, own: tuple
-) -> Any:
-    """Runs a stack's layers inside its compact `__call__`, scanned or unrolled.
-
-    Args:
-        layer: The layer's class; called as `layer(config)(x, *shared, *own_i)`.
-        config: The model's.
-        length: Number of layers.
-        x: The residual stream [batch, length, emb].
-        shared: Arguments that all layers get.
-        own: For each further argument a list with one entry a layer (unrolled), or one pytree
-            with a leading layer axis (scanned).
-
-    Returns:
-        The residual stream and the layers' second outputs, a list or stacked.
-    """
-    made = _remat(layer, config.remat_policy)
-    if not config.scan_layers:
-        outputs = []
-        for i in range(length):
-            x, out = made(config, name=f"layers_{i}")(x, *shared, *(o[i] for o in own))
-            outputs.append(out)
-        return x, outputs
-    scanned = nn.scan(
-        made,
-        variable_axes={"params": 1},
-        split_rngs={"params": True, "dropout": True},
-        in_axes=(nn.broadcast,) * len(shared) + (0,) * len(own),
-        length=length,
-        metadata_params={nn.PARTITION_NAME: "layers"},
-    )
-    return scanned(config, name="layers")(x, *shared, *own)
-
-
-class Encoder(nn.Module):
-    """Token embeddings [batch, length, emb] to encoded inputs."""
-
-    config: T5Config
-
-    @nn.compact
-    def __call__(self, x: jax.Array, mask: jax.Array, taps: Taps | None) -> Any:
-        """Args: embedded inputs, mask [batch, 1, queries or 1, keys] of what may be seen, taps."""
+        Args:
+            x: Embedded inputs [batch, length, emb].
+            mask: What may be seen, bool [batch, 1, length or 1, length].
+            taps: As given to the model.
+        """
         cfg = self.config
+        layers = layers_of(cfg, "encoder")
         own, layer_taps = stack_taps(taps, cfg, "encoder")
         tap = Tap(own)
         x = Dropout(cfg.dropout_rate, name="input_dropout")(tap("embed", x))
         positions = jnp.arange(x.shape[1])
-        bias = RelativePositionBias(cfg, True, name="relpos_bias")(positions, positions)
+        bias = _position_bias(cfg, bidirectional=True)(positions, positions)
         bias = jnp.where(mask, bias, MASKED)
-        per_layer: Any = stack_over_layers(layer_taps) if cfg.scan_layers else layer_taps
-        layers = cfg.num_encoder_layers
-        x, records = _apply_layers(EncoderLayer, cfg, layers, x, (bias,), (per_layer,))
-        x = tap("final_norm", RMSNorm(name="encoder_norm")(x))
+        per_layer = (layers.taps(layer_taps),)
+        x, (records,) = layers.run(EncoderLayer, (cfg,), x, shared=(bias,), own=per_layer)
+        x = tap("final_norm", RMSNorm(cfg.precision, name="encoder_norm")(x))
         x = Dropout(cfg.dropout_rate, over_length=False, name="output_dropout")(x)
-        if taps is None:
-            return x, {}
-        return x, name_records(taps, cfg, "encoder", tap.records, records)
+        return x, name_records(taps, cfg, "encoder", tap.records, layers.apart(records))
 
 
 class Decoder(nn.Module):
@@ -173,58 +73,55 @@ class Decoder(nn.Module):
         mask: jax.Array,
         cross_mask: jax.Array,
         taps: Taps | None,
-        cache: Any,
+        cache: PerLayer[KVCache] | None,
         index: jax.Array | None,
-    ) -> Any:
+    ) -> tuple[jax.Array, Records, PerLayer[KVCache] | PerLayer[None]]:
+        """The normalised output [batch, length, emb], what was recorded, and the new cache.
+
+        Args:
+            x: Embedded targets [batch, length, emb].
+            encoded: Encoded inputs [batch, inputs, emb]; None where the cache holds their keys.
+            mask: Which targets may be seen, beside causality: bool, broadcasts to
+                [batch, 1, length, keys].
+            cross_mask: Which inputs may be seen: bool, broadcasts to [batch, 1, length, inputs].
+            taps: As given to the model.
+            cache: Of the step before; None outside decoding.
+            index: Position of the first target in the cache, an int32 scalar.
+        """
         cfg = self.config
+        layers = layers_of(cfg, "decoder")
         own, layer_taps = stack_taps(taps, cfg, "decoder")
         tap = Tap(own)
         x = Dropout(cfg.dropout_rate, name="input_dropout")(tap("embed", x))
         keys = jnp.arange(mask.shape[-1])
         queries = jnp.arange(x.shape[1]) + (0 if index is None else index)
-        bias = RelativePositionBias(cfg, False, name="relpos_bias")(queries, keys)
+        bias = _position_bias(cfg, bidirectional=False)(queries, keys)
         bias = jnp.where(mask & (keys[None, :] <= queries[:, None])[None, None], bias, MASKED)
         cross_bias = jnp.where(cross_mask, 0.0, MASKED)
-        layers = cfg.num_decoder_layers
-        per_layer: Any = stack_over_layers(layer_taps) if cfg.scan_layers else layer_taps
-        if cache is None and not cfg.scan_layers:
-            cache = [None] * layers
-        shared = (encoded, bias, cross_bias, index)
-        x, out = _apply_layers(DecoderLayer, cfg, layers, x, shared, (per_layer, cache))
-        if cfg.scan_layers:
-            records, cache = out
-        else:
-            records, cache = [r for r, _ in out], [c for _, c in out]
-        x = tap("final_norm", RMSNorm(name="decoder_norm")(x))
+        x, (records, cache) = layers.run(
+            DecoderLayer,
+            (cfg,),
+            x,
+            shared=(encoded, bias, cross_bias, index),
+            own=(layers.taps(layer_taps), layers.nothing() if cache is None else cache),
+        )
+        x = tap("final_norm", RMSNorm(cfg.precision, name="decoder_norm")(x))
         x = Dropout(cfg.dropout_rate, name="output_dropout")(x)
-        named = {} if taps is None else name_records(taps, cfg, "decoder", tap.records, records)
+        named = name_records(taps, cfg, "decoder", tap.records, layers.apart(records))
         return x, named, cache
 
     @nn.compact
-    def cross_keys(self, encoded: jax.Array) -> Any:
-        """Each layer's keys and values of encoded inputs: a list, or stacked over layers."""
-        cfg = self.config
-        if not cfg.scan_layers:
-            layers = range(cfg.num_decoder_layers)
-            return [
-                DecoderLayer(cfg, name=f"layers_{i}").cross_keys(None, encoded)[1] for i in layers
-            ]
-        scanned = nn.scan(
-            DecoderLayer,
-            variable_axes={"params": 1},
-            split_rngs={"params": True},
-            in_axes=nn.broadcast,
-            length=cfg.num_decoder_layers,
-            methods=["cross_keys"],
-        )
-        return scanned(cfg, name="layers").cross_keys(None, encoded)[1]
+    def cross_keys(self, encoded: jax.Array) -> PerLayer[tuple[jax.Array, jax.Array]]:
+        """Each layer's keys and values of encoded inputs [batch, inputs, emb]."""
+        layers = layers_of(self.config, "decoder")
+        return layers.call(DecoderLayer, (self.config,), "cross_keys", encoded)
 
     @nn.compact
     def logits(self, x: jax.Array) -> jax.Array:
         """The output matrix of 1.1: [batch, length, emb] to [batch, length, vocab]."""
-        init = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
-        axes = ("embed", "vocab")
-        return dense(self, "logits_dense", x, self.config.vocab_size, axes, init)
+        cfg, axes = self.config, ("embed", "vocab")
+        name = "logits_dense"
+        return Kernel(cfg.vocab_size, axes, FAN_IN_TRUNCATED, cfg.precision, name=name)(x)
 
 
 class Embedding(nn.Module):
@@ -235,15 +132,16 @@ class Embedding(nn.Module):
     def setup(self) -> None:
         init = with_axes(nn.initializers.normal(1.0), ("vocab", "embed"))
         shape = (self.config.vocab_size, self.config.emb_dim)
-        self.embedding = self.param("embedding", init, shape, jnp.float32)
+        self.embedding = self.param("embedding", init, shape, self.config.precision.parameters)
 
     def __call__(self, tokens: jax.Array) -> jax.Array:
-        # A gather, not T5X's product with one-hot rows: 1.24x faster a step on a CPU.
-        return jnp.take(self.embedding, tokens, axis=0).astype(self.config.dtype)
+        """Tokens [batch, length] to embeddings [batch, length, emb]."""
+        # A gather, not T5X's product with one-hot rows: 1.24x faster per step on a CPU.
+        return jnp.take(self.embedding, tokens, axis=0).astype(self.config.precision.compute)
 
     def attend(self, x: jax.Array) -> jax.Array:
-        """Scores of all pieces, scaled by emb_dim ** -0.5 as in T5 1.0."""
-        return product(x, self.embedding.T.astype(x.dtype)) / np.sqrt(x.shape[-1])
+        """Scores of all pieces: [..., emb] to [..., vocab], scaled by emb_dim ** -0.5."""
+        return product(x, self.embedding.T, self.config.precision) / np.sqrt(x.shape[-1])
 
 
 class T5(nn.Module):
@@ -364,7 +262,7 @@ class T5(nn.Module):
         encoder_segment_ids: jax.Array | None = None,
         decoder_segment_ids: jax.Array | None = None,
         taps: Taps | None = None,
-    ) -> Any:
+    ) -> jax.Array | tuple[jax.Array, Records]:
         """Teacher-forced logits float32 [batch, targets, vocab]; with taps also the records."""
         encoded, seen = self.encode(encoder_input_tokens, encoder_segment_ids, taps)
         logits, records = self.decode(

@@ -76,8 +76,8 @@ def flops_per_step(config: T5Config, batch: int, inputs: int, targets: int) -> i
     Args:
         config: The model.
         batch: Rows (packs) of the global batch.
-        inputs: Encoder tokens a row.
-        targets: Decoder tokens a row.
+        inputs: Encoder tokens per row.
+        targets: Decoder tokens per row.
     """
     projection = 2 * config.emb_dim * config.joined_kv
     mlp = 2 * (len(config.mlp_activations) + 1) * config.emb_dim * config.mlp_dim

@@ -1,0 +1,187 @@
+"""Multi-head attention: projections, the cache of decoding, and `attend` between them.
+
+Parameter names, shapes and logical axes are T5X's (t5x/examples/t5/layers.py).
+"""
+
+from collections.abc import Callable
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from flax import struct
+
+from closedbook.models.layers import Dropout, Initializer, Kernel, Precision, drops
+from closedbook.models.taps import Tap
+
+MASKED = -1e10  # added to attention logits that must not be seen, as T5X
+
+
+class KVCache(struct.PyTreeNode):
+    """Keys and values of one decoder layer (with a leading layer axis under scan).
+
+    Attributes:
+        key, value: Own keys and values so far, [batch * beams, heads, max_length, head_dim].
+        cross_key, cross_value: Of the encoded inputs, [batch, heads, inputs, head_dim]; shared by
+            all beams of an example. None where there is no cross-attention.
+    """
+
+    key: jax.Array
+    value: jax.Array
+    cross_key: jax.Array | None = None
+    cross_value: jax.Array | None = None
+
+
+def attend(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    bias: jax.Array,
+    *,
+    precision: Precision,
+    on_weights: Callable[[jax.Array], jax.Array] | None = None,
+) -> jax.Array:
+    """softmax(query keyᵀ + bias) value: all that stands between the projections and the output.
+
+    The logits are not scaled; where a model scales them, its queries are scaled. Another kernel
+    may compute the same; one that never forms the weights can do so where `on_weights` is None.
+
+    Args:
+        query: [batch, heads, queries, head_dim].
+        key: [batch, heads, keys, head_dim].
+        value: [batch, heads, keys, head_dim].
+        bias: Added to the logits; broadcasts to [batch, heads, queries, keys]. `MASKED` hides.
+        precision: Logits and softmax are in its accumulation type.
+        on_weights: Sees the weights [batch, heads, queries, keys] and gives those to be used
+            (taps, dropout). None where nothing looks at them.
+
+    Returns:
+        [batch, heads, queries, head_dim], in the type of the queries.
+    """
+    logits = jnp.einsum(
+        "bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.dtype(precision.accumulate)
+    )
+    weights = jax.nn.softmax(logits + bias, axis=-1).astype(query.dtype)
+    if on_weights is not None:
+        weights = on_weights(weights)
+    return jnp.einsum("bhqk,bhkd->bhqd", weights, value)
+
+
+class Attention(nn.Module):
+    """Multi-head attention, without bias and without scaling of the logits.
+
+    Attributes:
+        heads: Number of heads.
+        head_dim: Width of a head.
+        site: Prefix of the tap sites `weights` and `out`, for example "self_attention".
+        cross: Whether keys and values come from another sequence (`source`), not from `x`.
+        query_init: Initial values of the query's kernel [emb, heads * head_dim].
+        kernel_init: Initial values of the other three kernels.
+        dropout_rate: Of the weights.
+        precision: Number types.
+    """
+
+    heads: int
+    head_dim: int
+    site: str
+    cross: bool
+    query_init: Initializer
+    kernel_init: Initializer
+    dropout_rate: float
+    precision: Precision
+
+    def _project(self, name: str, x: jax.Array) -> jax.Array:
+        """[batch, length, emb] to [batch, heads, length, head_dim]."""
+        init = self.query_init if name == "query" else self.kernel_init
+        width, axes = self.heads * self.head_dim, ("embed", "joined_kv")
+        joined = Kernel(width, axes, init, self.precision, name=name)(x)
+        split = joined.reshape(*joined.shape[:2], self.heads, self.head_dim)
+        return split.transpose(0, 2, 1, 3)
+
+    @nn.compact
+    def keys_and_values(self, source: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Keys and values [batch, heads, inputs, head_dim] of encoded inputs, to be cached."""
+        return self._project("key", source), self._project("value", source)
+
+    @nn.compact
+    def __call__(
+        self,
+        x: jax.Array,
+        bias: jax.Array,
+        tap: Tap,
+        *,
+        source: jax.Array | None = None,
+        cache: KVCache | None = None,
+        index: jax.Array | None = None,
+    ) -> tuple[jax.Array, KVCache | None]:
+        """Attends from `x` to itself, to `source` (cross-attention) or to what the cache holds.
+
+        Args:
+            x: Queries [batch, length, emb].
+            bias: Added to the logits; broadcasts to [batch, heads, length, keys].
+            tap: The layer's taps.
+            source: Encoded inputs [batch, inputs, emb]. With beams `x` has beams times the rows.
+            cache: Keys and values so far.
+            index: Position of the first query in the cache, an int32 scalar.
+
+        Returns:
+            The output [batch, length, emb] and the cache with this call's keys and values.
+        """
+        query = self._project("query", x)
+        if self.cross and cache is not None:
+            assert cache.cross_key is not None
+            assert cache.cross_value is not None
+            key, value = cache.cross_key, cache.cross_value
+        else:
+            origin = source if self.cross else x
+            assert origin is not None
+            key, value = self._project("key", origin), self._project("value", origin)
+        if not self.cross and cache is not None:
+            assert index is not None
+            cache = cache.replace(
+                key=_written(cache.key, key, index), value=_written(cache.value, value, index)
+            )
+            key, value = cache.key, cache.value
+
+        dropout = Dropout(self.dropout_rate, name="dropout")
+        seen = tap.touches(f"{self.site}.weights") or drops(self, self.dropout_rate)
+        out = attend(
+            _beams_as_queries(query, key.shape[0]),
+            key,
+            value,
+            bias,
+            precision=self.precision,
+            on_weights=(lambda w: dropout(tap(f"{self.site}.weights", w))) if seen else None,
+        )
+        rows, heads, length, depth = query.shape
+        out = _beams_as_rows(out, rows)
+        out = out.transpose(0, 2, 1, 3).reshape(rows, length, heads * depth)
+        axes = ("joined_kv", "embed")
+        out = Kernel(x.shape[-1], axes, self.kernel_init, self.precision, name="out")(out)
+        return tap(f"{self.site}.out", out), cache
+
+
+def _written(cached: jax.Array, new: jax.Array, index: jax.Array) -> jax.Array:
+    """Cached keys or values with new ones [batch, heads, length, head_dim] from `index` on."""
+    return jax.lax.dynamic_update_slice(cached, new.astype(cached.dtype), (0, 0, index, 0))
+
+
+def _beams_as_queries(query: jax.Array, batch: int) -> jax.Array:
+    """[batch * beams, heads, length, depth] to [batch, heads, beams * length, depth].
+
+    So all beams of an example attend to one copy of its keys.
+    """
+    rows, heads, length, depth = query.shape
+    if rows == batch:
+        return query
+    query = query.reshape(batch, -1, heads, length, depth).swapaxes(1, 2)
+    return query.reshape(batch, heads, -1, depth)
+
+
+def _beams_as_rows(out: jax.Array, rows: int) -> jax.Array:
+    """What `_beams_as_queries` did, undone: to [rows, heads, length, depth]."""
+    batch, heads, queries, depth = out.shape
+    if rows == batch:
+        return out
+    length = queries * batch // rows
+    out = out.reshape(batch, heads, -1, length, depth).swapaxes(1, 2)
+    return out.reshape(rows, heads, length, depth)
