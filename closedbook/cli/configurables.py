@@ -4,7 +4,6 @@ The real constructors are registered; there is no second class beside any of the
 """
 
 import functools
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import gin
@@ -20,16 +19,18 @@ from closedbook.training import jobs, optimizers, settings
 from closedbook.training.loop import train
 from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.schedules import create_learning_rate_scheduler
-from closedbook.vocabulary.sentencepiece import Vocabulary
+from closedbook.vocabulary import EXTRA_IDS, Vocabulary
 
 
-def _sentence_piece_vocabulary(sentencepiece_model_file: str, extra_ids: int = 100) -> Vocabulary:
+def _sentence_piece_vocabulary(
+    sentencepiece_model_file: str, extra_ids: int = EXTRA_IDS
+) -> Vocabulary:
     return Vocabulary(sentencepiece_model_file, extra_ids)
 
 
 def _atlas_vocabulary() -> Vocabulary:
     """The SentencePiece model that ships with the atlas."""
-    return Vocabulary(pathlib.Path(atlas.__file__).parent / "data" / "atlas.model")
+    return Vocabulary(atlas.VOCABULARY)
 
 
 _TABLE = (

@@ -1,22 +1,29 @@
 """Examples out of SeqIO's data sets, as token caches hold them."""
 
-import sys
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from closedbook.data.task_facts import is_evaluated
 from closedbook.tasks import specs
-from closedbook.vocabulary.sentencepiece import EOS_ID, Vocabulary
+from closedbook.vocabulary import EOS_ID, Vocabulary
+
+if TYPE_CHECKING:
+    import seqio
+    import tensorflow as tf
+
+_log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 512  # examples taken from TensorFlow together
-_PROGRESS_SECONDS = 10  # between two lines on stderr
+_PROGRESS_SECONDS = 10  # between two lines of the log
 
 
 def examples(
-    dataset: Any,
-    task: Any,
+    dataset: "tf.data.Dataset",
+    task: "seqio.Task",
     spec: specs.TaskSpec | None,
     split: str,
     vocabulary: Vocabulary,
@@ -35,8 +42,8 @@ def examples(
         alternatives: Whether every answer is a row of targets.
         in_batches: Whether the data set holds batches.
     """
-    evaluated = bool(task.metric_fns or task.metric_objs)
-    print(f"token cache: building {task.name} {split}", file=sys.stderr)
+    evaluated = is_evaluated(task)
+    _log.info("token cache: building %s %s", task.name, split)
     started = reported = time.monotonic()
     count = 0
     for example in _elements(dataset, in_batches):
@@ -51,15 +58,14 @@ def examples(
         count += 1
         if time.monotonic() - reported > _PROGRESS_SECONDS:
             reported = time.monotonic()
-            print(f"token cache: {count:,} examples of {task.name} {split}", file=sys.stderr)
+            _log.info("token cache: %s examples of %s %s", f"{count:,}", task.name, split)
     seconds = time.monotonic() - started
-    print(
-        f"token cache: built {task.name} {split}: {count:,} examples in {seconds:.1f} s",
-        file=sys.stderr,
+    _log.info(
+        "token cache: built %s %s: %s examples in %.1f s", task.name, split, f"{count:,}", seconds
     )
 
 
-def _elements(dataset: Any, in_batches: bool) -> Iterator[dict[str, Any]]:
+def _elements(dataset: "tf.data.Dataset", in_batches: bool) -> Iterator[dict[str, Any]]:
     """Examples as NumPy values; taken from TensorFlow many at a time, which is ten times faster."""
     import tensorflow as tf
 
@@ -84,7 +90,11 @@ def _elements(dataset: Any, in_batches: bool) -> Iterator[dict[str, Any]]:
 
 
 def _line(
-    example: Mapping[str, Any], task: Any, spec: specs.TaskSpec | None, split: str, index: int
+    example: Mapping[str, Any],
+    task: "seqio.Task",
+    spec: specs.TaskSpec | None,
+    split: str,
+    index: int,
 ) -> dict[str, Any]:
     """One line of examples.jsonl."""
     inputs = _text(example.get("inputs_pretokenized", b""))

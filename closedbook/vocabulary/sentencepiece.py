@@ -17,6 +17,7 @@ from closedbook.errors import UserError
 
 PAD_ID = 0
 EOS_ID = 1
+EXTRA_IDS = 100  # sentinels <extra_id_0> ... <extra_id_99> of every public T5
 
 _USER_DEFINED = 4  # ModelProto.SentencePiece.USER_DEFINED
 _DOWNLOAD_SECONDS = 60  # the public model is 0.8 MB
@@ -34,7 +35,7 @@ class Vocabulary:
             that already holds sentinels (T5X's `cc_all.32000.100extra`) gets no more.
     """
 
-    def __init__(self, path: str | os.PathLike, extra_ids: int = 100) -> None:
+    def __init__(self, path: str | os.PathLike, extra_ids: int = EXTRA_IDS) -> None:
         if extra_ids < 0:
             raise UserError(f"extra_ids is {extra_ids}; it must be 0 or more")
         self.path = os.fspath(path)

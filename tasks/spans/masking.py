@@ -64,11 +64,6 @@ class Masking:
         if not 0 <= self.held_out < 1:
             raise UserError(f"held_out is {self.held_out!r}; use a share from 0, below 1")
 
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """ "train", and "validation" if a share of the sentences is held out."""
-        return ("train", "validation") if self.held_out else ("train",)
-
 
 def _whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
