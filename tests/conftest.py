@@ -35,3 +35,14 @@ def shared() -> pathlib.Path:
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder}; set CLOSEDBOOK_SHARED to its folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def span_texts():
+    """The text of each span of a sentence, cut out by bytes."""
+
+    def texts(sentence) -> list[str]:
+        text = sentence.text.encode()
+        return [text[span.byte_start : span.byte_limit].decode() for span in sentence.spans]
+
+    return texts

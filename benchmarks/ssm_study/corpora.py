@@ -17,14 +17,13 @@ from closedbook.tasks import (
     ssm_from_files,
     word_vocabulary,
 )
+from closedbook.tasks.atlas import VOCABULARY
 from closedbook.tasks.atlas import corpus as atlas
-from closedbook.tasks.atlas import train_vocabulary
 from closedbook.tasks.spans import sentence_files
 from closedbook.tasks.spans.sentences import Sentence, Span
-from closedbook.vocabulary.sentencepiece import Vocabulary
+from closedbook.vocabulary import EXTRA_IDS, Vocabulary
 
 _FEWEST = 5  # a word of one fact, five sentences, is a piece, as nearly all are in the atlas
-_EXTRA_IDS = 100
 _PASSES = 4  # different random masks; the study sees each sentence four to six times
 
 
@@ -45,7 +44,7 @@ class Corpus:
     @property
     def rows(self) -> int:
         """Embeddings: the vocabulary's ids, rounded up."""
-        return -(-Vocabulary(self.vocabulary, _EXTRA_IDS).vocab_size // 128) * 128
+        return -(-Vocabulary(self.vocabulary, EXTRA_IDS).vocab_size // 128) * 128
 
 
 def prepare(folder: pathlib.Path, plan: Plan, source: pathlib.Path | None) -> list[Corpus]:
@@ -73,7 +72,7 @@ def prepare(folder: pathlib.Path, plan: Plan, source: pathlib.Path | None) -> li
 def build_caches(corpora: Iterable[Corpus]) -> None:
     """Tokenises all tasks once, so that no cell needs TensorFlow."""
     for corpus in corpora:
-        vocabulary = Vocabulary(corpus.vocabulary, _EXTRA_IDS)
+        vocabulary = Vocabulary(corpus.vocabulary, EXTRA_IDS)
         for objective in ("ssm", "span_corruption"):
             token_cache(corpus.pretraining(objective), "train", vocabulary=vocabulary)
         token_cache(corpus.questions, "train", vocabulary=vocabulary)
@@ -95,7 +94,7 @@ def _atlas(folder: pathlib.Path) -> Corpus:
     )
     return Corpus(
         name="atlas",
-        vocabulary=train_vocabulary.VOCABULARY_FILE,
+        vocabulary=VOCABULARY,
         questions="atlas_qa",
         tests={"phrasings seen": "atlas_qa_seen", "phrasings unseen": "atlas_qa_unseen"},
         facts=len(atlas.facts()),

@@ -83,16 +83,6 @@ class TokenCache:
         first = index if self._alternatives is None else self._alternatives[index]
         return self._row("targets", int(first) + alternative)
 
-    @property
-    def lengths(self) -> dict[str, np.ndarray]:
-        """Tokens of each example by feature, int64 [examples]; of the first alternative."""
-        return {
-            "inputs": np.diff(self.flat("inputs")[1])
-            if "inputs" in self._features
-            else np.zeros(len(self), np.int64),
-            "targets": np.diff(self.flat("targets")[1])[self.target_rows(np.arange(len(self)))],
-        }
-
     def flat(self, feature: str) -> tuple[np.ndarray, np.ndarray]:
         """All ids of a feature [tokens], and offsets int64 [rows + 1]."""
         if feature not in self._features:
@@ -156,7 +146,7 @@ def write(
             with alternatives one per answer), and its line of `examples.jsonl` or None.
         manifest: What to record beside sizes.
         vocab_size: Ids are stored in 16 bits if it allows that.
-        alternatives: Whether "targets" has several rows an example.
+        alternatives: Whether "targets" has several rows per example.
 
     Raises:
         UserError: The folder cannot be written, or there are no examples.
