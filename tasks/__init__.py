@@ -12,6 +12,7 @@ import importlib
 from closedbook.tasks._on_seqio import when_seqio_is_imported
 from closedbook.tasks.mixtures import mixture
 from closedbook.tasks.own_files import qa_from_files
+from closedbook.tasks.spans import sentence_files
 from closedbook.tasks.spans.own_sentences import span_corruption_from_files, ssm_from_files
 
 
@@ -21,4 +22,10 @@ def _register() -> None:
 
 when_seqio_is_imported(_register)
 
-__all__ = ["mixture", "qa_from_files", "span_corruption_from_files", "ssm_from_files"]
+__all__ = [
+    "mixture",
+    "qa_from_files",
+    "sentence_files",
+    "span_corruption_from_files",
+    "ssm_from_files",
+]

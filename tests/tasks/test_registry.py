@@ -17,7 +17,7 @@ import tensorflow as tf  # noqa: E402
 import closedbook.tasks  # noqa: E402, F401
 from closedbook.errors import UserError  # noqa: E402
 from closedbook.eval import metrics  # noqa: E402
-from closedbook.tasks import own_files, registry  # noqa: E402
+from closedbook.tasks import mixtures, own_files, registry  # noqa: E402
 from closedbook.tasks.sources import Tfds  # noqa: E402
 from closedbook.tasks.specs import MIXTURES, SPECS  # noqa: E402
 
@@ -303,6 +303,18 @@ def test_own_questions_are_a_seqio_task_too(tmp_path, features):
     task = seqio.get_mixture_or_task("own_registered").replace(output_features=features)
     [example] = task.get_dataset(None, "train", shuffle=False).as_numpy_iterator()
     assert example["inputs_pretokenized"] == b"quiz: who?"
+
+
+def test_own_tasks_and_mixtures_that_are_made_again_replace_the_registered_ones(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"question": "who?", "answer": "me"}\n')
+    own_files.qa_from_files({"own_again": {"train": path}})
+    mixtures.mixture({"own_mix_again": {"own_again": 1, "atlas_qa": 1}})
+    own_files.qa_from_files({"own_again": {"train": path, "test": path}})
+    mixtures.mixture({"own_mix_again": {"own_again": 3}})
+    assert tuple(seqio.TaskRegistry.get("own_again").splits) == ("train", "test")
+    mixture = seqio.MixtureRegistry.get("own_mix_again")
+    assert [(task.name, mixture.get_rate(task)) for task in mixture.tasks] == [("own_again", 3.0)]
 
 
 def test_a_name_taken_by_another_package_is_reported():
