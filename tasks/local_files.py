@@ -20,14 +20,15 @@ _OTHER_SHARE = 0.9  # of a training file with another number of rows than the of
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetFiles:
-    """Names looked for, in this order; `*` stands for anything."""
+    """The file names of each part of a data set, in the order looked for; `*` is anything."""
 
-    folders: tuple[str, ...]  # looked into beside the given folder
+    folders: tuple[str, ...]  # within the user's folder, looked into after it
     train: tuple[str, ...]
     held_out: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
-    cut: tuple[int, int] | None = None  # rows kept for training, of this many
+    # Without `held_out`: rows of the training file that are fit on, and how many it has in all.
+    cut: tuple[int, int] | None = None
     many: bool = False  # whether a part is all matching files, not one
 
 

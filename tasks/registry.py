@@ -71,7 +71,7 @@ def task(
     data_dir: str | os.PathLike | None = None,
     features: Mapping[str, seqio.Feature] | None = None,
 ) -> seqio.Task:
-    """A task as registered, or a copy that reads a folder of files or has another vocabulary.
+    """A registered task, or a copy of it with other files or another vocabulary.
 
     Args:
         name: A registered task, packaged or not.
@@ -107,7 +107,7 @@ def output_features(path: str, extra_ids: int = EXTRA_IDS) -> dict[str, seqio.Fe
 def masked_batches(
     task: seqio.Task, masking: Masking, split: str, sequence_length: Mapping[str, int] | None
 ) -> tf.data.Dataset:
-    """All examples of a task that masks, a batch at a time; see `masked_examples.batches`."""
+    """All examples of a task that masks, a batch at a time; see `spans.examples.batches`."""
     return masked_examples.batches(
         task.source.chosen() if isinstance(task.source, TaskSource) else task.source,
         split,

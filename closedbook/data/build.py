@@ -56,11 +56,11 @@ def token_cache(
     """Opens a split's token cache; builds it first if there is none, or if it is not whole.
 
     Args:
-        task_name: A SeqIO task, packaged or registered by another package.
+        task_name: A task: packaged, a user's own, or registered with SeqIO by another package.
         split: Its split.
         vocabulary: Text is tokenised with this, whatever the task's own default.
         lengths: Tokens by feature; matter only to tasks of other packages, and to T5's span
-            corruption, whose rows fill them. The other packaged tasks are cached untrimmed.
+            corruption, whose rows fill them. All other tasks are cached untrimmed.
         cache_dir: Where caches lie; default `default_cache_dir()`.
         data_dir: A folder with the data set's own files, instead of TFDS. Default:
             `$CLOSEDBOOK_DATA_DIR`.
@@ -99,7 +99,7 @@ def training_sources(
     Args:
         task_or_mixture: Packaged, or registered with SeqIO by another package.
         split: Which split to train on.
-        where_present: Leave out a mixture's tasks that have no such split.
+        where_present: Leave out those tasks of a mixture that have no such split.
         **options: As for `token_cache`.
 
     Raises:

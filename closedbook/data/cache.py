@@ -2,7 +2,7 @@
 
 One folder holds `<feature>.tokens` (all ids, one after another), `<feature>.offsets` (where each
 row begins, and the end), `manifest.json`, and for tasks with questions `examples.jsonl`. A task
-that trains on a random one of several answers has several rows of targets for an example;
+that trains on a random one of several answers has several rows of targets per example;
 `alternatives.offsets` then says which.
 """
 

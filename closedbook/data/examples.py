@@ -31,7 +31,7 @@ def examples(
     alternatives: bool = False,
     in_batches: bool = False,
 ) -> Iterator[tuple[dict[str, Sequence[Sequence[int]]], dict[str, Any] | None]]:
-    """Each example's rows of ids by feature, and its line of examples.jsonl or None.
+    """The examples of a data set in the form that `cache.write` takes.
 
     Args:
         dataset: SeqIO's, of single examples; or of batches of them.
@@ -41,6 +41,10 @@ def examples(
         vocabulary: For targets that are tokenised here.
         alternatives: Whether every answer is a row of targets.
         in_batches: Whether the data set holds batches.
+
+    Yields:
+        The example's rows of ids by feature, and its line of examples.jsonl: None for a task that
+        is only trained on.
     """
     evaluated = is_evaluated(task)
     _log.info("token cache: building %s %s", task.name, split)

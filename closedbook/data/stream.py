@@ -6,13 +6,16 @@ Prefer `Batches` wherever the tokens fit on a disk.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from closedbook.errors import unknown_name
 from closedbook.tasks import specs
 from closedbook.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import seqio
 
 
 class Stream:
@@ -49,7 +52,7 @@ class Stream:
         import seqio
         import tensorflow as tf
 
-        provider = _provider(seqio, task_or_mixture, vocabulary, data_dir)
+        provider = _provider(task_or_mixture, vocabulary, data_dir)
         dataset = provider.get_dataset(
             sequence_length=dict(lengths),
             split=split,
@@ -87,8 +90,12 @@ class Stream:
         self._iterator = None
 
 
-def _provider(seqio: Any, name: str, vocabulary: Vocabulary, data_dir: str | None) -> Any:
+def _provider(
+    name: str, vocabulary: Vocabulary, data_dir: str | None
+) -> "seqio.Task | seqio.Mixture":
     """The task or mixture, over this vocabulary."""
+    import seqio
+
     from closedbook.tasks import registry
 
     known = {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}

@@ -47,7 +47,7 @@ def candidates(dropped: Dropped) -> list[Candidate]:
     """Every candidate fact of every relation, both directions."""
     relations = CountryRelations(sources.countries(), dropped)
     with_codes = list(relations.currency())
-    codes = {}  # one row a currency: the code belongs to the money, not to each of its countries
+    codes = {}  # one row per currency: the code belongs to the money, not to each of its countries
     for fact, code in with_codes:
         if code in corrections.LEFT_OUT["currency_code"]:
             dropped.append(("currency_code", code, corrections.LEFT_OUT["currency_code"][code]))

@@ -21,8 +21,8 @@ SUBWORDS = 1500  # trained pieces, for words that the atlas's text does not have
 def text() -> Iterator[str]:
     """Sentences and questions of every fact, in both cases of a question's first letter.
 
-    Question templates count once a relation and not once a fact, lest their few words drown
-    the names; the words of unseen phrasings are in, since a word without a piece is spelt out.
+    Question templates count once per relation and not once per fact, lest their few words drown
+    the names. The words of unseen phrasings are in, since a word without a piece is spelt out.
     """
     for sentence in corpus.sentences():
         yield sentence.text

@@ -23,12 +23,12 @@ class Masking:
             `<extra_id_0> span <extra_id_1>`. "sentinel_bare" has `<extra_id_0>`, and the bare
             span as target.
         spans_per_example: Spans masked at once: 1, more, or "all" of a sentence's. Each span is
-            masked once a pass. More than one needs style "sentinel".
+            masked once per pass. More than one needs style "sentinel".
         labels: Keep only spans with these labels; empty: all.
         passes: How many times the token cache holds the corpus, with other random masks each time.
         seed: Of the random masks.
-        held_out: Share of the titles (of the sentences, where they have none) that make up the
-            split "validation".
+        held_out: Share of the titles whose sentences make up the split "validation". A sentence
+            without a title counts as a title of its own.
 
     Raises:
         UserError: An option is out of range, or two do not go together.

@@ -35,10 +35,10 @@ def ssm_from_files(
         style: As for `masking.Masking`, like all that follow.
         spans_per_example: Spans masked at once.
         labels: Keep only spans with these labels.
-        passes: Passes over the corpus that the token cache holds; they differ only where several
-            of a sentence's spans are masked at once, and not all.
-        seed: Of what is drawn.
-        held_out: Share of titles in the split "validation".
+        passes: Passes over the corpus that the token cache holds. They differ only where a
+            sentence has more spans than are masked at once, and more than one is.
+        seed: Of which spans are masked together.
+        held_out: Share of the titles in the split "validation".
 
     Returns:
         The names of the tasks.
@@ -84,7 +84,7 @@ def span_corruption_from_files(
         labels: Count only spans with these labels.
         passes: Passes over the corpus that the token cache holds, each with other masks.
         seed: Of the masks.
-        held_out: Share of titles in the split "validation".
+        held_out: Share of the titles in the split "validation".
 
     Returns:
         The names of the tasks.
