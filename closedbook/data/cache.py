@@ -14,7 +14,7 @@ import secrets
 import shutil
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -178,12 +178,12 @@ def _write_files(folder: pathlib.Path, examples, vocab_size: int, alternatives: 
     count = 0
     with contextlib.ExitStack() as files:
 
-        def opened(name: str) -> Any:
+        def opened(name: str) -> IO[bytes]:
             return files.enter_context((folder / name).open("wb"))
 
         # Hundreds of millions of offsets go to the disk as they come, not to memory.
         offsets = {name: opened(f"{name}.offsets") for name in ends}
-        tokens: dict[str, Any] = {}
+        tokens: dict[str, IO[bytes]] = {}
         lines = files.enter_context((folder / EXAMPLES).open("w", encoding="utf-8"))
         for name in offsets:
             offsets[name].write(_OFFSET_BYTES.pack(0))

@@ -113,11 +113,11 @@ def _line(
     }
 
 
-def _answers(target: Any) -> list[str]:
+def _answers(target: object) -> list[str]:
     """Every acceptable answer, each once, out of a target of any shape."""
     found: list[str] = []
 
-    def collect(value: Any) -> None:
+    def collect(value: object) -> None:
         if isinstance(value, list | tuple | set | np.ndarray):
             for each in value:
                 collect(each)
@@ -128,7 +128,7 @@ def _answers(target: Any) -> list[str]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """A target as JSON has it."""
     if isinstance(value, list | tuple | set | np.ndarray):
         return [_plain(each) for each in value]
@@ -137,5 +137,5 @@ def _plain(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -92,7 +92,7 @@ def _mapped(
             return seqio.map_over_dataset(lambda batch: given(batch))(dataset)
 
         @seqio.map_over_dataset(num_seeds=1)
-        def drawn(batch: Any, seed: tf.Tensor) -> Any:
+        def drawn(batch: dict[str, Any], seed: tf.Tensor) -> dict[str, Any]:
             return given(batch, tf.random.experimental.stateless_split(seed, seeds))
 
         return drawn(dataset)
