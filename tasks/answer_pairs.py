@@ -18,7 +18,11 @@ _SPLITS = {"fit": "train", "held_out": "validation", "test": "test"}
 
 
 def read(paths: Sequence[pathlib.Path], part: str) -> list[Row]:
-    """The pairs of a part of the files: "fit", "held_out" or "test".
+    """The pairs of one part, out of all the files.
+
+    Args:
+        paths: Files of judged predictions.
+        part: "fit", "held_out" or "test"; a question's hash says which it belongs to.
 
     Raises:
         UserError: A file is not of judged predictions, or the part is empty.

@@ -8,28 +8,27 @@ a list of parts. Without a `held_out` file the training file is cut where the pa
 
 import dataclasses
 import functools
-import hashlib
-import os
 import pathlib
 from collections.abc import Sequence
+from typing import NoReturn
 
 from closedbook.errors import UserError
 from closedbook.tasks import answer_pairs, rows
-from closedbook.tasks.specs import TaskSpec
 
 _OTHER_SHARE = 0.9  # of a training file with another number of rows than the official one
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DatasetFiles:
-    """Names looked for, in this order; `*` stands for anything."""
+    """The file names of each part of a data set, in the order looked for; `*` is anything."""
 
-    folders: tuple[str, ...]  # looked into beside the given folder
+    folders: tuple[str, ...]  # within the user's folder, looked into after it
     train: tuple[str, ...]
     held_out: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
-    cut: tuple[int, int] | None = None  # rows kept for training, of this many
+    # Without `held_out`: rows of the training file that are fit on, and how many it has in all.
+    cut: tuple[int, int] | None = None
     many: bool = False  # whether a part is all matching files, not one
 
 
@@ -87,89 +86,70 @@ DATASETS: dict[str, DatasetFiles] = {
 """File names of each data set that can be read from a folder."""
 
 
-def split_files(spec: TaskSpec, split: str, data_dir: str | os.PathLike) -> list[pathlib.Path]:
+def split_files(dataset: str, parts: Sequence[str], folder: pathlib.Path) -> list[pathlib.Path]:
     """The files that the rows of a split come from.
 
+    Args:
+        dataset: A key of `DATASETS`.
+        parts: The parts that make up the split: "fit", "held_out", "test", "hidden".
+        folder: The user's folder.
+
     Raises:
-        UserError: A file is missing (the message lists the names looked for), a name fits several
-            files, or the task cannot be read from a folder.
+        UserError: The folder or a file is missing (the message lists the names looked for), or
+            several files have a name that fits.
     """
-    return [path for paths in _part_files(spec, split, data_dir).values() for path in paths]
+    return [path for paths in _part_files(dataset, parts, folder).values() for path in paths]
 
 
-def split_rows(spec: TaskSpec, split: str, data_dir: str | os.PathLike) -> list[rows.Row]:
-    """The rows of a split, in the order of the files.
+def split_rows(dataset: str, parts: Sequence[str], folder: pathlib.Path) -> list[rows.Row]:
+    """The rows of a split, in the order of the files; arguments as for `split_files`.
 
     Raises:
         UserError: As in `split_files`, or for a row as in `rows.read`.
     """
-    files = _part_files(spec, split, data_dir)
+    files = _part_files(dataset, parts, folder)
     found: list[rows.Row] = []
-    for part in _parts(spec, split):
-        if spec.dataset == "answer_equivalence":
+    for part in parts:
+        if dataset == "answer_equivalence":
             content = answer_pairs.read(files[part], part)
         elif part in files:
             content = _read(files[part], answers_hidden=part == "hidden")
         else:  # `fit` or `held_out` out of one training file
             content = _read(files["train"])
-            at = _cut(DATASETS[spec.dataset], len(content))
+            at = _cut(DATASETS[dataset], len(content))
             content = content[:at] if part == "fit" else content[at:]
         found.extend(content)
     rows.refuse_duplicate_ids(found)
     return found
 
 
-def fingerprint(paths: Sequence[pathlib.Path]) -> list[dict]:
-    """Name, size in bytes and sha256 of each file: what a cache was built from."""
-    return [
-        {"name": path.name, "bytes": path.stat().st_size, "sha256": _sha256(path)} for path in paths
-    ]
-
-
-def _parts(spec: TaskSpec, split: str) -> tuple[str, ...]:
-    if split not in spec.local_splits:
-        raise UserError(
-            f"task {spec.name} has no split {split!r}; its splits: {', '.join(spec.local_splits)}"
-        )
-    return spec.local_splits[split]
-
-
 def _part_files(
-    spec: TaskSpec, split: str, data_dir: str | os.PathLike
+    name: str, parts: Sequence[str], folder: pathlib.Path
 ) -> dict[str, list[pathlib.Path]]:
     """Files by part; `train` stands for `fit` and `held_out` where one file holds both."""
-    if spec.dataset not in DATASETS:
-        raise UserError(
-            f"task {spec.name} cannot be read from a folder of files, only from TFDS "
-            f"({spec.tfds}); leave DATA_DIR and CLOSEDBOOK_DATA_DIR out"
-        )
-    folder = pathlib.Path(data_dir).expanduser()
     if not folder.is_dir():
         raise UserError(f"there is no folder {folder}; give an existing one as DATA_DIR")
-    dataset, parts = DATASETS[spec.dataset], _parts(spec, split)
+    dataset = DATASETS[name]
     needed: dict[str, list[pathlib.Path]] = {}
     if "fit" in parts or "held_out" in parts:
-        held_out = _find(spec, dataset, "held_out", folder)
-        train = _find(spec, dataset, "train", folder) if "fit" in parts or not held_out else []
+        held_out = _find(name, "held_out", folder)
+        train = _find(name, "train", folder) if "fit" in parts or not held_out else []
         if not held_out and dataset.cut is not None:
-            needed["train"] = train or _missing(spec, dataset, "train", folder)
+            needed["train"] = train or _missing(name, "train", folder)
         else:
             if "fit" in parts:
-                needed["fit"] = train or _missing(spec, dataset, "train", folder)
+                needed["fit"] = train or _missing(name, "train", folder)
             if "held_out" in parts:
-                needed["held_out"] = held_out or _missing(spec, dataset, "held_out", folder)
+                needed["held_out"] = held_out or _missing(name, "held_out", folder)
     for part in ("test", "hidden"):
         if part in parts:
-            needed[part] = _find(spec, dataset, part, folder) or _missing(
-                spec, dataset, part, folder
-            )
+            needed[part] = _find(name, part, folder) or _missing(name, part, folder)
     return needed
 
 
-def _find(
-    spec: TaskSpec, dataset: DatasetFiles, part: str, folder: pathlib.Path
-) -> list[pathlib.Path]:
-    for place in (folder, *(folder / name for name in dataset.folders)):
+def _find(name: str, part: str, folder: pathlib.Path) -> list[pathlib.Path]:
+    dataset = DATASETS[name]
+    for place in (folder, *(folder / each for each in dataset.folders)):
         patterns = list(getattr(dataset, part))
         if place != folder and not dataset.many:
             # A folder of the data set's own may use plain names.
@@ -179,7 +159,7 @@ def _find(
             found = sorted(path for path in place.glob(pattern) if path.is_file())
             if len(found) > 1 and not dataset.many:
                 raise UserError(
-                    f"{spec.name} can read its {part} questions from any of "
+                    f"{name} can read its {part} questions from any of "
                     f"{', '.join(path.name for path in found)} in {place}; leave one"
                 )
             if found:
@@ -187,12 +167,11 @@ def _find(
     return []
 
 
-def _missing(
-    spec: TaskSpec, dataset: DatasetFiles, part: str, folder: pathlib.Path
-) -> list[pathlib.Path]:
+def _missing(name: str, part: str, folder: pathlib.Path) -> NoReturn:
+    dataset = DATASETS[name]
     folders = ", ".join(dataset.folders)
     raise UserError(
-        f"no {part.replace('_', ' ')} file of {spec.name} in {folder}; looked for "
+        f"no {part.replace('_', ' ')} file of {name} in {folder}; looked for "
         f"{', '.join(getattr(dataset, part))}, there and in its folders {folders}"
     )
 
@@ -214,8 +193,3 @@ def _cut(dataset: DatasetFiles, count: int) -> int:
     assert dataset.cut is not None
     kept, official = dataset.cut
     return kept if count == official else int(count * _OTHER_SHARE)
-
-
-def _sha256(path: pathlib.Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

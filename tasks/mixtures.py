@@ -1,13 +1,10 @@
 """A user's own mixtures of tasks, by rate; needs no TensorFlow."""
 
 import math
-import sys
 from collections.abc import Mapping
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.tasks import specs
-
-_packaged = frozenset(specs.MIXTURES)
 
 
 def mixture(rates: Mapping[str, Mapping[str, float]] | None = None) -> tuple[str, ...]:
@@ -27,8 +24,6 @@ def mixture(rates: Mapping[str, Mapping[str, float]] | None = None) -> tuple[str
         UserError: A task is unknown, a rate is not positive, or a name is taken.
     """
     for name, of_task in (rates or {}).items():
-        if name in _packaged or name in specs.SPECS:
-            raise UserError(f"{name!r} is a task or a packaged mixture; give yours another name")
         if not of_task:
             raise UserError(f'mixture {name!r} has no tasks; give {{"my_ssm": 0.7, "my_qa": 0.3}}')
         for task, rate in of_task.items():
@@ -38,10 +33,5 @@ def mixture(rates: Mapping[str, Mapping[str, float]] | None = None) -> tuple[str
                 raise UserError(
                     f"mixture {name!r}: the rate of {task} is {rate!r}; give a positive number"
                 )
-        specs.MIXTURES[name] = tuple(of_task)
-        specs.RATES[name] = {task: float(rate) for task, rate in of_task.items()}
-        if sys.modules.get("seqio") is not None:
-            from closedbook.tasks import registry
-
-            registry.register_mixture(name, replace=True)
+        specs.add_mixture(name, {task: float(rate) for task, rate in of_task.items()})
     return tuple(rates or {})

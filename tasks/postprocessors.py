@@ -9,7 +9,7 @@ from closedbook.eval import metrics
 def answers(
     output: str, example: Mapping[str, Any] | None = None, is_target: bool = False
 ) -> str | list[str]:
-    """A prediction as it is; for a target every acceptable answer.
+    """A prediction's text unchanged; for a target, every acceptable answer of its example.
 
     >>> answers("Paris")
     'Paris'
@@ -25,7 +25,7 @@ def answers(
 def answer_sets(
     output: str, example: Mapping[str, Any] | None = None, is_target: bool = False
 ) -> tuple[str, ...] | list[tuple[str, ...]]:
-    """The answers of a multi-answer prediction; for a target one such tuple an annotator.
+    """The answers of a multi-answer prediction; for a target, one such tuple per annotator.
 
     >>> answer_sets("answer: Mary-Kate answer: Ashley")
     ('Mary-Kate', 'Ashley')

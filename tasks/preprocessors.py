@@ -14,8 +14,8 @@ import tensorflow as tf
 def question_and_answers(dataset: tf.data.Dataset, prefix: str) -> tf.data.Dataset:
     """`{"question", "answer" or "answers"}` to inputs, targets and all answers.
 
-    The target is the first answer; TriviaQA's answer is a dictionary, whose `value` is the target
-    and whose `aliases` are the answers.
+    The target is the first answer. Where the answer is a dictionary, as TriviaQA's, its `value` is
+    the target and its `aliases` are the answers.
 
     >>> next(question_and_answers(rows, "nq question: ").as_numpy_iterator())  # doctest: +SKIP
     {'inputs': b'nq question: who ...', 'targets': b'Ashley', 'answers': [b'Ashley', ...]}
@@ -55,7 +55,7 @@ def all_short_answers(dataset: tf.data.Dataset, prefix: str) -> tf.data.Dataset:
     The target lists yes and no answers, then all short answers, each after "answer: ". Questions
     with neither are dropped. The annotators' answers are kept under upstream's names, so that
     data cached by upstream's task serves too: "short_answers/values", "short_answers/row_starts"
-    (one a annotator) and "yes_no_answers" (-1 none, 0 no, 1 yes).
+    (one per annotator) and "yes_no_answers" (-1 none, 0 no, 1 yes).
     """
 
     @seqio.map_over_dataset

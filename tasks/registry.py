@@ -2,7 +2,6 @@
 
 import functools
 import os
-import pathlib
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -11,13 +10,19 @@ import tensorflow as tf
 
 from closedbook.errors import UserError
 from closedbook.eval import metrics
-from closedbook.tasks import postprocessors, preprocessors, sources
+from closedbook.tasks import atlas, postprocessors, preprocessors, specs
+from closedbook.tasks.seqio_sources import TaskSource
+from closedbook.tasks.sources import Atlas, AtlasSentences
 from closedbook.tasks.spans import examples as masked_examples
+from closedbook.tasks.spans.masking import Masking
 from closedbook.tasks.specs import MIXTURES, SPECS, TaskSpec, rates
+from closedbook.vocabulary import EXTRA_IDS
 
+_POSTPROCESSORS = {
+    "plain": postprocessors.answers,
+    "answer_sets": postprocessors.answer_sets,
+}
 DEFAULT_VOCABULARY = "gs://t5-data/vocabs/cc_all.32000/sentencepiece.model"  # T5's and T5.1.1's
-EXTRA_IDS = 100  # sentinels <extra_id_0> ... <extra_id_99>
-_ATLAS_VOCABULARY = pathlib.Path(__file__).parent / "atlas" / "data" / "atlas.model"
 
 
 def register_all() -> None:
@@ -66,7 +71,7 @@ def task(
     data_dir: str | os.PathLike | None = None,
     features: Mapping[str, seqio.Feature] | None = None,
 ) -> seqio.Task:
-    """A task as registered, or a copy that reads a folder of files or has another vocabulary.
+    """A registered task, or a copy of it with other files or another vocabulary.
 
     Args:
         name: A registered task, packaged or not.
@@ -81,7 +86,7 @@ def task(
     found: seqio.Task = seqio.TaskRegistry.get(name)
     changed: dict[str, Any] = {}
     if data_dir is not None and name in SPECS:
-        changed["source"] = sources.source(SPECS[name], os.fspath(data_dir))
+        changed["source"] = TaskSource(SPECS[name].source, os.fspath(data_dir))
     if features is not None:
         changed["output_features"] = features
     return found.replace(**changed) if changed else found
@@ -100,14 +105,13 @@ def output_features(path: str, extra_ids: int = EXTRA_IDS) -> dict[str, seqio.Fe
 
 
 def masked_batches(
-    task: seqio.Task, spec: TaskSpec, split: str, sequence_length: Mapping[str, int] | None
+    task: seqio.Task, masking: Masking, split: str, sequence_length: Mapping[str, int] | None
 ) -> tf.data.Dataset:
-    """All examples of a task that masks, a batch at a time; see `masked_examples.batches`."""
-    assert spec.masking is not None
+    """All examples of a task that masks, a batch at a time; see `spans.examples.batches`."""
     return masked_examples.batches(
-        sources.chosen(task.source),
+        task.source.chosen() if isinstance(task.source, TaskSource) else task.source,
         split,
-        spec.masking,
+        masking,
         output_features=task.output_features,
         sequence_length=sequence_length,
     )
@@ -119,20 +123,16 @@ class _Task(seqio.Task):
 
 def build(spec: TaskSpec) -> seqio.Task:
     """The SeqIO task of a description."""
-    if spec.dataset == "atlas":
-        features = output_features(str(_ATLAS_VOCABULARY))
+    if isinstance(spec.source, Atlas | AtlasSentences):
+        features = output_features(str(atlas.VOCABULARY))
     else:
         features = output_features(os.environ.get("CLOSEDBOOK_VOCABULARY", DEFAULT_VOCABULARY))
     return _Task(
         spec.name,
-        source=sources.source(spec),
+        source=TaskSource(spec.source),
         preprocessors=_preprocessors(spec),
         output_features=features,
-        postprocess_fn=getattr(
-            postprocessors, {"plain": "answers", "answer_sets": "answer_sets"}[spec.postprocessor]
-        )
-        if spec.metric
-        else None,
+        postprocess_fn=_POSTPROCESSORS[spec.postprocessor] if spec.metric else None,
         metric_fns=_metric_fns(spec),
     )
 
@@ -160,5 +160,14 @@ def _metric_fns(spec: TaskSpec) -> list[Callable]:
     return [function]
 
 
+def _heard(name: str) -> None:
+    """Takes over a task or mixture that a user has added."""
+    if name in SPECS:
+        register(SPECS[name], replace=True)
+    else:
+        register_mixture(name, replace=True)
+
+
 # At the end of the import, since importing this file may be what imports SeqIO.
 register_all()
+specs.subscribe(_heard)

@@ -1,7 +1,7 @@
 """Questions and answers out of local files; needs no TensorFlow.
 
 The form is told from the file's name and content:
-- `.jsonl`, `.jsonl.gz`: one object a line, `{"question", "answer" or "answers"}`, optional "id"
+- `.jsonl`, `.jsonl.gz`: one object per line, `{"question", "answer" or "answers"}`, optional "id"
   (NQ-open, EfficientQA, GenRead's WebQuestions, anybody's own);
 - `.json`: a list of such objects (EntityQuestions), WebQuestions' official list (`utterance`,
   `targetValue`), or TriviaQA's `{"Data": [{"Question", "QuestionId", "Answer": {...}}]}`;
@@ -148,7 +148,7 @@ def _dpr_objects(text: str, path: pathlib.Path) -> Iterator[tuple[str, Any]]:
         yield place, {"question": question, "answers": answers}
 
 
-def _row(content: Any, place: str, answers_hidden: bool) -> Row:
+def _row(content: object, place: str, answers_hidden: bool) -> Row:
     if not isinstance(content, dict):
         raise UserError(f"{place}: expected {_FORM}, found {_shown(content)}")
     question = next(
@@ -204,6 +204,6 @@ def _answers(content: dict[str, Any], place: str) -> tuple[tuple[str, ...], str]
     return answers, value.strip() if value is not None else (answers[0] if answers else "")
 
 
-def _shown(value: Any) -> str:
+def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 120 else text[:117] + "..."

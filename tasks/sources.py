@@ -1,196 +1,250 @@
-"""Where a task's raw examples come from: TFDS, a folder of files, own files, or the atlas."""
+"""Where a task's examples come from: TFDS, a user's folder of files, own files, or the atlas.
 
+Each kind says which splits it has and what a split is made from (`fingerprint`, the part of a token
+cache's key); the kinds that hold questions and need no TensorFlow give the `rows` of a split too.
+`seqio_sources` opens them all for SeqIO. Needs no TensorFlow.
+
+Some data sets lie in TFDS, in a user's DATA_DIR, or in both: `at` says which of the two is read.
+"""
+
+import dataclasses
 import os
-import random
-from collections.abc import Callable
-from typing import Any
-
-import seqio
-import tensorflow as tf
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal, TypeVar
 
 from closedbook.errors import UserError
-from closedbook.tasks import local_files, own_files
-from closedbook.tasks.rows import Row
-from closedbook.tasks.spans import own_sentences as span_files
-from closedbook.tasks.spans.sentence_source import SentenceFiles
+from closedbook.tasks import atlas, local_files, rows
+from closedbook.tasks.atlas import corpus
+from closedbook.tasks.file_hashes import file_hashes
+from closedbook.tasks.spans import sentence_files
 from closedbook.tasks.spans.sentences import Sentence
-from closedbook.tasks.specs import TaskSpec
 
-_TEXT, _TEXTS, _NUMBERS = "text", "texts", "numbers"
-_QUESTIONS = {"id": _TEXT, "question": _TEXT, "answers": _TEXTS}
-_TRIVIA_QA = {"id": _TEXT, "question": _TEXT, "answer": {"value": _TEXT, "aliases": _TEXTS}}
-_SENTENCES = {
-    "text": _TEXT,
-    "title": _TEXT,
-    "spans": {"start": _NUMBERS, "limit": _NUMBERS, "type": _TEXTS},
-}
-_HIDDEN = "<unk>"  # what TFDS has for a hidden TriviaQA answer
+_T = TypeVar("_T")
+_NO_FOLDER = "DATA_DIR or CLOSEDBOOK_DATA_DIR"
 
 
-def source(spec: TaskSpec, data_dir: str | None = None) -> seqio.DataSource:
-    """The source of a packaged or own task.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Folder:
+    """The files of a known data set, under the names that its makers gave them.
 
     Args:
-        spec: The task.
-        data_dir: A folder with the data set's own files. Default: CLOSEDBOOK_DATA_DIR when the
-            data is read; without that TFDS.
+        dataset: A key of `local_files.DATASETS`.
+        splits: Split -> the parts of the data set that make it up; see `local_files`.
+        path: The user's folder; None: not said yet.
     """
-    if spec.dataset == "own":
-        return _Examples(
-            spec, lambda split: own_files.split_rows(spec, split), _QUESTIONS, _question
-        )
-    if spec.masking is not None and spec.files:
-        return _sentences(spec, None)
-    if spec.dataset == "atlas":
-        return _atlas(spec)
-    return _FolderOrTfds(spec, data_dir)
 
+    dataset: str
+    splits: Mapping[str, tuple[str, ...]]
+    path: pathlib.Path | None = None
 
-def chosen(source: seqio.DataSource) -> seqio.DataSource:
-    """What a source reads right now, where that depends on the environment."""
-    return source._chosen() if isinstance(source, _FolderOrTfds) else source
+    def at(self, data_dir: str | os.PathLike | None) -> "Folder":
+        """The same files in a user's folder."""
+        if data_dir is None:
+            return self
+        return dataclasses.replace(self, path=pathlib.Path(data_dir).expanduser())
 
+    def rows(self, split: str) -> list[rows.Row]:
+        """The questions of a split.
 
-class _Examples(seqio.DataSource):
-    """Examples that fit into memory, made by a function of the split's name."""
+        Raises:
+            UserError: The folder or a file is missing, or a row is malformed.
+        """
+        return local_files.split_rows(self.dataset, _part(self.splits, split), self._path())
 
-    def __init__(
-        self,
-        spec: TaskSpec,
-        load: Callable[[str], list],
-        signature: dict[str, Any],
-        convert: Callable[[Any], dict[str, Any]],
-    ) -> None:
-        super().__init__(splits=spec.splits)
-        self._load, self._signature, self._convert = load, signature, convert
+    def fingerprint(self, split: str) -> dict[str, Any]:
+        """The files of a split and how they are cut.
 
-    @property
-    def supports_arbitrary_sharding(self) -> bool:
-        return False
+        Raises:
+            UserError: The folder or a file is missing.
+        """
+        parts = _part(self.splits, split)
+        files = local_files.split_files(self.dataset, parts, self._path())
+        return {"files": file_hashes(files), "parts": parts}
 
-    def list_shards(self, split: str) -> list[str]:
-        return [split]
-
-    def num_input_examples(self, split: str) -> int:
-        return len(self._load(split))
-
-    def get_dataset(
-        self,
-        split: str = "train",
-        shuffle: bool = True,
-        seed: int | None = None,
-        shard_info: seqio.ShardInfo | None = None,
-    ) -> tf.data.Dataset:
-        if shard_info is not None and shard_info.num_shards > 1:
-            raise ValueError("examples in memory have one shard; shard the data set instead")
-        examples = list(self._load(split))
-        if shuffle:
-            random.Random(seed).shuffle(examples)
-
-        columns = _columns([self._convert(example) for example in examples], self._signature)
-        return tf.data.Dataset.from_tensor_slices(columns)
-
-
-class _FolderOrTfds(seqio.DataSource):
-    """A folder of files if one is given or set in the environment, else TFDS."""
-
-    def __init__(self, spec: TaskSpec, data_dir: str | None) -> None:
-        super().__init__(splits=spec.splits)
-        self._spec, self._data_dir = spec, data_dir
-        self._tfds = spec.tfds and seqio.TfdsDataSource(
-            tfds_name=spec.tfds, splits=dict(spec.tfds_splits)
-        )
-
-    @property
-    def supports_arbitrary_sharding(self) -> bool:
-        return False
-
-    def _chosen(self) -> seqio.DataSource:
-        spec = self._spec
-        data_dir = self._data_dir or os.environ.get("CLOSEDBOOK_DATA_DIR")
-        if data_dir and spec.masking is not None:
-            return _sentences(spec, data_dir)
-        if data_dir:
-            trivia_qa = spec.dataset == "trivia_qa_open"
-            return _Examples(
-                spec,
-                lambda split: local_files.split_rows(spec, split, data_dir),
-                _TRIVIA_QA if trivia_qa else _QUESTIONS,
-                _trivia_qa if trivia_qa else _question,
-            )
-        if not self._tfds:
+    def _path(self) -> pathlib.Path:
+        if self.path is None:
             raise UserError(
-                f"task {spec.name} is not in TFDS; give the folder of its files in DATA_DIR or "
-                "CLOSEDBOOK_DATA_DIR"
+                f"{self.dataset} is not in TFDS; give the folder of its files in {_NO_FOLDER}"
             )
-        return self._tfds
+        return self.path
 
-    def list_shards(self, split: str) -> list[str]:
-        return list(self._chosen().list_shards(split))
 
-    def num_input_examples(self, split: str) -> int | None:
-        return self._chosen().num_input_examples(split)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sentences:
+    """A folder of sentences with salient spans, as `closedbook ssm build` writes it.
 
-    def get_dataset(
-        self,
-        split: str = "train",
-        shuffle: bool = True,
-        seed: int | None = None,
-        shard_info: seqio.ShardInfo | None = None,
-    ) -> tf.data.Dataset:
-        return self._chosen().get_dataset(
-            split=split, shuffle=shuffle, seed=seed, shard_info=shard_info
+    Args:
+        folder: The folder; None: not said yet.
+        held_out: Share of the titles in the split "validation".
+    """
+
+    folder: pathlib.Path | None = None
+    held_out: float = 0.0
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """ "train", and "validation" if a share of the titles is held out."""
+        return ("train", "validation") if self.held_out else ("train",)
+
+    def at(self, data_dir: str | os.PathLike | None) -> "Sentences":
+        """The sentences in a user's folder, or in its folder `salient_span_wikipedia`.
+
+        A user's own task has its folder already and keeps it.
+
+        Raises:
+            UserError: Neither folder holds sentences.
+        """
+        if self.folder is not None or data_dir is None:
+            return self
+        given = pathlib.Path(data_dir).expanduser()
+        places = (given, given / "salient_span_wikipedia")
+        for place in places:
+            if (place / sentence_files.MANIFEST).is_file():
+                return dataclasses.replace(self, folder=place)
+        raise UserError(
+            f"found no sentences in {places[0]} and {places[1]}: neither has a "
+            f"{sentence_files.MANIFEST}; give a folder that `closedbook ssm build` wrote, or "
+            f"leave {_NO_FOLDER} out to read TFDS"
         )
 
+    def fingerprint(self, split: str) -> dict[str, Any]:
+        """The manifest, which knows the inputs of the build, and the sizes of the shards.
 
-def _sentences(spec: TaskSpec, data_dir: str | None) -> SentenceFiles:
-    folder = span_files.folder(spec, data_dir)
-    assert folder is not None
-    return SentenceFiles(folder, spec.masking.held_out if spec.masking else 0.0)
+        Raises:
+            UserError: The folder is not whole.
+        """
+        del split  # which titles are held out is decided when the shards are read
+        assert self.folder is not None, "call `at` first"
+        shards = sentence_files.shard_paths(self.folder)
+        [manifest] = file_hashes([self.folder / sentence_files.MANIFEST])
+        return {
+            "sentences": {
+                "manifest": manifest["sha256"],
+                "shards": [[path.name, path.stat().st_size] for path in shards],
+            }
+        }
 
 
-def _columns(rows: list[dict[str, Any]], signature: dict[str, Any]) -> dict[str, Any]:
-    """Rows as one tensor a feature: thirty times faster than a generator of rows."""
-    columns: dict[str, Any] = {}
-    for key, kind in signature.items():
-        values = [row[key] for row in rows]
-        if isinstance(kind, dict):
-            columns[key] = _columns(values, kind)
-        elif kind in (_TEXTS, _NUMBERS):
-            flat = [each for row in values for each in row]
-            columns[key] = tf.RaggedTensor.from_row_lengths(
-                tf.constant(flat, tf.string if kind == _TEXTS else tf.int64),
-                [len(row) for row in values],
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tfds:
+    """A data set that TFDS prepares.
+
+    Args:
+        name: TFDS's name and version.
+        splits: Split -> which of the data set's rows, in TFDS's notation ("train[:79168]").
+        folder: The same data as files in a user's folder; None: it can be read from TFDS alone.
+    """
+
+    name: str
+    splits: Mapping[str, str]
+    folder: Folder | Sentences | None = None
+
+    def at(self, data_dir: str | os.PathLike | None) -> "Tfds | Folder | Sentences":
+        """TFDS itself, or the files in a user's folder where one is given.
+
+        Raises:
+            UserError: The data set cannot be read from files.
+        """
+        if data_dir is None:
+            return self
+        if self.folder is None:
+            raise UserError(
+                f"{self.name} cannot be read from a folder of files, only from TFDS; leave "
+                f"{_NO_FOLDER} out"
             )
-        else:
-            columns[key] = tf.constant(values, tf.string)
-    return columns
+        return self.folder.at(data_dir)
+
+    def fingerprint(self, split: str) -> dict[str, Any]:
+        """Name, version and rows: TFDS vouches for the content."""
+        return {"tfds": self.name, "split": _part(self.splits, split)}
 
 
-def _atlas(spec: TaskSpec) -> seqio.DataSource:
-    from closedbook.tasks.atlas import corpus
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class OwnFiles:
+    """A user's own files of questions, in any form that `rows` reads.
 
-    if spec.masking is not None:
-        return _Examples(spec, lambda _: list(corpus.sentences()), _SENTENCES, _sentence)
-    keys = ("id", "question", "answers")
-    return _Examples(
-        spec,
-        lambda split: list(corpus.questions(*spec.options[split])),
-        _QUESTIONS,
-        lambda row: {key: row[key] for key in keys},
-    )
+    Args:
+        splits: Split -> its file.
+    """
+
+    splits: Mapping[str, pathlib.Path]
+
+    def at(self, data_dir: str | os.PathLike | None) -> "OwnFiles":
+        """Itself: a folder for other data sets changes nothing."""
+        return self
+
+    def rows(self, split: str) -> list[rows.Row]:
+        """The questions of a split.
+
+        Raises:
+            UserError: The file cannot be read, or a row is malformed.
+        """
+        return rows.read(_part(self.splits, split))
+
+    def fingerprint(self, split: str) -> dict[str, Any]:
+        """The file of a split."""
+        return {"files": file_hashes([_part(self.splits, split)])}
 
 
-def _sentence(sentence: Sentence) -> dict[str, Any]:
-    starts, limits, labels = zip(*sentence.spans, strict=True)
-    spans = {"start": starts, "limit": limits, "type": labels}
-    return {"text": sentence.text, "title": sentence.title, "spans": spans}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Atlas:
+    """Questions about the facts of the packaged atlas.
+
+    Args:
+        splits: Split -> which facts (the atlas's split), and in which phrasings they are asked.
+    """
+
+    splits: Mapping[str, tuple[str, Literal["seen", "unseen"]]]
+
+    def at(self, data_dir: str | os.PathLike | None) -> "Atlas":
+        """Itself: a folder for other data sets changes nothing."""
+        return self
+
+    def rows(self, split: str) -> list[rows.Row]:
+        """The questions of a split, in the order of the facts."""
+        return [
+            rows.Row(
+                question=asked["question"],
+                answers=tuple(asked["answers"]),
+                target=asked["answers"][0],
+                id=asked["id"],
+                place=f"the atlas, {asked['id']}",
+            )
+            for asked in corpus.questions(*_part(self.splits, split))
+        ]
+
+    def fingerprint(self, split: str) -> dict[str, Any]:
+        """The packaged tables, the same for all splits."""
+        del split
+        return {"atlas": atlas.fingerprint()}
 
 
-def _question(row: Row) -> dict[str, Any]:
-    return {"id": row.id or "", "question": row.question, "answers": row.answers}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AtlasSentences:
+    """Every sentence of the packaged atlas, to pretrain on."""
+
+    splits: tuple[str, ...] = ("train",)
+
+    def at(self, data_dir: str | os.PathLike | None) -> "AtlasSentences":
+        """Itself: a folder for other data sets changes nothing."""
+        return self
+
+    def sentences(self) -> Iterator[Sentence]:
+        """All sentences, in the order of the facts."""
+        return corpus.sentences()
+
+    def fingerprint(self, split: str) -> dict[str, Any]:
+        """The packaged tables."""
+        del split
+        return {"atlas": atlas.fingerprint()}
 
 
-def _trivia_qa(row: Row) -> dict[str, Any]:
-    answer = {"value": row.target or _HIDDEN, "aliases": row.answers}
-    return {"id": row.id or "", "question": row.question, "answer": answer}
+Source = Tfds | Folder | OwnFiles | Atlas | AtlasSentences | Sentences
+
+
+def _part(splits: Mapping[str, _T], split: str) -> _T:
+    """What a split is made of."""
+    if split not in splits:
+        raise UserError(f"there is no split {split!r}; there are {', '.join(splits)}")
+    return splits[split]

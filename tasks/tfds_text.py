@@ -2,13 +2,16 @@
 
 import os
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from closedbook.errors import UserError
 
+if TYPE_CHECKING:
+    import tensorflow_datasets as tfds
+
 
 def size(name: str) -> tuple[int, int]:
-    """(examples, bytes) of the split of a data set.
+    """How many examples the split of a data set has, and how many bytes.
 
     Args:
         name: As TFDS names it, with a version; or a folder with a prepared data set. After a
@@ -36,7 +39,7 @@ def read(name: str, start: int, limit: int) -> Iterator[tuple[str, bytes, bytes]
         yield f"{name}:{index}", row.get("title", b""), row["text"]
 
 
-def _builder(name: str) -> tuple[Any, str]:
+def _builder(name: str) -> "tuple[tfds.core.DatasetBuilder, str]":
     import tensorflow_datasets as tfds
 
     dataset, _, split = name.partition("#")

@@ -12,14 +12,16 @@ import math
 import unicodedata
 from collections.abc import Iterable
 
+from closedbook.vocabulary import EOS_ID, PAD_ID
+
 _EDGES = ".,?!;:"
 
 
 def train(text: Iterable[str], *, subwords: int, fewest: int = 3) -> bytes:
     """The serialised model; the same text gives the same bytes.
 
-    T5's layout: pad 0, end 1, unknown 2, no start; SeqIO appends its 100 extra ids, so none are
-    inside. Rare characters fall back to bytes.
+    T5's layout: pad 0, end 1, unknown 2, no start. It holds no sentinels, since SeqIO appends
+    them. Rare characters fall back to bytes.
 
     Args:
         text: Lines.
@@ -39,8 +41,8 @@ def train(text: Iterable[str], *, subwords: int, fewest: int = 3) -> bytes:
         character_coverage=1.0,
         byte_fallback=True,
         normalization_rule_name="nmt_nfkc",
-        pad_id=0,
-        eos_id=1,
+        pad_id=PAD_ID,
+        eos_id=EOS_ID,
         unk_id=2,
         bos_id=-1,
         num_threads=1,  # the order of additions decides the last digits

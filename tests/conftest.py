@@ -205,3 +205,14 @@ def vocabulary_file(made_questions, tmp_path_factory) -> pathlib.Path:
     path = tmp_path_factory.mktemp("vocabulary") / "made.model"
     path.write_bytes(written.getvalue())
     return path
+
+
+@pytest.fixture(scope="session")
+def span_texts():
+    """The text of each span of a sentence, cut out by bytes."""
+
+    def texts(sentence) -> list[str]:
+        text = sentence.text.encode()
+        return [text[span.byte_start : span.byte_limit].decode() for span in sentence.spans]
+
+    return texts

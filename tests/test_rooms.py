@@ -26,7 +26,7 @@ ALLOWED: dict[str, set[str]] = {
     "knowledge": {"inference", "models", "checkpoints", "vocabulary", "eval", "tasks", "corpora"},
     "models": {"vocabulary"},
     "parallel": set(),
-    "tasks": {"eval"},
+    "tasks": {"eval", "vocabulary"},
     "telemetry": set(),
     "training": {
         *("models", "data", "parallel", "checkpoints", "telemetry"),

@@ -18,11 +18,11 @@ from closedbook.tasks import (
     ssm_from_files,
     word_vocabulary,
 )
+from closedbook.tasks.atlas import VOCABULARY
 from closedbook.tasks.atlas import corpus as atlas
-from closedbook.tasks.atlas import train_vocabulary
 from closedbook.tasks.spans import sentence_files
 from closedbook.tasks.spans.sentences import Sentence, Span
-from closedbook.vocabulary.sentencepiece import Vocabulary
+from closedbook.vocabulary import Vocabulary
 
 _FEWEST = 5  # a word of one fact, five sentences, is a piece, as nearly all are in the atlas
 _PASSES = 4  # different random masks; the study sees each sentence four to six times
@@ -95,7 +95,7 @@ def _atlas(folder: pathlib.Path) -> Corpus:
     )
     return Corpus(
         name="atlas",
-        vocabulary=train_vocabulary.VOCABULARY_FILE,
+        vocabulary=VOCABULARY,
         questions="atlas_qa",
         tests={"phrasings seen": "atlas_qa_seen", "phrasings unseen": "atlas_qa_unseen"},
         facts=len(atlas.facts()),

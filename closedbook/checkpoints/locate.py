@@ -3,8 +3,8 @@
 import pathlib
 import re
 
-from closedbook.checkpoints.card import CARD_FILE
 from closedbook.errors import UserError, unknown_name
+from closedbook.tasks import atlas
 
 PACKAGED = "closedbook://"
 STEP = re.compile(r"^checkpoint_(\d+)$")
@@ -12,8 +12,7 @@ STEP = re.compile(r"^checkpoint_(\d+)$")
 
 def packaged_models() -> dict[str, pathlib.Path]:
     """Folders of the models that ship with the package, by name."""
-    root = pathlib.Path(__file__).resolve().parent.parent / "tasks" / "atlas" / "models"
-    return {folder.parent.name: folder.parent for folder in sorted(root.glob(f"*/{CARD_FILE}"))}
+    return atlas.models()
 
 
 def packaged_model(name: str) -> pathlib.Path:

@@ -4,7 +4,6 @@ The real constructors are registered; there is no second class beside any of the
 """
 
 import functools
-import pathlib
 from collections.abc import Mapping, Sequence
 
 import gin
@@ -31,7 +30,7 @@ def _sentence_piece_vocabulary(
 
 def _atlas_vocabulary() -> Vocabulary:
     """The SentencePiece model that ships with the atlas."""
-    return Vocabulary(pathlib.Path(atlas.__file__).parent / "data" / "atlas.model")
+    return Vocabulary(atlas.VOCABULARY)
 
 
 _TABLE = (

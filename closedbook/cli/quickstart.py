@@ -14,6 +14,7 @@ from closedbook.checkpoints import find_checkpoint, model_folder, packaged_model
 from closedbook.cli import gin_files
 from closedbook.errors import UserError
 from closedbook.eval import predictions, summary
+from closedbook.tasks import atlas
 
 _MIXTURE = "atlas_qa_test"
 _TASKS = {"atlas_qa_seen": "seen", "atlas_qa_unseen": "unseen"}
@@ -136,9 +137,8 @@ def reproduce(out: pathlib.Path, *, install: bool) -> None:
             raise UserError(f"stopped at step {result.step} of {name}; run again to go on")
     print(f"trained in {time.monotonic() - started:.0f} s: {out}/atlas_ssm, {out}/atlas_qa")
     if install:
-        root = pathlib.Path(gin_files.PACKAGED).parent / "tasks" / "atlas" / "models"
         for name in ("atlas_ssm", "atlas_qa"):
-            print(f"packed: {pack(out / name, root / name)}")
+            print(f"packed: {pack(out / name, atlas.MODELS / name)}")
         assert set(packaged_models()) >= {"atlas_ssm", "atlas_qa"}
 
 

@@ -122,7 +122,7 @@ def _encoded(
             continue
         own.sentences += 1
         labels += [span[2] for span in found]
-        encoded.append(sentence_records.encode_parts(sentence.encode(), title, found))
+        encoded.append(sentence_records.encode(sentence.encode(), title, found))
     own.spans.update(labels)
     counts.add(own)
     return encoded

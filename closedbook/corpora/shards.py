@@ -132,4 +132,4 @@ def _record(sentence: Sentence, counts: manifest.Counts) -> bytes:
         counts.spans[label] += 1
     counts.sentences += 1
     counts.text_bytes += len(text)
-    return sentence_records.encode_parts(text, sentence.title.encode(), sentence.spans)
+    return sentence_records.encode(text, sentence.title.encode(), sentence.spans)

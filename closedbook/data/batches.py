@@ -1,9 +1,8 @@
 """Training batches in a seeded order; the position is two integers.
 
-Every batch is a pure function of (epoch, index), so a restored run goes on exactly, and every host
-works out the same global batch and keeps its own rows of it: the order does not depend on the
-number of hosts. An epoch of one source holds each example exactly once; its last batch may have
-empty rows.
+Every batch is a pure function of (epoch, index), so that a restored run goes on exactly, and every
+host makes the same whole batch. An epoch of one source holds each example exactly once; its last
+batch may have empty rows.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,24 +18,22 @@ _ORDER, _INTERLEAVE, _ALTERNATIVE = 0, 1, 2
 
 
 class Batches:
-    """An endless iterator over this host's rows of the training batches.
+    """An endless iterator over the training batches.
 
-    With several sources an epoch has as many examples as all of them together, of each source in
-    proportion to its rate, in a seeded interleaving. With the number of examples as the rate each
-    example comes once an epoch; with other rates each source is gone through in its own seeded
-    order again and again, independently of the epochs.
+    With several sources an epoch has as many examples as all of them together. Each source gives
+    its share by rate, and a seeded interleaving mixes them. Where the rates are the numbers of
+    examples, each example comes once per epoch. With other rates each source is gone through in
+    its own seeded order again and again, independently of the epochs.
 
     Args:
         sources: Token caches and their mixing rates.
-        batch_size: Rows of a global batch, over all hosts.
+        batch_size: Rows of a batch, over all hosts.
         lengths: Tokens of a row, "inputs" and "targets"; longer examples are trimmed.
         pack: Whether to put several examples into a row.
         seed: Of the order, 0 or more.
-        host_index: Which host this is.
-        host_count: Of how many.
 
     Raises:
-        UserError: The batch does not divide among the hosts, or a number is out of range.
+        UserError: There is no source, or a number is out of range.
     """
 
     def __init__(
@@ -46,18 +43,13 @@ class Batches:
         lengths: Mapping[str, int],
         pack: bool,
         seed: int,
-        host_index: int = 0,
-        host_count: int = 1,
     ) -> None:
-        _check(sources, batch_size, lengths, seed, host_index, host_count)
+        _check(sources, batch_size, lengths, seed)
         self._sources = [_Source(tokens, rate) for tokens, rate in sources]
         self._batch_size = batch_size
         self._inputs_length, self._targets_length = int(lengths["inputs"]), int(lengths["targets"])
         self._pack = pack
         self._seed = seed
-        self._rows = range(
-            batch_size * host_index // host_count, batch_size * (host_index + 1) // host_count
-        )
         self._position = {"epoch": 0, "index": 0}
         self._epoch: _Epoch | None = None
 
@@ -83,7 +75,9 @@ class Batches:
             UserError: The epoch has no such batch: data, batch size or lengths have changed.
         """
         epoch, index = int(state["epoch"]), int(state["index"])
-        if epoch < 0 or index < 0 or self._open(epoch).placement(index - 1) is None:
+        # The position after an epoch's last batch is one too.
+        before = self._open(epoch).placement(max(index - 1, 0)) if epoch >= 0 else None
+        if index < 0 or before is None:
             raise UserError(
                 f"the saved position in the data, epoch {epoch} and batch {index}, does not "
                 "exist: the data, the batch size or the lengths differ from the saved run's; "
@@ -92,33 +86,30 @@ class Batches:
         self._position = {"epoch": epoch, "index": index}
 
     def batch(self, epoch: int, index: int) -> dict[str, np.ndarray] | None:
-        """This host's rows of a batch, or None after the epoch's last one.
+        """A batch, or None after the epoch's last one.
+
+        Args:
+            epoch: From 0.
+            index: Of the batch within the epoch, from 0.
 
         Returns:
-            int32 arrays [rows of this host, length] under SeqIO's names; `*_segment_ids` and
-            `*_positions` only with packing.
+            int32 arrays [batch, length] under SeqIO's names; `*_segment_ids` and `*_positions`
+            only with packing.
         """
         opened = self._open(epoch)
         placement = opened.placement(index)
         if placement is None:
             return None
-        mine = (placement.rows >= self._rows.start) & (placement.rows < self._rows.stop)
-        chosen = placement.start + np.flatnonzero(mine)
-        rows = placement.rows[mine] - self._rows.start
-        inputs, targets = opened.sequences(chosen)
+        inputs, targets = opened.sequences(slice(placement.start, placement.stop))
         return packing.fill(
             inputs,
             targets,
-            rows,
-            row_count=len(self._rows),
+            placement.rows,
+            row_count=self._batch_size,
             inputs_length=self._inputs_length,
             targets_length=self._targets_length,
             packed=self._pack,
         )
-
-    def batches_per_epoch(self, epoch: int = 0) -> int:
-        """The number of batches of an epoch; with packing it varies a little with the order."""
-        return self._open(epoch).count()
 
     def _open(self, epoch: int) -> "_Epoch":
         if self._epoch is None or self._epoch.number != epoch:
@@ -192,14 +183,14 @@ class _Epoch:
             }
 
     def placement(self, index: int) -> packing.Placement | None:
-        """Where the examples of a batch stand; None after the last, the first for index -1."""
+        """Which examples a batch holds, and in which rows; None after the epoch's last batch."""
         if not self._pack:
-            start = max(index, 0) * self._batch_size
+            start = index * self._batch_size
             if start >= self._total:
                 return None
             count = min(self._batch_size, self._total - start)
             return packing.Placement(start=start, rows=np.arange(count, dtype=np.int32))
-        while len(self._placements) <= max(index, 0):
+        while len(self._placements) <= index:
             start = self._placements[-1].stop if self._placements else 0
             if start == self._total:
                 return None
@@ -212,18 +203,10 @@ class _Epoch:
                     **self._limits,
                 )
             )
-        return self._placements[max(index, 0)]
+        return self._placements[index]
 
-    def count(self) -> int:
-        """How many batches there are."""
-        if not self._pack:
-            return -(-self._total // self._batch_size)
-        while self.placement(len(self._placements)) is not None:
-            pass
-        return len(self._placements)
-
-    def sequences(self, places: np.ndarray) -> tuple[packing.Sequences, packing.Sequences]:
-        """Inputs and targets of the examples at some places of the epoch."""
+    def sequences(self, places: slice) -> tuple[packing.Sequences, packing.Sequences]:
+        """Inputs and targets of the examples at these places of the epoch."""
         source = self._source[places]
         return (
             packing.Sequences.merged(
@@ -236,7 +219,10 @@ class _Epoch:
 
 
 def _drawn(size: int, first: int, count: int, seed: int, source: int) -> np.ndarray:
-    """Examples number `first` to `first + count` of a source's endless seeded stream."""
+    """The examples from number `first` on, `count` of them, of a source's endless seeded stream.
+
+    Each turn of the stream holds every example once.
+    """
     parts = []
     while count:
         turn, offset = divmod(first, size)
@@ -247,7 +233,7 @@ def _drawn(size: int, first: int, count: int, seed: int, source: int) -> np.ndar
 
 
 def _shares(rates: Sequence[float], sizes: Sequence[int]) -> list[int]:
-    """Examples of each source in an epoch: in proportion to the rates, as many as there are."""
+    """Examples of each source in an epoch: in proportion to its rate, in all the sum of sizes."""
     exact = np.asarray(rates, np.float64) / np.sum(rates) * sum(sizes)
     counts = np.floor(exact + 1e-9).astype(np.int64)
     missing = sum(sizes) - int(counts.sum())
@@ -269,19 +255,14 @@ def _check(
     batch_size: int,
     lengths: Mapping[str, int],
     seed: int,
-    host_index: int,
-    host_count: int,
 ) -> None:
     if not sources:
         raise UserError("there is nothing to train on: give at least one task")
     for tokens, rate in sources:
         if not rate > 0:
             raise UserError(f"task {tokens.name} has mixing rate {rate}; it must be above 0")
-    if batch_size < 1 or batch_size % host_count:
-        raise UserError(
-            f"a batch of {batch_size} rows does not divide among {host_count} hosts; "
-            "make BATCH_SIZE a multiple of the number of hosts"
-        )
+    if batch_size < 1:
+        raise UserError(f"BATCH_SIZE is {batch_size}; a batch has at least one row")
     for feature in ("inputs", "targets"):
         if int(lengths.get(feature, 0)) < 1:
             raise UserError(
@@ -290,8 +271,3 @@ def _check(
             )
     if seed < 0:
         raise UserError(f"the seed of the data is {seed}; it must be 0 or more")
-    if not 0 <= host_index < host_count:
-        raise UserError(f"host {host_index} of {host_count} does not exist")
-
-
-__all__ = ["Batches"]

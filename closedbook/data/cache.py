@@ -2,7 +2,7 @@
 
 One folder holds `<feature>.tokens` (all ids, one after another), `<feature>.offsets` (where each
 row begins, and the end), `manifest.json`, and for tasks with questions `examples.jsonl`. A task
-that trains on a random one of several answers has several rows of targets for an example;
+that trains on a random one of several answers has several rows of targets per example;
 `alternatives.offsets` then says which.
 """
 
@@ -12,7 +12,7 @@ import os
 import pathlib
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -82,16 +82,6 @@ class TokenCache:
         first = index if self._alternatives is None else self._alternatives[index]
         return self._row("targets", int(first) + alternative)
 
-    @property
-    def lengths(self) -> dict[str, np.ndarray]:
-        """Tokens of each example by feature, int64 [examples]; of the first alternative."""
-        return {
-            "inputs": np.diff(self.flat("inputs")[1])
-            if "inputs" in self._features
-            else np.zeros(len(self), np.int64),
-            "targets": np.diff(self.flat("targets")[1])[self.target_rows(np.arange(len(self)))],
-        }
-
     def flat(self, feature: str) -> tuple[np.ndarray, np.ndarray]:
         """All ids of a feature [tokens], and offsets int64 [rows + 1]."""
         if feature not in self._features:
@@ -155,7 +145,7 @@ def write(
             with alternatives one per answer), and its line of `examples.jsonl` or None.
         manifest: What to record beside sizes.
         vocab_size: Ids are stored in 16 bits if it allows that.
-        alternatives: Whether "targets" has several rows an example.
+        alternatives: Whether "targets" has several rows per example.
 
     Raises:
         UserError: The folder cannot be written, or there are no examples.
@@ -186,12 +176,12 @@ def _write_files(folder: pathlib.Path, examples, vocab_size: int, alternatives: 
     count = 0
     with contextlib.ExitStack() as files:
 
-        def opened(name: str) -> Any:
+        def opened(name: str) -> IO[bytes]:
             return files.enter_context((folder / name).open("wb"))
 
         # Hundreds of millions of offsets go to the disk as they come, not to memory.
         offsets = {name: opened(f"{name}.offsets") for name in ends}
-        tokens: dict[str, Any] = {}
+        tokens: dict[str, IO[bytes]] = {}
         lines = files.enter_context((folder / EXAMPLES).open("w", encoding="utf-8"))
         for name in offsets:
             offsets[name].write(_OFFSET_BYTES.pack(0))

@@ -1,22 +1,29 @@
 """Examples out of SeqIO's data sets, as token caches hold them."""
 
-import sys
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from closedbook.data.task_facts import is_evaluated
 from closedbook.tasks import specs
-from closedbook.vocabulary.sentencepiece import EOS_ID, Vocabulary
+from closedbook.vocabulary import EOS_ID, Vocabulary
+
+if TYPE_CHECKING:
+    import seqio
+    import tensorflow as tf
+
+_log = logging.getLogger(__name__)
 
 _ROWS_AT_ONCE = 512  # examples taken from TensorFlow together
-_PROGRESS_SECONDS = 10  # between two lines on stderr
+_PROGRESS_SECONDS = 10  # between two lines of the log
 
 
 def examples(
-    dataset: Any,
-    task: Any,
+    dataset: "tf.data.Dataset",
+    task: "seqio.Task",
     spec: specs.TaskSpec | None,
     split: str,
     vocabulary: Vocabulary,
@@ -24,7 +31,7 @@ def examples(
     alternatives: bool = False,
     in_batches: bool = False,
 ) -> Iterator[tuple[dict[str, Sequence[Sequence[int]]], dict[str, Any] | None]]:
-    """Each example's rows of ids by feature, and its line of examples.jsonl or None.
+    """The examples of a data set in the form that `cache.write` takes.
 
     Args:
         dataset: SeqIO's, of single examples; or of batches of them.
@@ -34,9 +41,13 @@ def examples(
         vocabulary: For targets that are tokenised here.
         alternatives: Whether every answer is a row of targets.
         in_batches: Whether the data set holds batches.
+
+    Yields:
+        The example's rows of ids by feature, and its line of examples.jsonl: None for a task that
+        is only trained on.
     """
-    evaluated = bool(task.metric_fns or task.metric_objs)
-    print(f"token cache: building {task.name} {split}", file=sys.stderr)
+    evaluated = is_evaluated(task)
+    _log.info("token cache: building %s %s", task.name, split)
     started = reported = time.monotonic()
     count = 0
     for example in _elements(dataset, in_batches):
@@ -51,15 +62,14 @@ def examples(
         count += 1
         if time.monotonic() - reported > _PROGRESS_SECONDS:
             reported = time.monotonic()
-            print(f"token cache: {count:,} examples of {task.name} {split}", file=sys.stderr)
+            _log.info("token cache: %s examples of %s %s", f"{count:,}", task.name, split)
     seconds = time.monotonic() - started
-    print(
-        f"token cache: built {task.name} {split}: {count:,} examples in {seconds:.1f} s",
-        file=sys.stderr,
+    _log.info(
+        "token cache: built %s %s: %s examples in %.1f s", task.name, split, f"{count:,}", seconds
     )
 
 
-def _elements(dataset: Any, in_batches: bool) -> Iterator[dict[str, Any]]:
+def _elements(dataset: "tf.data.Dataset", in_batches: bool) -> Iterator[dict[str, Any]]:
     """Examples as NumPy values; taken from TensorFlow many at a time, which is ten times faster."""
     import tensorflow as tf
 
@@ -84,7 +94,11 @@ def _elements(dataset: Any, in_batches: bool) -> Iterator[dict[str, Any]]:
 
 
 def _line(
-    example: Mapping[str, Any], task: Any, spec: specs.TaskSpec | None, split: str, index: int
+    example: Mapping[str, Any],
+    task: "seqio.Task",
+    spec: specs.TaskSpec | None,
+    split: str,
+    index: int,
 ) -> dict[str, Any]:
     """One line of examples.jsonl."""
     inputs = _text(example.get("inputs_pretokenized", b""))
@@ -99,11 +113,11 @@ def _line(
     }
 
 
-def _answers(target: Any) -> list[str]:
+def _answers(target: object) -> list[str]:
     """Every acceptable answer, each once, out of a target of any shape."""
     found: list[str] = []
 
-    def collect(value: Any) -> None:
+    def collect(value: object) -> None:
         if isinstance(value, list | tuple | set | np.ndarray):
             for each in value:
                 collect(each)
@@ -114,7 +128,7 @@ def _answers(target: Any) -> list[str]:
     return found
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """A target as JSON has it."""
     if isinstance(value, list | tuple | set | np.ndarray):
         return [_plain(each) for each in value]
@@ -123,5 +137,5 @@ def _plain(value: Any) -> Any:
     return value.decode() if isinstance(value, bytes) else value
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value.decode() if isinstance(value, bytes) else str(value)

@@ -43,7 +43,7 @@ def leakage(training: Sequence[TokenCache], evaluation: TokenCache, *, shown: in
     Eight bytes are held for each training question.
 
     Args:
-        training: What is trained on; tasks without questions count for nothing.
+        training: Caches of what is trained on; those of sentences hold no questions.
         evaluation: The split to check.
         shown: How many examples to name.
     """

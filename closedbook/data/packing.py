@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from closedbook.vocabulary.sentencepiece import EOS_ID
+from closedbook.vocabulary import EOS_ID
 
 _OPEN_ROWS = 16  # rows looked at for an example; more fill no better and cost time
 

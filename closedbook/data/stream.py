@@ -1,38 +1,39 @@
 """Training batches straight from SeqIO, for tasks too large for a token cache.
 
 SeqIO mixes, shuffles in a buffer and packs, at about 0.2 million tokens a second. The position is
-the number of batches consumed: restoring goes through that many again, and the order depends on
-the number of hosts. Prefer `Batches` wherever the tokens fit on a disk.
+the number of batches consumed: restoring goes through that many again. It feeds one process alone.
+Prefer `Batches` wherever the tokens fit on a disk.
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from closedbook.errors import UserError, unknown_name
+from closedbook.errors import unknown_name
 from closedbook.tasks import specs
-from closedbook.vocabulary.sentencepiece import Vocabulary
+from closedbook.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import seqio
 
 
 class Stream:
-    """An endless iterator over this host's rows of the training batches; needs TensorFlow.
+    """An endless iterator over the training batches; needs TensorFlow.
 
     Args:
         task_or_mixture: Registered with SeqIO.
-        batch_size: Rows of a global batch, over all hosts.
+        batch_size: Rows of a batch.
         lengths: Tokens of a row, "inputs" and "targets".
         pack: Whether to put several examples into a row.
         seed: Of shuffling and of random preprocessors.
         vocabulary: Text is tokenised with this, whatever the tasks' own default.
-        host_index: Which host this is.
-        host_count: Of how many.
         split: Which split to train on.
         data_dir: A folder with the data sets' own files, instead of TFDS.
         use_seqio_cached: Whether to read what SeqIO's `cache_tasks` wrote.
 
     Raises:
-        UserError: The name is unknown, or the batch does not divide among the hosts.
+        UserError: The name is unknown.
     """
 
     def __init__(
@@ -44,21 +45,14 @@ class Stream:
         seed: int,
         *,
         vocabulary: Vocabulary,
-        host_index: int = 0,
-        host_count: int = 1,
         split: str = "train",
         data_dir: str | None = None,
         use_seqio_cached: bool = False,
     ) -> None:
-        if batch_size % host_count:
-            raise UserError(
-                f"a batch of {batch_size} rows does not divide among {host_count} hosts; "
-                "make BATCH_SIZE a multiple of the number of hosts"
-            )
         import seqio
         import tensorflow as tf
 
-        provider = _provider(seqio, task_or_mixture, vocabulary, data_dir)
+        provider = _provider(task_or_mixture, vocabulary, data_dir)
         dataset = provider.get_dataset(
             sequence_length=dict(lengths),
             split=split,
@@ -66,12 +60,11 @@ class Stream:
             use_cached=use_seqio_cached,
             seed=seed,
             num_epochs=None,
-            shard_info=seqio.ShardInfo(host_index, host_count),
         )
         converter = seqio.EncDecFeatureConverter(pack=pack)
         self._dataset = (
             converter(dataset, task_feature_lengths=dict(lengths))
-            .batch(batch_size // host_count, drop_remainder=True)
+            .batch(batch_size, drop_remainder=True)
             .prefetch(tf.data.AUTOTUNE)
         )
         self._index = 0
@@ -97,8 +90,12 @@ class Stream:
         self._iterator = None
 
 
-def _provider(seqio: Any, name: str, vocabulary: Vocabulary, data_dir: str | None) -> Any:
+def _provider(
+    name: str, vocabulary: Vocabulary, data_dir: str | None
+) -> "seqio.Task | seqio.Mixture":
     """The task or mixture, over this vocabulary."""
+    import seqio
+
     from closedbook.tasks import registry
 
     known = {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}

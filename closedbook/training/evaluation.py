@@ -10,8 +10,8 @@ import jax
 import numpy as np
 
 from closedbook import whole_files
-from closedbook.data.build import scoring
 from closedbook.data.cache import TokenCache
+from closedbook.data.task_facts import scoring
 from closedbook.eval import metrics as metric_functions
 from closedbook.eval import predictions
 from closedbook.inference.predictor import Prediction, Predictor
@@ -98,7 +98,7 @@ def _scored_by_seqio(
     task_name: str, examples: list[dict[str, Any]], targets: list[Any], texts: list[str]
 ) -> tuple[list[Any], Scores]:
     """Scores of a task that another package registered, by its own functions."""
-    from closedbook.data.build import registered_task
+    from closedbook.data.task_facts import registered_task
 
     task = registered_task(task_name)
     processed = [

@@ -10,7 +10,7 @@ import numpy as np
 
 from closedbook import whole_files
 from closedbook.checkpoints import ModelCard
-from closedbook.data.build import question_prefix
+from closedbook.data.task_facts import question_prefix
 from closedbook.models import flops_per_step
 from closedbook.training import startup
 from closedbook.training.evaluation import Answers

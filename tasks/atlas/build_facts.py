@@ -13,12 +13,11 @@ import pathlib
 import re
 from collections.abc import Iterable
 
-from closedbook.tasks.atlas import corrections, sources
+from closedbook.tasks.atlas import DATA, corrections, sources
 from closedbook.tasks.atlas.names import fold
 from closedbook.tasks.atlas.other_relations import airport_facts, element_facts, state_facts
 from closedbook.tasks.atlas.relations import Candidate, CountryRelations, Dropped, turned
 
-DATA = pathlib.Path(__file__).parent / "data"
 COLUMNS = ("id", "relation", "subject", "object", "aliases", "sources", "split")
 # The same fact from its other end, where that end names it alone.
 INVERSES = {
@@ -48,7 +47,7 @@ def candidates(dropped: Dropped) -> list[Candidate]:
     """Every candidate fact of every relation, both directions."""
     relations = CountryRelations(sources.countries(), dropped)
     with_codes = list(relations.currency())
-    codes = {}  # one row a currency: the code belongs to the money, not to each of its countries
+    codes = {}  # one row per currency: the code belongs to the money, not to each of its countries
     for fact, code in with_codes:
         if code in corrections.LEFT_OUT["currency_code"]:
             dropped.append(("currency_code", code, corrections.LEFT_OUT["currency_code"][code]))

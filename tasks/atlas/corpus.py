@@ -7,15 +7,15 @@ that the same version gives the same text everywhere. Nothing here needs TensorF
 import dataclasses
 import functools
 import hashlib
-import pathlib
 from collections.abc import Iterator
 from typing import Any, Literal
 
 from closedbook.errors import UserError, unknown_name
+from closedbook.tasks.atlas import DATA
 from closedbook.tasks.atlas.phrasings import phrasings, render
 from closedbook.tasks.spans.sentences import Sentence, Span
 
-FACTS_FILE = pathlib.Path(__file__).parent / "data" / "facts.tsv"
+FACTS_FILE = DATA / "facts.tsv"
 SPLITS = ("train", "validation", "test")
 
 

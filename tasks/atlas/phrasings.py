@@ -2,11 +2,12 @@
 
 import dataclasses
 import functools
-import pathlib
 import re
 import tomllib
 
-_FILE = pathlib.Path(__file__).parent / "data" / "phrasings.toml"
+from closedbook.tasks.atlas import DATA
+
+_FILE = DATA / "phrasings.toml"
 _SLOT = re.compile(r"\{([so])\}")
 
 

@@ -12,19 +12,17 @@ import pathlib
 from collections.abc import Iterator
 
 from closedbook.tasks import word_vocabulary
-from closedbook.tasks.atlas import corpus
+from closedbook.tasks.atlas import DATA, VOCABULARY, corpus
 from closedbook.tasks.atlas.phrasings import phrasings, render
 
-DATA = pathlib.Path(__file__).parent / "data"
-VOCABULARY_FILE = DATA / "atlas.model"
 SUBWORDS = 1500  # trained pieces, for words that the atlas's text does not have
 
 
 def text() -> Iterator[str]:
     """Sentences and questions of every fact, in both cases of a question's first letter.
 
-    Question templates count once a relation and not once a fact, lest their few words drown
-    the names; the words of unseen phrasings are in, since a word without a piece is spelt out.
+    Question templates count once per relation and not once per fact, lest their few words drown
+    the names. The words of unseen phrasings are in, since a word without a piece is spelt out.
     """
     for sentence in corpus.sentences():
         yield sentence.text
@@ -48,11 +46,11 @@ def main() -> None:
     parser.add_argument("--out", type=pathlib.Path, default=DATA, help="folder of the tables")
     options = parser.parse_args()
     model = word_vocabulary.train(text(), subwords=SUBWORDS)
-    (options.out / VOCABULARY_FILE.name).write_bytes(model)
+    (options.out / VOCABULARY.name).write_bytes(model)
     manifest_file = options.out / "MANIFEST.json"
     manifest = json.loads(manifest_file.read_text("utf-8"))
     manifest["sentencepiece"] = importlib.metadata.version("sentencepiece")
-    manifest["sha256"][VOCABULARY_FILE.name] = hashlib.sha256(model).hexdigest()
+    manifest["sha256"][VOCABULARY.name] = hashlib.sha256(model).hexdigest()
     manifest_file.write_text(json.dumps(manifest, indent=2) + "\n", "utf-8")
 
 

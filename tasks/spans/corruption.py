@@ -1,7 +1,7 @@
 """Random span corruption: the control of salient span masking, and T5's own objective.
 
 In two halves, as upstream has them: the first tokenises and can be cached, the second draws masks
-anew in every epoch. Like `masking` it works on batches of sentences.
+anew in every epoch. Like `salient` it works on batches of sentences.
 """
 
 from collections.abc import Mapping
@@ -21,9 +21,18 @@ _JOINED = 128  # sentences that upstream joins before it cuts rows out of them
 def tokenize_sentences(
     batch: dict[str, Any], *, output_features: Mapping[str, seqio.Feature], masking: Masking
 ) -> dict[str, tf.RaggedTensor]:
-    """Sentences to `{"tokens"}`, and for "matched" also `{"span_lengths"}`, in tokens.
+    """Tokenises sentences, and for "matched" counts the tokens of their spans.
 
-    Sentences without a span are left out where spans set the budget.
+    Sentences without a span are left out for "matched", which masks as many tokens as spans have.
+
+    Args:
+        batch: Sentences in the form that `salient` describes.
+        output_features: Vocabularies of "inputs" and "targets".
+        masking: Of corruption "matched" or "t5".
+
+    Returns:
+        tokens: int32 [sentences, tokens], without EOS; for "matched" also span_lengths: int32
+        [sentences, spans], at least 1 each.
     """
     vocabulary = output_features["inputs"].vocabulary
     salient.group_size(masking, output_features)  # refuses a vocabulary without sentinels
@@ -51,16 +60,19 @@ def mask_matched_spans(
     output_features: Mapping[str, seqio.Feature],
     masking: Masking,
 ) -> dict[str, tf.RaggedTensor]:
-    """For each salient span an example with as many tokens masked in a row, anywhere.
+    """Masks as many tokens in a row as each salient span has, at a random place.
 
-    All places are equally likely; several spans of an example do not overlap. The format is that
-    of `mask_salient_spans`, and so is the number of examples and of their targets' tokens.
+    All places are equally likely, and spans of one example do not overlap. Format, number of
+    examples and number of target tokens are those of `mask_salient_spans`.
 
     Args:
         batch: What `tokenize_sentences` gives.
-        seeds: int32 [3, 2].
-        output_features: Vocabularies.
+        seeds: int32 [3, 2]: of the order of spans, of which are masked together, of the places.
+        output_features: Vocabularies of "inputs" and "targets".
         masking: Style and number of spans.
+
+    Returns:
+        inputs, targets: int32 [examples, tokens], without EOS.
     """
     size = salient.group_size(masking, output_features)
     form = _Form(output_features["inputs"].vocabulary, masking)
@@ -97,15 +109,18 @@ def corrupt_spans(
 ) -> dict[str, tf.RaggedTensor]:
     """T5's span corruption: 15% of the tokens, in spans of 3 on average.
 
-    As upstream's, it joins the tokens of 128 sentences and cuts them into rows that fill the
-    input length; and a row begins with text and ends with a span.
+    As upstream does, it joins the tokens of 128 sentences and cuts them into rows that fill the
+    input length. Each row begins with text and ends with a span.
 
     Args:
         batch: What `tokenize_sentences` gives.
-        seeds: int32 [2, 2].
+        seeds: int32 [2, 2]: of the lengths of spans, and of the text between them.
         sequence_length: Tokens of inputs and targets, EOS included.
-        output_features: Vocabularies.
+        output_features: Vocabularies of "inputs" and "targets".
         masking: Of corruption "t5".
+
+    Returns:
+        inputs, targets: int32 [rows, tokens], without EOS.
 
     Raises:
         UserError: The targets' length is too small for the inputs'.
@@ -142,9 +157,14 @@ def _cut(tokens: tf.RaggedTensor, row_tokens: int) -> tf.RaggedTensor:
 
 
 def row_length(inputs: int) -> tuple[int, int]:
-    """Tokens of a row whose corrupted inputs just fill a length, and those of its targets.
+    """How long a row may be so that its inputs, once corrupted, fit into `inputs` tokens.
 
-    Both with EOS; 512 gives 568 and 114, as in T5.
+    Args:
+        inputs: The length of the inputs, EOS included.
+
+    Returns:
+        The tokens of the row without EOS, and those of its targets with EOS: 568 and 114 for 512
+        inputs, as in T5.
     """
 
     def lengths(tokens: int) -> tuple[int, int]:
@@ -247,7 +267,7 @@ def _running(length: tf.Tensor, groups: salient.Groups) -> tf.Tensor:
 
 
 def _choose(count: tf.Tensor, size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
-    """In each row `size` different numbers below `count`, ascending; each choice equally likely.
+    """Draws `size` different numbers below `count` in each row; every choice is equally likely.
 
     Args:
         count: int64 [rows].
@@ -255,7 +275,7 @@ def _choose(count: tf.Tensor, size: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         seed: int32 [2].
 
     Returns:
-        int64 [sum of sizes].
+        The numbers, ascending in each row, row after row: int64 [sum of sizes].
     """
     numbers = tf.RaggedTensor.from_row_lengths(tf.range(tf.reduce_sum(count)), count)
     row, opening = numbers.value_rowids(), numbers.row_starts()

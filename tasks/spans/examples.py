@@ -37,9 +37,18 @@ def batches(
     output_features: Mapping[str, seqio.Feature],
     sequence_length: Mapping[str, int] | None = None,
 ) -> tf.data.Dataset:
-    """The same examples, a batch at a time: `{"inputs", "targets"}`, int32 [examples, tokens].
+    """The examples that `preprocessors` makes, many at a time and so many times faster.
 
-    All passes, in the order of the sentences.
+    Args:
+        source: Of sentences.
+        split: Its split.
+        masking: What is masked; also the seed and the number of passes.
+        output_features: Vocabularies of "inputs" and "targets".
+        sequence_length: Their tokens, EOS included; needed for T5's span corruption alone.
+
+    Returns:
+        A data set of `{"inputs", "targets"}`, int32 [examples, tokens], with EOS: all passes, one
+        after another, each in the order of the sentences.
     """
     if isinstance(source, SentenceFiles):
         dataset = source.batches(split)
@@ -57,7 +66,7 @@ def batches(
 
 
 def _steps(masking: Masking) -> tuple[list[_Batches], list[_Batches]]:
-    """What can be cached, and what draws, and must not be cached, so that each epoch differs."""
+    """The steps that SeqIO may cache, and those that draw at random, anew in each epoch."""
     if masking.corruption == "salient":
         mask = _mapped(salient.mask_salient_spans, masking, seeds=1)
         drawn = masking.spans_per_example not in (1, "all")
@@ -83,7 +92,7 @@ def _mapped(
             return seqio.map_over_dataset(lambda batch: given(batch))(dataset)
 
         @seqio.map_over_dataset(num_seeds=1)
-        def drawn(batch: Any, seed: tf.Tensor) -> Any:
+        def drawn(batch: dict[str, Any], seed: tf.Tensor) -> dict[str, Any]:
             return given(batch, tf.random.experimental.stateless_split(seed, seeds))
 
         return drawn(dataset)
@@ -104,7 +113,7 @@ def _one_by_one(step: _Batches) -> Callable:
 
 
 def _one_by_one_in_lengths(step: _Batches) -> Callable:
-    """The same; SeqIO allows lengths only to what it does not cache."""
+    """As `_one_by_one`, for what SeqIO does not cache: only there it hands over lengths."""
 
     def preprocessor(
         dataset: tf.data.Dataset,

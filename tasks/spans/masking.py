@@ -23,12 +23,12 @@ class Masking:
             `<extra_id_0> span <extra_id_1>`. "sentinel_bare" has `<extra_id_0>`, and the bare
             span as target.
         spans_per_example: Spans masked at once: 1, more, or "all" of a sentence's. Each span is
-            masked once a pass. More than one needs style "sentinel".
+            masked once per pass. More than one needs style "sentinel".
         labels: Keep only spans with these labels; empty: all.
         passes: How many times the token cache holds the corpus, with other random masks each time.
         seed: Of the random masks.
-        held_out: Share of the titles (of the sentences, where they have none) that make up the
-            split "validation".
+        held_out: Share of the titles whose sentences make up the split "validation". A sentence
+            without a title counts as a title of its own.
 
     Raises:
         UserError: An option is out of range, or two do not go together.
@@ -63,11 +63,6 @@ class Masking:
             raise UserError(f"seed is {self.seed!r}; use a whole number from 0")
         if not 0 <= self.held_out < 1:
             raise UserError(f"held_out is {self.held_out!r}; use a share from 0, below 1")
-
-    @property
-    def splits(self) -> tuple[str, ...]:
-        """ "train", and "validation" if a share of the sentences is held out."""
-        return ("train", "validation") if self.held_out else ("train",)
 
 
 def _whole(value: object) -> bool:

@@ -1,4 +1,4 @@
-"""Pretraining tasks out of folders of sentences that `closedbook ssm build` wrote, and mixtures.
+"""Pretraining tasks out of folders of sentences that `closedbook ssm build` wrote.
 
 Needs no TensorFlow.
 """
@@ -9,11 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from closedbook.errors import UserError
-from closedbook.tasks import own_files, specs
+from closedbook.tasks import specs
+from closedbook.tasks.sources import Sentences
 from closedbook.tasks.spans import sentence_files
 from closedbook.tasks.spans.masking import Masking
-
-_OF_DATASET = "salient_span_wikipedia"
 
 
 def ssm_from_files(
@@ -33,13 +32,13 @@ def ssm_from_files(
 
     Args:
         files: Task name -> folder.
-        style: As for `masking_options.Masking`, like all that follow.
+        style: As for `masking.Masking`, like all that follow.
         spans_per_example: Spans masked at once.
         labels: Keep only spans with these labels.
-        passes: Passes over the corpus that the token cache holds; they differ only where several
-            of a sentence's spans are masked at once, and not all.
-        seed: Of what is drawn.
-        held_out: Share of titles in the split "validation".
+        passes: Passes over the corpus that the token cache holds. They differ only where a
+            sentence has more spans than are masked at once, and more than one is.
+        seed: Of which spans are masked together.
+        held_out: Share of the titles in the split "validation".
 
     Returns:
         The names of the tasks.
@@ -85,7 +84,7 @@ def span_corruption_from_files(
         labels: Count only spans with these labels.
         passes: Passes over the corpus that the token cache holds, each with other masks.
         seed: Of the masks.
-        held_out: Share of titles in the split "validation".
+        held_out: Share of the titles in the split "validation".
 
     Returns:
         The names of the tasks.
@@ -111,46 +110,11 @@ def span_corruption_from_files(
 
 def _make(files: Mapping[str, str | os.PathLike] | None, masking: Masking) -> tuple[str, ...]:
     for name, given in (files or {}).items():
-        own_files.refuse_packaged(name)
         folder = pathlib.Path(given).expanduser().absolute()
         try:
             sentence_files.manifest(folder)
         except UserError as error:
             raise UserError(f"task {name!r}: {error}") from error
-        own_files.add(
-            specs.TaskSpec(
-                name=name,
-                dataset="sentences",
-                prefix="",
-                metric=None,
-                files=dict.fromkeys(masking.splits, str(folder)),
-                masking=masking,
-            )
-        )
+        source = Sentences(folder=folder, held_out=masking.held_out)
+        specs.add_task(specs.TaskSpec(name=name, source=source, masking=masking))
     return tuple(files or {})
-
-
-def folder(spec: specs.TaskSpec, data_dir: str | os.PathLike | None) -> pathlib.Path | None:
-    """The folder of sentences that a task reads; None: it reads TFDS.
-
-    Args:
-        spec: A task of sentences.
-        data_dir: For packaged tasks, a folder of sentences, or one that has it within, in
-            `salient_span_wikipedia`.
-
-    Raises:
-        UserError: There is none.
-    """
-    if spec.files:
-        return pathlib.Path(spec.files["train"])
-    if data_dir is None:
-        return None
-    given = pathlib.Path(data_dir).expanduser()
-    for found in (given, given / _OF_DATASET):
-        if (found / sentence_files.MANIFEST).is_file():
-            return found
-    raise UserError(
-        f"{spec.name} finds no sentences in {given} and {given / _OF_DATASET}: neither has a "
-        f"{sentence_files.MANIFEST}; give a folder that `closedbook ssm build` wrote, or leave "
-        "DATA_DIR and CLOSEDBOOK_DATA_DIR out to read TFDS"
-    )

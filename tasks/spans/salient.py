@@ -2,7 +2,7 @@
 
 Sentences come as TFDS's `salient_span_wikipedia` has them: `{"text", "title", "spans": {"start",
 "limit", "type"}}`, offsets in bytes. Everything here works on whole batches, which is many times
-faster than one sentence at a time; `masked_examples` makes SeqIO preprocessors of it.
+faster than one sentence at a time; `examples` makes SeqIO preprocessors of it.
 Source: Roberts et al. 2020, `t5_cbqa/preprocessors.py`; Guu et al. 2020, section 3.4.
 """
 
@@ -29,13 +29,13 @@ def mask_salient_spans(
 
     Args:
         batch: Sentences.
-        seeds: int32 [1, 2], of which spans are masked together.
-        output_features: Vocabularies.
+        seeds: int32 [1, 2]: of which spans are masked together.
+        output_features: Vocabularies of "inputs" and "targets".
         masking: Style and number of spans.
 
     Returns:
-        inputs, targets [examples, tokens], and both as text, as `seqio.preprocessors.tokenize`
-        keeps it.
+        inputs, targets: int32 [examples, tokens], without EOS; and inputs_pretokenized,
+        targets_pretokenized: their texts, as `seqio.preprocessors.tokenize` keeps them.
     """
     text, spans = kept_spans(batch, masking)
     size = group_size(masking, output_features)
@@ -60,29 +60,24 @@ def grouped(spans: tf.RaggedTensor, key: tf.Tensor, size: int, seed: tf.Tensor) 
     """Deals each sentence's spans into groups, each span once.
 
     Args:
-        spans: Anything of each span, [sentences, spans of the sentence].
-        key: The order within a group, integers from 0 to 2^31 [all spans].
-        size: Of a group at most; 0: all of a sentence's spans.
+        spans: Any number for each span, [sentences, spans]: only how many there are counts.
+        key: By which the spans of a group are ordered: integers from 0 to 2^31 [all spans].
+        size: Spans of a group at most, 1 or more.
         seed: Of which spans come together, int32 [2].
     """
     row, count = spans.value_rowids(), spans.row_lengths()
     number = tf.range(tf.size(row, tf.int64))
     if size == 1:
         return Groups(number, number, tf.zeros_like(number), row)
-    if not size:
-        group, sentence = row, tf.range(spans.nrows())
-        sentence = tf.boolean_mask(sentence, count > 0)
-        group = tf.gather(tf.cumsum(tf.cast(count > 0, tf.int64), exclusive=True), row)
-    else:
-        shuffled = tf.cast(row, tf.float64) + tf.random.stateless_uniform(
-            tf.shape(row), seed, dtype=tf.float64
-        )
-        # The sort keeps rows together, so that the place in it less the row's start is a rank.
-        rank = tf.argsort(tf.argsort(shuffled), stable=True)
-        rank = tf.cast(rank, tf.int64) - tf.gather(spans.row_starts(), row)
-        groups = (count + size - 1) // size
-        group = tf.gather(tf.cumsum(groups, exclusive=True), row) + rank // size
-        sentence = tf.repeat(tf.range(spans.nrows()), groups)
+    shuffled = tf.cast(row, tf.float64) + tf.random.stateless_uniform(
+        tf.shape(row), seed, dtype=tf.float64
+    )
+    # The sort keeps rows together, so that the place in it less the row's start is a rank.
+    rank = tf.argsort(tf.argsort(shuffled), stable=True)
+    rank = tf.cast(rank, tf.int64) - tf.gather(spans.row_starts(), row)
+    groups = (count + size - 1) // size
+    group = tf.gather(tf.cumsum(groups, exclusive=True), row) + rank // size
+    sentence = tf.repeat(tf.range(spans.nrows()), groups)
     order = tf.argsort(group * 2**32 + tf.cast(key, tf.int64), stable=True)
     order = tf.cast(order, tf.int64)
     example = tf.gather(group, order)
@@ -92,9 +87,13 @@ def grouped(spans: tf.RaggedTensor, key: tf.Tensor, size: int, seed: tf.Tensor) 
 def kept_spans(
     batch: dict[str, Any], masking: Masking
 ) -> tuple[tf.Tensor, dict[str, tf.RaggedTensor]]:
-    """Texts [sentences], and start, limit of their spans, int64 [sentences, spans].
+    """The texts of sentences, and those of their spans that are masked.
 
-    Leaves out spans of other labels, empty ones, and those that fall outside of the text.
+    Spans of other labels than `masking.labels`, empty ones and those that reach beyond the text
+    are left out.
+
+    Returns:
+        Texts: string [sentences]; and start, limit of the spans: int64 [sentences, spans].
     """
     text = batch["text"]
     spans = {name: ragged(batch["spans"][name], tf.int64) for name in ("start", "limit")}
@@ -110,7 +109,9 @@ def kept_spans(
 
 
 def group_size(masking: Masking, output_features: Mapping[str, seqio.Feature]) -> int:
-    """Spans of one example at most, 0 for all of a sentence's.
+    """How many spans of a sentence are masked together at most.
+
+    No more than there are sentinels for, less the one that closes a numbered target.
 
     Raises:
         UserError: The vocabulary has too few sentinels.
@@ -184,7 +185,10 @@ def places(example: tf.Tensor) -> tf.Tensor:
 
 
 def ragged(values: tf.Tensor | tf.RaggedTensor, dtype: tf.DType) -> tf.RaggedTensor:
-    """A batch whose sentences all have as many spans may come as a rectangle."""
+    """A batch as a ragged tensor of this type.
+
+    TensorFlow may hand over a plain one where all sentences have the same number of spans.
+    """
     if not isinstance(values, tf.RaggedTensor):
         values = tf.RaggedTensor.from_tensor(values)
     values = values.with_row_splits_dtype(tf.int64)

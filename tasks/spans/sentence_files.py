@@ -100,7 +100,7 @@ def records(path: str | os.PathLike, file_format: str) -> Iterator[bytes]:
         if file_format == "array_record":
             yield from _array_records(os.fspath(path))
         else:
-            opened: Any = (
+            opened: IO[bytes] | gzip.GzipFile = (
                 gzip.open(path) if file_format == "tfrecord.gz" else open(path, "rb")  # noqa: SIM115
             )
             with opened as file:
@@ -121,7 +121,7 @@ def _array_records(path: str) -> Iterator[bytes]:
         reader.close()
 
 
-def _tf_records(file: IO[bytes]) -> Iterator[bytes]:
+def _tf_records(file: IO[bytes] | gzip.GzipFile) -> Iterator[bytes]:
     """TFRecord: length, checksum of it, data, checksum; protobuf notices what is damaged."""
     while header := file.read(12):
         if len(header) < 12:

@@ -28,7 +28,7 @@ class SentenceFiles(seqio.DataSource):
 
     Args:
         folder: The folder.
-        held_out: Share of titles in the split "validation"; 0: there is none.
+        held_out: Share of the titles in the split "validation"; 0: there is no such split.
     """
 
     def __init__(self, folder: str | os.PathLike, held_out: float = 0.0) -> None:
@@ -43,7 +43,7 @@ class SentenceFiles(seqio.DataSource):
         return [str(path) for path in sentence_files.shard_paths(self._folder)]
 
     def num_input_examples(self, split: str) -> int:
-        """Sentences; of a folder of which a share is held out about so many."""
+        """Sentences of a split; where a share of the titles is held out, an estimate."""
         shards = sentence_files.manifest(self._folder)["shards"]
         share = self._held_out if split == "validation" else 1 - self._held_out
         return round(share * sum(shard["sentences"] for shard in shards))
@@ -63,7 +63,7 @@ class SentenceFiles(seqio.DataSource):
         return self._read(shards, split).unbatch()
 
     def batches(self, split: str) -> tf.data.Dataset:
-        """All sentences in order, many at a time: the same features, of rank one more."""
+        """All sentences in order, many at a time: every feature has one more axis, in front."""
         return self._read(self.list_shards(split), split)
 
     def _read(self, shards: list[str], split: str) -> tf.data.Dataset:

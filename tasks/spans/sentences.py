@@ -23,8 +23,3 @@ class Sentence:
     text: str
     spans: tuple[Span, ...]
     title: str = ""
-
-    def span_texts(self) -> list[str]:
-        """The text of each span."""
-        text = self.text.encode()
-        return [text[span.byte_start : span.byte_limit].decode() for span in self.spans]

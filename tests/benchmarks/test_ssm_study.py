@@ -53,13 +53,13 @@ def test_no_fact_is_both_trained_and_tested_on(source):
     assert 0.5 < len(asked["train"]) / (len(asked["train"]) + len(asked["test"])) < 0.7
 
 
-def test_sentences_mark_subject_and_object_in_bytes(source):
+def test_sentences_mark_subject_and_object_in_bytes(source, span_texts):
     facts = entity_questions.triples(source, 40)
     sentences = list(entity_questions.sentences(facts))
     assert len(sentences) == 5 * len(facts)
     for fact, five in zip(facts, zip(*[iter(sentences)] * 5, strict=True), strict=True):
         for sentence in five:
-            assert sorted(sentence.span_texts()) == sorted((fact.subject, fact.object))
+            assert sorted(span_texts(sentence)) == sorted((fact.subject, fact.object))
             assert "{" not in sentence.text
             assert sentence.spans[0].byte_limit <= sentence.spans[1].byte_start
 

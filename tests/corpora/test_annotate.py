@@ -45,7 +45,7 @@ def run(documents, tagger, limits=None):
     return [sentence_records.decode(record) for record in found], counts, skipped
 
 
-def test_sentences_with_spans_are_written_with_their_title():
+def test_sentences_with_spans_are_written_with_their_title(span_texts):
     text = "Äpfel kamen 1900 und 1950. Nichts hier. In 1960 🕯 it ended."
     found, counts, _ = run([document(text)], Years())
     assert found == [
@@ -56,7 +56,7 @@ def test_sentences_with_spans_are_written_with_their_title():
         ),
         Sentence("In 1960 🕯 it ended.", (Span(3, 7, "DATE"),), "Titel ä"),
     ]
-    assert found[0].span_texts() == ["1900", "1950"]
+    assert span_texts(found[0]) == ["1900", "1950"]
     assert counts == Counts(
         documents=1,
         text_bytes=len(text.encode()),

@@ -35,7 +35,7 @@ def contents(folder) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in pathlib.Path(folder).iterdir()}
 
 
-def test_a_build_counts_what_it_reads_writes_and_skips(text, tmp_path):
+def test_a_build_counts_what_it_reads_writes_and_skips(text, tmp_path, span_texts):
     seen = []
     built = build.build(
         [text], tmp_path / "out", shard_mb=0.001, progress=lambda *numbers: seen.append(numbers)
@@ -48,7 +48,7 @@ def test_a_build_counts_what_it_reads_writes_and_skips(text, tmp_path):
     )
     assert found["sentences_without_spans"] == 18
     assert sum(len(sentence.spans) for sentence in sentences) == sum(found["spans"].values())
-    assert {"3 May 1920", "1903"} <= {t for sentence in sentences for t in sentence.span_texts()}
+    assert {"3 May 1920", "1903"} <= {t for sentence in sentences for t in span_texts(sentence)}
     assert {sentence.title for sentence in sentences} == {"T"}
     # The fifth line of each file, although parts of files are read apart.
     assert len(found["shards"]) > 2

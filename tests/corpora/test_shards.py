@@ -176,5 +176,5 @@ def test_records_are_those_of_the_protobuf_library_byte_for_byte():
             spans.append(Span(start, place, numbers.choice(["DATE", "NAME", "é" * 70])))
         text = "x" * numbers.choice(lengths)
         title = "ü" * numbers.choice([0, 1, 64, 128, 9000])
-        expected = sentence_records.encode(Sentence(text, tuple(spans), title))
-        assert sentence_records.encode_parts(text.encode(), title.encode(), spans) == expected
+        parts = text.encode(), title.encode(), spans
+        assert sentence_records.encode(*parts) == sentence_records._by_library(*parts)

@@ -1,6 +1,7 @@
 """Order, packing and position of training batches."""
 
 import collections
+import itertools
 
 import numpy as np
 import pytest
@@ -36,7 +37,8 @@ def pairs(tokens):
 
 
 def epoch(batches, number):
-    return [batches.batch(number, index) for index in range(batches.batches_per_epoch(number))]
+    each = (batches.batch(number, index) for index in itertools.count())
+    return list(itertools.takewhile(lambda batch: batch is not None, each))
 
 
 @pytest.mark.parametrize("batch_size", [1, 4, 7])
@@ -63,7 +65,7 @@ def test_unpacked_rows_hold_one_example_each(made):
             if targets.any():
                 found[tuple(inputs[inputs > 0].tolist()), tuple(targets[targets > 0].tolist())] += 1
     assert found == collections.Counter(pairs(tokens))
-    assert batches.batches_per_epoch() == 7
+    assert len(epoch(batches, 0)) == 7
 
 
 def test_packing_wastes_little(made):
@@ -91,27 +93,11 @@ def test_arrays_equal_seqios_packing(made):
 
 
 @pytest.mark.parametrize("pack", [True, False])
-@pytest.mark.parametrize("host_count", [2, 4])
-def test_hosts_together_have_the_rows_of_one(made, pack, host_count):
-    tokens = made(300)
-    one = Batches([(tokens, 1.0)], 8, LENGTHS, pack=pack, seed=1)
-    hosts = [
-        Batches([(tokens, 1.0)], 8, LENGTHS, pack, 1, host_index=h, host_count=host_count)
-        for h in range(host_count)
-    ]
-    for _ in range(2 * one.batches_per_epoch() + 1):
-        expected, parts = next(one), [next(host) for host in hosts]
-        for name in expected:
-            np.testing.assert_array_equal(np.concatenate([p[name] for p in parts]), expected[name])
-    assert all(host.state() == one.state() for host in hosts)
-
-
-@pytest.mark.parametrize("pack", [True, False])
 def test_restoring_any_position_gives_the_same_batches(made, pack):
     sources = [(made(90, answers=2), 3.0), (made(40, seed=1), 1.0)]
     batches = Batches(sources, 4, LENGTHS, pack, seed=5)
     states, expected = [], []
-    for _ in range(3 * batches.batches_per_epoch()):
+    for _ in range(3 * len(epoch(batches, 0))):
         states.append(batches.state())
         expected.append(next(batches))
     for start in np.random.default_rng(0).integers(0, len(states), 6):
@@ -218,7 +204,7 @@ def test_a_position_that_does_not_exist_is_refused(made):
     batches = Batches([(made(20), 1.0)], 4, LENGTHS, True, 0)
     with pytest.raises(UserError, match=r"epoch 0 and batch 99.*data, the batch size"):
         batches.restore({"epoch": 0, "index": 99})
-    batches.restore({"epoch": 0, "index": batches.batches_per_epoch()})  # the end of an epoch
+    batches.restore({"epoch": 0, "index": len(epoch(batches, 0))})  # the end of an epoch
     next(batches)
     assert batches.state() == {"epoch": 1, "index": 1}
 
@@ -226,10 +212,9 @@ def test_a_position_that_does_not_exist_is_refused(made):
 @pytest.mark.parametrize(
     ("changed", "message"),
     [
-        ({"batch_size": 6, "host_count": 4}, "6 rows does not divide among 4 hosts"),
+        ({"batch_size": 0}, "BATCH_SIZE is 0"),
         ({"lengths": {"inputs": 8}}, "no length for 'targets'"),
         ({"seed": -1}, "seed"),
-        ({"host_index": 2, "host_count": 2}, "host 2 of 2"),
         ({"sources": []}, "at least one task"),
     ],
 )

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from closedbook.data import build, cache
+from closedbook.data import build, cache, task_facts
 from closedbook.data.batches import Batches
 from closedbook.data.cache import BrokenCacheError, TokenCache
 from closedbook.errors import UserError
@@ -197,7 +197,7 @@ def test_a_task_of_another_package_is_cached_too(vocabulary, tmp_path):
     assert [e["question"] for e in tokens.examples()] == ["a b", "c"]
     assert [e["answers"] for e in tokens.examples()] == [["d"], ["e"]]
     assert tokens.manifest["postprocessor"] == "task"
-    assert build.registered_task("theirs").name == "theirs"
+    assert task_facts.registered_task("theirs").name == "theirs"
 
 
 def test_unknown_names_are_the_users_errors(vocabulary, tmp_path):

@@ -1,6 +1,7 @@
 """50,000 questions in the form of the real ones through cache and packing."""
 
 import collections
+import itertools
 
 import numpy as np
 import pytest
@@ -33,11 +34,15 @@ def sequences(batch, side, tokens):
     return [tuple(part.tolist()) for part in np.split(flat, np.flatnonzero(positions == 0)[1:])]
 
 
+def epoch(batches):
+    each = (batches.batch(0, index) for index in itertools.count())
+    return list(itertools.takewhile(lambda batch: batch is not None, each))
+
+
 def test_an_epoch_holds_every_question_with_its_answer_once(tokens, nq_rows, vocabulary):
     batches = Batches([(tokens, 1.0)], 384, LENGTHS, pack=True, seed=0)
     found: collections.Counter = collections.Counter()
-    for index in range(batches.batches_per_epoch()):
-        batch = batches.batch(0, index)
+    for batch in epoch(batches):
         found.update(
             zip(
                 sequences(batch, "encoder", "encoder_input_tokens"),
@@ -58,19 +63,5 @@ def test_an_epoch_holds_every_question_with_its_answer_once(tokens, nq_rows, voc
 
 def test_rows_are_nearly_full(tokens):
     batches = Batches([(tokens, 1.0)], 384, LENGTHS, pack=True, seed=0)
-    whole = [batches.batch(0, i) for i in range(batches.batches_per_epoch() - 1)]
+    *whole, _ = epoch(batches)
     assert min(batch["decoder_loss_weights"].mean() for batch in whole) > 0.98
-
-
-@pytest.mark.parametrize("host_count", [2, 4])
-def test_hosts_share_the_same_global_batch(tokens, host_count):
-    one = Batches([(tokens, 1.0)], 384, LENGTHS, pack=True, seed=4)
-    hosts = [
-        Batches([(tokens, 1.0)], 384, LENGTHS, True, 4, host_index=h, host_count=host_count)
-        for h in range(host_count)
-    ]
-    for _ in range(7):  # over the end of an epoch
-        expected, parts = next(one), [next(host) for host in hosts]
-        for name in expected:
-            np.testing.assert_array_equal(np.concatenate([p[name] for p in parts]), expected[name])
-    assert one.state()["epoch"] == 1

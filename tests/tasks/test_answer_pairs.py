@@ -6,7 +6,6 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.eval.equivalence import judged
-from closedbook.tasks import local_files
 from closedbook.tasks.specs import SPECS
 
 SPEC = SPECS["answer_equivalence"]
@@ -30,7 +29,7 @@ def folder(tmp_path):
 
 
 def test_no_question_is_in_two_splits(folder):
-    splits = {name: local_files.split_rows(SPEC, name, folder) for name in SPEC.splits}
+    splits = {name: SPEC.source.at(folder).rows(name) for name in SPEC.splits}
     asked = {
         name: {row.question.partition(" reference:")[0] for row in rows}
         for name, rows in splits.items()
@@ -43,7 +42,7 @@ def test_no_question_is_in_two_splits(folder):
 
 
 def test_a_pair_is_the_text_that_a_judge_reads_with_true_or_false(folder):
-    row = local_files.split_rows(SPEC, "train", folder)[1]
+    row = SPEC.source.at(folder).rows("train")[1]
     number = row.question.split("number ")[1].split()[0]
     assert SPEC.prefix + row.question == (
         f"answer equivalence question: who is number {number} reference: John Smith {number} "
@@ -54,13 +53,13 @@ def test_a_pair_is_the_text_that_a_judge_reads_with_true_or_false(folder):
 
 def test_files_without_judgements_or_questions_are_refused(tmp_path):
     with pytest.raises(UserError, match="no train file of answer_equivalence"):
-        local_files.split_rows(SPEC, "train", tmp_path)
+        SPEC.source.at(tmp_path).rows("train")
     line = {"question": "q", "answers": ["a"], "prediction": "c", "equivalent": True}
     (tmp_path / "judged.jsonl").write_text(json.dumps(line))
     mine = judged.part("q")
     for split in SPEC.splits:
         if split == mine:
-            assert len(local_files.split_rows(SPEC, split, tmp_path)) == 1
+            assert len(SPEC.source.at(tmp_path).rows(split)) == 1
         else:
             with pytest.raises(UserError, match=f"no question falls into the split {split}"):
-                local_files.split_rows(SPEC, split, tmp_path)
+                SPEC.source.at(tmp_path).rows(split)

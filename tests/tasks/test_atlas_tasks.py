@@ -2,10 +2,12 @@
 
 import hashlib
 
+import numpy as np
 import pytest
 
 from closedbook.data import build
 from closedbook.data.leakage import leakage
+from closedbook.tasks import atlas as packaged
 from closedbook.tasks import specs
 from closedbook.vocabulary.sentencepiece import Vocabulary
 
@@ -15,8 +17,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # TensorFlow's own, at import
 @pytest.fixture(scope="module")
 def atlas(tmp_path_factory):
     """Opens a split of an atlas task over the packaged vocabulary."""
-    registry = pytest.importorskip("closedbook.tasks.registry")
-    vocabulary = Vocabulary(registry._ATLAS_VOCABULARY)
+    pytest.importorskip("seqio")
+    vocabulary = Vocabulary(packaged.VOCABULARY)
     folder = tmp_path_factory.mktemp("caches")
 
     def opened(task, split):
@@ -74,7 +76,10 @@ def test_the_control_of_the_atlas_masks_as_many_tokens_elsewhere(atlas):
     opened, _ = atlas
     salient, control = opened("atlas_ssm", "train"), opened("atlas_span_corruption", "train")
     assert len(salient) == len(control)
-    ours, theirs = salient.lengths, control.lengths
+    ours, theirs = (
+        {side: np.diff(tokens.flat(side)[1]) for side in ("inputs", "targets")}
+        for tokens in (salient, control)
+    )
     assert (ours["targets"] == theirs["targets"]).all()
     assert abs(ours["inputs"].sum() / theirs["inputs"].sum() - 1) < 0.01
     same = sum(
@@ -99,3 +104,10 @@ def test_a_folder_for_other_data_sets_does_not_hinder_the_atlas(atlas, monkeypat
     opened, _ = atlas
     assert len(opened("atlas_qa_seen", "test")) > 100
     assert specs.names("atlas_qa_seen") == ("atlas_qa_seen",)
+
+
+def test_the_packaged_models_and_their_vocabulary_are_found_by_import():
+    models = packaged.models()
+    assert {"atlas_ssm", "atlas_qa"} <= set(models)
+    for folder in models.values():
+        assert (folder / "vocabulary.model").read_bytes() == packaged.VOCABULARY.read_bytes()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from closedbook.errors import UserError
-from closedbook.tasks import local_files, own_files
+from closedbook.tasks import own_files
 from closedbook.tasks.specs import SPECS
 
 
@@ -30,7 +30,7 @@ def put(tmp_path):
 
 
 def numbers(task, split, folder):
-    return [int(row.question[1:]) for row in local_files.split_rows(SPECS[task], split, folder)]
+    return [int(row.question[1:]) for row in SPECS[task].source.at(folder).rows(split)]
 
 
 def test_open_tasks_hold_out_a_tenth_and_test_tasks_use_all(put, tmp_path):
@@ -114,15 +114,15 @@ def test_own_files_become_a_task(put, tmp_path):
     )
     spec = SPECS["own_quiz"]
     assert (spec.splits, spec.prefix, spec.metric) == (("validation",), "question: ", "squad")
-    assert len(own_files.split_rows(spec, "validation")) == 3
-    with pytest.raises(UserError, match="no file for split 'train'; it has validation"):
-        own_files.split_rows(spec, "train")
+    assert len(spec.source.rows("validation")) == 3
+    with pytest.raises(UserError, match="no split 'train'; there are validation"):
+        spec.source.rows("train")
 
 
 @pytest.mark.parametrize(
     ("files", "options", "message"),
     [
-        ({"web_questions_open": {"train": "a"}}, {}, "packaged task"),
+        ({"web_questions_open": {"train": __file__}}, {}, "packaged task"),
         ({"mine": {"train": "absent.jsonl"}}, {}, r"task 'mine', split 'train': .*absent\.jsonl"),
         ({"mine": {}}, {}, "has no files"),
         ({}, {"metric": "sqad"}, "unknown metric 'sqad'; nearest: squad"),

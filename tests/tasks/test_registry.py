@@ -17,7 +17,8 @@ import tensorflow as tf  # noqa: E402
 import closedbook.tasks  # noqa: E402, F401
 from closedbook.errors import UserError  # noqa: E402
 from closedbook.eval import metrics  # noqa: E402
-from closedbook.tasks import own_files, registry  # noqa: E402
+from closedbook.tasks import mixtures, own_files, registry  # noqa: E402
+from closedbook.tasks.sources import Tfds  # noqa: E402
 from closedbook.tasks.specs import MIXTURES, SPECS  # noqa: E402
 
 
@@ -210,14 +211,11 @@ def test_splits_cut_the_data_as_published(task, sizes, tmp_path):
                     dataset_name="d", split=n, filetype_suffix="tfrecord", data_dir=tmp_path
                 ),
             )
-            for n, size in SIZES[spec.tfds].items()
+            for n, size in SIZES[spec.source.name].items()
         ]
     )
-    names = ("train", "validation", "test")
-    counted = tuple(
-        infos[spec.tfds_splits[name]].num_examples if name in spec.tfds_splits else None
-        for name in names
-    )
+    names, cuts = ("train", "validation", "test"), spec.source.splits
+    counted = tuple(infos[cuts[name]].num_examples if name in cuts else None for name in names)
     assert counted == sizes
 
 
@@ -232,7 +230,9 @@ _SENTENCE = {
 }
 
 
-@pytest.mark.parametrize("task", [name for name, spec in SPECS.items() if spec.tfds is not None])
+@pytest.mark.parametrize(
+    "task", [name for name, spec in SPECS.items() if isinstance(spec.source, Tfds)]
+)
 def test_tfds_still_has_every_data_set_and_version(task, features, tmp_path):
     """Offline: TFDS makes up examples of the data set's real structure."""
     spec = SPECS[task]
@@ -242,8 +242,8 @@ def test_tfds_still_has_every_data_set_and_version(task, features, tmp_path):
         made_up = lambda *args, **kwargs: tf.data.Dataset.from_tensors(_SENTENCE)  # noqa: E731
     policy = tfds.testing.MockPolicy.USE_CODE
     with tfds.testing.mock_data(num_examples=4, policy=policy, as_dataset_fn=made_up):
-        builder = tfds.builder(spec.tfds, data_dir=str(tmp_path))
-        assert str(builder.version) == spec.tfds.split(":")[1]
+        builder = tfds.builder(spec.source.name, data_dir=str(tmp_path))
+        assert str(builder.version) == spec.source.name.split(":")[1]
         if spec.non_null:
             annotation = builder.info.features["annotations"].feature
             assert annotation["yes_no_answer"].names == ["NO", "YES"]
@@ -303,6 +303,18 @@ def test_own_questions_are_a_seqio_task_too(tmp_path, features):
     task = seqio.get_mixture_or_task("own_registered").replace(output_features=features)
     [example] = task.get_dataset(None, "train", shuffle=False).as_numpy_iterator()
     assert example["inputs_pretokenized"] == b"quiz: who?"
+
+
+def test_own_tasks_and_mixtures_that_are_made_again_replace_the_registered_ones(tmp_path):
+    path = tmp_path / "mine.jsonl"
+    path.write_text('{"question": "who?", "answer": "me"}\n')
+    own_files.qa_from_files({"own_again": {"train": path}})
+    mixtures.mixture({"own_mix_again": {"own_again": 1, "atlas_qa": 1}})
+    own_files.qa_from_files({"own_again": {"train": path, "test": path}})
+    mixtures.mixture({"own_mix_again": {"own_again": 3}})
+    assert tuple(seqio.TaskRegistry.get("own_again").splits) == ("train", "test")
+    mixture = seqio.MixtureRegistry.get("own_mix_again")
+    assert [(task.name, mixture.get_rate(task)) for task in mixture.tasks] == [("own_again", 3.0)]
 
 
 def test_a_name_taken_by_another_package_is_reported():

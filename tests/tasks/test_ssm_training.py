@@ -9,10 +9,7 @@ import sys
 import pytest
 
 from closedbook.corpora.shards import write_sentences
-
-VOCABULARY = (
-    pathlib.Path(__file__).resolve().parents[2] / "tasks" / "atlas" / "data" / "atlas.model"
-)
+from closedbook.tasks import atlas
 
 
 @pytest.mark.slow
@@ -32,7 +29,7 @@ def test_pretraining_on_own_sentences_lowers_the_loss_and_goes_on(sentence, tmp_
             *(str(pathlib.Path(sys.executable).parent / "t5x"), "train"),
             "--gin_file=ssm_tiny.gin",
             f"--gin.SENTENCES='{tmp_path}/sentences'",
-            f"--gin.VOCABULARY_FILE='{VOCABULARY}'",
+            f"--gin.VOCABULARY_FILE='{atlas.VOCABULARY}'",
             *(f"--gin.{size}" for size in ("BATCH_SIZE=4", "SAVE_PERIOD=10", "STATS_PERIOD=5")),
             f"--gin.TRAIN_STEPS={steps}",
             "--gin.network.T5Config.emb_dim=32",

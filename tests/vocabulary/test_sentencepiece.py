@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from closedbook.errors import UserError
-from closedbook.tasks.atlas.train_vocabulary import VOCABULARY_FILE
+from closedbook.tasks.atlas import VOCABULARY as VOCABULARY_FILE
 from closedbook.vocabulary import Vocabulary, sentinel, sentinel_number
 
 SENTENCES = [

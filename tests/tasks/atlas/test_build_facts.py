@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from closedbook.tasks.atlas import build_facts, corpus, sources
+from closedbook.tasks.atlas import DATA, build_facts, corpus, sources
 from closedbook.tasks.atlas.names import fold, fullest, others
 
 _MODULES = [name.replace("-", "_") for name in sources.PACKAGES]
@@ -14,21 +14,21 @@ _ABSENT = [name for name in _MODULES if importlib.util.find_spec(name) is None]
 
 
 def test_manifest_has_the_hashes_and_counts_of_the_files_beside_it():
-    manifest = json.loads((build_facts.DATA / "MANIFEST.json").read_text("utf-8"))
+    manifest = json.loads((DATA / "MANIFEST.json").read_text("utf-8"))
     for name, digest in manifest["sha256"].items():
-        assert hashlib.sha256((build_facts.DATA / name).read_bytes()).hexdigest() == digest
+        assert hashlib.sha256((DATA / name).read_bytes()).hexdigest() == digest
     assert set(manifest["sha256"]) == {"facts.tsv", "atlas.model"}
     assert manifest["facts"] == len(corpus.facts())
 
 
 @pytest.mark.skipif(bool(_ABSENT), reason=f"closedbook[atlas] is not installed: {_ABSENT}")
 def test_building_again_gives_the_same_bytes():
-    manifest = json.loads((build_facts.DATA / "MANIFEST.json").read_text("utf-8"))
+    manifest = json.loads((DATA / "MANIFEST.json").read_text("utf-8"))
     installed = sources.versions()
     if installed != manifest["sources"]:
         pytest.skip(f"built from {manifest['sources']}, here {installed}")
     table, rebuilt, _ = build_facts.build()
-    assert table.encode() == (build_facts.DATA / "facts.tsv").read_bytes()
+    assert table.encode() == (DATA / "facts.tsv").read_bytes()
     hashes = json.loads(rebuilt)["sha256"]
     assert hashes["facts.tsv"] == manifest["sha256"]["facts.tsv"]
 

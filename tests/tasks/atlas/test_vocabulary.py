@@ -7,11 +7,11 @@ import pytest
 import sentencepiece
 
 from closedbook.tasks import word_vocabulary
-from closedbook.tasks.atlas import corpus, train_vocabulary
+from closedbook.tasks.atlas import VOCABULARY, corpus, train_vocabulary
 
 
 def _processor():
-    return sentencepiece.SentencePieceProcessor(model_file=str(train_vocabulary.VOCABULARY_FILE))
+    return sentencepiece.SentencePieceProcessor(model_file=str(VOCABULARY))
 
 
 def test_special_ids_are_those_of_t5_and_extra_ids_are_left_to_seqio():
@@ -46,7 +46,7 @@ def test_building_again_gives_the_same_bytes():
     if importlib.metadata.version("sentencepiece") != manifest["sentencepiece"]:
         pytest.skip(f"built with sentencepiece {manifest['sentencepiece']}")
     built = word_vocabulary.train(train_vocabulary.text(), subwords=train_vocabulary.SUBWORDS)
-    assert built == train_vocabulary.VOCABULARY_FILE.read_bytes()
+    assert built == VOCABULARY.read_bytes()
 
 
 def test_every_word_that_is_not_rare_is_a_piece():
