@@ -1,9 +1,10 @@
 """Configuration of an encoder-decoder T5."""
 
 import dataclasses
+from typing import ClassVar
 
 from closedbook.errors import UserError, unknown_name
-from closedbook.models.layers import ACTIVATIONS, Precision
+from closedbook.models.layers import ACTIVATIONS, DTYPES, Precision
 from closedbook.models.sites import Stack
 from closedbook.models.stack import REMAT_POLICIES
 
@@ -17,7 +18,6 @@ _DECODER_SITES = (
     *_MLP,
     "resid_post",
 )
-DTYPES = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,6 +26,9 @@ class T5Config:
 
     Field names are those of T5X's `network.T5Config`.
     """
+
+    family: ClassVar[str] = "t5"
+    continues_prompt: ClassVar[bool] = False  # an answer is a text of its own
 
     vocab_size: int = 32128  # rows of the embedding; the vocabulary's 32,100 padded to 128
     emb_dim: int = 512
