@@ -17,15 +17,18 @@ from closedbook.checkpoints import (
     recognise,
 )
 from closedbook.checkpoints.card import GIVE_VOCABULARY, check_fits
+from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.errors import UserError
 from closedbook.inference.predictor import Prediction, Predictor
 from closedbook.inference.settings import DecodeSettings
 from closedbook.models import abstract_parameters, network
 from closedbook.models.families import Config, Network
-from closedbook.vocabulary import EXTRA_IDS, Vocabulary
+from closedbook.vocabulary import EXTRA_IDS
+from closedbook.vocabulary.protocol import AnyVocabulary
 
 _log = logging.getLogger(__name__)
 DEFAULT_MODEL = "closedbook://atlas_qa"  # the packaged model that answers questions
+_LONGEST = 512  # tokens of an input, where the card does not tell
 BEAMS = DecodeSettings(method="beam", num_beams=4)
 
 
@@ -43,7 +46,7 @@ class LoadedModel:
 
     config: Config
     params: Any
-    vocabulary: Vocabulary
+    vocabulary: AnyVocabulary
     card: ModelCard
     step: int
 
@@ -61,19 +64,33 @@ class LoadedModel:
 
         Args:
             settings: How to decode.
+
+        Raises:
+            UserError: The model has no room for answers of that length.
         """
         if settings not in self._predictors:
+            longest = self.card.lengths.get("inputs", _LONGEST)
+            room = self.config.most_positions(after=settings.max_decode_length)
+            if room is not None and room < 1:
+                raise UserError(
+                    f"DecodeSettings.max_decode_length is {settings.max_decode_length}, which "
+                    "leaves no position for a prompt; give a smaller one"
+                )
             self._predictors[settings] = Predictor(
                 self.module,
                 self.vocabulary,
                 settings=settings,
-                max_input_length=self.card.lengths.get("inputs", 512),
+                max_input_length=longest if room is None else min(longest, room),
                 quick_compile=True,
             )
         return self._predictors[settings]
 
     def ask(self, questions: Sequence[str], settings: DecodeSettings = BEAMS) -> list[Prediction]:
         """Answers to questions, the task's prefix added.
+
+        A decoder-only model goes on with the question. Its answer is what it writes up to its
+        first line break that follows text, or to its end; the log-probability is that of all
+        that it wrote, because where it would have stopped is no event of its own.
 
         The first call compiles; later ones with the same settings do not.
 
@@ -82,7 +99,18 @@ class LoadedModel:
             settings: How to decode.
         """
         texts = [self.card.prefix + " ".join(question.split()) for question in questions]
-        return self.predictor(settings).predict(self.params, texts)
+        found = self.predictor(settings).predict(self.params, texts)
+        return [_first_lines(each) for each in found] if self.config.continues_prompt else found
+
+
+def _first_lines(answer: Prediction) -> Prediction:
+    """The first line of each hypothesis that has text in it."""
+
+    def first(text: str) -> str:
+        return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+    others = tuple((first(text), log_prob) for text, log_prob in answer.alternatives)
+    return dataclasses.replace(answer, text=first(answer.text), alternatives=others)
 
 
 def load_model(
@@ -94,17 +122,20 @@ def load_model(
 ) -> LoadedModel:
     """Loads a T5 of any format, a model that `t5x train` wrote, or a packaged one.
 
+    GPT-2 and Llama are loaded from Hugging Face's folders, GGUF files and closedbook's own.
+
     Args:
         path: A folder or file, "gs://...", "hf://organisation/name" or "closedbook://NAME"; see
             `closedbook.checkpoints.open_checkpoint`.
-        vocabulary: A SentencePiece model, for checkpoints that come without one.
+        vocabulary: A SentencePiece model, or a folder or tokenizer.json of byte pairs, for
+            checkpoints that come without one.
         extra_ids: Sentinels after the pieces of that file; 100 if None.
         prefix: Text before each question; None for what the model was trained with, where its
             `model.json` or the name of a published model tells.
 
     Raises:
         UserError: There is no such model, its vocabulary is missing or another than the card's,
-            or its parameters are not those of a T5.
+            or its parameters are not those of a model that closedbook knows.
     """
     checkpoint = open_checkpoint(path)
     config = recognise(checkpoint)
@@ -142,15 +173,15 @@ def load_model(
 
 def _vocabulary(
     checkpoint: Checkpoint, given: str | pathlib.Path | None, extra_ids: int | None
-) -> Vocabulary:
+) -> AnyVocabulary:
     if given is not None:
         path = given if "://" in str(given) else pathlib.Path(given).expanduser()
-        return Vocabulary(path, EXTRA_IDS if extra_ids is None else extra_ids)
+        return open_vocabulary(path, EXTRA_IDS if extra_ids is None else extra_ids)
     if extra_ids is not None:
         raise UserError("extra ids belong to a vocabulary; give --vocabulary FILE with them")
     if checkpoint.vocabulary is None:
         raise UserError(f"{checkpoint.path} comes without a vocabulary; {GIVE_VOCABULARY}")
-    vocabulary = Vocabulary(checkpoint.vocabulary, checkpoint.extra_ids)
+    vocabulary = open_vocabulary(checkpoint.vocabulary, checkpoint.extra_ids)
     card = checkpoint.card
     if card and vocabulary.sha256 != card.vocabulary_sha256:
         raise UserError(

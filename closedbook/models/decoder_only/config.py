@@ -114,6 +114,13 @@ class DecoderOnlyConfig:
         """Width of all heads of queries side by side."""
         return self.num_heads * self.head_dim
 
+    def most_positions(self, *, after: int) -> int | None:
+        """How long an input may be where `after` tokens follow it; None for any.
+
+        The last token that is written is not read, so it needs no position.
+        """
+        return self.max_positions + 1 - after if self.positions == "learned" else None
+
     @property
     def precision(self) -> Precision:
         """The number types of parameters, products and sums."""

@@ -64,6 +64,10 @@ class T5Config:
         """Width of all heads side by side."""
         return self.num_heads * self.head_dim
 
+    def most_positions(self, *, after: int) -> int | None:
+        """How long an input may be where an answer of `after` tokens follows; None for any."""
+        return None
+
     @property
     def precision(self) -> Precision:
         """The number types of parameters, products and sums."""
