@@ -75,8 +75,9 @@ class Checkpoint:
     Attributes:
         format: A value of `formats.Format`.
         path: Where it was found, for messages.
-        params: By T5X's names (and names like them), "encoder/layers_0/attention/query/kernel"; scanned or unrolled as
-            stored (scanned: "encoder/layers/attention/query/kernel", layers on axis 1).
+        params: By T5X's names or names like them, "encoder/layers_0/attention/query/kernel";
+            scanned or unrolled as stored (scanned: "encoder/layers/attention/query/kernel", layers
+            on axis 1).
         slots: Adafactor's accumulators by "<parameter>/<slot>" with the slots v, v_row, v_col and
             m, unused ones of shape (1,) included; None if the checkpoint has no optimiser state.
         other_optimizer: Name of an optimiser state that is not Adafactor's and is not read, or "".
