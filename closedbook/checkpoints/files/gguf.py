@@ -29,8 +29,17 @@ _MOST_AXES = 4  # GGML_MAX_DIMS
 _MOST_BYTES = 2**62
 # Types of values by number; a text is a length and its bytes, an array a type, a length and items.
 _SCALARS = {
-    **{0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4"},
-    **{6: "<f4", 7: "?", 10: "<u8", 11: "<i8", 12: "<f8"},
+    0: "<u1",
+    1: "<i1",
+    2: "<u2",
+    3: "<i2",
+    4: "<u4",
+    5: "<i4",
+    6: "<f4",
+    7: "?",
+    10: "<u8",
+    11: "<i8",
+    12: "<f8",
 }
 _TEXT, _ARRAY = 8, 9
 _NOT_WHOLE = "the file is incomplete or damaged, copy or download it again"
@@ -304,5 +313,5 @@ class _Header:
         """Refuses a count that the rest of the file cannot hold."""
         if count * width > self._left:
             raise UserError(
-                f"{self._path} claims {count} {what} where {self._left} bytes are left; {_NOT_WHOLE}"
+                f"{self._path} claims {count} {what} with {self._left} bytes left; {_NOT_WHOLE}"
             )

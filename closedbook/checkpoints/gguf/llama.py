@@ -126,7 +126,7 @@ def _config(file: GGUFFile) -> dict[str, Any]:
     if embedding is None:
         raise UserError(f"{file.path} has no token_embd.weight, the embedding of the tokens")
     tokens = embedding.shape[0]
-    values.only("vocab_size", tokens, f"an embedding of {tokens} rows")
+    values.only("vocab_size", tokens, "an embedding of another size")
     return {
         "model_type": ARCHITECTURE,
         "architectures": ["LlamaForCausalLM"],
@@ -186,8 +186,8 @@ class _Values:
         value = self.get(f"{ARCHITECTURE}.{key}", type(expected), expected)
         if value != expected:
             raise UserError(
-                f"{self._file.path}: {ARCHITECTURE}.{key} is {str(value)[:40]!r} where {expected!r} "
-                f"can be read, not {otherwise}"
+                f"{self._file.path}: {ARCHITECTURE}.{key} is {str(value)[:40]!r}; only "
+                f"{expected!r} can be read, not {otherwise}"
             )
 
 
