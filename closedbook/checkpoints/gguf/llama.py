@@ -122,6 +122,9 @@ def _config(file: GGUFFile) -> dict[str, Any]:
     values.only("expert_count", 0, "a mixture of experts")
     if head % 2:
         raise UserError(f"{file.path}: a head has {head} numbers; rotary positions need pairs")
+    layers = values.natural("block_count")
+    if layers > len(file.tensors):
+        raise UserError(f"{file.path} claims {layers} layers and has {len(file.tensors)} tensors")
     embedding = file.tensors.get("token_embd.weight")
     if embedding is None:
         raise UserError(f"{file.path} has no token_embd.weight, the embedding of the tokens")
@@ -133,7 +136,7 @@ def _config(file: GGUFFile) -> dict[str, Any]:
         "vocab_size": tokens,
         "hidden_size": hidden,
         "intermediate_size": values.natural("feed_forward_length"),
-        "num_hidden_layers": values.natural("block_count"),
+        "num_hidden_layers": layers,
         "num_attention_heads": heads,
         "num_key_value_heads": values.natural("attention.head_count_kv", heads),
         "head_dim": head,
