@@ -154,7 +154,8 @@ class _Unpacked:
     def __call__(self, index: Index = ()) -> np.ndarray:
         axes = len(self.array.shape)
         blocks = self.array(index[: axes - 1])  # all of the last axis: blocks must stay whole
-        return _unpack(blocks, self.type)[(..., *index[axes - 1 :])]
+        last: tuple[Any, ...] = (..., *index[axes - 1 :])
+        return _unpack(blocks, self.type)[last]
 
 
 def _unpack(blocks: np.ndarray, kind: "gguf.GGMLQuantizationType") -> np.ndarray:

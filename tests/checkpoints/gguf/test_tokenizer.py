@@ -22,10 +22,6 @@ LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|"
     r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-QWEN2 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|"
-    r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
 
 
 def split(pattern: str) -> list:
@@ -43,7 +39,6 @@ PUBLISHED = {
         pre_tokenizers.ByteLevel(add_prefix_space=False),
     ],
     "llama-bpe": split(LLAMA3),
-    "qwen2": split(QWEN2),
 }
 
 
@@ -63,6 +58,7 @@ def published(pre: str) -> tokenizers.Tokenizer:
         ),
     )
     made.pre_tokenizer = pre_tokenizers.Sequence(PUBLISHED[pre])
+    made.model.ignore_merges = pre == "llama-bpe"
     made.add_tokens(["<extra>"])
     return made
 
@@ -94,6 +90,14 @@ def test_ids_are_those_of_the_tokenizer_json_that_the_file_was_made_of(pre, llam
     # The texts tell the ways of cutting apart.
     for other in others:
         assert [published(other).encode(text).ids for text in TEXTS] != expected
+
+
+def test_llama_3_takes_a_word_that_is_a_token_whole(llama) -> None:
+    tokens = [*llama.tokens[:-1], "bab"]  # no merges lead to the last
+    values = {"tokenizer.ggml.tokens": tokens, "tokenizer.ggml.merges": ["a b"]}
+    for pre, expected in (("llama-bpe", [9]), ("gpt-2", [3, 7])):
+        ours = open_gguf(llama.write(values | {"tokenizer.ggml.pre": pre})).vocabulary
+        assert ours.encode("bab") == expected
 
 
 def test_ends_are_those_of_the_file(llama) -> None:
