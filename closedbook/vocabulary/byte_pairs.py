@@ -220,8 +220,8 @@ def _of_pieces(
     for number, line in enumerate(lines, 1):
         if line.startswith("#version") or not line.strip():
             continue
-        pair = tuple(line.removesuffix("\r").split(" "))
-        if len(pair) != 2:
+        pair = as_pair(line.removesuffix("\r"))
+        if pair is None:
             raise UserError(
                 f"{path.with_name(MERGES_TXT)}, line {number}: {line[:80]!r} is not a pair of "
                 "pieces; the file is damaged, copy or download it again"
@@ -238,6 +238,12 @@ def _of_pieces(
     if _GPT2_END in pieces:
         made.add_special_tokens([tokenizers.AddedToken(_GPT2_END, special=True, normalized=False)])
     return made
+
+
+def as_pair(line: str) -> tuple[str, str] | None:
+    """The two pieces of a merge, or None if the line is none."""
+    left, _, right = line.partition(" ")
+    return (left, right) if left and right and " " not in right else None
 
 
 class _Settings:

@@ -1,7 +1,11 @@
 """What every vocabulary does, whatever its kind."""
 
 from collections.abc import Iterable, Sequence
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
+
+if TYPE_CHECKING:
+    from closedbook.vocabulary.byte_pairs import BytePairVocabulary
+    from closedbook.vocabulary.sentencepiece import Vocabulary
 
 
 class AnyVocabulary(Protocol):
@@ -43,3 +47,9 @@ class AnyVocabulary(Protocol):
 
     def decode_batch(self, rows: Iterable[Iterable[int]]) -> list[str]:
         """The text of each row of ids."""
+
+
+if TYPE_CHECKING:  # mypy holds both kinds to it
+
+    def _kinds(t5: Vocabulary, others: BytePairVocabulary) -> tuple[AnyVocabulary, AnyVocabulary]:
+        return t5, others

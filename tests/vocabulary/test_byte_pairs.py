@@ -55,7 +55,8 @@ def drawn_texts(count: int) -> list[str]:
             return draw.choice([" ", "", "  "]) + draw.choice(words)
         if kind < 0.9:
             return draw.choice(odd)
-        return chr(draw.choice([*range(0x20, 0xD800), *range(0xE000, 0x110000)]))
+        point = draw.randrange(0x20, 0x110000 - 0x800)
+        return chr(point if point < 0xD800 else point + 0x800)  # no half characters
 
     return ["".join(piece() for _ in range(draw.randrange(12))) for _ in range(count)]
 

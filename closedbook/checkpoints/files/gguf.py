@@ -29,8 +29,17 @@ _MOST_AXES = 4  # GGML_MAX_DIMS
 _MOST_BYTES = 2**62
 # Types of values by number; a text is a length and its bytes, an array a type, a length and items.
 _SCALARS = {
-    **{0: "<u1", 1: "<i1", 2: "<u2", 3: "<i2", 4: "<u4", 5: "<i4"},
-    **{6: "<f4", 7: "?", 10: "<u8", 11: "<i8", 12: "<f8"},
+    0: "<u1",
+    1: "<i1",
+    2: "<u2",
+    3: "<i2",
+    4: "<u4",
+    5: "<i4",
+    6: "<f4",
+    7: "?",
+    10: "<u8",
+    11: "<i8",
+    12: "<f8",
 }
 _TEXT, _ARRAY = 8, 9
 _NOT_WHOLE = "the file is incomplete or damaged, copy or download it again"
@@ -145,7 +154,8 @@ class _Unpacked:
     def __call__(self, index: Index = ()) -> np.ndarray:
         axes = len(self.array.shape)
         blocks = self.array(index[: axes - 1])  # all of the last axis: blocks must stay whole
-        return _unpack(blocks, self.type)[(..., *index[axes - 1 :])]
+        last: tuple[Any, ...] = (..., *index[axes - 1 :])
+        return _unpack(blocks, self.type)[last]
 
 
 def _unpack(blocks: np.ndarray, kind: "gguf.GGMLQuantizationType") -> np.ndarray:
@@ -304,5 +314,5 @@ class _Header:
         """Refuses a count that the rest of the file cannot hold."""
         if count * width > self._left:
             raise UserError(
-                f"{self._path} claims {count} {what} where {self._left} bytes are left; {_NOT_WHOLE}"
+                f"{self._path} claims {count} {what} with {self._left} bytes left; {_NOT_WHOLE}"
             )

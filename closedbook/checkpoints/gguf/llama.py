@@ -122,18 +122,21 @@ def _config(file: GGUFFile) -> dict[str, Any]:
     values.only("expert_count", 0, "a mixture of experts")
     if head % 2:
         raise UserError(f"{file.path}: a head has {head} numbers; rotary positions need pairs")
+    layers = values.natural("block_count")
+    if layers > len(file.tensors):
+        raise UserError(f"{file.path} claims {layers} layers and has {len(file.tensors)} tensors")
     embedding = file.tensors.get("token_embd.weight")
     if embedding is None:
         raise UserError(f"{file.path} has no token_embd.weight, the embedding of the tokens")
     tokens = embedding.shape[0]
-    values.only("vocab_size", tokens, f"an embedding of {tokens} rows")
+    values.only("vocab_size", tokens, "an embedding of another size")
     return {
         "model_type": ARCHITECTURE,
         "architectures": ["LlamaForCausalLM"],
         "vocab_size": tokens,
         "hidden_size": hidden,
         "intermediate_size": values.natural("feed_forward_length"),
-        "num_hidden_layers": values.natural("block_count"),
+        "num_hidden_layers": layers,
         "num_attention_heads": heads,
         "num_key_value_heads": values.natural("attention.head_count_kv", heads),
         "head_dim": head,
@@ -186,8 +189,8 @@ class _Values:
         value = self.get(f"{ARCHITECTURE}.{key}", type(expected), expected)
         if value != expected:
             raise UserError(
-                f"{self._file.path}: {ARCHITECTURE}.{key} is {str(value)[:40]!r} where {expected!r} "
-                f"can be read, not {otherwise}"
+                f"{self._file.path}: {ARCHITECTURE}.{key} is {str(value)[:40]!r}; only "
+                f"{expected!r} can be read, not {otherwise}"
             )
 
 

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Any
 from closedbook import whole_files
 from closedbook.checkpoints.files.gguf import GGUFFile
 from closedbook.errors import UserError, unknown_name
-from closedbook.vocabulary.byte_pairs import TOKENIZER_CONFIG, TOKENIZER_JSON, BytePairVocabulary
+from closedbook.vocabulary.byte_pairs import (
+    TOKENIZER_CONFIG,
+    TOKENIZER_JSON,
+    BytePairVocabulary,
+    as_pair,
+)
 
 if TYPE_CHECKING:
     import tokenizers
@@ -25,7 +30,6 @@ _LLAMA3 = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-_QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
 _PRE: dict[str, tuple[str | None, ...]] = {
     "gpt-2": (None,),
     "smollm": (_DIGITS, None),
@@ -33,8 +37,8 @@ _PRE: dict[str, tuple[str | None, ...]] = {
     "llama-bpe": (_LLAMA3,),
     "llama3": (_LLAMA3,),
     "llama-v3": (_LLAMA3,),
-    "qwen2": (_QWEN2,),
 }
+_WHOLE = {"llama-bpe", "llama3", "llama-v3"}  # a piece that is a token is taken without merges
 _NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4  # llama_token_type
 _ENDS = {"bos_token": "bos", "eos_token": "eos", "pad_token": "padding", "unk_token": "unknown"}
 _CACHE = "~/.cache/closedbook"
@@ -82,12 +86,14 @@ def _pipeline(file: GGUFFile) -> "tokenizers.Tokenizer":
     tokens = _texts(file, "tokens")
     if len(set(tokens)) != len(tokens):
         raise UserError(f"{place}.tokens has a token twice; the file is damaged")
-    merges = [tuple(merge.split(" ")) for merge in _texts(file, "merges")]
-    wrong = next((merge for merge in merges if len(merge) != 2), None)
-    if wrong is not None:
-        raise UserError(
-            f"{place}.merges has {' '.join(wrong)[:80]!r}, not a pair of pieces; it is damaged"
-        )
+    merges = []
+    for line in _texts(file, "merges"):
+        pair = as_pair(line)
+        if pair is None:
+            raise UserError(
+                f"{place}.merges has {line[:80]!r}, not a pair of pieces; it is damaged"
+            )
+        merges.append(pair)
     types = file.metadata.get("tokenizer.ggml.token_type", [_NORMAL] * len(tokens))
     if not isinstance(types, list) or len(types) != len(tokens):
         raise UserError(f"{place}.token_type is not a list of {len(tokens)} numbers; it is damaged")
@@ -98,6 +104,7 @@ def _pipeline(file: GGUFFile) -> "tokenizers.Tokenizer":
     except Exception as error:  # the library raises nothing narrower
         detail = " ".join(str(error).split())[:200]
         raise UserError(f"{place}.merges does not fit its tokens: {detail}") from error
+    model.ignore_merges = file.metadata.get("tokenizer.ggml.pre") in _WHOLE
     made = tokenizers.Tokenizer(model)
     made.pre_tokenizer = _cuts(file)
     made.decoder = decoders.ByteLevel()
