@@ -98,9 +98,12 @@ class LoadedModel:
             questions: Without prefix.
             settings: How to decode.
         """
-        texts = [self.card.prefix + " ".join(question.split()) for question in questions]
+        continues = self.config.continues_prompt
+        # Lines of a prompt mean something; a blank at its end would be a token of its own.
+        texts = [text.rstrip() if continues else " ".join(text.split()) for text in questions]
+        texts = [self.card.prefix + text for text in texts]
         found = self.predictor(settings).predict(self.params, texts)
-        return [_first_lines(each) for each in found] if self.config.continues_prompt else found
+        return [_first_lines(each) for each in found] if continues else found
 
 
 def _first_lines(answer: Prediction) -> Prediction:
