@@ -278,7 +278,8 @@ class T5(nn.Module):
     def _logits(self, x: jax.Array) -> jax.Array:
         tied = self.config.logits_via_embedding
         logits = self.token_embedder.attend(x) if tied else self.decoder.logits(x)
-        return constrain(logits.astype(jnp.float32), "batch", "length", "vocab")
+        logits = logits.astype(self.config.precision.accumulate)
+        return constrain(logits, "batch", "length", "vocab")
 
 
 def _is_pair(x: Any) -> bool:
