@@ -128,10 +128,8 @@ def reproduce(out: pathlib.Path, *, install: bool) -> None:
             raise UserError(f"stopped at step {result.step} of {name}; run again to go on")
     print(f"trained in {time.monotonic() - started:.0f} s: {out}/atlas_ssm, {out}/atlas_qa")
     if install:
-        root = pathlib.Path(gin_files.PACKAGED).parent / "tasks" / "atlas" / "models"
-        for name in ("atlas_ssm", "atlas_qa"):
-            print(f"packed: {pack(out / name, root / name)}")
-        assert set(packaged_models()) >= {"atlas_ssm", "atlas_qa"}
+        for name, folder in packaged_models().items():
+            print(f"packed: {pack(out / name, folder)}")
 
 
 def pack(source: str | pathlib.Path, target: pathlib.Path) -> pathlib.Path:
