@@ -1,4 +1,4 @@
-"""From an opened checkpoint of any format to arrays on the devices."""
+"""Arrays on the devices, out of an opened checkpoint of any format."""
 
 import pathlib
 from collections.abc import Mapping

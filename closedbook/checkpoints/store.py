@@ -89,11 +89,11 @@ class CheckpointStore:
         """Saves a checkpoint; an existing one of the same step stays.
 
         Args:
-            step: Its step.
-            params: Parameters.
-            opt_state: The optimiser's state.
-            run: JSON-able rest: seed, data position, origin.
-            metrics: Of the evaluation at this step, for `keep_best`.
+            step: Training steps done.
+            params: The parameters, a tree of arrays.
+            opt_state: The optimiser's state, a tree of arrays.
+            run: The rest, which JSON can hold: seed, position in the data, origin.
+            metrics: Results of the evaluation at this step, for `keep_best`.
 
         Raises:
             UserError: The metric is not among the metrics, or the disk is full.
@@ -117,9 +117,9 @@ class CheckpointStore:
         """Parameters, optimiser state and the rest of a checkpoint.
 
         Args:
-            step: Which.
-            params: Shapes, types and shardings wanted.
-            opt_state: Likewise.
+            step: The checkpoint's step.
+            params: Shapes, types and shardings that the parameters are to have.
+            opt_state: The same of the optimiser's state.
 
         Raises:
             UserError: The checkpoint holds other parameters; the message lists what differs.

@@ -16,7 +16,7 @@ from closedbook.errors import UserError
 _LONGEST_LINE = 100 << 20  # bytes of a line of JSON; more is taken for damage
 _PIECE = 1 << 20  # bytes of plain text after which a blank line begins a new document
 _LONGEST_PIECE = 16 << 20  # bytes of plain text without a blank line that are read together
-_HEAD = 4096  # bytes in which a file of articles has its first one
+_HEAD = 4096  # bytes within which a file of articles shows its first heading
 _ROWS_AT_ONCE = 256  # of a Parquet file
 # The first heading of a WikiText article, or the first line of one of WikiExtractor's.
 _ARTICLE = re.compile(rb'\s*(?:=\s*([^=\s][^=]*)=|<doc id="[^"]*"[^>]*? title="([^"]*)">)\s*')
@@ -191,7 +191,7 @@ def _document(
 def _articles(
     file: IO[bytes], part: Part, limit: float, tally: Tally
 ) -> Iterator[Document | Skipped]:
-    """Plain text: one document a file; a new one at each article of WikiText or WikiExtractor.
+    """Plain text: one document per file, or a new one at each article of WikiText or WikiExtractor.
 
     Long texts are cut at a blank line after each MB, so that memory stays small and a byte that
     is not UTF-8 costs no more than that.

@@ -30,7 +30,7 @@ def read_arrays(storage: Storage) -> dict[str, Tensor]:
         storage: The item's folder.
 
     Raises:
-        UserError: It is not an Orbax folder, or damaged.
+        UserError: The folder is not one of Orbax, or it is damaged.
     """
     import tensorstore as ts
 
@@ -108,8 +108,9 @@ def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
     """Writes an Orbax item that `ocp.StandardCheckpointHandler` and T5X restore.
 
     Args:
-        folder: Is made; must not exist.
-        tensors: By name, joined with "/"; read and written one after the other.
+        folder: The folder to make; it must not exist.
+        tensors: The tensors by their names in the tree, joined with "/"; they are read and
+            written one after the other.
 
     Raises:
         UserError: An array cannot be read, or the disk is full or the like.

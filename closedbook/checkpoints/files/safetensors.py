@@ -137,7 +137,7 @@ def _entry(
 
 
 def write_safetensors(path: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes a file, with one tensor (and a copy of it at most) in memory at a time.
+    """Writes a file, holding one tensor at a time in memory, and at most one copy of it.
 
     Raises:
         UserError: A tensor cannot be read or is of a type that safetensors lacks, or the file

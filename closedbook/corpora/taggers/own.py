@@ -11,7 +11,7 @@ from typing import Any
 from closedbook.corpora.taggers.base import CharSpan
 from closedbook.errors import UserError
 
-_SHAPE = "one list a sentence, of (start, limit, label) with characters as whole numbers"
+_SHAPE = "one list per sentence, of (start, limit, label) with characters as whole numbers"
 
 
 class OwnTagger:
