@@ -81,7 +81,7 @@ def published_prefix(path: str) -> str | None:
 
 
 def find(path: str | pathlib.Path, *, newest: bool = True) -> Found:
-    """Finds the checkpoint at a path without opening it; arguments and errors as `open_checkpoint`."""
+    """Finds the checkpoint at a path, not opening it; arguments and errors as `open_checkpoint`."""
     text = str(path)
     if text.startswith(remote.HUB):
         path = remote.fetch(text)

@@ -8,7 +8,7 @@ import contextlib
 import errno
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
@@ -16,6 +16,9 @@ from orbax.checkpoint import checkpoint_managers
 from closedbook.checkpoints.locate import steps
 from closedbook.checkpoints.restoring import check_item
 from closedbook.errors import UserError
+
+Params = TypeVar("Params")  # trees, as `restoring.Tree`
+OptState = TypeVar("OptState")
 
 
 class CheckpointStore:
@@ -81,8 +84,8 @@ class CheckpointStore:
         self,
         step: int,
         *,
-        params: Any,
-        opt_state: Any,
+        params: object,
+        opt_state: object,
         run: Mapping[str, Any],
         metrics: Mapping[str, float] | None = None,
     ) -> None:
@@ -113,7 +116,9 @@ class CheckpointStore:
         with self._disk():
             self._manager.save(step, args=args, metrics=dict(metrics) if metrics else None)
 
-    def restore(self, step: int, *, params: Any, opt_state: Any) -> tuple[Any, Any, dict]:
+    def restore(
+        self, step: int, *, params: Params, opt_state: OptState
+    ) -> tuple[Params, OptState, dict[str, Any]]:
         """Parameters, optimiser state and the rest of a checkpoint.
 
         Args:

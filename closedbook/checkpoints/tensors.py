@@ -124,7 +124,9 @@ def read_ahead(tensors: Iterable[Tensor]) -> Iterator[np.ndarray]:
                 future.cancel()
 
 
-def flatten(tree: Mapping[str, Any], *, leaf: Callable[[Any], bool]) -> dict[str, Any]:
+def flatten(
+    tree: Mapping[str, Any], *, leaf: Callable[[Mapping[str, Any]], bool]
+) -> dict[str, Any]:
     """A nested dict as a flat one, names joined with "/".
 
     Args:

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -137,7 +138,7 @@ def _workers(tagger: str, todo: Sequence[units.Unit]) -> int:
     return max(1, min(os.cpu_count() or 1, len(todo)))
 
 
-def _pipeline() -> Any:
+def _pipeline() -> types.ModuleType:
     try:
         from closedbook.corpora import pipeline
     except ImportError as error:
@@ -145,7 +146,7 @@ def _pipeline() -> Any:
     return pipeline
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 

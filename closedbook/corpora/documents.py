@@ -7,11 +7,14 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 from closedbook.corpora import files
 from closedbook.corpora.units import TFDS, Part
 from closedbook.errors import UserError
+
+if TYPE_CHECKING:
+    import pyarrow
 
 _LONGEST_LINE = 100 << 20  # bytes of a line of JSON; more is taken for damage
 _PIECE = 1 << 20  # bytes of plain text after which a blank line begins a new document
@@ -81,12 +84,12 @@ def read(part: Part, tally: Tally) -> Iterator[Document | Skipped]:
 def _lines_of(file: IO[bytes], part: Part, tally: Tally) -> Iterator[Document | Skipped]:
     """Documents of a file of lines, unpacked if it is compressed."""
     broken: tuple[type[Exception], ...] = (gzip.BadGzipFile, EOFError, zlib.error)
-    opened: Any = file
+    opened = file
     limit: float = part.limit
     if part.compression:
         limit = float("inf")
         if part.compression == "gz":
-            opened = gzip.GzipFile(fileobj=file)
+            opened = cast("IO[bytes]", gzip.GzipFile(fileobj=file))
         else:
             import zstandard
 
@@ -111,7 +114,7 @@ def _lines_of(file: IO[bytes], part: Part, tally: Tally) -> Iterator[Document | 
         )
 
 
-def _first_byte(file: Any) -> bytes:
+def _first_byte(file: IO[bytes]) -> bytes:
     """The first byte of a file, which stays to be read."""
     if hasattr(file, "peek"):
         return file.peek(1)[:1]
@@ -297,7 +300,7 @@ def _parquet(file: IO[bytes], part: Part, tally: Tally) -> Iterator[Document | S
         yield Skipped(part.path, row + 1, "", reason)
 
 
-def _arrow_texts(column: Any) -> list[Any]:
+def _arrow_texts(column: "pyarrow.Array") -> list[object]:
     """A column's texts as bytes, since Arrow may not have checked that they are UTF-8."""
     import pyarrow
 
@@ -309,7 +312,7 @@ def _arrow_texts(column: Any) -> list[Any]:
     return column.to_pylist()
 
 
-def _row(place: str, number: int, given: Any, title: Any, text: Any) -> Document | Skipped:
+def _row(place: str, number: int, given: object, title: object, text: object) -> Document | Skipped:
     identity = given.decode(errors="replace") if isinstance(given, bytes) else given
     identity = "" if identity is None else str(identity)
     if not isinstance(text, bytes):

@@ -114,7 +114,7 @@ def files(
     return written
 
 
-def _pretty(value: Any) -> str:
+def _pretty(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -145,7 +145,7 @@ def _tensor(dtype: str) -> dict[str, Any]:
     return {"pythonClassName": f"{_PACKAGE}.tensor_feature.Tensor", "tensor": tensor}
 
 
-def _features_dict(**features: Any) -> dict[str, Any]:
+def _features_dict(**features: Mapping[str, object]) -> dict[str, Any]:
     return {"featuresDict": {"features": features}, "pythonClassName": _DICT}
 
 
