@@ -140,6 +140,8 @@ def test_files_named_by_the_architecture_page_exist():
     named = re.findall(r"`((?:closedbook|tasks|eval|gin|tests)/[\w/.]*)`", page)
     assert len(named) > 10
     assert [path for path in named if not (REPOSITORY / path).exists()] == []
+    bare = set(re.findall(r"`(\w+\.py)`", page)) - {"__init__.py"}
+    assert bare <= {module.name for module in MODULES}, "a file without its folder"
 
 
 def test_every_room_has_a_rule():
@@ -215,6 +217,18 @@ def test_modules_import_each_other_without_circles():
         list(graphlib.TopologicalSorter(graph).static_order())
     except graphlib.CycleError as error:
         pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
+
+
+def test_places_and_file_formats_know_no_model():
+    lower = {PACKAGE / "checkpoints" / folder for folder in ("places", "files")}
+    found = {
+        str(module): name
+        for module in MODULES
+        if (REPOSITORY / module).parent in lower
+        for name in map(resolved, imports(module))
+        if re.match(r"closedbook\.(models|checkpoints\.(card|architecture|huggingface|t5x))", name)
+    }
+    assert found == {}
 
 
 def test_of_tasks_checkpoints_knows_the_packaged_models_alone():
