@@ -28,7 +28,7 @@ class ModelCard:
 
     Attributes:
         config: The network's configuration.
-        vocabulary_sha256: Of the SentencePiece file beside the card.
+        vocabulary_sha256: The hash of the SentencePiece file beside the card.
         extra_ids: Sentinels after the file's own pieces.
         task: The task or mixture of the training.
         prefix: Text before each question, for example "nq question: ".
@@ -43,7 +43,7 @@ class ModelCard:
     lengths: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def write(self, folder: pathlib.Path, vocabulary_path: str | pathlib.Path) -> None:
-        """Writes the card and a copy of the vocabulary file, each at once or not at all."""
+        """Writes the card and a copy of the vocabulary file, each whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / VOCABULARY_FILE
         if not target.exists() or target.read_bytes() != pathlib.Path(vocabulary_path).read_bytes():
@@ -105,17 +105,19 @@ class ModelCard:
 def check_fits(
     ids: int, rows: int, *, vocabulary: str, embedding: str, known: bool = False
 ) -> None:
-    """Checks that a vocabulary is that of an embedding, by their sizes.
+    """Checks by their sizes that a vocabulary and an embedding belong together.
 
     Args:
-        ids: Of the vocabulary, sentinels included.
-        rows: Of the embedding, which is padded: 32,128 for T5's 32,100.
+        ids: How many ids the vocabulary has, sentinels included.
+        rows: How many rows the embedding has, padding included: 32,128 for T5's 32,100 ids.
         vocabulary: Its file, for the message.
         embedding: Where the embedding is, for the message.
-        known: Whether the model's card names this vocabulary; more rows are then no doubt.
+        known: Whether the model's card names this vocabulary. If so, any number of rows above
+            `ids` is padding.
 
     Raises:
-        UserError: There are more ids than rows, or so many rows more that it is another's.
+        UserError: There are more ids than rows, or so many more rows that the vocabulary must be
+            another model's.
     """
     if ids > rows or (ids <= rows - _PADDING and not known):
         raise UserError(

@@ -17,7 +17,7 @@ def analyze(
         pathlib.Path,
         typer.Argument(
             metavar="PREDICTIONS",
-            help="A predictions.jsonl of any model: one object a line with question, answers and "
+            help="A predictions.jsonl of any model: one object per line with question, answers and "
             "prediction; id, score and more are used where given. Also a .csv or .tsv with these "
             "columns, and either packed by gzip.",
         ),
