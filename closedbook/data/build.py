@@ -12,7 +12,7 @@ import itertools
 import json
 import os
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from closedbook.data import cache
@@ -99,7 +99,12 @@ def token_cache(
 
 
 def training_sources(
-    task_or_mixture: str, *, split: str = "train", where_present: bool = False, **arguments: Any
+    task_or_mixture: str,
+    *,
+    split: str = "train",
+    where_present: bool = False,
+    opened: Callable[..., TokenCache] = token_cache,
+    **arguments: Any,
 ) -> list[tuple[TokenCache, float]]:
     """Caches and rates of a task, or of every task of a mixture; see `Batches`.
 
@@ -107,6 +112,7 @@ def training_sources(
         task_or_mixture: Packaged, or registered with SeqIO by another package.
         split: Which split to train on.
         where_present: Leave out a mixture's tasks that have no such split.
+        opened: Called for each task in place of `token_cache`, by who keeps what it has opened.
         **arguments: As for `token_cache`.
 
     Raises:
@@ -115,16 +121,23 @@ def training_sources(
     rates = _task_rates(task_or_mixture)
     if where_present and any(split in _splits(name)[0] for name in rates):
         rates = {name: rate for name, rate in rates.items() if split in _splits(name)[0]}
-    found = [(token_cache(name, split, **arguments), rate) for name, rate in rates.items()]
+    found = [(opened(name, split, **arguments), rate) for name, rate in rates.items()]
     return [(tokens, float(len(tokens) if rate is None else rate)) for tokens, rate in found]
 
 
-def evaluation_caches(task_or_mixture: str, split: str, **arguments: Any) -> list[TokenCache]:
+def evaluation_caches(
+    task_or_mixture: str,
+    split: str,
+    *,
+    opened: Callable[..., TokenCache] = token_cache,
+    **arguments: Any,
+) -> list[TokenCache]:
     """Caches of the tasks that have this split and a metric.
 
     Args:
         task_or_mixture: Packaged, or registered with SeqIO by another package.
         split: Which split to evaluate on.
+        opened: As for `training_sources`.
         **arguments: As for `token_cache`.
 
     Raises:
@@ -136,7 +149,7 @@ def evaluation_caches(task_or_mixture: str, split: str, **arguments: Any) -> lis
         has, evaluated = _splits(name)
         splits.update(has)
         if split in has and evaluated:
-            found.append(token_cache(name, split, **arguments))
+            found.append(opened(name, split, **arguments))
     if not found:
         raise UserError(
             f"nothing to evaluate: {task_or_mixture} has no split {split!r} with a metric; "
