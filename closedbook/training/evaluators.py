@@ -16,8 +16,8 @@ from closedbook.data.cache import TokenCache
 from closedbook.inference.predictor import Predictor
 from closedbook.parallel.processes import is_first
 from closedbook.telemetry import MetricWriter
-from closedbook.training import evaluation, report
-from closedbook.training.evaluation import Scores
+from closedbook.training import report
+from closedbook.training.evaluation import Answers, Scores, answer, write_answers
 from closedbook.training.model import Batch, Params, Sums
 from closedbook.training.settings import Evaluator
 
@@ -119,18 +119,26 @@ class QuestionScores:
         """Answers and scores every task's questions, and writes the files."""
         scores: Scores = {}
         for cache in self.caches:
-            answers = evaluation.answer(cache, self.predictor, params, self.settings.num_examples)
+            answers = answer(cache, self.predictor, params, self.settings.num_examples)
             if is_first():
                 self._write(answers, step)
             scores |= {f"{cache.name}/{name}": value for name, value in answers.scores.items()}
         return scores
 
-    def _write(self, answers: evaluation.Answers, step: int) -> None:
+    def _write(self, answers: Answers, step: int) -> None:
         if answers.task in self.writers:
             self.writers[answers.task].write(step, answers.scores)
         report.append_scores(self.folder, answers, step)
-        path = evaluation.write_answers(answers, self.folder, step, self.settings.write_n_results)
+        path = write_answers(answers, self.folder, step, self.settings.write_n_results)
         shown = "  ".join(f"{name} {value:.2f}" for name, value in answers.scores.items())
         n = len(answers.examples)
         _log.info("step %d  %s %s  n %d  %s", step, answers.task, answers.split, n, shown)
         _log.info("predictions: %s", path)
+
+
+def evaluate(evaluations: Iterable[Evaluation], params: Params, step: int) -> Scores:
+    """The scores of several evaluations together."""
+    scores: Scores = {}
+    for evaluation in evaluations:
+        scores |= evaluation(params, step)
+    return scores

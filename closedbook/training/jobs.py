@@ -13,7 +13,7 @@ from closedbook.inference.predictor import Predictor
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import is_first
 from closedbook.telemetry import Progress
-from closedbook.training import feeds, programs, startup
+from closedbook.training import checks, feeds, programs
 from closedbook.training.evaluators import QuestionScores
 from closedbook.training.model import EncoderDecoderModel, Params
 from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckpointConfig
@@ -51,8 +51,8 @@ def evaluate(
     if restore_checkpoint_cfg.mode == "all":
         run = model_folder(path)
         paths = [str(run / f"checkpoint_{step}") for step in steps(run)] or [path]
-    startup.check_vocabulary_size(model)
-    startup.check_vocabulary(open_checkpoint(paths[-1]), model)
+    checks.check_vocabulary_size(model)
+    checks.check_vocabulary(open_checkpoint(paths[-1]), model)
     feeds.import_task_modules(dataset_cfg)
     results: dict[int, dict[str, float]] = {}
     with partitioner.activate():
@@ -104,8 +104,8 @@ def infer(
     folder = pathlib.Path(output_dir).expanduser().absolute()
     path = _path(restore_checkpoint_cfg)
     checkpoint = open_checkpoint(path)
-    startup.check_vocabulary_size(model)
-    startup.check_vocabulary(checkpoint, model)
+    checks.check_vocabulary_size(model)
+    checks.check_vocabulary(checkpoint, model)
     feeds.import_task_modules(dataset_cfg)
     files = []
     with partitioner.activate():

@@ -15,10 +15,10 @@ from closedbook.errors import UserError
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import is_first
 from closedbook.telemetry import MetricWriter, Progress, Throughput, open_writer
-from closedbook.training import feeds, programs, report, startup
-from closedbook.training.evaluators import Evaluation, Every, HeldOutLoss, QuestionScores
+from closedbook.training import checks, feeds, programs, report, startup
+from closedbook.training.evaluators import Evaluation, Every, HeldOutLoss, QuestionScores, evaluate
 from closedbook.training.interrupt import StopRequest
-from closedbook.training.model import EncoderDecoderModel, Params, Sums
+from closedbook.training.model import EncoderDecoderModel, Sums
 from closedbook.training.settings import (
     CheckpointConfig,
     DatasetConfig,
@@ -100,10 +100,12 @@ def train(
     partitioner, trainer = partitioner or Partitioner(), trainer or Trainer()
     save = checkpoint_cfg.save or SaveCheckpointConfig(period=0)  # the first and the last state
     held_out, questions = train_eval_dataset_cfg, infer_eval_dataset_cfg
-    _check_periods(total_steps, relative_steps, save, eval_period if held_out or questions else 0)
+    checks.check_periods(
+        total_steps, relative_steps, save, eval_period if held_out or questions else 0
+    )
     folder = startup.run_folder(model_dir)
-    startup.check_batches(train_dataset_cfg, trainer, partitioner)
-    startup.check_vocabulary_size(model)
+    checks.check_batches(train_dataset_cfg, trainer, partitioner)
+    checks.check_vocabulary_size(model)
     feeds.import_task_modules(train_dataset_cfg, held_out, questions)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(startup.open_store(folder, save)))
@@ -119,15 +121,17 @@ def train(
         )
         parts = _Parts(model, partitioner, folder, data, start.step, stack)
         every = Every(eval_period or 0, last)
+        evaluations: list[Evaluation] = []
+        if held_out:
+            evaluations.append(parts.held_out_loss(held_out, eval_steps, every))
+        if questions:
+            evaluations.append(parts.questions(questions, inference_evaluator, every))
         run = _Run(
             folder=folder,
             start=start,
             store=store,
             partitioner=partitioner,
-            evaluations=[
-                *(parts.held_out_loss(cfg, eval_steps, every) for cfg in [held_out] if cfg),
-                *(parts.questions(cfg, inference_evaluator, every) for cfg in [questions] if cfg),
-            ],
+            evaluations=evaluations,
             total=last,
             saves=Every(save.period or 0, last),
             logs=Every(stats_period or 0, last),
@@ -142,7 +146,7 @@ def train(
         data.warn_of_leakage(train_dataset_cfg, questions)
         writer = parts.writer("train", services=metric_services, run_name=folder.name)
         if run_eval_before_training and not start.resumed:
-            run.evaluate(run.evaluations, start.state.params, start.step)
+            evaluate(evaluations, start.state.params, start.step)
         return _loop(run, start.state, step, key, batches, writer)
 
 
@@ -218,15 +222,6 @@ class _Run:
         save = save or (self.save_evaluated and bool(evaluations))
         return save, evaluations, self.logs.due(step) or save or bool(evaluations)
 
-    def evaluate(
-        self, evaluations: Sequence[Evaluation], params: Params, step: int
-    ) -> dict[str, float]:
-        """The scores of some evaluations together."""
-        scores: dict[str, float] = {}
-        for evaluation in evaluations:
-            scores |= evaluation(params, step)
-        return scores
-
     def save(
         self, state: TrainState, position: dict[str, int], scores: dict[str, float] | None = None
     ) -> None:
@@ -278,7 +273,7 @@ def _loop(
                 progress.update(step, report.shown(metrics))
                 if due:
                     with throughput.paused():
-                        scores = run.evaluate(due, state.params, step)
+                        scores = evaluate(due, state.params, step)
                     metrics |= scores
                 writer.write(step, metrics)
             if due_save:
@@ -316,23 +311,6 @@ def _finite_means(waiting: list[Sums], step: int, run: _Run) -> dict[str, float]
     return report.means(rows)
 
 
-def _check_periods(
-    total: int | None, relative: int | None, save: SaveCheckpointConfig, eval_period: int
-) -> None:
-    """Checks that the run has an end, and evaluations where the best state is to be kept.
-
-    Raises:
-        UserError: It has not.
-    """
-    if total is None and relative is None:
-        raise UserError("how long to train is not given; set TRAIN_STEPS or TRAIN_STEPS_RELATIVE")
-    if save.keep_best and not eval_period:
-        raise UserError(
-            "SaveCheckpointConfig.keep_best needs evaluations; set EVAL_PERIOD, and a data set to "
-            "evaluate on"
-        )
-
-
 def _last_step(total: int | None, relative: int | None, start: startup.Start) -> int:
     """The last step of the run, which counts the steps of a restored checkpoint.
 
@@ -340,7 +318,7 @@ def _last_step(total: int | None, relative: int | None, start: startup.Start) ->
         UserError: It lies before the first.
     """
     last = start.first_step + relative if relative is not None else total
-    assert last is not None  # _check_periods
+    assert last is not None  # checks.check_periods
     if start.resumed and last == start.step:
         _log.info("nothing to do: the run has reached step %d", last)
     elif last <= start.step:

@@ -19,20 +19,14 @@ from closedbook.checkpoints import (
     load_params,
     open_checkpoint,
 )
-from closedbook.checkpoints.card import check_fits
 from closedbook.errors import UserError
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import of_first
+from closedbook.training import checks
 from closedbook.training.adafactor import AdafactorState
 from closedbook.training.model import EncoderDecoderModel, Params
-from closedbook.training.settings import (
-    DatasetConfig,
-    RestoreCheckpointConfig,
-    SaveCheckpointConfig,
-    Trainer,
-)
+from closedbook.training.settings import RestoreCheckpointConfig, SaveCheckpointConfig
 from closedbook.training.state import TrainState, abstract_state, fresh_opt_state, fresh_state
-from closedbook.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
 
@@ -100,11 +94,9 @@ def begin(
             run that started from another checkpoint or has other data.
     """
     wanted = str((restore.path if restore else None) or "")
-    newest = store.latest_step()
-    if newest is not None:
-        return _resumed(
-            model, partitioner, store, folder / f"checkpoint_{newest}", wanted, seed, data
-        )
+    step = store.latest_step()
+    if step is not None:
+        return _resumed(model, partitioner, store, folder, step, wanted, seed, data)
     # All processes must begin with the same parameters: they take the seed that the first drew.
     seed = of_first(secrets.randbits(31)) if seed is None else seed
     if restore is None or not wanted:
@@ -116,15 +108,15 @@ def _resumed(
     model: EncoderDecoderModel,
     partitioner: Partitioner,
     store: CheckpointStore,
-    newest: pathlib.Path,
+    folder: pathlib.Path,
+    step: int,
     initial: str,
     seed: int | None,
     data: dict[str, Any],
 ) -> Start:
-    """The state of the run's own newest checkpoint."""
-    checkpoint = open_checkpoint(newest)
-    check_vocabulary(checkpoint, model)
-    step = int(newest.name.removeprefix("checkpoint_"))
+    """The state of the run's own newest checkpoint, that of a step."""
+    newest = folder / f"checkpoint_{step}"
+    checks.check_vocabulary(open_checkpoint(newest), model)
     abstract = abstract_state(model, partitioner)
     params, opt_state, run = store.restore(
         step, params=abstract.params, opt_state=abstract.opt_state
@@ -208,7 +200,7 @@ def _restored(
     """The state of another run's or tool's checkpoint, whose steps count on."""
     path = str(restore.path)
     checkpoint = open_checkpoint(path)
-    check_vocabulary(checkpoint, model)
+    checks.check_vocabulary(checkpoint, model)
     step = checkpoint.step or 0
     abstract = abstract_state(model, partitioner)
     params = load_params(checkpoint, abstract.params)
@@ -260,32 +252,6 @@ def _why_reset(
     return ""
 
 
-def check_vocabulary(checkpoint: Checkpoint, model: EncoderDecoderModel) -> None:
-    """Checks that a checkpoint was trained with the model's vocabulary, where it tells.
-
-    Raises:
-        UserError: It was not.
-    """
-    ours, card = model.vocabulary, checkpoint.card
-    if card and (card.vocabulary_sha256, card.extra_ids) == (ours.sha256, ours.extra_ids):
-        return
-    if checkpoint.vocabulary is None:
-        embedding = checkpoint.params["token_embedder/embedding"]
-        rows = embedding.shape[0]
-        check_fits(ours.vocab_size, rows, vocabulary=ours.path, embedding=embedding.place)
-        return
-    theirs = Vocabulary(checkpoint.vocabulary, checkpoint.extra_ids)
-    # Other tools write the same pieces into files that differ, so ids are compared, not bytes.
-    named = card.vocabulary_sha256 if card else theirs.sha256
-    if named != theirs.sha256 or not theirs.same_ids(ours):
-        raise UserError(
-            f"the checkpoint {checkpoint.path} was trained with another vocabulary (sha256 "
-            f"{named[:12]}..., {theirs.extra_ids} extra ids) than {ours.path} (sha256 "
-            f"{ours.sha256[:12]}..., {ours.extra_ids}); set VOCABULARY_FILE to "
-            f"'{checkpoint.vocabulary}'"
-        )
-
-
 def run_folder(model_dir: str) -> pathlib.Path:
     """The absolute path of MODEL_DIR.
 
@@ -307,35 +273,6 @@ def open_store(folder: pathlib.Path, save: SaveCheckpointConfig) -> CheckpointSt
         best_mode=save.best_mode,
         asynchronous=save.asynchronous,
     )
-
-
-def check_batches(cfg: DatasetConfig, trainer: Trainer, partitioner: Partitioner) -> None:
-    """Checks that a batch splits into microbatches, and each of them over the devices.
-
-    Raises:
-        UserError: It does not.
-    """
-    if cfg.batch_size % trainer.microbatches:
-        raise UserError(
-            f"Trainer.num_microbatches is {trainer.microbatches}, which does not divide "
-            f"BATCH_SIZE {cfg.batch_size}"
-        )
-    rows = cfg.batch_size // trainer.microbatches
-    partitioner.check_batch(rows, "BATCH_SIZE / num_microbatches")
-
-
-def check_vocabulary_size(model: EncoderDecoderModel) -> None:
-    """Checks that every id of the vocabulary has an embedding.
-
-    Raises:
-        UserError: There are more ids than rows.
-    """
-    ids, rows = model.vocabulary.vocab_size, model.config.vocab_size
-    if ids > rows:
-        raise UserError(
-            f"the vocabulary {model.vocabulary.path} has {ids} ids, extra ids included, but the "
-            f"model has {rows} embeddings; set T5Config.vocab_size to {-(-ids // 128) * 128}"
-        )
 
 
 def _state(
