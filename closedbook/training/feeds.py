@@ -55,7 +55,7 @@ class RunData:
         self._vocabulary = vocabulary
         self._opened: dict[tuple[object, ...], TokenCache] = {}
 
-    def record(self, cfg: DatasetConfig) -> dict[str, Any]:
+    def record(self, cfg: DatasetConfig) -> dict[str, object]:
         """All that decides which examples stand at a position in the training data; JSON-able.
 
         A position that was saved under one record means other examples under another. (A token
@@ -64,7 +64,7 @@ class RunData:
         Raises:
             UserError: The task, its data or a length is missing.
         """
-        record: dict[str, Any] = {
+        record: dict[str, object] = {
             "task": cfg.mixture_or_task_name,
             "split": cfg.split,
             "batch_size": cfg.batch_size,

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Iterator
-from typing import Any
 
 from closedbook.checkpoints import load_params, model_folder, open_checkpoint, steps
 from closedbook.data.cache import TokenCache
@@ -197,13 +196,13 @@ class _Chunks:
         if self.mode == "score":
             # The ids as the cache has them: text may not give the same ones back.
             targets = [[self.cache.targets(i).tolist()] for i in chosen]
-            values: list[dict[str, Any]] = [
+            values: list[dict[str, object]] = [
                 {"score": score} for (score,) in predictor.score_tokens(params, inputs, targets)
             ]
         else:
             values = []
             for found in predictor.predict_tokens(params, inputs):
-                row: dict[str, Any] = {"prediction": found.text}
+                row: dict[str, object] = {"prediction": found.text}
                 if self.mode == "predict_with_aux":
                     row["aux"] = {"scores": found.log_prob}
                 values.append(row)

@@ -7,7 +7,7 @@ compiled before there are parameters or data, and by another process than the on
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, ParamSpec, TypeVar
+from typing import Generic, ParamSpec, TypeVar
 
 import jax
 
@@ -15,7 +15,7 @@ from closedbook.inference.predictor import Predictor
 from closedbook.inference.settings import DecodeSettings
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import gather
-from closedbook.training.model import EncoderDecoderModel, Params, Sums
+from closedbook.training.model import Batch, EncoderDecoderModel, Params, Sums
 from closedbook.training.settings import DatasetConfig, Evaluator, Trainer
 from closedbook.training.state import TrainState, abstract_state, split_seed
 from closedbook.training.step import make_eval_step, make_train_step
@@ -39,7 +39,7 @@ class Program(Generic[_Arguments, _Result]):
 
     name: str
     function: Callable[_Arguments, _Result]
-    arguments: tuple[Any, ...]
+    arguments: tuple[object, ...]
 
     def __call__(self, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
         """Runs it."""
@@ -60,7 +60,7 @@ def train_step(
     trainer: Trainer,
     *,
     use_hardware_rng: bool = False,
-) -> Program[[TrainState, dict[str, jax.Array], jax.Array], tuple[TrainState, Sums]]:
+) -> Program[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]:
     """The step (state, batch, key) -> (state, sums); the state that goes in is given up.
 
     Args:
@@ -85,7 +85,7 @@ def train_step(
 
 def held_out_loss(
     model: EncoderDecoderModel, partitioner: Partitioner, cfg: DatasetConfig
-) -> Program[[Params, dict[str, jax.Array]], Sums]:
+) -> Program[[Params, Batch], Sums]:
     """The function (parameters, batch) -> sums, without dropout.
 
     Args:

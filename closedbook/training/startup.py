@@ -52,10 +52,10 @@ class Start:
     position: dict[str, int] | None
     initial: str
     first_step: int
-    data: dict[str, Any]
+    data: dict[str, object]
     resumed: bool
 
-    def run_record(self, position: dict[str, int]) -> dict[str, Any]:
+    def run_record(self, position: dict[str, int]) -> dict[str, object]:
         """What a checkpoint keeps beside parameters and optimiser state."""
         return {
             "seed": self.seed,
@@ -73,7 +73,7 @@ def begin(
     folder: pathlib.Path,
     restore: RestoreCheckpointConfig | None,
     seed: int | None,
-    data: dict[str, Any],
+    data: dict[str, object],
 ) -> Start:
     """The first state of a run.
 
@@ -112,7 +112,7 @@ def _resumed(
     step: int,
     initial: str,
     seed: int | None,
-    data: dict[str, Any],
+    data: dict[str, object],
 ) -> Start:
     """The state of the run's own newest checkpoint, that of a step."""
     newest = folder / f"checkpoint_{step}"
@@ -142,7 +142,7 @@ def _check_same_run(
     run: Mapping[str, Any],
     initial: str,
     seed: int | None,
-    data: Mapping[str, Any],
+    data: Mapping[str, object],
 ) -> None:
     """Checks that MODEL_DIR's checkpoint is of the run that is asked for.
 
@@ -174,7 +174,7 @@ def _check_same_run(
 
 
 def _random(
-    model: EncoderDecoderModel, partitioner: Partitioner, seed: int, data: dict[str, Any]
+    model: EncoderDecoderModel, partitioner: Partitioner, seed: int, data: dict[str, object]
 ) -> Start:
     """Random parameters at step 0."""
     _log.info("starting from random parameters, seed %d", seed)
@@ -195,7 +195,7 @@ def _restored(
     partitioner: Partitioner,
     restore: RestoreCheckpointConfig,
     seed: int,
-    data: dict[str, Any],
+    data: dict[str, object],
 ) -> Start:
     """The state of another run's or tool's checkpoint, whose steps count on."""
     path = str(restore.path)
