@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import os
 import pathlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Required, TypedDict, Unpack
 
 from closedbook.data import cache, cache_keys
@@ -92,6 +92,7 @@ def training_sources(
     *,
     split: str = "train",
     where_present: bool = False,
+    opened: Callable[..., TokenCache] = token_cache,
     **options: Unpack[CacheOptions],
 ) -> list[tuple[TokenCache, float]]:
     """Caches and rates of a task, or of every task of a mixture; see `Batches`.
@@ -100,6 +101,7 @@ def training_sources(
         task_or_mixture: Packaged, or registered with SeqIO by another package.
         split: Which split to train on.
         where_present: Leave out those tasks of a mixture that have no such split.
+        opened: Called for each task in place of `token_cache`, by who keeps what it has opened.
         **options: As for `token_cache`.
 
     Raises:
@@ -109,18 +111,23 @@ def training_sources(
     if where_present:
         present = {name: rate for name, rate in rates.items() if split in task_splits(name).names}
         rates = present or rates  # where no task has it, the first to be opened says so
-    found = [(token_cache(name, split, **options), rate) for name, rate in rates.items()]
+    found = [(opened(name, split, **options), rate) for name, rate in rates.items()]
     return [(tokens, float(len(tokens) if rate is None else rate)) for tokens, rate in found]
 
 
 def evaluation_caches(
-    task_or_mixture: str, split: str, **options: Unpack[CacheOptions]
+    task_or_mixture: str,
+    split: str,
+    *,
+    opened: Callable[..., TokenCache] = token_cache,
+    **options: Unpack[CacheOptions],
 ) -> list[TokenCache]:
     """Caches of the tasks that have this split and a metric.
 
     Args:
         task_or_mixture: Packaged, or registered with SeqIO by another package.
         split: Which split to evaluate on.
+        opened: As for `training_sources`.
         **options: As for `token_cache`.
 
     Raises:
@@ -132,7 +139,7 @@ def evaluation_caches(
         has, evaluated = task_splits(name)
         splits.update(has)
         if split in has and evaluated:
-            found.append(token_cache(name, split, **options))
+            found.append(opened(name, split, **options))
     if not found:
         raise UserError(
             f"nothing to evaluate: {task_or_mixture} has no split {split!r} with a metric; "
