@@ -88,10 +88,11 @@ def affirmed(facts: Sequence[Fact]) -> list[Fact]:
 
 
 def distinct(facts: Sequence[Fact]) -> list[Fact]:
-    """The first fact of each relation, subject and object."""
-    return list({(*subject_key(fact), fact.object): fact for fact in reversed(facts)}.values())[
-        ::-1
-    ]
+    """The first fact of each relation, subject, object and prompt."""
+    first: dict[tuple[str, ...], Fact] = {}
+    for fact in facts:
+        first.setdefault((*subject_key(fact), fact.object, fact.prompt), fact)
+    return list(first.values())
 
 
 def not_in_name(facts: Sequence[Fact]) -> list[Fact]:

@@ -1,8 +1,9 @@
 """LAMA's files (Petroni et al. 2019): T-REx, Google-RE, and the masked sentences of its other two.
 
 T-REx's templates stand in `relations.jsonl`; Google-RE's are in LAMA's code alone and stand here.
-SQuAD and ConceptNet are each one relation, as in the paper's table; ConceptNet's own relation is
-kept in `meta["predicate"]`. The negated templates of Kassner and Schütze 2020 are read where the
+SQuAD and ConceptNet are each one relation, as in the paper's table, and their facts have no subject:
+the sentences are made each for itself. ConceptNet's own triple is kept in `meta["predicate"]` and
+`meta["subject"]`. The negated templates of Kassner and Schütze 2020 are read where the
 files have them (`template_negated`, `masked_negations`).
 """
 
@@ -147,21 +148,20 @@ def _masked(path: pathlib.Path, corpus: str) -> Iterable[Fact]:
         with place(where):
             sentences = [templates.parse(text) for text in fields.several(row, "masked_sentences")]
             negations = [templates.parse(text) for text in fields.texts(row, "masked_negations")]
-            subject = fields.text(row, "sub", "") or fields.text(row, "sub_label", "")
-            cloze = [templates.slotted(text, subject) for text in sentences]
-            # "Squad" is no subject, and ConceptNet's may stand in another form of the word.
-            shown_whole = corpus == "ConceptNet" and cloze[0] is not None
-            prompts = [c or s for c, s in zip(cloze, sentences, strict=True)]
             yield Fact(
                 id=fields.name(row, "uuid", "") or fields.name(row, "id", where),
-                subject=subject if shown_whole else "",
+                subject="",
                 relation=corpus,
                 object=fields.text(row, "obj_label"),
-                prompt=prompts[0] if shown_whole else sentences[0],
-                paraphrases=tuple(prompts[1:] if shown_whole else sentences[1:]),
+                prompt=sentences[0],
+                paraphrases=tuple(sentences[1:]),
                 negated=negations[0] if negations else None,
                 corpus=corpus,
-                meta={"predicate": row["pred"], "subject": subject} if "pred" in row else {},
+                meta={
+                    key: row[name]
+                    for key, name in (("predicate", "pred"), ("subject", "sub"))
+                    if name in row
+                },
             )
 
 
