@@ -1,9 +1,9 @@
 """LAMA's files (Petroni et al. 2019): T-REx, Google-RE, and the masked sentences of its other two.
 
 T-REx's templates stand in `relations.jsonl`; Google-RE's are in LAMA's code alone and stand here.
-SQuAD and ConceptNet are each one relation, as in the paper's table, and their facts have no subject:
-the sentences are made each for itself. ConceptNet's own triple is kept in `meta["predicate"]` and
-`meta["subject"]`. The negated templates of Kassner and Schütze 2020 are read where the
+SQuAD and ConceptNet are each one relation, as in the paper's table, and their facts have no
+subject: the sentences are made each for itself. ConceptNet's own triple is kept in `meta` as
+"predicate" and "subject". The negated templates of Kassner and Schütze 2020 are read where the
 files have them (`template_negated`, `masked_negations`).
 """
 

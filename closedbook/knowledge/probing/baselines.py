@@ -70,8 +70,8 @@ def extracted(
     said: dict[tuple[str, str], dict[str, float]] = {}
     linked: dict[tuple[str, str], float] = {}
     for triple in triples:
-        of = said.setdefault((triple.relation, triple.subject), {})
-        of[triple.object] = max(triple.score, of.get(triple.object, -np.inf))
+        objects = said.setdefault((triple.relation, triple.subject), {})
+        objects[triple.object] = max(triple.score, objects.get(triple.object, -np.inf))
         if triple.fact is not None:
             key = (triple.relation, triple.fact)
             linked[key] = max(triple.score, linked.get(key, -np.inf))
