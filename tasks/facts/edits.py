@@ -9,7 +9,6 @@ facts of one prompt have objects of one kind.
 
 import pathlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
 
 from closedbook.errors import UserError
 from closedbook.eval.files.json_lines import place, shown
@@ -112,7 +111,7 @@ def _qaedit(row: Row, where: str) -> Fact:
         object=answer,
         prompt=_about(fields.text(row, "prompt"), subject),
         paraphrases=_rephrased(row, "rephrase", subject),
-        neighbours=_neighbours(row.get("locality") or [], "loc", "loc_ans"),
+        neighbours=_neighbours(fields.objects(row, "locality"), "loc", "loc_ans"),
         style="question",
         corpus="QAEdit",
         target=answer,
@@ -150,19 +149,15 @@ def _rephrased(row: Row, key: str, subject: str) -> tuple[str, ...]:
     return (templates.slotted(text, subject) or text,) if text else ()
 
 
-def _neighbours(rows: Any, prompt: str, answer: str) -> tuple[Neighbour, ...]:
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise UserError(f"{shown(rows)} are no neighbours; each is an object with {prompt!r}")
-    return tuple(_each_neighbour(rows, prompt, answer))
+def _neighbours(rows: Iterable[Row], prompt: str, answer: str) -> tuple[Neighbour, ...]:
+    return tuple(
+        Neighbour(prompt=text, object=fields.text(row, answer, "") or None)
+        for row in rows
+        if (text := fields.text(row, prompt, ""))
+    )
 
 
-def _each_neighbour(rows: list[Row], prompt: str, answer: str) -> Iterable[Neighbour]:
-    for row in rows:
-        if text := fields.text(row, prompt, ""):
-            yield Neighbour(prompt=text, object=fields.text(row, answer, "") or None)
-
-
-def _object(row: Mapping[str, Any], key: str) -> Row:
+def _object(row: Row, key: str) -> Row:
     value = row.get(key)
     if not isinstance(value, dict):
         raise UserError(f'"{key}" is {shown(value)}; it must be an object, as CounterFact has it')

@@ -84,6 +84,18 @@ def several(row: Mapping[str, Any], key: str) -> tuple[str, ...]:
     return found
 
 
+def objects(row: Mapping[str, Any], key: str) -> list[Row]:
+    """A field that is a list of objects, or missing.
+
+    Raises:
+        UserError: It is anything else.
+    """
+    value = row.get(key) or []
+    if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
+        raise UserError(f'"{key}" is {shown(value)}; it must be a list of objects')
+    return value
+
+
 def name(row: Mapping[str, Any], key: str, default: str) -> str:
     """An id or the like, which may be a number in the file."""
     value = row.get(key)

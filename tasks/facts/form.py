@@ -74,6 +74,10 @@ class Fact:
                 * bool(self.subject)
             )
         for prompt in (*self.prompts, *filter(None, [self.negated])):
+            if prompt.count(templates.SUBJECT) > 1:
+                raise UserError(
+                    f"prompt {prompt!r} has several places for the subject; write {{}} once"
+                )
             if (templates.OBJECT in prompt) != (self.style == "cloze"):
                 what = "no" if self.style == "cloze" else "a"
                 raise UserError(

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from closedbook.errors import UserError
-from closedbook.eval.files.json_lines import place, shown
+from closedbook.eval.files.json_lines import place
 from closedbook.tasks.facts import fields, templates
 from closedbook.tasks.facts.form import Fact, Facts, Relation, gather
 
@@ -107,7 +107,7 @@ def _templated(path: pathlib.Path, known: Mapping[str, Template]) -> Iterable[Fa
                 corpus="T-REx",
                 meta={
                     **_kept(row, "sub_uri", "obj_uri"),
-                    "evidences": len(row.get("evidences") or ()),
+                    "evidences": len(fields.objects(row, "evidences")),
                 },
             )
 
@@ -129,17 +129,12 @@ def _google_re(path: pathlib.Path) -> Iterable[Fact]:
                 prompt=templates.template(GOOGLE_RE[name], cloze=True),
                 type="N-1",
                 corpus="Google-RE",
-                meta={"judgments": _judgments(row.get("judgments") or [])},
+                meta={
+                    "judgments": [
+                        fields.text(each, "judgment") for each in fields.objects(row, "judgments")
+                    ]
+                },
             )
-
-
-def _judgments(rows: Any) -> list[str]:
-    try:
-        return [str(row["judgment"]) for row in rows]
-    except (TypeError, KeyError) as error:
-        raise UserError(
-            f'"judgments" is {shown(rows)}; it must be a list of {{"judgment": "yes"}}'
-        ) from error
 
 
 def _masked(path: pathlib.Path, corpus: str) -> Iterable[Fact]:

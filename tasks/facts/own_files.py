@@ -144,7 +144,7 @@ def _fact(row: Row, where: str, relations: Mapping[str, tuple[Relation, tuple[st
         objects=objects,
         prompt=prompts[0],
         paraphrases=tuple(prompts[1:]),
-        neighbours=tuple(_neighbour(each) for each in row.get("neighbours") or ()),
+        neighbours=_neighbours(row),
         type=fields.text(row, "type", relation.type),
         style=_given_style(row, prompts[0]),
         corpus=fields.text(row, "corpus", relation.corpus),
@@ -181,6 +181,13 @@ def _given_style(row: Row, prompt: str) -> Style:
         if value == style:
             return style
     raise unknown_name("style of prompts", value, STYLES)
+
+
+def _neighbours(row: Row) -> tuple[Neighbour, ...]:
+    values = row.get("neighbours") or []
+    if not isinstance(values, list):
+        raise UserError(f'"neighbours" is {shown(values)}; it must be a list')
+    return tuple(_neighbour(each) for each in values)
 
 
 def _neighbour(value: Any) -> Neighbour:

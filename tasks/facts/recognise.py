@@ -37,6 +37,7 @@ class Family:
     read: Callable[[Files, str], Facts]
     companion: str | None = None  # the form that facts need beside them
     companion_at: tuple[str, ...] = ()  # where it lies, from a file's folder or one above
+    always: bool = True  # whether all of its forms need the companion
 
 
 _OWN = Family(name="facts", read=own_files.read)
@@ -45,6 +46,7 @@ _LAMA = Family(
     read=lama.read,
     companion="LAMA templates",
     companion_at=("relations.jsonl", "data/relations.jsonl"),
+    always=False,
 )
 _PARAREL = Family(
     name="ParaRel",
@@ -125,8 +127,6 @@ def recognise(path: str | os.PathLike[str]) -> str | None:
     if path.is_dir():
         forms = _forms(path)
         return _family(forms, path).name if forms else None
-    if path.name in ("relation_query_templates.json",):
-        return "EntityQuestions templates"
     first = _first_row(path)
     if not isinstance(first, dict):
         return None
@@ -134,6 +134,8 @@ def recognise(path: str | os.PathLike[str]) -> str | None:
         return "EntityQuestions"
     if any(isinstance(v, dict) and "answer_space_labels" in v for v in first.values()):
         return "BEAR metadata"
+    if first and all(isinstance(v, str) and "[X]" in v for v in first.values()):
+        return "EntityQuestions templates"
     return next((form for form, _, keys in _FORMS if keys <= set(first)), None)
 
 
@@ -184,8 +186,7 @@ def _read(path: pathlib.Path) -> Facts:
     family = _family(known, path)
     if family.companion is not None and not known.get(family.companion):
         beside = _companions(path, family)
-        needed = any(form != family.companion for form in known) and family is not _LAMA
-        if not beside and needed:
+        if not beside and family.always:
             raise UserError(
                 f"{path}: {family.name} needs its {family.companion} "
                 f"({' or '.join(family.companion_at)}) in the folder of the facts or above"

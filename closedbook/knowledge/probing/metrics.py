@@ -71,6 +71,18 @@ def places(
     return Places(better=counts[0], equal=counts[1], candidates=counts[2])
 
 
+def joined(parts: Sequence[Places]) -> Places:
+    """The places of several groups of facts, one after the other.
+
+    Scores over a whole vocabulary are large; taken relation by relation they need not be kept.
+    """
+    return Places(
+        better=np.concatenate([part.better for part in parts]),
+        equal=np.concatenate([part.equal for part in parts]),
+        candidates=np.concatenate([part.candidates for part in parts]),
+    )
+
+
 def rank(found: Places, ties: Ties = "pessimistic") -> np.ndarray:
     """The rank of each object from 1, [facts]; with expected ties the mean rank.
 

@@ -60,8 +60,8 @@ def test_extracted_triples_link_by_exact_strings_or_by_an_oracle(facts):
 def test_frequency_on_lama_is_near_the_papers(shared, tmp_path):
     """The paper's Freq has 22.0 on all 41 relations of T-REx and 4.4 on Google-RE's three.
 
-    Of T-REx 28 relations are at hand. A count by `collections.Counter` over the raw rows gave the
-    expected numbers.
+    Of T-REx 28 relations are at hand. Of P103's 977 facts 587 have the most frequent object, by a
+    count over the raw rows.
     """
     packed = shared / "data" / "probe.tar.xz"
     if not packed.is_file():

@@ -97,6 +97,15 @@ def test_candidate_that_is_never_given_ranks_last():
     assert metrics.rank(found).tolist() == [3]
 
 
+def test_facts_may_be_taken_in_groups():
+    scores = np.random.default_rng(0).random((7, 5))
+    whole = metrics.places(scores, [1] * 7)
+    parts = metrics.joined(
+        [metrics.places(scores[:3], [1] * 3), metrics.places(scores[3:], [1] * 4)]
+    )
+    assert metrics.rank(parts).tolist() == metrics.rank(whole).tolist()
+
+
 def test_best_candidates_come_in_order():
     assert metrics.best([np.array([0.1, 0.9, 0.5]), np.array([3.0, 2.0, 3.0])], 2).tolist() == [
         [1, 2],

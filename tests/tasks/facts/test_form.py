@@ -35,6 +35,7 @@ def test_examples_in_docstrings_run(module):
         ({"subject": ""}, "1 places for the subject ''"),
         ({"prompt": "The capital of {} is"}, "has no place for the object"),
         ({"paraphrases": ("{} has the capital",)}, "has no place for the object"),
+        ({"paraphrases": ("{} or {} is [Y]",)}, "has several places for the subject"),
         ({"style": "question"}, "has a place for the object .* style of the fact's prompts"),
         ({"type": "M-1"}, "unknown type of relation 'M-1'"),
     ],
