@@ -177,6 +177,8 @@ def _read(path: pathlib.Path) -> Facts:
     forms = _forms(path) if path.is_dir() else {recognise(path): [path]}
     known = {form: paths for form, paths in forms.items() if form is not None}
     if not known:
+        if path.is_file():
+            next(fields.rows(path), None)  # says where the file is no JSON or no table
         raise UserError(
             f"{path} holds no facts in a form that we know; give the files of "
             f"{', '.join(dict.fromkeys(f.name for f in _FAMILIES.values() if f is not _OWN))}, or "

@@ -112,9 +112,10 @@ def test_bad_row_is_named_by_file_line_value_and_remedy(write, row, message):
     assert str(error.value).startswith(f"{path}:2: ")
 
 
-def test_line_that_is_no_json_is_named(write):
-    path = write("facts.jsonl", PERU, "{oops")
-    with pytest.raises(UserError, match=r"facts.jsonl:2: not JSON"):
+@pytest.mark.parametrize(("rows", "line"), [((PERU, "{oops"), 2), (("{oops", PERU), 1)])
+def test_line_that_is_no_json_is_named(write, rows, line):
+    path = write("facts.jsonl", *rows)
+    with pytest.raises(UserError, match=rf"facts.jsonl:{line}: not JSON"):
         read_facts(path)
 
 
