@@ -78,11 +78,11 @@ def test_samples_do_not_depend_on_batching(tiny):
 
 def test_other_params_are_used_and_compile_nothing_anew(tiny, predictor):
     before = predictor.predict(tiny.params, TEXTS)
-    programs = predictor._decode._cache_size()
+    programs = predictor.decode_function._cache_size()
     other = dict(tiny.params, token_embedder={"embedding": jnp.zeros((12, 16))})
     assert predictor.predict(other, TEXTS) != before
     assert predictor.predict(tiny.params, TEXTS) == before
-    assert predictor._decode._cache_size() == programs
+    assert predictor.decode_function._cache_size() == programs
 
 
 def test_scores_equal_those_of_the_tokens(tiny, predictor):
