@@ -1,5 +1,6 @@
 """Confidence intervals of a mean, so that no score stands without one."""
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Hashable, Sequence
@@ -16,6 +17,19 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean with its 95% confidence interval, in the units of the values."""
+
+    mean: float
+    low: float
+    high: float
+
+
+UNKNOWN = Estimate(mean=0.0, low=0.0, high=1.0)
+"""A share of which nothing is known."""
 
 
 def wilson(successes: float, n: float, *, confidence: float = 0.95) -> Interval:
@@ -54,7 +68,7 @@ def wilson(successes: float, n: float, *, confidence: float = 0.95) -> Interval:
 def bootstrap(
     values: Sequence[float] | np.ndarray,
     *,
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
     confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
@@ -100,7 +114,7 @@ def bootstrap(
 def drawn_means(
     values: np.ndarray,
     *,
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> np.ndarray:
@@ -118,7 +132,7 @@ def drawn_means(
         [resamples, columns]. One example or cluster alone gives the same mean in every draw.
     """
     numbers: dict[Hashable, int] = {}
-    keys: Sequence[Hashable] = range(len(values)) if clusters is None else clusters
+    keys = range(len(values)) if clusters is None else clusters
     codes = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
     n = len(numbers)
     sizes = np.bincount(codes).astype(np.float64)
@@ -134,11 +148,45 @@ def drawn_means(
     return np.concatenate(means)
 
 
+def share(
+    hits: Sequence[bool] | np.ndarray,
+    *,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Estimate:
+    """The share of rows of which something is true; the rule of every share in a report.
+
+    The interval is Wilson's where every row stands alone. Where rows share a cluster, as several
+    predictions for one question do, it is `of_mean`'s, which draws whole clusters.
+
+    Args:
+        hits: One truth value per row; of no rows the share is `UNKNOWN`.
+        clusters: One key per row.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    >>> alone = share([True, True, False, False])
+    >>> alone.mean, round(alone.low, 4), round(alone.high, 4)
+    (0.5, 0.15, 0.85)
+    >>> share([True, True, False, False], clusters="aabb")
+    Estimate(mean=0.5, low=0.0, high=1.0)
+    """
+    values = np.asarray(hits, bool)
+    if not len(values):
+        return UNKNOWN
+    if clusters is None or len(set(clusters)) == len(values):
+        low, high = wilson(int(values.sum()), len(values))
+    else:
+        low, high = of_mean(values, clusters=clusters, resamples=resamples, seed=seed)
+    return Estimate(mean=float(values.mean()), low=low, high=high)
+
+
 def of_mean(
     values: Sequence[float] | np.ndarray,
     *,
     top: float = 1.0,
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Interval:
