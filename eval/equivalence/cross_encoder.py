@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from closedbook.errors import UserError
-from closedbook.eval.equivalence.verdicts import Answered
+from closedbook.eval.summary import Answered
 
 _SAME = ("equivalent", "entailment", "paraphrase", "duplicate", "same", "true", "yes", "label_1")
 """Names of the label that says so, in lower case; LABEL_1 is transformers' own of two labels."""

@@ -19,8 +19,7 @@ import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.eval import normalize
-from closedbook.eval.equivalence import agreement as judge_report
-from closedbook.eval.equivalence import bounds, trees
+from closedbook.eval.equivalence import agreement, bounds, trees
 from closedbook.eval.equivalence.evidence import answer, features
 from closedbook.eval.equivalence.judged import SYSTEMS, split_answers
 
@@ -178,7 +177,7 @@ def learn(judged: Judged, count: int = FOLDS) -> tuple[dict[str, Any], dict[str,
         line = _line(judged, odds, ~inside)
         probability[inside] = _probability(judged, odds, line)[inside]
     report = {
-        name: judge_report.measure(
+        name: agreement.measure(
             probability[mine],
             probability[mine] >= DECISION,
             judged.right[mine],
@@ -233,7 +232,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     write(given.out, weights)
     if given.report:
         given.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(judge_report.table(report))
+    print(agreement.table(report))
 
 
 if __name__ == "__main__":
