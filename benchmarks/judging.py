@@ -1,4 +1,4 @@
-"""How many judgements a second the phrasing judge makes on one core.
+"""How many judgements per second the phrasing judge makes on one core.
 
     python benchmarks/judging.py predictions.jsonl [more.jsonl ...]
 

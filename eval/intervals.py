@@ -81,8 +81,8 @@ def bootstrap(
     Source: Efron and Tibshirani 1993, chapter 13; for clusters Cameron, Gelbach, Miller 2008.
 
     Args:
-        values: One value an example, at least one.
-        clusters: One key an example; examples of one key stand and fall together, as several
+        values: One value per example, at least one.
+        clusters: One key per example; examples of one key stand and fall together, as several
             predictions for one question do. One example or cluster alone says nothing about
             others: its interval is infinite.
         confidence: Share of intervals that hold the true mean.
@@ -118,7 +118,7 @@ def drawn_means(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> np.ndarray:
-    """The bootstrap's means of several values an example, all of the same draws.
+    """The bootstrap's means of several values per example, all of the same draws.
 
     What is drawn is the same for all columns, so that their differences are paired.
 

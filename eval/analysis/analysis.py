@@ -120,7 +120,7 @@ def analyze(
     training = None if train is None else TrainingSet(train)
     parts = slices.assign(rows, training=training)
     tell.next()
-    reviews = _reviewed(rows, correct, verdicts, given)
+    reviews = _reviewed(rows, correct, verdicts, given, training)
     tell.next()
     found = _Found(
         ids=ids,
@@ -251,10 +251,16 @@ def _reviewed(
     correct: Sequence[bool],
     verdicts: Sequence[Verdict],
     given: _Evidence,
+    training: TrainingSet | None,
 ) -> list[Candidate]:
     open_ = [not c and not v.equivalent for c, v in zip(correct, verdicts, strict=True)]
     return candidates.incomplete(
-        rows, open_, also=given.also, training=given.train, other_gold=given.other_gold
+        rows,
+        open_,
+        also=given.also,
+        training=given.train,
+        index=training,
+        other_gold=given.other_gold,
     )
 
 

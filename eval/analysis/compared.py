@@ -103,7 +103,3 @@ class Comparison(Summarized):
     agreement: Sequence[Agreement]  # per pair
     solved_by: Sequence[SolvedBy]  # none of the systems, one, ..., all of them
     examples: Sequence[ComparedExample]
-
-    def won(self, first: str, second: str) -> list[ComparedExample]:
-        """The examples that the first system answers right and the second does not."""
-        return [e for e in self.examples if e.correct[first] and not e.correct[second]]

@@ -18,7 +18,7 @@ import dataclasses
 import numpy as np
 
 from closedbook.errors import UserError
-from closedbook.eval.analysis.kinds import GroupEstimates, Kind, SortedRows, estimates
+from closedbook.eval.analysis.kinds import Kind, SortedRows, estimates
 from closedbook.eval.intervals import Estimate
 
 
@@ -47,7 +47,7 @@ class FourWay:
     how: str  # one sentence on where the numbers come from
 
 
-def four_way(rows: SortedRows, *, overall: GroupEstimates | None = None) -> FourWay:
+def four_way(rows: SortedRows) -> FourWay:
     """The table of one set of predictions, with 95% intervals.
 
     The intervals are those of drawing questions. They do not hold what the judge or the
@@ -56,7 +56,6 @@ def four_way(rows: SortedRows, *, overall: GroupEstimates | None = None) -> Four
 
     Args:
         rows: From `closedbook.eval.analysis.kinds.sort`.
-        overall: The estimates of all rows together, if they have been made already.
 
     Raises:
         UserError: People labelled none of the wrong rows.
@@ -66,8 +65,7 @@ def four_way(rows: SortedRows, *, overall: GroupEstimates | None = None) -> Four
         raise UserError(
             "none of the labels is of a wrong prediction; label rows that exact match calls wrong"
         )
-    if overall is None:
-        overall = estimates(rows, np.ones(len(rows.correct), bool))
+    overall = estimates(rows, np.ones(len(rows.correct), bool))
     kinds = []
     for kind, found in overall.shares.items():
         asserted = rows.labelled or kind != Kind.INCOMPLETE

@@ -13,7 +13,7 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -22,6 +22,9 @@ from closedbook.eval import normalize
 from closedbook.eval.equivalence import agreement, bounds, trees
 from closedbook.eval.equivalence.evidence import answer, features
 from closedbook.eval.equivalence.judged import SYSTEMS, split_answers
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights" / "equivalence.json"
 FOLDS = 5
@@ -112,14 +115,16 @@ def folds(question: np.ndarray, count: int = FOLDS, seed: int = 0) -> np.ndarray
     return (order % count)[inverse]
 
 
-def fit(values: np.ndarray, right: np.ndarray) -> Any:
+def fit(values: np.ndarray, right: np.ndarray) -> "HistGradientBoostingClassifier":
     """Fits the trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(**PARAMETERS).fit(values, right)
 
 
-def document(model: Any, names: Sequence[str], line: Line) -> dict[str, Any]:
+def document(
+    model: "HistGradientBoostingClassifier", names: Sequence[str], line: Line
+) -> dict[str, Any]:
     """The weights as plain data; `trees.build` says how they are read."""
     return {
         "about": "python -m closedbook.eval.equivalence.learn; a split is [value, threshold, "
@@ -135,9 +140,9 @@ def document(model: Any, names: Sequence[str], line: Line) -> dict[str, Any]:
     }
 
 
-def _tree(nodes: np.ndarray, names: Sequence[str]) -> list[Any]:
+def _tree(nodes: np.ndarray, names: Sequence[str]) -> list[object]:
     """One tree with the two children of a node side by side."""
-    result: list[Any] = [None]
+    result: list[object] = [None]
     waiting = [(0, 0)]
     for source, place in waiting:
         node = nodes[source]
@@ -165,7 +170,9 @@ def held_out(judged: Judged, count: int = FOLDS, seed: int = 0) -> tuple[np.ndar
     return odds, fold
 
 
-def learn(judged: Judged, count: int = FOLDS) -> tuple[dict[str, Any], dict[str, Any]]:
+def learn(
+    judged: Judged, count: int = FOLDS
+) -> tuple[dict[str, Any], dict[str, agreement.Agreement]]:
     """The weights, and their cross-validated report by system.
 
     The calibration of a fold is fitted to the other folds alone.
@@ -211,7 +218,7 @@ def _probability(judged: Judged, odds: np.ndarray, line: Line) -> np.ndarray:
 
 
 def write(path: pathlib.Path, weights: dict[str, Any]) -> None:
-    """Writes the weights, one tree a line, under a temporary name first."""
+    """Writes the weights, one tree per line, under a temporary name first."""
     lines = [json.dumps(tree) for tree in weights["trees"]]
     head = json.dumps({key: value for key, value in weights.items() if key != "trees"}, indent=1)
     text = head[:-2] + ',\n "trees": [\n  ' + ",\n  ".join(lines) + "\n ]\n}\n"
@@ -231,7 +238,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trees.build(weights)  # what cannot be read back is not written
     write(given.out, weights)
     if given.report:
-        given.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+        measures = {name: dataclasses.asdict(row) for name, row in report.items()}
+        given.report.write_text(json.dumps(measures, indent=1) + "\n", encoding="utf-8")
     print(agreement.table(report))
 
 

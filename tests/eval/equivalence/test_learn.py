@@ -54,7 +54,7 @@ def test_the_learner_finds_what_decides_and_repeats_itself(synthetic, tmp_path):
     assert len(judged.right) == 239 * 4  # neither the improper question nor the null judgements
     weights, report = learner.learn(judged, count=3)
     assert set(report) == {"fid", "gpt35", "chatgpt", "gpt4"}
-    assert all(row["kappa"] > 0.8 for row in report.values())
+    assert all(row.kappa > 0.8 for row in report.values())
     again, _ = learner.learn(learner.read(synthetic), count=3)
     assert again == weights
 
