@@ -99,8 +99,7 @@ def bootstrap(
         raise ValueError("no values to take an interval of")
     sizes: np.ndarray = np.ones(len(sums))
     if clusters is not None:
-        numbers: dict[Hashable, int] = {}
-        codes = np.array([numbers.setdefault(key, len(numbers)) for key in clusters])
+        codes = _codes(clusters)
         sums = np.bincount(codes, weights=sums)
         sizes = np.bincount(codes).astype(np.float64)
     if len(sums) == 1:
@@ -131,11 +130,9 @@ def drawn_means(
     Returns:
         [resamples, columns]. One example or cluster alone gives the same mean in every draw.
     """
-    numbers: dict[Hashable, int] = {}
-    keys = range(len(values)) if clusters is None else clusters
-    codes = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
-    n = len(numbers)
+    codes = np.arange(len(values)) if clusters is None else _codes(clusters)
     sizes = np.bincount(codes).astype(np.float64)
+    n = len(sizes)
     sums = np.stack([np.bincount(codes, weights=column) for column in values.T], axis=1)
     random = np.random.default_rng(seed)
     rows = max(1, _CHUNK // n)
@@ -175,7 +172,7 @@ def share(
     values = np.asarray(hits, bool)
     if not len(values):
         return UNKNOWN
-    if clusters is None or len(set(clusters)) == len(values):
+    if clusters is None or _codes(clusters).max() + 1 == len(values):
         low, high = wilson(int(values.sum()), len(values))
     else:
         low, high = of_mean(values, clusters=clusters, resamples=resamples, seed=seed)
@@ -200,11 +197,19 @@ def of_mean(
     """
     sums = np.asarray(values, np.float64)
     if len(sums) and sums.min() == sums.max():
-        n = len(sums) if clusters is None else len(set(clusters))
+        n = len(sums) if clusters is None else int(_codes(clusters).max()) + 1
         low, high = wilson(n * sums[0] / top, n)
         return Interval(float(top * low), float(top * high))
     low, high = bootstrap(sums, clusters=clusters, resamples=resamples, seed=seed)
     return Interval(max(low, 0.0), min(high, top))
+
+
+def _codes(clusters: Sequence[Hashable] | np.ndarray) -> np.ndarray:
+    """The number of each key's cluster, from 0, [rows]."""
+    if isinstance(clusters, np.ndarray):
+        return np.unique(clusters, return_inverse=True)[1]
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in clusters])
 
 
 def _means(

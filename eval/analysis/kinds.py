@@ -45,7 +45,6 @@ class GroupEstimates:
     n: int
     em: Estimate
     adjusted: Estimate
-    shares: Mapping[Kind, Estimate]  # of the known wrong rows
 
 
 def sort(
@@ -111,7 +110,7 @@ def adjusted_score(em: float, false_negatives: float, unanswerable: float) -> fl
 
 
 def estimates(rows: SortedRows, group: np.ndarray) -> GroupEstimates:
-    """Exact match, adjusted score and kinds of a group of rows, each with its 95% interval.
+    """Exact match and adjusted score of a group of rows, each with its 95% interval.
 
     The adjusted score is the share of rows that are right, of those whose question can be
     answered: flagged questions leave it, whether their answers are right or wrong. Where people
@@ -122,7 +121,6 @@ def estimates(rows: SortedRows, group: np.ndarray) -> GroupEstimates:
         group: Which rows, bool, [rows]; at least one.
     """
     clusters = rows.clusters
-    counted = group & rows.known
     scored = group & ~rows.left_out
     return GroupEstimates(
         n=int(group.sum()),
@@ -130,11 +128,16 @@ def estimates(rows: SortedRows, group: np.ndarray) -> GroupEstimates:
         adjusted=_by_formula(rows, group)
         if rows.labelled
         else intervals.share(rows.right[scored], clusters=clusters[scored]),
-        shares={
-            kind: intervals.share(of_kind[counted], clusters=clusters[counted])
-            for kind, of_kind in rows.kinds.items()
-        },
     )
+
+
+def shares(rows: SortedRows) -> dict[Kind, Estimate]:
+    """The share of each kind among the wrong rows whose kind is known."""
+    known, clusters = rows.known, rows.clusters
+    return {
+        kind: intervals.share(of_kind[known], clusters=clusters[known])
+        for kind, of_kind in rows.kinds.items()
+    }
 
 
 def _by_formula(rows: SortedRows, group: np.ndarray) -> Estimate:

@@ -18,7 +18,7 @@ import dataclasses
 import numpy as np
 
 from closedbook.errors import UserError
-from closedbook.eval.analysis.kinds import Kind, SortedRows, estimates
+from closedbook.eval.analysis.kinds import Kind, SortedRows, estimates, shares
 from closedbook.eval.intervals import Estimate
 
 
@@ -67,7 +67,7 @@ def four_way(rows: SortedRows) -> FourWay:
         )
     overall = estimates(rows, np.ones(len(rows.correct), bool))
     kinds = []
-    for kind, found in overall.shares.items():
+    for kind, found in shares(rows).items():
         asserted = rows.labelled or kind != Kind.INCOMPLETE
         share = found if asserted else Estimate(mean=0.0, low=0.0, high=0.0)
         kinds.append(
