@@ -145,7 +145,7 @@ def aurc(confidence: np.ndarray, correct: np.ndarray) -> float:
 
 
 def excess_aurc(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """What AURC exceeds that of a confidence that ranks every right answer first (E-AURC).
+    """By how much AURC exceeds that of a confidence that ranks every right answer first (E-AURC).
 
     >>> excess_aurc(np.array([0.9, 0.5, 0.1]), np.array([1, 1, 0]))
     0.0

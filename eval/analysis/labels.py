@@ -31,10 +31,10 @@ def read(path: str | os.PathLike[str]) -> dict[str, Kind]:
 
 
 def parse(value: object) -> Kind:
-    """One of the four names.
+    """The kind of wrong answer that a label names.
 
     Raises:
-        UserError: It is none of them.
+        UserError: It is none of the four names.
 
     >>> parse("phrasing") is Kind.PHRASING
     True

@@ -1,6 +1,7 @@
-"""What the numbers of the evidence mean; the greater, the nearer two answers are.
+"""What the numbers of the evidence mean.
 
-The learned weights hold these numbers, so they stay as they are.
+Where their order matters, a greater one says that two answers are nearer to one another. The
+learned weights compare these numbers, so they stay as they are.
 """
 
 import enum
