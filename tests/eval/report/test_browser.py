@@ -1,11 +1,15 @@
 """The report in a real browser: filters, search, sorting, export, and nothing hostile runs."""
 
 import csv
+import dataclasses
 import io
 import itertools
 import pathlib
 from typing import Any
 
+from closedbook.eval.analysis.slices import SliceScore
+from closedbook.eval.intervals import UNKNOWN
+from closedbook.eval.predictions import Alternative
 from closedbook.eval.report import html
 
 _HOSTILE = (
@@ -163,7 +167,7 @@ def test_hostile_text_is_shown_and_never_run(open_report, make_analysis, make_ex
             evidence=text,
             reason=text,
             flag=text,
-            alternatives=[{"text": text, "score": None}],
+            alternatives=[Alternative(text=text)],
             slices={text: text},
         )
         for k, text in enumerate(_HOSTILE)
@@ -171,12 +175,17 @@ def test_hostile_text_is_shown_and_never_run(open_report, make_analysis, make_ex
     made = make_analysis(
         rows,
         slices=[
-            {"slice": text, "value": text, "n": 1, "em": None, "adjusted": None}
+            SliceScore(slice=text, value=text, n=1, em=UNKNOWN, adjusted=UNKNOWN)
             for text in _HOSTILE
         ],
     )
-    made.meta.update(source=_HOSTILE[1], task=_HOSTILE[4])
-    made.disagreements[0]["why"][0]["reason"] = _HOSTILE[4]
+    [line] = made.disagreements
+    why = dataclasses.replace(line.why[0], reason=_HOSTILE[4])
+    made = dataclasses.replace(
+        made,
+        meta=dataclasses.replace(made.meta, source=_HOSTILE[1], task=_HOSTILE[4]),
+        disagreements=[dataclasses.replace(line, why=[why])],
+    )
     opened = open_report(html.render_html(made))
     shown = _rows(opened)
     assert shown[:10] == list(_HOSTILE[:10])
