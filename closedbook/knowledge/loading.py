@@ -5,7 +5,6 @@ import functools
 import logging
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 
@@ -22,6 +21,7 @@ from closedbook.inference.predictor import Prediction, Predictor
 from closedbook.inference.settings import DecodeSettings
 from closedbook.models import abstract_parameters, network
 from closedbook.models.families import Config, Network
+from closedbook.models.parameters import Params
 from closedbook.vocabulary import EXTRA_IDS, Vocabulary
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class LoadedModel:
     """
 
     config: Config
-    params: Any
+    params: Params
     vocabulary: Vocabulary
     card: ModelCard
     step: int

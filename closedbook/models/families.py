@@ -1,11 +1,10 @@
 """From a configuration to its network, whatever the family."""
 
 import functools
-from typing import Any
 
 import jax
 
-from closedbook.models.parameters import unboxed
+from closedbook.models.parameters import Params, unboxed
 from closedbook.models.t5 import T5, T5Config
 
 Config = T5Config
@@ -19,7 +18,7 @@ def network(config: Config) -> Network:
 
 
 @functools.lru_cache(maxsize=16)
-def abstract_parameters(config: Config) -> Any:
+def abstract_parameters(config: Config) -> Params:
     """Shapes and types of a network's parameters, nested dicts; no memory is taken for them."""
     module = network(config)
     return unboxed(jax.eval_shape(module.init, jax.random.key(0), *module.example())["params"])

@@ -117,10 +117,6 @@ class Vocabulary:
                 break
         return tokenizer.DecodeIds(kept)
 
-    def decode_batch(self, rows: Iterable[Iterable[int]]) -> list[str]:
-        """The text of each row of ids."""
-        return [self.decode(row) for row in rows]
-
 
 def read_model(path: str | os.PathLike[str]) -> tuple[Any, bytes]:
     """A SentencePiece file as a ModelProto, and its bytes.

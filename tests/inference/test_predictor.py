@@ -180,9 +180,3 @@ def test_ids_that_no_text_gives_are_scored_as_they_are(tiny, predictor):
 def test_settings_out_of_range_are_refused_with_the_remedy(settings, message):
     with pytest.raises(UserError, match=message.replace("(", r"\(")):
         DecodeSettings(**settings)
-
-
-def test_number_of_hypotheses_follows_the_method():
-    assert DecodeSettings().num_hypotheses == 1
-    assert DecodeSettings(method="beam", num_beams=3).num_hypotheses == 3
-    assert DecodeSettings(method="sample", num_samples=7).num_hypotheses == 7

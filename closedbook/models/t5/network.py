@@ -1,7 +1,5 @@
 """The encoder-decoder T5, versions 1.0 and 1.1."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -282,11 +280,11 @@ class T5(nn.Module):
         return constrain(logits, "batch", "length", "vocab")
 
 
-def _is_pair(x: Any) -> bool:
+def _is_pair(x: object) -> bool:
     return isinstance(x, tuple)
 
 
-def _is_cache(x: Any) -> bool:
+def _is_cache(x: object) -> bool:
     return isinstance(x, KVCache)
 
 
