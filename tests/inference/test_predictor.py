@@ -124,7 +124,7 @@ def test_few_lengths_and_sizes_are_compiled(tiny):
         zeros = np.zeros((len(tokens), 1), np.float32)
         return Decoded(np.zeros((len(tokens), 1, 1), np.int32), zeros, zeros)
 
-    watched._decode = decode
+    watched.decode_function = decode
     for n in (1, 3, 9, 16, 30):
         assert len(watched.predict(tiny.params, ["a" * (i + n) for i in range(n)])) == n
     assert {length for _, length in seen} == {16, 32, 40}
