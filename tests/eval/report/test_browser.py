@@ -72,7 +72,7 @@ def test_reasons_filter_from_the_columns_list(open_report, document):
     opened = open_report(document)
     heading = opened.page.locator("#table th", has_text="Reason")
     heading.locator(".dtcc-button_dropdown").click()
-    opened.page.locator(".dtcc-dropdown button", has_text="names").click()
+    opened.page.locator(".dtcc-dropdown button", has_text="name").click()
     assert _info(opened) == "1 to 8 of 8 (of 40)"
     opened.page.keyboard.press("Escape")
     opened.page.get_by_role("button", name="Clear filters").click()
@@ -139,7 +139,7 @@ def test_export_holds_the_rows_that_the_filters_leave(open_report, document):
     first = rows[0]
     assert first["Question"] == "who discovered island number 1"
     assert first["Gold answers"] == "Captain 1 / Captain J. 1"
-    assert first["Reason"] == "names.surname"
+    assert first["Reason"] == "name"
     assert first["Log-prob."] == "-0.01"
     assert first["em squad"] == "0"
     assert first["evidence"] == "evidence of row 1"
