@@ -1,6 +1,7 @@
 """What may import what, as the architecture says (docs/architecture.md); lazy imports included."""
 
 import ast
+import collections
 import graphlib
 import pathlib
 import re
@@ -51,6 +52,10 @@ MODULES = sorted(
     for folder in [PACKAGE, *(path for path in PACKAGE.iterdir() if path.is_symlink())]
     for path in folder.rglob("*.py")
 )
+ROOMS = {path.name for path in PACKAGE.iterdir() if path.is_dir()} - {"__pycache__"}
+# gin holds no Python that could be imported: the command line reads its files.
+OWNER_OF_GIN = pathlib.Path("closedbook/cli/gin_files.py")
+FOLDERS = ("closedbook", "tasks", "eval", "gin", "tests", "benchmarks", ".ci")
 
 
 def room_of(module: pathlib.Path) -> str:
@@ -58,11 +63,16 @@ def room_of(module: pathlib.Path) -> str:
     return module.with_suffix("").parts[1]
 
 
-def imports(module: pathlib.Path, *, top_level_only: bool = False) -> Iterator[str]:
-    """Full names of what a file imports, wherever in the file the import stands."""
+def imports(module: pathlib.Path, *, when: str = "ever") -> Iterator[str]:
+    """Full names of what a file imports, wherever in the file the import stands.
+
+    Args:
+        module: The file.
+        when: "ever"; "running", which leaves out what only the type checker reads; or "loading",
+            which leaves out what functions import too.
+    """
     tree = ast.parse((REPOSITORY / module).read_text(encoding="utf-8"))
-    nodes = _at_import_time(tree) if top_level_only else ast.walk(tree)
-    for node in nodes:
+    for node in ast.walk(tree) if when == "ever" else _executed(tree, when):
         match node:
             case ast.Import(names=names):
                 yield from (name.name for name in names)
@@ -74,14 +84,31 @@ def imports(module: pathlib.Path, *, top_level_only: bool = False) -> Iterator[s
                 yield name
 
 
-def _at_import_time(node: ast.AST) -> Iterator[ast.AST]:
+def _executed(node: ast.AST, when: str) -> Iterator[ast.AST]:
     for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        if when == "loading" and isinstance(
+            child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+        ):
             continue
         if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
             continue
         yield child
-        yield from _at_import_time(child)
+        yield from _executed(child, when)
+
+
+def dotted(module: pathlib.Path) -> str:
+    """The name under which a file is imported."""
+    return ".".join(module.with_suffix("").parts).removesuffix(".__init__")
+
+
+NAMES = {dotted(module): module for module in MODULES}
+
+
+def resolved(name: str) -> str:
+    """The module of the package that an imported name is or lies in; "" for other packages."""
+    while name and name not in NAMES:
+        name = name.rpartition(".")[0]
+    return name
 
 
 def rooms_imported(module: pathlib.Path) -> set[str]:
@@ -108,6 +135,8 @@ def test_files_named_by_the_architecture_page_exist():
     named = re.findall(r"`((?:closedbook|tasks|eval|gin|tests)/[\w/.]*)`", page)
     assert len(named) > 10
     assert [path for path in named if not (REPOSITORY / path).exists()] == []
+    bare = set(re.findall(r"`(\w+\.py)`", page)) - {"__init__.py"}
+    assert bare <= {module.name for module in MODULES}, "a file without its folder"
 
 
 def test_every_room_has_a_rule():
@@ -134,7 +163,7 @@ def test_rooms_import_each_other_without_cycles():
 @pytest.mark.parametrize("module", MODULES, ids=str)
 def test_only_data_tasks_and_the_mesh_tf_converter_import_tensorflow(module):
     if room_of(module) in {"data", "tasks"} or module.stem == "mesh_tf":
-        found = {name.split(".")[0] for name in imports(module, top_level_only=True)}
+        found = {name.split(".")[0] for name in imports(module, when="loading")}
         assert room_of(module) == "tasks" or not found & TENSORFLOW, "import it inside a function"
     else:
         assert not {name.split(".")[0] for name in imports(module)} & TENSORFLOW
@@ -168,11 +197,7 @@ def test_one_place_asks_whether_layers_are_scanned():
 
 
 def test_whole_package_but_tasks_starts_without_tensorflow():
-    names = [
-        ".".join(module.with_suffix("").parts).removesuffix(".__init__")
-        for module in MODULES
-        if room_of(module) not in {"tasks", "__main__"}
-    ]
+    names = [dotted(module) for module in MODULES if room_of(module) not in {"tasks", "__main__"}]
     program = (
         f"import importlib, sys\nfor name in {names!r}:\n"
         "    importlib.import_module(name)\n"
@@ -183,11 +208,184 @@ def test_whole_package_but_tasks_starts_without_tensorflow():
 
 
 def test_no_python_file_is_longer_than_400_lines():
-    folders = ["closedbook", "tasks", "eval", "gin", "tests", "benchmarks", ".ci"]
     long = {
         str(path.relative_to(REPOSITORY)): lines
-        for folder in folders
+        for folder in FOLDERS
         for path in (REPOSITORY / folder).rglob("*.py")
         if (lines := len(path.read_text(encoding="utf-8").splitlines())) > 400
     }
     assert long == {}, "a file over 400 lines wants to be two"
+
+
+def test_no_folder_has_more_than_20_python_files():
+    files = {path for folder in FOLDERS for path in (REPOSITORY / folder).rglob("*.py")}
+    counts = collections.Counter(str(path.parent.relative_to(REPOSITORY)) for path in files)
+    crowded = {folder: count for folder, count in counts.items() if count > 20}
+    assert crowded == {}, "a folder of more than 20 files wants rooms"
+
+
+def test_modules_import_each_other_without_circles():
+    graph = {
+        name: {resolved(each) for each in imports(module, when="running")} - {"", name}
+        for name, module in NAMES.items()
+    }
+    try:
+        list(graphlib.TopologicalSorter(graph).static_order())
+    except graphlib.CycleError as error:
+        pytest.fail(f"a circle of imports: {' <- '.join(error.args[1])}")
+
+
+def test_places_and_file_formats_know_no_model():
+    lower = {PACKAGE / "checkpoints" / folder for folder in ("places", "files")}
+    found = {
+        str(module): name
+        for module in MODULES
+        if (REPOSITORY / module).parent in lower
+        for name in map(resolved, imports(module))
+        if re.match(r"closedbook\.(models|checkpoints\.(card|architecture|huggingface|t5x))", name)
+    }
+    assert found == {}
+
+
+def test_of_tasks_checkpoints_knows_the_packaged_models_alone():
+    for module in MODULES:
+        if room_of(module) == "checkpoints":
+            found = {resolved(name) for name in imports(module)}
+            assert {name for name in found if name.startswith("closedbook.tasks")} <= {
+                "closedbook.tasks.atlas"
+            }, module
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_a_room_reaches_another_by_import_and_not_by_its_path(module):
+    found = [*paths_out_of(module, (REPOSITORY / module).read_text(encoding="utf-8"))]
+    assert found == []
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("pathlib.Path(__file__).resolve().parent.parent / 'x'", "climbs out"),
+        ("pathlib.Path(__file__).parents[1]", "climbs out"),
+        ("HERE = pathlib.Path(__file__).parent\nHERE.parent.joinpath('tasks')", "climbs out"),
+        ("os.path.dirname(os.path.dirname(__file__))", "climbs out"),
+        ("from closedbook.tasks import atlas\natlas.__file__", "of closedbook.tasks.atlas"),
+        ("import closedbook.tasks\nclosedbook.tasks.__file__", "of closedbook.tasks"),
+        ("import closedbook\nclosedbook.__path__[0] + '/x'", "of closedbook"),
+        ("importlib.resources.files('closedbook.tasks.atlas')", "of closedbook.tasks.atlas"),
+        ("importlib.resources.files('closedbook')", "of closedbook"),
+        ("from closedbook.cli.gin_files import PACKAGED\nPACKAGED.parent / 'tasks'", "tasks"),
+        ("root.parent.joinpath('tasks', 'atlas')", "tasks"),
+        ("os.path.join(root.parent, 'tasks/atlas')", "tasks"),
+    ],
+)
+def test_a_path_to_another_room_is_seen(line, message):
+    module = pathlib.Path("closedbook/models/made_up.py")
+    assert message in " ".join(paths_out_of(module, line))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pathlib.Path(__file__).resolve().parent / 'weights'",
+        "folder.parent.parent / 'checkpoint_1'",
+        "pathlib.Path(out) / 'eval' / 'x'",
+        "from closedbook.models import sizes\nsizes.__file__",
+        "importlib.resources.files('closedbook.models')",
+        "import numpy\nnumpy.__file__",
+    ],
+)
+def test_a_path_inside_the_own_room_is_free(line):
+    assert [*paths_out_of(pathlib.Path("closedbook/models/made_up.py"), line)] == []
+
+
+def paths_out_of(module: pathlib.Path, text: str) -> Iterator[str]:
+    """Where a file goes to another room by a path: each place and what is wrong there."""
+    if module == OWNER_OF_GIN:
+        return
+    tree = ast.parse(text)
+    own = f"closedbook.{room_of(module)}"
+    names: dict[str, str] = {}  # of imported things
+    climbed: dict[str, int] = {}  # variables that hold a folder: how far above the file it lies
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=found):
+                for each in found:
+                    whole = each.asname or each.name.partition(".")[0]
+                    names[whole] = each.name if each.asname else whole
+            case ast.ImportFrom(module=str(origin), names=found):
+                names |= {each.asname or each.name: f"{origin}.{each.name}" for each in found}
+            case ast.Assign(targets=[ast.Name(id=name)], value=value) if (
+                height := _height(value, climbed)
+            ) is not None:
+                climbed[name] = height
+    most = len(module.parts) - 2  # from closedbook/room/file.py one step to the room
+    for node in ast.walk(tree):
+        place = f"{module}:{getattr(node, 'lineno', 0)}: "
+        if isinstance(node, ast.expr) and (_height(node, climbed) or 0) > most:
+            yield f"{place}{ast.unparse(node)} climbs out of the room"
+        target = ""
+        match node:
+            case ast.Attribute(value=value, attr="__file__" | "__path__"):
+                first, _, rest = ast.unparse(value).partition(".")
+                target = ".".join(filter(None, (names.get(first, ""), rest)))
+            case ast.Call(
+                func=ast.Attribute(attr="files") | ast.Name(id="files"),
+                args=[ast.Constant(value=str(target))],
+            ):
+                pass
+        if f"{target}.".startswith("closedbook.") and not f"{target}.".startswith(f"{own}."):
+            yield f"{place}the path of {target}"
+        base, part = _step(node)
+        room = part.partition("/")[0]
+        if room in ROOMS - {room_of(module)} and _goes_up(base) and _height(base, climbed) is None:
+            yield f"{place}a path to {room}"
+
+
+def _height(node: ast.AST, climbed: dict[str, int]) -> int | None:
+    """How many folders above the own file a path goes; None for other values."""
+    match node:
+        case ast.Name(id="__file__"):
+            return 0
+        case ast.Name(id=name):
+            return climbed.get(name)
+        case ast.Attribute(value=value, attr="parent"):
+            below = _height(value, climbed)
+            return None if below is None else below + 1
+        case ast.Subscript(
+            value=ast.Attribute(value=value, attr="parents"), slice=ast.Constant(value=int(number))
+        ):
+            below = _height(value, climbed)
+            return None if below is None else below + 1 + number
+        case ast.Call(func=ast.Attribute(attr="dirname"), args=[value]):
+            below = _height(value, climbed)
+            return None if below is None else below + 1
+        case ast.Call(func=ast.Attribute(value=ast.Name(), attr="Path" | "abspath"), args=[value]):
+            return _height(value, climbed)
+        case ast.Call(func=ast.Attribute(value=value, attr="resolve" | "absolute"), args=[]):
+            return _height(value, climbed)
+    return None
+
+
+def _step(node: ast.AST) -> tuple[ast.AST, str]:
+    """A path and the literal part that is put behind it; "" for other expressions."""
+    match node:
+        case ast.BinOp(left=base, op=ast.Div(), right=ast.Constant(value=str(part))):
+            return base, part
+        case ast.Call(
+            func=ast.Attribute(value=base, attr="joinpath"),
+            args=[ast.Constant(value=str(part)), *_],
+        ):
+            return base, part
+        case ast.Call(
+            func=ast.Attribute(attr="join"), args=[base, ast.Constant(value=str(part)), *_]
+        ):
+            return base, part
+    return node, ""
+
+
+def _goes_up(base: ast.AST) -> bool:
+    match base:
+        case ast.Attribute(attr="parent") | ast.Subscript(value=ast.Attribute(attr="parents")):
+            return True
+    return False

@@ -92,8 +92,8 @@ def check_shapes(
     """Checks that arrays are the wanted ones, by name and shape.
 
     Args:
-        found: Names and shapes that there are.
-        wanted: Names and shapes that there should be.
+        found: Shapes of the arrays that there are, by name.
+        wanted: Shapes of the arrays that there should be, by name.
         where: The checkpoint, for the message.
         places: File and name in the file of each array, for the message.
 

@@ -117,17 +117,19 @@ def _config(data: dict[str, Any], path: str) -> Config:
 def check_fits(
     ids: int, rows: int, *, vocabulary: str, embedding: str, known: bool = False
 ) -> None:
-    """Checks that a vocabulary is that of an embedding, by their sizes.
+    """Checks by their sizes that a vocabulary and an embedding belong together.
 
     Args:
-        ids: Of the vocabulary, sentinels included.
-        rows: Of the embedding, which is padded: 32,128 for T5's 32,100.
+        ids: How many ids the vocabulary has, sentinels included.
+        rows: How many rows the embedding has, padding included: 32,128 for T5's 32,100 ids.
         vocabulary: Its file, for the message.
         embedding: Where the embedding is, for the message.
-        known: Whether the model's card names this vocabulary; more rows are then no doubt.
+        known: Whether the model's card names this vocabulary. If so, any number of rows above
+            `ids` is padding.
 
     Raises:
-        UserError: There are more ids than rows, or so many rows more that it is another's.
+        UserError: There are more ids than rows, or so many more rows that the vocabulary must be
+            another model's.
     """
     if ids > rows or (ids <= rows - _PADDING and not known):
         raise UserError(

@@ -86,11 +86,11 @@ class Options:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A source that was recognised and what will be written of it.
+    """A source whose model was recognised, and what will be written of it.
 
     Attributes:
-        source: As opened.
-        config: Its architecture.
+        source: The opened checkpoint.
+        config: The model's architecture.
         result: The checkpoint as it will be written; nothing is read yet.
         nbytes: Bytes of all its arrays.
         notes: What is left out or was added, for the user.

@@ -1,4 +1,4 @@
-"""The checkpoint formats that closedbook reads, one module each."""
+"""The checkpoint formats that closedbook reads, and those that it writes."""
 
 import enum
 

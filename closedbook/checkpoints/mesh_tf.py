@@ -27,6 +27,7 @@ import contextlib
 import pathlib
 import re
 import threading
+import types
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -149,7 +150,7 @@ def parameter_name(variable: str) -> str | None:
     return f"{folder}/{layer}/{_ATTENTION[part]}/kernel" if part in _ATTENTION else None
 
 
-def _tensorflow(prefix: pathlib.Path) -> Any:
+def _tensorflow(prefix: pathlib.Path) -> types.ModuleType:
     try:
         import tensorflow as tf
     except ImportError as error:
@@ -188,17 +189,19 @@ def _shards(prefix: pathlib.Path) -> list[pathlib.Path]:
     return [found[key] for key in sorted(found)]
 
 
-def _open(tf: Any, prefix: pathlib.Path) -> tuple[Any, dict[str, tuple[int, ...]], dict[str, Any]]:
+def _open(
+    tf: types.ModuleType, prefix: pathlib.Path
+) -> tuple[Any, dict[str, tuple[int, ...]], dict[str, Any]]:
     try:
         reader = tf.train.load_checkpoint(str(prefix))
         shapes = reader.get_variable_to_shape_map()
-        types = reader.get_variable_to_dtype_map()
+        dtypes = reader.get_variable_to_dtype_map()
     except (tf.errors.OpError, ValueError, RuntimeError, IndexError) as error:
         raise UserError(
             f"{prefix}.index cannot be read: {_words(error)}; the file is damaged or is no index "
             "of a TensorFlow checkpoint, copy or download it again"
         ) from error
-    return reader, {name: tuple(shape) for name, shape in sorted(shapes.items())}, types
+    return reader, {name: tuple(shape) for name, shape in sorted(shapes.items())}, dtypes
 
 
 def _tensor(

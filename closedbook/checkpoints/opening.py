@@ -40,7 +40,7 @@ class Found:
         format: Its format.
         storage: The folder that holds it.
         name: Its file in the folder, where the folder may hold several.
-        step: As its name tells, or None.
+        step: The step that its name tells, or None.
     """
 
     format: Format
@@ -85,7 +85,7 @@ def published_prefix(path: str) -> str | None:
 
 
 def find(path: str | pathlib.Path, *, newest: bool = True) -> Found:
-    """The checkpoint at a path, as `open_checkpoint`."""
+    """Finds the checkpoint at a path, not opening it; arguments and errors as `open_checkpoint`."""
     text = str(path)
     if text.startswith(remote.HUB):
         path = remote.fetch(text)
@@ -137,7 +137,7 @@ def look(storage: Storage) -> list[Found]:
 
 
 def _checkpoint(storage: Storage) -> list[Found]:
-    """The checkpoint that a folder itself is."""
+    """The checkpoint in a folder's own files, not in folders inside it."""
     names = storage.names()
     match = STEP.match(storage.root.rpartition("/")[2])
     step = int(match.group(1)) if match else None
@@ -160,7 +160,11 @@ def _orbax(storage: Storage, step: int | None) -> list[Found]:
 
 
 def _file(path: Storage) -> list[Found]:
-    """The checkpoint that a file is, or that a prefix of files or a file in a folder names."""
+    """The checkpoint that a path names which is no folder.
+
+    Either the path is a file that is a checkpoint, or the common beginning of several files'
+    names (`model.ckpt-100` of `model.ckpt-100.index`), or a file in a folder that is a checkpoint.
+    """
     root, _, name = path.root.rpartition("/")
     folder = Storage(root)
     prefix = re.match(r"^(model\.ckpt-(\d+))(\.index|\.meta|\.data-\d+-of-\d+)?$", name)

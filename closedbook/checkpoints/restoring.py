@@ -1,8 +1,8 @@
-"""From an opened checkpoint of any format to arrays on the devices."""
+"""Arrays on the devices, out of an opened checkpoint of any format."""
 
 import pathlib
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -17,8 +17,12 @@ from closedbook.errors import UserError
 
 _ADAFACTOR = ("count", "v", "v_col", "v_row")
 
+# Nested dicts, tuples and dataclasses: as `wanted`, leaves that tell shape, type and (where they
+# have one) sharding; as a result, the arrays in their places.
+Tree = TypeVar("Tree")
 
-def load_params(checkpoint: Checkpoint, wanted: Any) -> Any:
+
+def load_params(checkpoint: Checkpoint, wanted: Tree) -> Tree:
     """Parameters of a checkpoint, laid out as a model wants them.
 
     Layers are stacked or taken apart as needed, numbers converted to the wanted type.
@@ -42,7 +46,7 @@ def load_params(checkpoint: Checkpoint, wanted: Any) -> Any:
     return _on_devices(checkpoint.params, wanted)
 
 
-def load_opt_state(checkpoint: Checkpoint, wanted: Any) -> Any:
+def load_opt_state(checkpoint: Checkpoint, wanted: Tree) -> Tree:
     """The optimiser state of a checkpoint, as `load_params`.
 
     Args:
@@ -75,7 +79,7 @@ def load_opt_state(checkpoint: Checkpoint, wanted: Any) -> Any:
     return _on_devices(found_slots, wanted)
 
 
-def check_item(item: pathlib.Path, wanted: Any) -> None:
+def check_item(item: pathlib.Path, wanted: object) -> None:
     """Checks that an item of a closedbook checkpoint ("params", "optimizer") holds a tree.
 
     Raises:
@@ -99,13 +103,13 @@ def _shapes(leaves: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(leaf.shape) for name, leaf in leaves.items()}
 
 
-def _names(tree: Any) -> dict[str, Any]:
+def _names(tree: object) -> dict[str, Any]:
     """Leaves by their names in the tree, joined with "/"."""
     leaves = jax.tree_util.tree_leaves_with_path(tree, is_leaf=lambda x: hasattr(x, "shape"))
     return {"/".join(_key(key) for key in path): leaf for path, leaf in leaves}
 
 
-def _key(key: Any) -> str:
+def _key(key: object) -> str:
     return str(getattr(key, "key", getattr(key, "name", getattr(key, "idx", key))))
 
 
@@ -118,7 +122,7 @@ def _check(found: Mapping[str, Tensor], wanted: Mapping[str, Any], where: str) -
     )
 
 
-def _on_devices(tensors: Mapping[str, Tensor], wanted: Any) -> Any:
+def _on_devices(tensors: Mapping[str, Tensor], wanted: Tree) -> Tree:
     """The wanted tree, each array read, converted and sent to its devices before the next."""
     names = _names(wanted)
     # In the checkpoint's order: layers of one stack come one after the other.
@@ -126,7 +130,7 @@ def _on_devices(tensors: Mapping[str, Tensor], wanted: Any) -> Any:
     return jax.tree.unflatten(jax.tree.structure(wanted), [arrays[name] for name in names])
 
 
-def _place(tensor: Tensor, leaf: Any) -> jax.Array:
+def _place(tensor: Tensor, leaf: jax.ShapeDtypeStruct) -> jax.Array:
     sharding = getattr(leaf, "sharding", None)
     if sharding is None:
         return jax.numpy.asarray(tensor.read().astype(leaf.dtype, copy=False))
@@ -148,7 +152,7 @@ def _size(index: tuple[slice, ...], shape: tuple[int, ...]) -> int:
     return int(np.prod([len(range(n)[part]) for part, n in zip(index, shape, strict=True)]))
 
 
-def _read_orbax(item: pathlib.Path, wanted: Any) -> Any:
+def _read_orbax(item: pathlib.Path, wanted: Tree) -> Tree:
     try:
         with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
             return reader.restore(item, args=ocp.args.StandardRestore(wanted))

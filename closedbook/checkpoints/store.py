@@ -8,7 +8,7 @@ import contextlib
 import errno
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
@@ -16,6 +16,9 @@ from orbax.checkpoint import checkpoint_managers
 from closedbook.checkpoints.locate import steps
 from closedbook.checkpoints.restoring import check_item
 from closedbook.errors import UserError
+
+Params = TypeVar("Params")  # trees, as `restoring.Tree`
+OptState = TypeVar("OptState")
 
 
 class CheckpointStore:
@@ -81,19 +84,19 @@ class CheckpointStore:
         self,
         step: int,
         *,
-        params: Any,
-        opt_state: Any,
+        params: object,
+        opt_state: object,
         run: Mapping[str, Any],
         metrics: Mapping[str, float] | None = None,
     ) -> None:
         """Saves a checkpoint; an existing one of the same step stays.
 
         Args:
-            step: Its step.
-            params: Parameters.
-            opt_state: The optimiser's state.
-            run: JSON-able rest: seed, data position, origin.
-            metrics: Of the evaluation at this step, for `keep_best`.
+            step: Training steps done.
+            params: The parameters, a tree of arrays.
+            opt_state: The optimiser's state, a tree of arrays.
+            run: The rest, which JSON can hold: seed, position in the data, origin.
+            metrics: Results of the evaluation at this step, for `keep_best`.
 
         Raises:
             UserError: The metric is not among the metrics, or the disk is full.
@@ -113,13 +116,15 @@ class CheckpointStore:
         with self._disk():
             self._manager.save(step, args=args, metrics=dict(metrics) if metrics else None)
 
-    def restore(self, step: int, *, params: Any, opt_state: Any) -> tuple[Any, Any, dict]:
+    def restore(
+        self, step: int, *, params: Params, opt_state: OptState
+    ) -> tuple[Params, OptState, dict[str, Any]]:
         """Parameters, optimiser state and the rest of a checkpoint.
 
         Args:
-            step: Which.
-            params: Shapes, types and shardings wanted.
-            opt_state: Likewise.
+            step: The checkpoint's step.
+            params: Shapes, types and shardings that the parameters are to have.
+            opt_state: The same of the optimiser's state.
 
         Raises:
             UserError: The checkpoint holds other parameters; the message lists what differs.

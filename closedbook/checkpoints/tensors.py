@@ -24,8 +24,8 @@ class Tensor:
     """An array of a checkpoint that stays on disk until it is read.
 
     Attributes:
-        shape: Its shape.
-        dtype: Its type as stored.
+        shape: Elements along each axis.
+        dtype: Type of the elements as stored.
         place: File and name in the file, for messages: "FOLDER/model.safetensors: shared.weight".
         load: Reads the part that an index of slices selects; () selects all of it.
     """
@@ -125,12 +125,14 @@ def read_ahead(tensors: Iterable[Tensor]) -> Iterator[np.ndarray]:
                 future.cancel()
 
 
-def flatten(tree: Mapping[str, Any], *, leaf: Callable[[Any], bool]) -> dict[str, Any]:
+def flatten(
+    tree: Mapping[str, Any], *, leaf: Callable[[Mapping[str, Any]], bool]
+) -> dict[str, Any]:
     """A nested dict as a flat one, names joined with "/".
 
     Args:
         tree: Nested mappings.
-        leaf: Tells a leaf that is a mapping itself from an inner node.
+        leaf: Whether a mapping is a leaf and not an inner node.
     """
     flat: dict[str, Any] = {}
     for name, value in tree.items():

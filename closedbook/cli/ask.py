@@ -66,7 +66,7 @@ def _chunks(questions: Sequence[str]) -> Iterator[Sequence[str]]:
         return
     interactive = sys.stdin.isatty()
     if interactive:
-        print("One question a line; end with Ctrl-D.", file=sys.stderr)
+        print("One question per line; end with Ctrl-D.", file=sys.stderr)
     yield from _groups((line.strip() for line in sys.stdin), 1 if interactive else _CHUNK)
 
 

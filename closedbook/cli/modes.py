@@ -17,7 +17,7 @@ def join_processes(
     """Joins the other processes of a run before anything touches the devices."""
     if not wanted:
         return
-    from closedbook.parallel.mesh import initialize_processes
+    from closedbook.parallel.processes import initialize_processes
 
     initialize_processes(
         coordinator_address=coordinator_address,
@@ -81,7 +81,7 @@ def plan(mode: str, arguments: dict[str, Any]) -> str:
             flops = flops_per_step(config, data.batch_size, lengths["inputs"], lengths["targets"])
             lines.append(
                 f"batch           {data.batch_size} rows, {tokens:,} tokens of the longer side, "
-                f"{flops / 1e12:,.3g} TFLOP a step"
+                f"{flops / 1e12:,.3g} TFLOP per step"
             )
     restore = arguments.get("restore_checkpoint_cfg")
     if mode == "train":

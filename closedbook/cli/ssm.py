@@ -55,10 +55,10 @@ def build(
     ] = "auto",
     workers: Annotated[
         int | None,
-        typer.Option(help="Processes on this machine. Default: one a core, if there is enough."),
+        typer.Option(help="Processes on this machine. Default: one per core, if there is enough."),
     ] = None,
     shard_size: Annotated[
-        float, typer.Option(help="MB of input for each shard; a killed build loses no more.")
+        float, typer.Option(help="MB of input per shard; a killed build loses no more.")
     ] = 16,
     min_characters: Annotated[int, typer.Option(help="Leave out shorter sentences.")] = 1,
     max_characters: Annotated[int, typer.Option(help="Leave out longer sentences.")] = 2000,

@@ -34,9 +34,9 @@ def records(
     Args:
         documents: As `documents.read` gives them.
         tagger: Marks the spans.
-        limits: Of sentences.
-        counts: Filled.
-        skipped: Filled with the documents that could not be used.
+        limits: Which sentences to keep.
+        counts: Is added to.
+        skipped: Is filled with the documents that could not be used.
     """
     waiting: list[tuple[Document, list[str]]] = []
     sentences = 0

@@ -7,6 +7,7 @@ import json
 import os
 import threading
 import time
+import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -40,7 +41,7 @@ def build(
     tagger: str = "dates",
     format: str = "array_record",
     input_format: str = "auto",
-    shard_mb: float = 16,  # MB of input for a shard: minutes of work for a slow tagger
+    shard_mb: float = 16,  # MB of input per shard: minutes of work for a slow tagger
     min_characters: int = 1,
     max_characters: int = 2000,
     workers: int | None = None,
@@ -63,11 +64,11 @@ def build(
         shard_mb: About how much input makes a shard.
         min_characters: Shorter sentences are left out.
         max_characters: Longer ones, mostly tables and lists, too.
-        workers: Processes of the local runner. Default: one a core, where the input is worth it.
+        workers: Processes of the local runner. Default: one per core, where there is enough input.
         runner: A Beam runner; "" for the local one.
         pipeline_options: Beam's own options, as "--name=value".
         force: Whether to throw away what another build wrote into the folder.
-        progress: Called about once a second with bytes of input done and in all.
+        progress: Called about once per second with bytes of input done and in all.
 
     Raises:
         UserError: The input, the output or an option is wrong, or every document was skipped.
@@ -130,14 +131,14 @@ def build(
 
 
 def _workers(tagger: str, todo: Sequence[units.Unit]) -> int:
-    """Processes worth starting: a core each, but starting them costs some ten seconds."""
+    """Processes worth starting: one per core, but starting them costs some ten seconds."""
     worth = _WORTH_BUILT_IN if tagger == "dates" else _WORTH_MODEL
     if sum(unit.size for unit in todo) < worth:
         return 1
     return max(1, min(os.cpu_count() or 1, len(todo)))
 
 
-def _pipeline() -> Any:
+def _pipeline() -> types.ModuleType:
     try:
         from closedbook.corpora import pipeline
     except ImportError as error:
@@ -145,7 +146,7 @@ def _pipeline() -> Any:
     return pipeline
 
 
-def _digest(value: Any) -> str:
+def _digest(value: object) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
 
 

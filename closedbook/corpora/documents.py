@@ -7,16 +7,19 @@ import os
 import re
 import zlib
 from collections.abc import Iterator
-from typing import IO, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 from closedbook.corpora import files
 from closedbook.corpora.units import TFDS, Part
 from closedbook.errors import UserError
 
+if TYPE_CHECKING:
+    import pyarrow
+
 _LONGEST_LINE = 100 << 20  # bytes of a line of JSON; more is taken for damage
 _PIECE = 1 << 20  # bytes of plain text after which a blank line begins a new document
 _LONGEST_PIECE = 16 << 20  # bytes of plain text without a blank line that are read together
-_HEAD = 4096  # bytes in which a file of articles has its first one
+_HEAD = 4096  # bytes within which a file of articles shows its first heading
 _ROWS_AT_ONCE = 256  # of a Parquet file
 # The first heading of a WikiText article, or the first line of one of WikiExtractor's.
 _ARTICLE = re.compile(rb'\s*(?:=\s*([^=\s][^=]*)=|<doc id="[^"]*"[^>]*? title="([^"]*)">)\s*')
@@ -81,12 +84,12 @@ def read(part: Part, tally: Tally) -> Iterator[Document | Skipped]:
 def _lines_of(file: IO[bytes], part: Part, tally: Tally) -> Iterator[Document | Skipped]:
     """Documents of a file of lines, unpacked if it is compressed."""
     broken: tuple[type[Exception], ...] = (gzip.BadGzipFile, EOFError, zlib.error)
-    opened: Any = file
+    opened = file
     limit: float = part.limit
     if part.compression:
         limit = float("inf")
         if part.compression == "gz":
-            opened = gzip.GzipFile(fileobj=file)
+            opened = cast("IO[bytes]", gzip.GzipFile(fileobj=file))
         else:
             import zstandard
 
@@ -111,7 +114,7 @@ def _lines_of(file: IO[bytes], part: Part, tally: Tally) -> Iterator[Document | 
         )
 
 
-def _first_byte(file: Any) -> bytes:
+def _first_byte(file: IO[bytes]) -> bytes:
     """The first byte of a file, which stays to be read."""
     if hasattr(file, "peek"):
         return file.peek(1)[:1]
@@ -191,7 +194,7 @@ def _document(
 def _articles(
     file: IO[bytes], part: Part, limit: float, tally: Tally
 ) -> Iterator[Document | Skipped]:
-    """Plain text: one document a file; a new one at each article of WikiText or WikiExtractor.
+    """Plain text: one document per file, or a new one at each article of WikiText or WikiExtractor.
 
     Long texts are cut at a blank line after each MB, so that memory stays small and a byte that
     is not UTF-8 costs no more than that.
@@ -297,7 +300,7 @@ def _parquet(file: IO[bytes], part: Part, tally: Tally) -> Iterator[Document | S
         yield Skipped(part.path, row + 1, "", reason)
 
 
-def _arrow_texts(column: Any) -> list[Any]:
+def _arrow_texts(column: "pyarrow.Array") -> list[object]:
     """A column's texts as bytes, since Arrow may not have checked that they are UTF-8."""
     import pyarrow
 
@@ -309,7 +312,7 @@ def _arrow_texts(column: Any) -> list[Any]:
     return column.to_pylist()
 
 
-def _row(place: str, number: int, given: Any, title: Any, text: Any) -> Document | Skipped:
+def _row(place: str, number: int, given: object, title: object, text: object) -> Document | Skipped:
     identity = given.decode(errors="replace") if isinstance(given, bytes) else given
     identity = "" if identity is None else str(identity)
     if not isinstance(text, bytes):

@@ -12,7 +12,7 @@ from closedbook.tasks.spans.sentence_files import MANIFEST, SCHEMA
 NAME = "salient_spans"
 VERSION = "1.0.0"  # of the data's schema for TFDS
 DATASET_INFO, FEATURES = "dataset_info.json", "features.json"
-MOST_LISTED = 1_000  # skipped documents that manifest.json names, a unit of work and in all
+MOST_LISTED = 1_000  # skipped documents that manifest.json names, per unit of work and in all
 
 
 @dataclasses.dataclass
@@ -83,11 +83,11 @@ def files(
     """The text of each file beside the shards, manifest.json last.
 
     Args:
-        counts: Of the whole corpus.
-        shards: In order.
+        counts: Numbers of the whole corpus.
+        shards: The shards in order.
         file_format: One of `records.SUFFIXES`.
-        tagger: What the spans are from.
-        tagger_version: The version of it.
+        tagger: The name of what marked the spans.
+        tagger_version: The tagger's version.
         settings: What the folder was built with, so that another build into it is noticed.
         inputs: `{"path", "bytes", "sha256"}` of every file read.
         skipped: `{"id", "reason"}` of documents.
@@ -114,7 +114,7 @@ def files(
     return written
 
 
-def _pretty(value: Any) -> str:
+def _pretty(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -145,7 +145,7 @@ def _tensor(dtype: str) -> dict[str, Any]:
     return {"pythonClassName": f"{_PACKAGE}.tensor_feature.Tensor", "tensor": tensor}
 
 
-def _features_dict(**features: Any) -> dict[str, Any]:
+def _features_dict(**features: Mapping[str, object]) -> dict[str, Any]:
     return {"featuresDict": {"features": features}, "pythonClassName": _DICT}
 
 

@@ -140,12 +140,12 @@ class _Build(beam.DoFn):
 
     def __init__(self, job: work.Job) -> None:
         self._job = job
-        self._tagger: Any = None
+        self._tagger: taggers.Tagger | None = None
 
-    def process(self, element: Any) -> None:
+    def process(self, element: Unit | tuple[str, Sequence[str]]) -> None:
         if not isinstance(element, Unit):
             work.hash_inputs(self._job, *element)
             return
-        if self._tagger is None:  # once a worker: models take seconds to load
+        if self._tagger is None:  # once per worker: models take seconds to load
             self._tagger = taggers.load(self._job.tagger)
         work.build_shard(self._job, element, self._tagger)

@@ -4,7 +4,7 @@ import functools
 import gzip
 import os
 import struct
-from typing import IO, Any, Protocol
+from typing import IO, Protocol
 
 import numpy as np
 
@@ -68,7 +68,7 @@ class _ArrayRecordWriter:
         from array_record.python.array_record_module import ArrayRecordWriter
 
         open(path, "wb").close()  # an OSError with the file's name, where the library has its own
-        self._writer: Any = ArrayRecordWriter(path, ARRAY_RECORD_OPTIONS)
+        self._writer = ArrayRecordWriter(path, ARRAY_RECORD_OPTIONS)
 
     def write(self, record: bytes) -> None:
         self._writer.write(record)

@@ -68,8 +68,8 @@ def write_sentences(
         folder: The folder to make.
         sentences: In the order in which they are to lie; those without spans are written too.
         format: "array_record", "tfrecord", or "tfrecord.gz".
-        shard_sentences: Sentences of one file at most.
-        tagger: What the spans are from, for the manifest.
+        shard_sentences: Most sentences per file.
+        tagger: The name of what marked the spans, for the manifest.
         overwrite: Whether to replace a folder of sentences that is there.
 
     Returns:

@@ -11,7 +11,7 @@ def to_bytes(
 ) -> Sequence[tuple[int, int, str]]:
     """The spans of a sentence by bytes, in the order of the text and apart from each other.
 
-    Of two spans that overlap the one that starts first is kept, of those the longer.
+    Of spans that overlap, the one that starts first is kept; if they start together, the longer.
 
     Args:
         text: The sentence; no lone surrogates.

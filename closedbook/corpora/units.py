@@ -116,7 +116,7 @@ def plan(patterns: Sequence[str], *, shard_bytes: int, input_format: str = "auto
 
 
 def _ranges(total: int, step: int) -> list[tuple[int, int]]:
-    """0 to `total` in steps; one range at least."""
+    """(start, limit) of ranges of `step` that cover 0 to `total`; at least one."""
     starts = range(0, max(total, 1), max(step, 1))
     return [(start, min(start + step, total)) for start in starts]
 

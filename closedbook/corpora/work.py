@@ -43,7 +43,7 @@ class Job:
 
 
 def is_done(job: Job, index: int) -> bool:
-    """Whether a unit's shard is there and is of these settings."""
+    """Whether a unit's shard is there and was made with these settings."""
     found = read_note(job, f"{index:05d}.json")
     return found is not None and found["shard"]["file_bytes"] == files.size(
         files.join(job.output, job.shard(index))
@@ -51,7 +51,7 @@ def is_done(job: Job, index: int) -> bool:
 
 
 def read_note(job: Job, name: str) -> dict[str, Any] | None:
-    """A note of this build; None if there is none, or it is of other settings or damaged."""
+    """A note of this build; None if there is none, it is damaged, or other settings made it."""
     text = files.read_text(job.note(name))
     try:
         found = json.loads(text or "null")

@@ -1,7 +1,11 @@
 """Files compressed with Zstandard, read so that a file that ends early is noticed."""
 
 import io
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import zstandard
+    from _typeshed import WriteableBuffer
 
 _READ_AT_ONCE = 1 << 17  # bytes of the compressed file
 
@@ -18,19 +22,20 @@ def open_read(file: IO[bytes]) -> IO[bytes]:
 class _Unpacked(io.RawIOBase):
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
-        self._frame: Any = None
+        self._frame: zstandard.ZstdDecompressionObj | None = None
         self._packed = b""  # read and not unpacked yet
         self._ready = b""  # unpacked and not given out yet
 
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: Any) -> int:
+    def readinto(self, buffer: "WriteableBuffer") -> int:
         while not self._ready and self._unpack():
             pass
-        given = self._ready[: len(buffer)]
+        room = memoryview(buffer)
+        given = self._ready[: len(room)]
         self._ready = self._ready[len(given) :]
-        buffer[: len(given)] = given
+        room[: len(given)] = given
         return len(given)
 
     def _unpack(self) -> bool:

@@ -16,10 +16,16 @@ from closedbook.inference.score import score_candidates
 from closedbook.inference.settings import DecodeSettings
 from closedbook.inference.steps import Decoded
 from closedbook.models import unboxed
+from closedbook.models.parameters import Params
 
 # Matrix products are library calls on a CPU; what this leaves slow is little.
-_QUICK: Any = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
-_SHORTEST = 16  # tokens; shorter inputs are padded to it, so that few programs are compiled
+_QUICK: dict[str, str | bool | int | float] = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
+# Tokens; what is shorter is padded to it, so that few programs are compiled.
+_SHORTEST = 16  # of an input
+_SHORTEST_ANSWER = 8  # of an answer that is scored
 
 
 class TextVocabulary(Protocol):
@@ -74,6 +80,11 @@ class Predictor:
         place: Puts a NumPy batch on the devices; as it is if None.
         fetch: Gives a tree of results as NumPy arrays, all rows of them; of one process if None.
         quick_compile: Spend less on optimising programs: worth it for a few questions.
+
+    Attributes:
+        settings: How to decode.
+        decode_function: `inference.decode` with network and settings given, jitted.
+        score_function: `inference.score_candidates` with the network given, jitted.
     """
 
     def __init__(
@@ -108,14 +119,14 @@ class Predictor:
         # Programs of this object alone: logical axis rules are no part of jit's cache key.
         quick = quick_compile and jax.default_backend() == "cpu"
         jit = functools.partial(jax.jit, compiler_options=_QUICK if quick else None)
-        self._decode = jit(functools.partial(decode, module, self.settings))
-        self._score = jit(functools.partial(score_candidates, module))
+        self.decode_function = jit(functools.partial(decode, module, self.settings))
+        self.score_function = jit(functools.partial(score_candidates, module))
 
-    def predict(self, params: Any, texts: Sequence[str]) -> list[Prediction]:
+    def predict(self, params: Params, texts: Sequence[str]) -> list[Prediction]:
         """The answer to each text, in the order of the texts."""
         return self.predict_tokens(params, self._tokenise(texts))
 
-    def predict_tokens(self, params: Any, inputs: Sequence[Sequence[int]]) -> list[Prediction]:
+    def predict_tokens(self, params: Params, inputs: Sequence[Sequence[int]]) -> list[Prediction]:
         """The answer to each input, given as ids, framed as the network wants it (EOS for T5)."""
         inputs = self._cut(inputs)
         batches = list(self._batches([len(row) for row in inputs]))
@@ -127,7 +138,7 @@ class Predictor:
         return answers
 
     def predict_batches(
-        self, params: Any, batches: Iterable[Mapping[str, np.ndarray]]
+        self, params: Params, batches: Iterable[Mapping[str, np.ndarray]]
     ) -> Iterator[Decoded]:
         """Decodes batches of tokens; results are NumPy arrays, in the order of the batches.
 
@@ -143,7 +154,7 @@ class Predictor:
             tokens = batch["encoder_input_tokens"]
             rows = batch.get("rows", np.arange(seen, seen + len(tokens), dtype=np.int32))
             seen += len(tokens)
-            running = self._decode(params, self._place(tokens), self._place(rows))
+            running = self.decode_function(params, self._place(tokens), self._place(rows))
             # The next batch is prepared while the devices work on this one.
             if waiting is not None:
                 yield self._fetch(waiting)
@@ -152,7 +163,7 @@ class Predictor:
             yield self._fetch(waiting)
 
     def score_candidates(
-        self, params: Any, texts: Sequence[str], candidates: Sequence[Sequence[str]]
+        self, params: Params, texts: Sequence[str], candidates: Sequence[Sequence[str]]
     ) -> list[list[float]]:
         """Log-probabilities of several given answers to each text, EOS included.
 
@@ -170,7 +181,7 @@ class Predictor:
 
     def score_tokens(
         self,
-        params: Any,
+        params: Params,
         inputs: Sequence[Sequence[int]],
         candidates: Sequence[Sequence[Sequence[int]]],
     ) -> list[list[float]]:
@@ -191,16 +202,25 @@ class Predictor:
             chosen, size = batch
             width = bucket(max(len(targets[n]) for n in chosen), 2**30, shortest=1)
             length = max((len(t) for n in chosen for t in targets[n]), default=1)
-            shape = (size, width, bucket(length, 2**30, shortest=8))
+            shape = (size, width, bucket(length, 2**30, shortest=_SHORTEST_ANSWER))
             tokens = np.full(shape, pad_id, np.int32)
             for row, number in enumerate(chosen):
                 for column, target in enumerate(targets[number]):
                     tokens[row, column, : len(target)] = target
             source = self._place(self._pad(inputs, batch))
-            found = self._fetch(self._score(params, source, self._place(tokens)))
+            found = self._fetch(self.score_function(params, source, self._place(tokens)))
             for row, number in enumerate(chosen):
                 scores[number] = found[row, : len(targets[number])].tolist()
         return scores
+
+    def input_shapes(self) -> list[tuple[int, int]]:
+        """All shapes (rows, tokens) of a batch of inputs: `decode_function` has a program each."""
+        rows = sorted({self._batch_rows(count) for count in range(1, self._batch_size + 1)})
+        return [(size, length) for size in rows for length in _buckets(self._longest, _SHORTEST)]
+
+    def answer_lengths(self, longest: int) -> list[int]:
+        """All padded lengths of answers of up to `longest` tokens that are scored."""
+        return _buckets(bucket(longest, 2**30, _SHORTEST_ANSWER), _SHORTEST_ANSWER)
 
     def _tokenise(self, texts: Sequence[str]) -> list[Sequence[int]]:
         ids = self._vocabulary.encode_batch(list(texts))
@@ -216,11 +236,14 @@ class Predictor:
         order = np.argsort(lengths, kind="stable").tolist()
         for start in range(0, len(order), self._batch_size):
             chosen = order[start : start + self._batch_size]
-            size = 1
-            while size < len(chosen):
-                size *= 8
-            size = -(-size // self._multiple) * self._multiple
-            yield chosen, min(size, self._batch_size)
+            yield chosen, self._batch_rows(len(chosen))
+
+    def _batch_rows(self, count: int) -> int:
+        """The rows of the smallest batch that holds so many inputs."""
+        size = 1
+        while size < count:
+            size *= 8
+        return min(-(-size // self._multiple) * self._multiple, self._batch_size)
 
     def _pad(self, inputs: Sequence[Sequence[int]], batch: tuple[list[int], int]) -> np.ndarray:
         chosen, size = batch
@@ -244,6 +267,10 @@ class Predictor:
         ended = np.flatnonzero(tokens == self._module.eos_id)
         tokens = tokens[: ended[0]] if len(ended) else tokens
         return tokens[tokens != self._module.pad_id].tolist()
+
+
+def _buckets(longest: int, shortest: int) -> list[int]:
+    return sorted({bucket(length, longest, shortest) for length in range(1, longest + 1)})
 
 
 def _rows(batch: tuple[list[int], int]) -> np.ndarray:

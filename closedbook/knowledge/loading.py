@@ -5,7 +5,6 @@ import functools
 import logging
 import pathlib
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 
@@ -23,6 +22,7 @@ from closedbook.inference.predictor import Prediction, Predictor
 from closedbook.inference.settings import DecodeSettings
 from closedbook.models import abstract_parameters, network
 from closedbook.models.families import Config, Network
+from closedbook.models.parameters import Params
 from closedbook.vocabulary import EXTRA_IDS
 from closedbook.vocabulary.protocol import AnyVocabulary
 
@@ -45,7 +45,7 @@ class LoadedModel:
     """
 
     config: Config
-    params: Any
+    params: Params
     vocabulary: AnyVocabulary
     card: ModelCard
     step: int

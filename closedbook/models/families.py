@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 import jax
 
 from closedbook.errors import unknown_name
 from closedbook.models.decoder_only import DecoderOnly, DecoderOnlyConfig
-from closedbook.models.parameters import unboxed
+from closedbook.models.parameters import Params, unboxed
 from closedbook.models.t5 import T5, T5Config
 
 Config: TypeAlias = T5Config | DecoderOnlyConfig
@@ -37,7 +37,7 @@ def network(config: Config) -> Network:
 
 
 @functools.lru_cache(maxsize=16)
-def abstract_parameters(config: Config) -> Any:
+def abstract_parameters(config: Config) -> Params:
     """Shapes and types of a network's parameters, nested dicts; no memory is taken for them."""
     module = network(config)
     return unboxed(jax.eval_shape(module.init, jax.random.key(0), *module.example())["params"])

@@ -23,11 +23,12 @@ class Partitioner:
     Attributes:
         num_partitions: Devices that share one copy of the model; the rest split the batch.
         logical_axis_rules: Logical axis to mesh axis.
+        devices: Of the mesh.
     """
 
     num_partitions: int = 1
     logical_axis_rules: Rules = dataclasses.field(default_factory=standard_logical_axis_rules)
-    devices: tuple[Any, ...] | None = None  # all devices of all processes if None
+    devices: tuple[jax.Device, ...] | None = None  # all devices of all processes if None
 
     @functools.cached_property
     def mesh(self) -> Mesh:
@@ -51,19 +52,22 @@ class Partitioner:
         """Sharding of an array with the given mesh axes."""
         return NamedSharding(self.mesh, PartitionSpec(*axes))
 
-    def parameter_shardings(self, boxed: Any, params: Any) -> Any:
+    def parameter_shardings(self, boxed: dict[str, Any], params: dict[str, Any]) -> dict[str, Any]:
         """Shardings of (abstract) parameters.
 
         An axis that the mesh axis does not divide is not split.
 
         Args:
-            boxed: Parameters boxed with their logical axes.
+            boxed: Parameters boxed with their logical axes, nested dicts.
             params: The same without boxes.
+
+        Returns:
+            A `NamedSharding` for each parameter, nested as they are.
         """
         specs = nn.logical_to_mesh(nn.get_partition_spec(boxed), self.logical_axis_rules)
         mesh = self.mesh
 
-        def fit(x: Any, spec: PartitionSpec) -> NamedSharding:
+        def fit(x: jax.Array | jax.ShapeDtypeStruct, spec: PartitionSpec) -> NamedSharding:
             names = (*spec, *(None,) * (len(x.shape) - len(spec)))
             kept = [
                 name if name is None or size % mesh.shape[name] == 0 else None
@@ -93,7 +97,7 @@ class Partitioner:
             )
 
     def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-        """A global batch, which every process holds whole, laid on the devices."""
+        """A global batch of arrays [batch, ...], whole in every process, laid on the devices."""
         return {name: self.put_rows(rows) for name, rows in batch.items()}
 
     def put_rows(self, rows: np.ndarray) -> jax.Array:
@@ -102,40 +106,10 @@ class Partitioner:
             rows.shape, self._rows_sharding, lambda index: rows[index]
         )
 
+    def abstract_rows(self, *shape: int) -> jax.ShapeDtypeStruct:
+        """What `put_rows` makes of int32 rows of a shape [batch, ...], without the rows."""
+        return jax.ShapeDtypeStruct(shape, np.int32, sharding=self._rows_sharding)
+
     @functools.cached_property
     def _rows_sharding(self) -> NamedSharding:
         return self.sharding("data")
-
-
-def initialize_processes(
-    *,
-    coordinator_address: str | None = None,
-    process_count: int | None = None,
-    process_index: int | None = None,
-    initialization_timeout: int = 300,
-) -> None:
-    """Joins the processes of a multi-host run; call it before anything else touches JAX.
-
-    Args:
-        coordinator_address: "host:port" of process 0. With this and the next two None, JAX finds
-            its peers by itself, on TPU pods, under SLURM and under Open MPI.
-        process_count: Number of processes.
-        process_index: This one's, from 0.
-        initialization_timeout: Seconds to wait for all others.
-
-    Raises:
-        UserError: Some of the three are missing, or the peers are not found.
-    """
-    given = (coordinator_address, process_count, process_index)
-    if None in given and any(value is not None for value in given):
-        raise UserError(
-            "give all of --coordinator_address, --process_count and --process_index, or none of "
-            "them where JAX finds the processes by itself (TPU pods, SLURM, Open MPI)"
-        )
-    try:
-        jax.distributed.initialize(*given, initialization_timeout=initialization_timeout)
-    except (ValueError, RuntimeError) as error:
-        raise UserError(
-            f"the processes of the run did not find each other: {error}; give "
-            "--coordinator_address, --process_count and --process_index"
-        ) from error

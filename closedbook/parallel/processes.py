@@ -1,9 +1,47 @@
-"""What the processes of a multi-host run tell each other."""
+"""The processes of a multi-host run: how they join, and what they tell each other."""
 
-from typing import Any
+from typing import TypeVar
 
 import jax
 import numpy as np
+
+from closedbook.errors import UserError
+
+_Tree = TypeVar("_Tree")
+
+
+def initialize_processes(
+    *,
+    coordinator_address: str | None = None,
+    process_count: int | None = None,
+    process_index: int | None = None,
+    initialization_timeout: int = 300,
+) -> None:
+    """Joins the processes of a multi-host run; call it before anything else touches JAX.
+
+    Args:
+        coordinator_address: "host:port" of process 0. With this and the next two None, JAX finds
+            its peers by itself, on TPU pods, under SLURM and under Open MPI.
+        process_count: Number of processes.
+        process_index: This one's, from 0.
+        initialization_timeout: Seconds to wait for all others.
+
+    Raises:
+        UserError: Some of the three are missing, or the peers are not found.
+    """
+    given = (coordinator_address, process_count, process_index)
+    if None in given and any(value is not None for value in given):
+        raise UserError(
+            "give all of --coordinator_address, --process_count and --process_index, or none of "
+            "them where JAX finds the processes by itself (TPU pods, SLURM, Open MPI)"
+        )
+    try:
+        jax.distributed.initialize(*given, initialization_timeout=initialization_timeout)
+    except (ValueError, RuntimeError) as error:
+        raise UserError(
+            f"the processes of the run did not find each other: {error}; give "
+            "--coordinator_address, --process_count and --process_index"
+        ) from error
 
 
 def is_first() -> bool:
@@ -16,10 +54,13 @@ def is_alone() -> bool:
     return jax.process_count() == 1
 
 
-def gather(tree: Any) -> Any:
+def gather(tree: _Tree) -> _Tree:
     """A tree of arrays as NumPy arrays, rows on other processes' devices included.
 
     Every process must call it, and all get the same.
+
+    Args:
+        tree: Arrays [batch, ...], split over the devices of all processes.
     """
     if is_alone():
         return jax.tree.map(np.asarray, tree)

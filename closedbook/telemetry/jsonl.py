@@ -1,4 +1,4 @@
-"""Metrics as JSON lines: `{"step": 100, "loss": 2.5, ...}`, one line a step, appended."""
+"""Metrics as JSON lines: `{"step": 100, "loss": 2.5, ...}`, one line per step, appended."""
 
 import contextlib
 import json

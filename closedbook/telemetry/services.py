@@ -8,9 +8,11 @@ import importlib
 import logging
 import pathlib
 import time
+import types
 from collections.abc import Mapping
-from typing import Any, SupportsFloat
+from typing import SupportsFloat
 
+from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.telemetry.writers import MetricWriter
 
@@ -34,7 +36,7 @@ class WandbWriter(MetricWriter):
             id=identity.read_text().strip() if identity.exists() else None,
             resume="allow",
         )
-        identity.write_text(f"{self._run.id}\n")
+        whole_files.write_text(identity, f"{self._run.id}\n")
         # wandb's own step may not go back, as it does when a run resumes before where it stopped.
         self._run.define_metric("step", hidden=True)
         self._run.define_metric("*", step_metric="step")
@@ -58,8 +60,8 @@ class MlflowWriter(MetricWriter):
 
     def __init__(self, folder: pathlib.Path, *, project: str, name: str) -> None:
         mlflow = _import("mlflow", extra="mlflow")
-        self._metric: Any = mlflow.entities.Metric
-        self._client: Any = mlflow.MlflowClient()
+        self._metric = mlflow.entities.Metric
+        self._client = mlflow.MlflowClient()
         folder.mkdir(parents=True, exist_ok=True)
         identity = folder / "mlflow-run-id.txt"
         if identity.exists():
@@ -72,7 +74,7 @@ class MlflowWriter(MetricWriter):
             )
             run = self._client.create_run(experiment_id, run_name=name)
             self._run_id = run.info.run_id
-            identity.write_text(f"{self._run_id}\n")
+            whole_files.write_text(identity, f"{self._run_id}\n")
 
     def write(self, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
         milliseconds = int(time.time() * 1000)
@@ -92,7 +94,7 @@ class MlflowWriter(MetricWriter):
             _log.warning("MLflow did not take the end of run %s: %s", self._run_id, error)
 
 
-def _import(module: str, *, extra: str) -> Any:
+def _import(module: str, *, extra: str) -> types.ModuleType:
     try:
         return importlib.import_module(module)
     except ImportError as error:

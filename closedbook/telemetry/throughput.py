@@ -1,4 +1,4 @@
-"""Steps and tokens a second of training alone: evaluation and checkpointing do not count."""
+"""Steps and tokens per second of training alone: evaluation and checkpointing do not count."""
 
 import contextlib
 import time

@@ -9,7 +9,7 @@ multiplies by its schedule.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -18,17 +18,19 @@ import optax
 
 from closedbook.models.parameters import LAYER_AXIS
 
+_Path = Sequence[jax.tree_util.KeyEntry]
+
 
 class AdafactorState(NamedTuple):
     """Step count and second-moment accumulators; unused slots are zeros of shape (1,)."""
 
     count: jax.Array  # type: ignore[assignment]  # optax's name, which tuple has as a method
-    v_row: Any
-    v_col: Any
-    v: Any
+    v_row: optax.Params
+    v_col: optax.Params
+    v: optax.Params
 
 
-def is_stacked(path: Sequence[Any]) -> bool:
+def is_stacked(path: _Path) -> bool:
     """Whether the parameter at a tree path holds all layers of a scanned stack."""
     return any(getattr(key, "key", getattr(key, "name", None)) == "layers" for key in path)
 
@@ -72,11 +74,11 @@ def adafactor(
         min_dim_size_to_factor: Smallest second dimension of a factored parameter.
     """
 
-    def dims(path: Sequence[Any], x: Any) -> tuple[int, int] | None:
+    def dims(path: _Path, x: jax.Array) -> tuple[int, int] | None:
         return factored_dims(x.shape, stacked=is_stacked(path), min_dim_size=min_dim_size_to_factor)
 
-    def init(params: Any) -> AdafactorState:
-        def slots(path: Sequence[Any], x: Any) -> tuple[jax.Array, jax.Array, jax.Array]:
+    def init(params: optax.Params) -> AdafactorState:
+        def slots(path: _Path, x: jax.Array) -> tuple[jax.Array, jax.Array, jax.Array]:
             unused = jnp.zeros((1,), jnp.float32)
             factored = dims(path, x)
             if factored is None:
@@ -88,12 +90,21 @@ def adafactor(
         row, col, full = _unzip(jax.tree_util.tree_map_with_path(slots, params), params, 3)
         return AdafactorState(jnp.zeros((), jnp.int32), row, col, full)
 
-    def update(grads: Any, state: AdafactorState, params: Any = None) -> tuple[Any, AdafactorState]:
+    def update(
+        grads: optax.Updates, state: AdafactorState, params: optax.Params | None = None
+    ) -> tuple[optax.Updates, AdafactorState]:
         assert params is not None, "adafactor scales its updates by the parameters"
         t = (state.count - step_offset + 1).astype(jnp.float32)
         decay = 1.0 - t**-decay_rate
 
-        def leaf(path: Sequence[Any], g: Any, row: Any, col: Any, full: Any, x: Any) -> tuple:
+        def leaf(
+            path: _Path,
+            g: jax.Array,
+            row: jax.Array,
+            col: jax.Array,
+            full: jax.Array,
+            x: jax.Array,
+        ) -> tuple[jax.Array, ...]:
             g = g.astype(jnp.float32)
             squared = g * g + epsilon1
             axes = tuple(i for i in range(g.ndim) if not (is_stacked(path) and i == LAYER_AXIS))
@@ -127,7 +138,7 @@ def _rms(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
     return jnp.sqrt(jnp.mean(jnp.square(x.astype(jnp.float32)), axis=axes, keepdims=True))
 
 
-def _unzip(tree: Any, like: Any, n: int) -> tuple[Any, ...]:
+def _unzip(tree: optax.Params, like: optax.Params, n: int) -> tuple[optax.Params, ...]:
     """A tree of n-tuples to n trees."""
     inner = jax.tree.structure((0,) * n)
     return jax.tree.transpose(jax.tree.structure(like), inner, tree)

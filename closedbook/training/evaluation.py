@@ -1,60 +1,39 @@
-"""Evaluation in the loop: loss on held-out targets, and answers scored by the tasks' metrics."""
+"""Answers to a task's questions: made, scored by the task's metrics, written."""
 
 import dataclasses
 import json
 import pathlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import jax
 import numpy as np
 
 from closedbook import whole_files
 from closedbook.data.cache import TokenCache
-from closedbook.data.task_facts import scoring
+from closedbook.data.task_facts import registered_task, scoring
 from closedbook.eval import metrics as metric_functions
 from closedbook.eval import predictions
 from closedbook.inference.predictor import Prediction, Predictor
+from closedbook.training.model import Params
 
 Scores = dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What a model answered to a task's questions, and its scores."""
+    """What a model answered to a task's questions, and its scores, by the metrics' names."""
 
     task: str
     split: str
     prefix: str
     examples: list[dict[str, Any]]  # rows of the cache's examples.jsonl
     predicted: list[Prediction]
-    processed: list[Any]  # predictions as the metric sees them
+    processed: list[Any]  # predictions as the metric sees them: of any type for others' tasks
     scores: Scores
 
 
-def held_out_loss(step: Callable, params: Any, batches: Iterable[Any], put: Callable) -> Scores:
-    """Loss and accuracy a target token over batches, without dropout.
-
-    Args:
-        step: From `make_eval_step`, jitted.
-        params: The model's.
-        batches: Of NumPy arrays.
-        put: Lays a batch on the devices.
-    """
-    totals: Scores = {}
-    for batch in batches:
-        for name, value in jax.device_get(step(params, put(batch))).items():
-            totals[name] = totals.get(name, 0.0) + float(value)
-    tokens = max(totals.get("target_tokens", 0.0), 1.0)
-    return {
-        "loss": totals.get("loss", 0.0) / tokens,
-        "cross_ent_loss": totals.get("cross_ent_loss", 0.0) / tokens,
-        "accuracy": totals.get("correct", 0.0) / tokens,
-    }
-
-
 def answer(
-    cache: TokenCache, predictor: Predictor, params: Any, num_examples: int | None = None
+    cache: TokenCache, predictor: Predictor, params: Params, num_examples: int | None = None
 ) -> Answers:
     """Decodes an answer to every question of a cache and scores them all.
 
@@ -62,7 +41,7 @@ def answer(
         cache: Of an evaluation split.
         predictor: Of the model.
         params: The model's.
-        num_examples: First examples only.
+        num_examples: First examples only; None for all.
     """
     examples = list(cache.examples())[:num_examples]
     inputs = [cache.inputs(i).tolist() for i in range(len(examples))]
@@ -98,8 +77,6 @@ def _scored_by_seqio(
     task_name: str, examples: list[dict[str, Any]], targets: list[Any], texts: list[str]
 ) -> tuple[list[Any], Scores]:
     """Scores of a task that another package registered, by its own functions."""
-    from closedbook.data.task_facts import registered_task
-
     task = registered_task(task_name)
     processed = [
         task.postprocess_fn(text, example=example, is_target=False)

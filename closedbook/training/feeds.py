@@ -1,198 +1,199 @@
-"""From a DatasetConfig to batches, for training and for the two evaluations."""
+"""From DatasetConfigs to batches, for training and for the two evaluations."""
 
 import contextlib
 import importlib
 import logging
-from collections.abc import Callable, Iterator
-from typing import Any
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypedDict
 
-import jax
 import numpy as np
 
 from closedbook.data.batches import Batches
-from closedbook.data.build import evaluation_caches, training_sources
 from closedbook.data.cache import TokenCache
+from closedbook.data.cache_lookup import evaluation_caches, token_cache, training_sources
 from closedbook.data.leakage import leakage
 from closedbook.data.prefetch import Prefetch
 from closedbook.data.stream import Stream
 from closedbook.errors import UserError
-from closedbook.inference.predictor import Predictor
-from closedbook.inference.settings import DecodeSettings
-from closedbook.parallel import Partitioner
-from closedbook.parallel.processes import gather
-from closedbook.training.model import EncoderDecoderModel
-from closedbook.training.settings import DatasetConfig, Evaluator
+from closedbook.parallel.processes import is_alone, is_first
+from closedbook.training.settings import DatasetConfig
+from closedbook.vocabulary import Vocabulary
 
 _log = logging.getLogger(__name__)
-_LONGEST_ANSWER = 114  # target tokens of the paper; answers are cut there without lengths
 
 
-def _arguments(cfg: DatasetConfig, vocabulary: Any) -> dict[str, Any]:
-    if cfg.module:
-        try:
-            importlib.import_module(cfg.module)
-        except ImportError as error:
-            raise UserError(
-                f"MIXTURE_OR_TASK_MODULE {cfg.module!r} cannot be imported: {error}; it must be "
-                "installed, or lie in the working directory"
-            ) from error
-    return {
-        "split": cfg.split,
-        "vocabulary": vocabulary,
-        "lengths": cfg.task_feature_lengths,
-        "cache_dir": cfg.cache_dir,
-        "data_dir": cfg.data_dir,
-        "use_seqio_cached": cfg.use_cached,
-    }
-
-
-def _lengths(cfg: DatasetConfig) -> dict[str, int]:
-    if not cfg.task_feature_lengths or set(cfg.task_feature_lengths) != {"inputs", "targets"}:
-        raise UserError(
-            f"TASK_FEATURE_LENGTHS is {cfg.task_feature_lengths}; give both lengths, for example "
-            '{"inputs": 512, "targets": 128}'
-        )
-    return dict(cfg.task_feature_lengths)
-
-
-@contextlib.contextmanager
-def training_feed(
-    cfg: DatasetConfig, vocabulary: Any, seed: int, position: dict[str, int] | None
-) -> Iterator[Prefetch[dict[str, np.ndarray]]]:
-    """Endless batches of all processes' rows; `state()` is the position after the last one taken.
+def import_task_modules(*configs: DatasetConfig | None) -> None:
+    """Imports users' modules, which register their tasks; call it before tasks are looked up.
 
     Args:
-        cfg: What to read.
+        *configs: Those of a run; None for a part that the run does not have.
+
+    Raises:
+        UserError: A module cannot be imported.
+    """
+    for module in dict.fromkeys(cfg.module for cfg in configs if cfg is not None and cfg.module):
+        try:
+            importlib.import_module(module)
+        except ImportError as error:
+            raise UserError(
+                f"MIXTURE_OR_TASK_MODULE {module!r} cannot be imported: {error}; it must be "
+                "installed, or lie in the working directory"
+            ) from error
+
+
+class RunData:
+    """The data of one run; a token cache is looked up once, however many parts of it ask.
+
+    A lookup hashes local files and builds the cache where there is none.
+
+    Args:
         vocabulary: The model's.
-        seed: Of the order, where `cfg` has none.
-        position: Where to go on.
     """
-    seed = seed if cfg.seed is None else cfg.seed
-    batches = (_stream if cfg.stream else _batches)(cfg, vocabulary, seed)
-    if position is not None:
-        batches.restore(position)
-    with Prefetch(batches) as prefetched:
-        yield prefetched
 
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
+        self._opened: dict[tuple[object, ...], TokenCache] = {}
 
-def data_record(cfg: DatasetConfig, vocabulary: Any) -> dict[str, Any]:
-    """What the position in the data means something for; JSON-able.
+    def record(self, cfg: DatasetConfig) -> dict[str, object]:
+        """All that decides which examples stand at a position in the training data; JSON-able.
 
-    A token cache's folder is named after all that its tokens come from.
-    """
-    record: dict[str, Any] = {
-        "task": cfg.mixture_or_task_name,
-        "split": cfg.split,
-        "batch_size": cfg.batch_size,
-        "lengths": _lengths(cfg),
-        "pack": cfg.pack,
-        "seed": cfg.seed,
-        "stream": cfg.stream,
-    }
-    if not cfg.stream:
-        sources = training_sources(cfg.mixture_or_task_name, **_arguments(cfg, vocabulary))
-        record["caches"] = [[cache.folder.name, rate] for cache, rate in sources]
-    return record
+        A position that was saved under one record means other examples under another. (A token
+        cache's folder is named after all that its tokens come from.)
 
+        Raises:
+            UserError: The task, its data or a length is missing.
+        """
+        record: dict[str, object] = {
+            "task": cfg.mixture_or_task_name,
+            "split": cfg.split,
+            "batch_size": cfg.batch_size,
+            "lengths": cfg.both_lengths(),
+            "pack": cfg.pack,
+            "seed": cfg.seed,
+            "stream": cfg.stream,
+        }
+        if not cfg.stream:
+            record["caches"] = [[cache.folder.name, rate] for cache, rate in self._sources(cfg)]
+        return record
 
-def _batches(
-    cfg: DatasetConfig, vocabulary: Any, seed: int, *, where_present: bool = False
-) -> Batches:
-    # Every process makes the whole batch, which costs little, and lays down what its devices
-    # hold: with a model split over hosts several of them hold the same rows.
-    return Batches(
-        training_sources(
-            cfg.mixture_or_task_name, where_present=where_present, **_arguments(cfg, vocabulary)
-        ),
-        cfg.batch_size,
-        _lengths(cfg),
-        cfg.pack,
-        seed,
-    )
+    @contextlib.contextmanager
+    def training(
+        self, cfg: DatasetConfig, seed: int, position: dict[str, int] | None
+    ) -> Iterator[Prefetch[dict[str, np.ndarray]]]:
+        """Endless batches of all processes' rows; `state()` is the position after the last taken.
 
+        Args:
+            cfg: What to read.
+            seed: Of the order, where `cfg` has none.
+            position: Where to go on; None for the beginning.
 
-def _stream(cfg: DatasetConfig, vocabulary: Any, seed: int) -> Stream:
-    if jax.process_count() > 1:
-        raise UserError(
-            f"DatasetConfig.stream is set for {cfg.mixture_or_task_name}, but a stream feeds one "
-            "process alone; let several processes read the token cache (stream = False)"
+        Returns:
+            Dicts of int32 arrays [batch, length] under SeqIO's names.
+        """
+        seed = seed if cfg.seed is None else cfg.seed
+        batches = self._stream(cfg, seed) if cfg.stream else self._batches(cfg, seed)
+        if position is not None:
+            batches.restore(position)
+        with Prefetch(batches) as prefetched:
+            yield prefetched
+
+    def held_out(
+        self, cfg: DatasetConfig, count: int
+    ) -> Callable[[], Iterator[dict[str, np.ndarray]]]:
+        """A function that gives the same `count` batches each time, at most one epoch of them."""
+        batches = self._batches(cfg, cfg.seed or 0, where_present=True)
+
+        def first() -> Iterator[dict[str, np.ndarray]]:
+            for index in range(count):
+                batch = batches.batch(0, index)
+                if batch is None:
+                    return
+                yield batch
+
+        return first
+
+    def questions(self, cfg: DatasetConfig) -> list[TokenCache]:
+        """Caches of the questions to answer, of every task that has the split and a metric."""
+        return evaluation_caches(
+            cfg.mixture_or_task_name, opened=self._open, **self._arguments(cfg)
         )
-    arguments = _arguments(cfg, vocabulary)
-    return Stream(
-        cfg.mixture_or_task_name,
-        cfg.batch_size,
-        _lengths(cfg),
-        cfg.pack,
-        seed,
-        vocabulary=vocabulary,
-        split=cfg.split,
-        data_dir=arguments["data_dir"],
-        use_seqio_cached=cfg.use_cached,
-    )
 
+    def warn_of_leakage(self, training: DatasetConfig, questions: DatasetConfig | None) -> None:
+        """Logs how many evaluation questions also stand in training."""
+        if questions is None or training.stream or not is_first():
+            return
+        known = [cache for cache, _ in self._sources(training)]
+        for cache in self.questions(questions):
+            if warning := leakage(known, cache).warning():
+                _log.warning("%s", warning)
 
-def held_out_feed(
-    cfg: DatasetConfig, vocabulary: Any, count: int
-) -> Callable[[], Iterator[dict[str, np.ndarray]]]:
-    """A function that gives the same `count` batches each time, at most one epoch of them."""
-    batches = _batches(cfg, vocabulary, cfg.seed or 0, where_present=True)
+    def _open(self, task: str, split: str, **arguments: Any) -> TokenCache:
+        """`token_cache`, once for each task, split and set of arguments."""
+        lengths: Mapping[str, int] = arguments["lengths"] or {}
+        others = (arguments[name] for name in ("cache_dir", "data_dir", "use_seqio_cached"))
+        key = (task, split, *sorted(lengths.items()), *others)
+        if key not in self._opened:
+            self._opened[key] = token_cache(task, split, **arguments)
+        return self._opened[key]
 
-    def first() -> Iterator[dict[str, np.ndarray]]:
-        for index in range(count):
-            batch = batches.batch(0, index)
-            if batch is None:
-                return
-            yield batch
+    def _arguments(self, cfg: DatasetConfig) -> "_CacheArguments":
+        return {
+            "split": cfg.split,
+            "vocabulary": self._vocabulary,
+            "lengths": cfg.task_feature_lengths,
+            "cache_dir": cfg.cache_dir,
+            "data_dir": cfg.data_dir,
+            "use_seqio_cached": cfg.use_cached,
+        }
 
-    return first
-
-
-def question_caches(cfg: DatasetConfig, vocabulary: Any) -> list[TokenCache]:
-    """Caches of the questions to answer, of every task that has the split and a metric."""
-    return evaluation_caches(cfg.mixture_or_task_name, **_arguments(cfg, vocabulary))
-
-
-def predictor(
-    model: EncoderDecoderModel,
-    partitioner: Partitioner,
-    cfg: DatasetConfig,
-    settings: Evaluator,
-) -> Predictor:
-    """A predictor on the mesh."""
-    lengths = cfg.task_feature_lengths or {}
-    default = DecodeSettings(max_decode_length=lengths.get("targets", _LONGEST_ANSWER))
-    ways = partitioner.mesh.shape["data"]
-    return Predictor(
-        model.module,
-        model.vocabulary,
-        settings=settings.decode or default,
-        max_input_length=lengths.get("inputs", 512),
-        batch_size=-(-cfg.batch_size // ways) * ways,
-        batch_multiple=ways,
-        place=partitioner.put_rows,
-        fetch=gather,
-    )
-
-
-def warn_of_leakage(
-    training: DatasetConfig, questions: DatasetConfig | None, vocabulary: Any
-) -> None:
-    """Logs how many evaluation questions also stand in training."""
-    if questions is None or training.stream or jax.process_index() != 0:
-        return
-    known = [
-        cache
-        for cache, _ in training_sources(
-            training.mixture_or_task_name, **_arguments(training, vocabulary)
+    def _sources(
+        self, cfg: DatasetConfig, *, where_present: bool = False
+    ) -> list[tuple[TokenCache, float]]:
+        return training_sources(
+            cfg.mixture_or_task_name,
+            where_present=where_present,
+            opened=self._open,
+            **self._arguments(cfg),
         )
-    ]
-    for cache in question_caches(questions, vocabulary):
-        found = leakage(known, cache)
-        if warning := found.warning():
-            _log.warning("%s", warning)
+
+    def _batches(self, cfg: DatasetConfig, seed: int, *, where_present: bool = False) -> Batches:
+        # Every process makes the whole batch, which costs little, and lays down what its devices
+        # hold: with a model split over hosts several of them hold the same rows.
+        sources = self._sources(cfg, where_present=where_present)
+        return Batches(sources, cfg.batch_size, cfg.both_lengths(), cfg.pack, seed)
+
+    def _stream(self, cfg: DatasetConfig, seed: int) -> Stream:
+        if not is_alone():
+            raise UserError(
+                f"DatasetConfig.stream is set for {cfg.mixture_or_task_name}, but a stream feeds "
+                "one process alone; let several processes read the token cache (stream = False)"
+            )
+        return Stream(
+            cfg.mixture_or_task_name,
+            cfg.batch_size,
+            cfg.both_lengths(),
+            cfg.pack,
+            seed,
+            vocabulary=self._vocabulary,
+            split=cfg.split,
+            data_dir=cfg.data_dir,
+            use_seqio_cached=cfg.use_cached,
+        )
+
+
+class _CacheArguments(TypedDict):
+    """What `token_cache` is given for a DatasetConfig, beside the task."""
+
+    split: str
+    vocabulary: Vocabulary
+    lengths: Mapping[str, int] | None
+    cache_dir: str | os.PathLike[str] | None
+    data_dir: str | os.PathLike[str] | None
+    use_seqio_cached: bool
 
 
 def batch_tokens(batch: dict[str, np.ndarray]) -> int:
-    """Tokens other than padding in a batch."""
+    """Tokens other than padding in a batch [batch, length] of inputs and one of targets."""
     names = ("encoder_input_tokens", "decoder_target_tokens")
     return sum(int(np.count_nonzero(batch[name])) for name in names)

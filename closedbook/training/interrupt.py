@@ -2,10 +2,13 @@
 
 import signal
 import threading
+from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Self
 
-import jax
+from closedbook.parallel.processes import any_is_to_stop, is_alone
+
+_Handler = Callable[[int, FrameType | None], object] | int | None
 
 
 class StopRequest:
@@ -16,12 +19,10 @@ class StopRequest:
 
     def __init__(self) -> None:
         self._asked = False
-        self._previous: dict[int, Any] = {}
+        self._previous: dict[int, _Handler] = {}
 
     def __enter__(self) -> Self:
-        # JAX has its own handler in a run of several processes, which all must hear of it.
-        alone = jax.process_count() == 1
-        if alone and threading.current_thread() is threading.main_thread():
+        if is_alone() and threading.current_thread() is threading.main_thread():
             for number in (signal.SIGTERM, signal.SIGINT):
                 self._previous[number] = signal.signal(number, self._ask)
         return self
@@ -42,8 +43,4 @@ class StopRequest:
 
     def requested(self, step: int) -> bool:
         """Whether to stop before the step after `step`; all processes get the same answer."""
-        if jax.process_count() > 1:
-            from jax.experimental import multihost_utils
-
-            return multihost_utils.reached_preemption_sync_point(step)
-        return self._asked
+        return any_is_to_stop(step) or self._asked

@@ -2,26 +2,24 @@
 
 import dataclasses
 import json
-import logging
 import pathlib
 from collections.abc import Iterator
-from typing import Any
-
-import jax
 
 from closedbook import whole_files
 from closedbook.checkpoints import load_params, model_folder, open_checkpoint, steps
 from closedbook.data.cache import TokenCache
 from closedbook.errors import UserError, unknown_name
 from closedbook.inference.predictor import Predictor
+from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
+from closedbook.parallel.processes import is_first
 from closedbook.telemetry import Progress
-from closedbook.training import evaluation, feeds, report, startup
+from closedbook.training import checks, feeds, programs
+from closedbook.training.evaluators import QuestionScores
 from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckpointConfig
 from closedbook.training.state import abstract_state
 
-_log = logging.getLogger(__name__)
 INFER_MODES = ("predict", "score", "predict_with_aux")
 
 
@@ -54,27 +52,22 @@ def evaluate(
     if restore_checkpoint_cfg.mode == "all":
         run = model_folder(path)
         paths = [str(run / f"checkpoint_{step}") for step in steps(run)] or [path]
-    startup.check_vocabulary_size(model)
-    startup.check_vocabulary(open_checkpoint(paths[-1]), model)
+    checks.check_vocabulary_size(model)
+    checks.check_vocabulary(open_checkpoint(paths[-1]), model)
+    feeds.import_task_modules(dataset_cfg)
     results: dict[int, dict[str, float]] = {}
     with partitioner.activate():
-        caches = feeds.question_caches(dataset_cfg, model.vocabulary)
-        predictor = feeds.predictor(model, partitioner, dataset_cfg, settings)
+        questions = QuestionScores(
+            caches=feeds.RunData(model.vocabulary).questions(dataset_cfg),
+            predictor=programs.predictor(model, partitioner, dataset_cfg, settings),
+            folder=folder / "inference_eval",
+            settings=settings,
+        )
         wanted = abstract_state(model, partitioner).params
         for each in paths:
             checkpoint = open_checkpoint(each)
             params, step = load_params(checkpoint, wanted), checkpoint.step or 0
-            results[step] = {}
-            for cache in caches:
-                answers = evaluation.answer(cache, predictor, params, settings.num_examples)
-                if jax.process_index() == 0:
-                    report.append_scores(folder / "inference_eval", answers, step)
-                    written = evaluation.write_answers(
-                        answers, folder / "inference_eval", step, settings.write_n_results
-                    )
-                    _log.info("predictions: %s", written)
-                scores = {f"{cache.name}/{k}": v for k, v in answers.scores.items()}
-                results[step] |= scores
+            results[step] = questions(params, step)
             del params  # before the next ones are read: memory for one is enough
     return results
 
@@ -104,7 +97,7 @@ def infer(
         checkpoint_period: Batches of a chunk.
 
     Returns:
-        The files, one a task.
+        The files, one per task.
     """
     if mode not in INFER_MODES:
         raise unknown_name("infer mode", mode, INFER_MODES)
@@ -112,12 +105,13 @@ def infer(
     folder = pathlib.Path(output_dir).expanduser().absolute()
     path = _path(restore_checkpoint_cfg)
     checkpoint = open_checkpoint(path)
-    startup.check_vocabulary_size(model)
-    startup.check_vocabulary(checkpoint, model)
+    checks.check_vocabulary_size(model)
+    checks.check_vocabulary(checkpoint, model)
+    feeds.import_task_modules(dataset_cfg)
     files = []
     with partitioner.activate():
-        caches = feeds.question_caches(dataset_cfg, model.vocabulary)
-        predictor = feeds.predictor(model, partitioner, dataset_cfg, settings)
+        caches = feeds.RunData(model.vocabulary).questions(dataset_cfg)
+        predictor = programs.predictor(model, partitioner, dataset_cfg, settings)
         params = load_params(checkpoint, abstract_state(model, partitioner).params)
         for cache in caches:
             job = _Chunks(
@@ -151,10 +145,10 @@ class _Chunks:
     def _parts(self) -> pathlib.Path:
         return self.folder / "tmp" / self._stem
 
-    def run(self, predictor: Predictor, params: Any) -> pathlib.Path:
+    def run(self, predictor: Predictor, params: Params) -> pathlib.Path:
         """Answers what is missing and joins the parts."""
         target = self.folder / f"{self._stem}-00000-of-00001"
-        first = jax.process_index() == 0
+        first = is_first()
         if first:
             self._prepare(target)
         examples = list(self.cache.examples())
@@ -191,20 +185,20 @@ class _Chunks:
             )
 
     def _lines(
-        self, chosen: range, examples: list[dict], predictor: Predictor, params: Any
+        self, chosen: range, examples: list[dict], predictor: Predictor, params: Params
     ) -> Iterator[str]:
         prefix = self.cache.manifest["prefix"]
         inputs = [self.cache.inputs(i).tolist() for i in chosen]
         if self.mode == "score":
             # The ids as the cache has them: text may not give the same ones back.
             targets = [[self.cache.targets(i).tolist()] for i in chosen]
-            values: list[dict[str, Any]] = [
+            values: list[dict[str, object]] = [
                 {"score": score} for (score,) in predictor.score_tokens(params, inputs, targets)
             ]
         else:
             values = []
             for found in predictor.predict_tokens(params, inputs):
-                row: dict[str, Any] = {"prediction": found.text}
+                row: dict[str, object] = {"prediction": found.text}
                 if self.mode == "predict_with_aux":
                     row["aux"] = {"scores": found.log_prob}
                 values.append(row)

@@ -4,8 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -14,10 +13,12 @@ from closedbook.checkpoints import CheckpointStore, steps
 from closedbook.data.prefetch import Prefetch
 from closedbook.errors import UserError
 from closedbook.parallel import Partitioner
-from closedbook.telemetry import Progress, Throughput, open_writer
-from closedbook.training import evaluation, feeds, report, startup
+from closedbook.parallel.processes import is_first
+from closedbook.telemetry import MetricWriter, Progress, Throughput, open_writer
+from closedbook.training import checks, feeds, programs, report, startup
+from closedbook.training.evaluators import Evaluation, Every, HeldOutLoss, QuestionScores, evaluate
 from closedbook.training.interrupt import StopRequest
-from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.model import EncoderDecoderModel, Sums
 from closedbook.training.settings import (
     CheckpointConfig,
     DatasetConfig,
@@ -26,7 +27,7 @@ from closedbook.training.settings import (
     Trainer,
 )
 from closedbook.training.state import TrainState, abstract_state, split_seed
-from closedbook.training.step import make_eval_step, make_train_step
+from closedbook.training.step import TrainStep
 
 _log = logging.getLogger(__name__)
 _FINITE = {"loss": "loss", "gradient_norm": "gradient", "parameter_norm": "new parameter"}
@@ -97,87 +98,105 @@ def train(
             the disk is full.
     """
     partitioner, trainer = partitioner or Partitioner(), trainer or Trainer()
-    if total_steps is None and relative_steps is None:
-        raise UserError("how long to train is not given; set TRAIN_STEPS or TRAIN_STEPS_RELATIVE")
-    if "://" in model_dir:
-        raise UserError(f"MODEL_DIR is {model_dir}; give a local or mounted folder")
-    folder = pathlib.Path(model_dir).expanduser().absolute()
-    if train_dataset_cfg.batch_size % trainer.microbatches:
-        raise UserError(
-            f"Trainer.num_microbatches is {trainer.microbatches}, which does not divide "
-            f"BATCH_SIZE {train_dataset_cfg.batch_size}"
-        )
-    rows = train_dataset_cfg.batch_size // trainer.microbatches
-    partitioner.check_batch(rows, "BATCH_SIZE / num_microbatches")
-    startup.check_vocabulary_size(model)
     save = checkpoint_cfg.save or SaveCheckpointConfig(period=0)  # the first and the last state
-    if save.keep_best and not eval_period:
-        raise UserError("SaveCheckpointConfig.keep_best needs evaluations; set EVAL_PERIOD")
+    held_out, questions = train_eval_dataset_cfg, infer_eval_dataset_cfg
+    evaluated = bool(eval_period) and bool(held_out or questions)
+    checks.check_periods(total_steps, relative_steps, save, evaluated)
+    folder = startup.run_folder(model_dir)
+    checks.check_batches(train_dataset_cfg, trainer, partitioner)
+    checks.check_vocabulary_size(model)
+    feeds.import_task_modules(train_dataset_cfg, held_out, questions)
     with contextlib.ExitStack() as stack:
-        store = CheckpointStore(
-            folder,
-            keep=save.keep,
-            keep_best=save.keep_best,
-            metric=save.metric,
-            best_mode=save.best_mode,
-            asynchronous=save.asynchronous,
-        )
-        stack.callback(store.close)
+        store = stack.enter_context(contextlib.closing(startup.open_store(folder, save)))
         stack.enter_context(partitioner.activate())
-        data = feeds.data_record(train_dataset_cfg, model.vocabulary)
+        data = feeds.RunData(model.vocabulary)
+        record = data.record(train_dataset_cfg)
         start = startup.begin(
-            model, partitioner, store, folder, checkpoint_cfg.restore, random_seed, data
+            model, partitioner, store, folder, checkpoint_cfg.restore, random_seed, record
         )
-        if relative_steps is not None:
-            total_steps = start.first_step + relative_steps
-        assert total_steps is not None
-        _check_total(total_steps, start)
+        last = _last_step(total_steps, relative_steps, start)
         report.write_run_files(
             folder, model, abstract_state(model, partitioner), train_dataset_cfg, config_text
         )
-        evaluators = _evaluators(
-            model,
-            partitioner,
-            folder,
-            start,
-            train_eval_dataset_cfg,
-            infer_eval_dataset_cfg,
-            inference_evaluator or Evaluator(),
-            eval_steps,
-            stack,
-        )
+        parts = _Parts(model, partitioner, folder, data, start.step, stack)
+        every = Every(eval_period or 0, last)
+        evaluations: list[Evaluation] = []
+        if held_out:
+            evaluations.append(parts.held_out_loss(held_out, eval_steps, every))
+        if questions:
+            evaluations.append(parts.questions(questions, inference_evaluator, every))
         run = _Run(
             folder=folder,
             start=start,
             store=store,
             partitioner=partitioner,
-            evaluate=evaluators,
-            total=total_steps,
-            periods=(save.period or 0, eval_period or 0, stats_period or 0),
+            evaluations=evaluations,
+            total=last,
+            saves=Every(save.period or 0, last),
+            logs=Every(stats_period or 0, last),
             save_evaluated=save.keep_best is not None,
             flops=report.flops_of_step(model, train_dataset_cfg),
         )
-        step_fn = jax.jit(
-            make_train_step(model, trainer.learning_rate_fn, trainer.microbatches),
-            donate_argnums=0,
+        step = programs.train_step(
+            model, partitioner, train_dataset_cfg, trainer, use_hardware_rng=use_hardware_rng
         )
         _, key = split_seed(start.seed, hardware_rng=use_hardware_rng)
-        batches = stack.enter_context(
-            feeds.training_feed(train_dataset_cfg, model.vocabulary, start.seed, start.position)
-        )
-        feeds.warn_of_leakage(train_dataset_cfg, infer_eval_dataset_cfg, model.vocabulary)
-        writer = stack.enter_context(
+        batches = stack.enter_context(data.training(train_dataset_cfg, start.seed, start.position))
+        data.warn_of_leakage(train_dataset_cfg, questions)
+        writer = parts.writer("train", services=metric_services, run_name=folder.name)
+        if run_eval_before_training and not start.resumed:
+            evaluate(evaluations, start.state.params, start.step)
+        return _loop(run, start.state, step, key, batches, writer)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Parts:
+    """Makes the parts of a run that write metrics; they are closed with `stack`."""
+
+    model: EncoderDecoderModel
+    partitioner: Partitioner
+    folder: pathlib.Path
+    data: feeds.RunData
+    start_step: int
+    stack: contextlib.ExitStack
+
+    def writer(
+        self, *place: str, services: Sequence[str] = (), run_name: str | None = None
+    ) -> MetricWriter:
+        """A writer of metrics to a folder of the run; it writes in the first process alone."""
+        return self.stack.enter_context(
             open_writer(
-                folder / "train",
-                start_step=start.step,
+                self.folder.joinpath(*place),
+                start_step=self.start_step,
                 process_index=jax.process_index(),
-                services=metric_services,
-                run_name=folder.name,
+                services=services,
+                run_name=run_name,
             )
         )
-        if run_eval_before_training and not start.resumed:
-            run.evaluate(start.state.params, start.step)
-        return _loop(run, start.state, step_fn, key, batches, writer)
+
+    def held_out_loss(self, cfg: DatasetConfig, count: int, every: Every) -> HeldOutLoss:
+        """The loss on `count` batches."""
+        return HeldOutLoss(
+            program=programs.held_out_loss(self.model, self.partitioner, cfg),
+            batches=self.data.held_out(cfg, count),
+            put=self.partitioner.put_batch,
+            writer=self.writer("training_eval", cfg.mixture_or_task_name),
+            every=every,
+        )
+
+    def questions(
+        self, cfg: DatasetConfig, settings: Evaluator | None, every: Every
+    ) -> QuestionScores:
+        """Answers to questions, and their scores."""
+        settings, caches = settings or Evaluator(), self.data.questions(cfg)
+        return QuestionScores(
+            caches=caches,
+            predictor=programs.predictor(self.model, self.partitioner, cfg, settings),
+            folder=self.folder / "inference_eval",
+            settings=settings,
+            every=every,
+            writers={cache.name: self.writer("inference_eval", cache.name) for cache in caches},
+        )
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -188,18 +207,19 @@ class _Run:
     start: startup.Start
     store: CheckpointStore
     partitioner: Partitioner
-    evaluate: Callable[[Any, int], dict[str, float]]
+    evaluations: Sequence[Evaluation]
     total: int
-    periods: tuple[int, int, int]  # save, evaluate, log
+    saves: Every
+    logs: Every
     save_evaluated: bool  # whether each evaluated state is saved
     flops: int  # of a step
 
-    def due(self, step: int) -> tuple[bool, bool, bool]:
-        """Whether to save, to evaluate and to log after a step."""
-        last = step == self.total
-        save, evaluate, log = ((p > 0 and step % p == 0) or (p > 0 and last) for p in self.periods)
-        save = save or last or (evaluate and self.save_evaluated)
-        return save, evaluate, log or save or evaluate
+    def due(self, step: int) -> tuple[bool, list[Evaluation], bool]:
+        """Whether to save after a step, which evaluations to make, and whether to log."""
+        evaluations = [each for each in self.evaluations if each.due(step)]
+        save = self.saves.due(step) or step == self.total
+        save = save or (self.save_evaluated and bool(evaluations))
+        return save, evaluations, self.logs.due(step) or save or bool(evaluations)
 
     def save(
         self, state: TrainState, position: dict[str, int], scores: dict[str, float] | None = None
@@ -217,19 +237,19 @@ class _Run:
 def _loop(
     run: _Run,
     state: TrainState,
-    step_fn: Callable,
+    step_fn: TrainStep,
     key: jax.Array,
     batches: Prefetch[dict[str, np.ndarray]],
-    writer: Any,
+    writer: MetricWriter,
 ) -> Result:
-    step, scores, waiting = run.start.step, {}, []
+    step, scores = run.start.step, {}
+    waiting: list[Sums] = []
     if not run.start.resumed:
         run.save(state, batches.state())  # T5X too writes one before the first step
     throughput = Throughput(devices=jax.device_count())
-    visible = jax.process_index() == 0
     with (
         StopRequest() as stop,
-        Progress(run.total, step, description="train", enabled=visible) as progress,
+        Progress(run.total, step, description="train", enabled=is_first()) as progress,
     ):
         while step < run.total and not stop.requested(step):
             batch = next(batches)
@@ -243,21 +263,21 @@ def _loop(
                 throughput.restart()  # the first step compiles
             else:
                 throughput.count(tokens=feeds.batch_tokens(batch))
-            due_save, due_evaluate, due_log = run.due(step)
+            due_save, due, due_log = run.due(step)
             if due_log:
                 metrics = _finite_means(waiting, step, run)
                 waiting.clear()
                 rates = throughput.report()
                 metrics |= rates | report.utilization(run.flops, rates)
                 progress.update(step, report.shown(metrics))
-                if due_evaluate:
+                if due:
                     with throughput.paused():
-                        scores = run.evaluate(state.params, step)
+                        scores = evaluate(due, state.params, step)
                     metrics |= scores
                 writer.write(step, metrics)
             if due_save:
                 with throughput.paused():
-                    run.save(state, batches.state(), scores if due_evaluate else None)
+                    run.save(state, batches.state(), scores if due else None)
         if step < run.total:
             if waiting:
                 writer.write(step, _finite_means(waiting, step, run))
@@ -268,8 +288,8 @@ def _loop(
     return Result(step=step, finished=step >= run.total, scores=scores)
 
 
-def _finite_means(waiting: list[dict[str, Any]], step: int, run: _Run) -> dict:
-    """Means over the steps since the last log, a target token.
+def _finite_means(waiting: list[Sums], step: int, run: _Run) -> dict[str, float]:
+    """What `report.means` makes of the steps since the last log.
 
     Raises:
         UserError: A loss, a gradient or a parameter is not finite; names the step and the last
@@ -290,68 +310,19 @@ def _finite_means(waiting: list[dict[str, Any]], step: int, run: _Run) -> dict:
     return report.means(rows)
 
 
-def _check_total(total: int, start: startup.Start) -> None:
-    """Checks that there is something left to train.
+def _last_step(total: int | None, relative: int | None, start: startup.Start) -> int:
+    """The last step of the run, which counts the steps of a restored checkpoint.
 
     Raises:
-        UserError: The last step lies before the first.
+        UserError: It lies before the first.
     """
-    if start.resumed and total == start.step:
-        _log.info("nothing to do: the run has reached step %d", total)
-    elif total <= start.step:
+    last = start.first_step + relative if relative is not None else total
+    assert last is not None  # checks.check_periods
+    if start.resumed and last == start.step:
+        _log.info("nothing to do: the run has reached step %d", last)
+    elif last <= start.step:
         raise UserError(
-            f"TRAIN_STEPS is {total}, but the run starts at step {start.step}; TRAIN_STEPS counts "
+            f"TRAIN_STEPS is {last}, but the run starts at step {start.step}; TRAIN_STEPS counts "
             "the steps of the restored checkpoint: make it larger, or set TRAIN_STEPS_RELATIVE"
         )
-
-
-def _evaluators(
-    model: EncoderDecoderModel,
-    partitioner: Partitioner,
-    folder: pathlib.Path,
-    start: startup.Start,
-    held_out: DatasetConfig | None,
-    questions: DatasetConfig | None,
-    settings: Evaluator,
-    eval_steps: int,
-    stack: contextlib.ExitStack,
-) -> Callable[[Any, int], dict[str, float]]:
-    """The function (params, step) -> scores that runs both evaluations and writes their files."""
-    loss_feed = feeds.held_out_feed(held_out, model.vocabulary, eval_steps) if held_out else None
-    caches = feeds.question_caches(questions, model.vocabulary) if questions else []
-    predictor = feeds.predictor(model, partitioner, questions, settings) if questions else None
-    eval_step = jax.jit(make_eval_step(model))
-    visible = jax.process_index() == 0
-
-    def open_for(name: str, task: str) -> Any:
-        return stack.enter_context(
-            open_writer(
-                folder / name / task, start_step=start.step, process_index=jax.process_index()
-            )
-        )
-
-    writers = {cache.name: open_for("inference_eval", cache.name) for cache in caches}
-    loss_writer = open_for("training_eval", held_out.mixture_or_task_name) if held_out else None
-
-    def evaluate(params: Any, step: int) -> dict[str, float]:
-        scores: dict[str, float] = {}
-        if loss_feed is not None and loss_writer is not None:
-            losses = evaluation.held_out_loss(eval_step, params, loss_feed(), partitioner.put_batch)
-            loss_writer.write(step, losses)
-            scores |= {f"eval/{name}": value for name, value in losses.items()}
-        for cache in caches:
-            assert predictor is not None
-            answers = evaluation.answer(cache, predictor, params, settings.num_examples)
-            if visible:
-                writers[cache.name].write(step, answers.scores)
-                report.append_scores(folder / "inference_eval", answers, step)
-                evaluation.write_answers(
-                    answers, folder / "inference_eval", step, settings.write_n_results
-                )
-                shown = "  ".join(f"{k} {v:.2f}" for k, v in answers.scores.items())
-                n = len(answers.examples)
-                _log.info("step %d  %s %s  n %d  %s", step, cache.name, cache.split, n, shown)
-            scores |= {f"{cache.name}/{name}": value for name, value in answers.scores.items()}
-        return scores
-
-    return evaluate
+    return last

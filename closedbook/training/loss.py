@@ -2,7 +2,7 @@
 
 import functools
 import math
-from typing import Any
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +11,7 @@ import numpy as np
 from closedbook.errors import unknown_name
 
 FACTORS = ("NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE")
+_Saved = tuple[jax.Array, jax.Array, jax.Array]  # logits, targets, log Z: for the gradient
 
 
 def cross_entropy(
@@ -33,7 +34,7 @@ def cross_entropy(
         label_smoothing: Probability mass spread evenly over the other pieces.
 
     Returns:
-        Cross-entropy (without z-loss) and z-loss.
+        Cross-entropy (without z-loss) and z-loss, float32 scalars.
     """
     ce, log_z = _losses(logits, targets, label_smoothing)
     return jnp.sum(ce * weights), jnp.sum(z_loss * jnp.square(log_z) * weights)
@@ -60,12 +61,16 @@ def _masses(logits: jax.Array, label_smoothing: float) -> tuple[float, float]:
     return 1.0 - label_smoothing, label_smoothing / (logits.shape[-1] - 1)
 
 
-def _losses_forward(logits: jax.Array, targets: jax.Array, label_smoothing: float) -> Any:
+def _losses_forward(
+    logits: jax.Array, targets: jax.Array, label_smoothing: float
+) -> tuple[tuple[jax.Array, jax.Array], _Saved]:
     loss, log_z = _losses(logits, targets, label_smoothing)
     return (loss, log_z), (logits, targets, log_z)
 
 
-def _losses_backward(label_smoothing: float, saved: Any, cotangents: Any) -> Any:
+def _losses_backward(
+    label_smoothing: float, saved: _Saved, cotangents: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, np.ndarray]:
     # One pass over the logits; the derivative of the gather would be a scatter, several times
     # slower on a CPU.
     logits, targets, log_z = saved
@@ -82,7 +87,7 @@ _losses.defvjp(_losses_forward, _losses_backward)
 
 
 def normalize_weights(
-    factor: float | str | None, batch: dict[str, Any]
+    factor: float | str | None, batch: Mapping[str, jax.Array]
 ) -> tuple[jax.Array, jax.Array]:
     """The weights of a batch's targets, and what their summed loss is divided by.
 
@@ -91,7 +96,8 @@ def normalize_weights(
     Args:
         factor: A number (233472 for T5's pretraining), None for a raw sum, or one of `FACTORS`;
             "AVERAGE_PER_SEQUENCE" averages within each sequence, then over sequences.
-        batch: The whole batch.
+        batch: The whole batch; `decoder_loss_weights` [batch, length], and where it is packed
+            `decoder_segment_ids`.
 
     Returns:
         Weights float32 [batch, length] and the divisor, a scalar.

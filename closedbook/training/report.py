@@ -1,9 +1,10 @@
-"""What a run writes of itself: metrics a token, config.gin, model-info.txt, the model card."""
+"""What a run writes of itself: metrics per token, config.gin, model-info.txt, the model card."""
 
+import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import SupportsFloat
 
 import jax
 import numpy as np
@@ -12,26 +13,24 @@ from closedbook import whole_files
 from closedbook.checkpoints import ModelCard
 from closedbook.data.task_facts import question_prefix
 from closedbook.models import flops_per_step
-from closedbook.training import startup
+from closedbook.parallel.devices import device_kind
+from closedbook.parallel.processes import is_first
 from closedbook.training.evaluation import Answers
 from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.settings import DatasetConfig
 from closedbook.training.state import TrainState
 
-# Dense bfloat16 FLOP/s of a device, from the makers' data sheets.
-PEAK_FLOPS = {
-    "TPU v4": 275e12,
-    "TPU v5 lite": 197e12,
-    "TPU v5": 459e12,
-    "TPU v6 lite": 918e12,
-    "NVIDIA A100": 312e12,
-    "NVIDIA H100": 989e12,
-    "NVIDIA H200": 989e12,
-}
 
+def means(rows: Sequence[Mapping[str, SupportsFloat]]) -> dict[str, float]:
+    """Step sums to what people read.
 
-def means(rows: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Step sums to what people read: losses and accuracy a target token, norms a step."""
+    Args:
+        rows: The sums of each step, as `step.make_train_step` gives them.
+
+    Returns:
+        Losses and accuracy per target token; gradient norm and tokens per step; learning rate
+        and norm of the parameters after the last step.
+    """
     total = {name: float(np.sum([row[name] for row in rows])) for name in rows[0]}
     tokens = max(total["target_tokens"], 1.0)
     return {
@@ -54,7 +53,7 @@ def shown(metrics: Mapping[str, float]) -> dict[str, float]:
 
 
 def flops_of_step(model: EncoderDecoderModel, cfg: DatasetConfig) -> int:
-    """The model's own arithmetic in one step: 3 x forward of all positions of the batch.
+    """The model's own arithmetic in one step, in FLOP: 3 x forward of all positions of the batch.
 
     Attention and output are counted, recomputation is not (PaLM, appendix B, with the two stacks
     counted apart).
@@ -64,12 +63,20 @@ def flops_of_step(model: EncoderDecoderModel, cfg: DatasetConfig) -> int:
 
 
 def utilization(flops: int, rates: Mapping[str, float]) -> dict[str, float]:
-    """Share of the devices' peak that the model's arithmetic uses; empty where that is unknown."""
-    kind = jax.devices()[0].device_kind
-    peak = next((value for name, value in PEAK_FLOPS.items() if kind.startswith(name)), None)
-    if peak is None or "steps_per_second" not in rates:
+    """The share of the devices' peak that the model's arithmetic uses, as "mfu".
+
+    Args:
+        flops: Of a step, from `flops_of_step`.
+        rates: From `Throughput.report`.
+
+    Returns:
+        Nothing where the peak of the device or the rate is not known.
+    """
+    kind = device_kind(jax.devices()[0].device_kind)
+    if kind is None or "steps_per_second" not in rates:
         return {}
-    return {"mfu": flops * rates["steps_per_second"] / (peak * jax.device_count())}
+    peak = kind.peak_flops * jax.device_count()
+    return {"mfu": flops * rates["steps_per_second"] / peak}
 
 
 def write_run_files(
@@ -80,12 +87,23 @@ def write_run_files(
     config_text: str,
 ) -> None:
     """Writes `model.json`, `vocabulary.model`, `model-info.txt` and `config.gin`."""
-    if jax.process_index() != 0:
+    if not is_first():
         return
     card(model, cfg).write(folder, model.vocabulary.local_path)
-    (folder / "model-info.txt").write_text(startup.describe(model, abstract), encoding="utf-8")
+    (folder / "model-info.txt").write_text(describe(model, abstract), encoding="utf-8")
     if config_text:
         (folder / "config.gin").write_text(config_text, encoding="utf-8")
+
+
+def describe(model: EncoderDecoderModel, abstract: TrainState) -> str:
+    """`model-info.txt`: every parameter with shape and sharding, and the totals."""
+    lines, total = [], 0
+    for path, x in jax.tree_util.tree_leaves_with_path(abstract.params):
+        name = "/".join(str(key.key) for key in path)
+        total += int(np.prod(x.shape))
+        lines.append(f"{name:80s} {x.shape!s:20s} {x.sharding.spec}")
+    config = json.dumps(dataclasses.asdict(model.config), indent=2)
+    return "\n".join([*lines, "", f"Total number of parameters: {total:,}", "", config, ""])
 
 
 def card(model: EncoderDecoderModel, cfg: DatasetConfig) -> ModelCard:

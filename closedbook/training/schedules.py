@@ -1,7 +1,6 @@
 """Learning-rate schedules, with the names and factors of T5X."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -61,7 +60,7 @@ def create_learning_rate_scheduler(
         step = jnp.maximum(jnp.asarray(step, jnp.float32) - step_offset, 0.0)
         warm = jnp.maximum(step, warmup_steps)
         done = jnp.clip((step - warmup_steps) / float(decay_steps or 1), 0.0, 1.0)
-        values: dict[str, Any] = {
+        values: dict[str, jax.Array | float] = {
             "constant": base_learning_rate,
             "linear_warmup": jnp.minimum(1.0, step / max(warmup_steps, 1)),
             "rsqrt_decay": jax.lax.rsqrt(jnp.maximum(warm, 1.0)),

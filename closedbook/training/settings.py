@@ -2,9 +2,9 @@
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 from closedbook.errors import UserError, unknown_name
+from closedbook.inference.settings import DecodeSettings
 from closedbook.training.schedules import Schedule, create_learning_rate_scheduler
 
 
@@ -18,7 +18,7 @@ class DatasetConfig:
     batch_size: int  # rows (packs) of a batch, all hosts
     seed: int | None = None  # of the order; the run's if None
     use_cached: bool = False  # read SeqIO's offline cache; the token cache is always used
-    pack: bool = False  # several examples a row
+    pack: bool = False  # several examples per row
     data_dir: str | None = None  # folder with the data set's own files, instead of TFDS
     cache_dir: str | None = None  # of token caches; ~/.cache/closedbook/tokens if None
     module: str | None = None  # imported first, to register a user's tasks
@@ -33,6 +33,19 @@ class DatasetConfig:
                     f"TASK_FEATURE_LENGTHS is {dict(self.task_feature_lengths or {})}; give "
                     'positive lengths for "inputs" and "targets"'
                 )
+
+    def both_lengths(self) -> dict[str, int]:
+        """Tokens of a row of inputs and of targets.
+
+        Raises:
+            UserError: One of them is not given.
+        """
+        if set(self.task_feature_lengths or {}) != {"inputs", "targets"}:
+            raise UserError(
+                f"TASK_FEATURE_LENGTHS is {self.task_feature_lengths}; give both lengths, for "
+                'example {"inputs": 512, "targets": 128}'
+            )
+        return dict(self.task_feature_lengths or {})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -100,6 +113,6 @@ class Trainer:
 class Evaluator:
     """How predictions are made and written during training."""
 
-    decode: Any = None  # DecodeSettings; greedy up to the targets' length if None
+    decode: DecodeSettings | None = None  # greedy up to the targets' length if None
     num_examples: int | None = None  # first examples only
     write_n_results: int | None = None  # rows of the files of predictions; None: all

@@ -1,17 +1,19 @@
 """The state of a training run, and where its arrays lie."""
 
 import functools
-from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from flax import struct
 from jax.sharding import NamedSharding, PartitionSpec
 
 from closedbook.models import unboxed
 from closedbook.parallel import Partitioner
 from closedbook.training.adafactor import factored_dims, is_stacked
-from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.model import EncoderDecoderModel, Params
+
+_Path = tuple[jax.tree_util.KeyEntry, ...]
 
 
 class TrainState(struct.PyTreeNode):
@@ -24,8 +26,8 @@ class TrainState(struct.PyTreeNode):
     """
 
     step: jax.Array
-    params: Any
-    opt_state: Any
+    params: Params
+    opt_state: optax.OptState
 
 
 def abstract_state(model: EncoderDecoderModel, partitioner: Partitioner) -> TrainState:
@@ -42,7 +44,7 @@ def abstract_state(model: EncoderDecoderModel, partitioner: Partitioner) -> Trai
         )
     }
 
-    def sharding_of(path: Any, x: Any) -> NamedSharding:
+    def sharding_of(path: _Path, x: jax.ShapeDtypeStruct) -> NamedSharding:
         # A slot's path ends with its parameter's path, whatever the optimiser.
         for start in range(len(path)):
             key = jax.tree_util.keystr(path[start:])
@@ -50,11 +52,12 @@ def abstract_state(model: EncoderDecoderModel, partitioner: Partitioner) -> Trai
                 return _slot_sharding(path[:start], x, *by_path[key])
         return everywhere
 
-    def with_sharding(x: Any, sharding: NamedSharding) -> Any:
+    def with_sharding(x: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
         return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
 
     return TrainState(
-        step=with_sharding(jax.ShapeDtypeStruct((), jnp.int32), everywhere),
+        # The shape of an array stands for the array, in all three.
+        step=with_sharding(jax.ShapeDtypeStruct((), jnp.int32), everywhere),  # type: ignore[arg-type]
         params=jax.tree.map(with_sharding, params, shardings),
         opt_state=jax.tree_util.tree_map_with_path(
             lambda path, x: with_sharding(x, sharding_of(path, x)), opt_state
@@ -63,7 +66,11 @@ def abstract_state(model: EncoderDecoderModel, partitioner: Partitioner) -> Trai
 
 
 def _slot_sharding(
-    slot: Any, x: Any, path: Any, param: Any, sharding: NamedSharding
+    slot: _Path,
+    x: jax.ShapeDtypeStruct,
+    path: _Path,
+    param: jax.ShapeDtypeStruct,
+    sharding: NamedSharding,
 ) -> NamedSharding:
     """Sharding of an optimiser's slot of a parameter: like it, less a factored-out dimension."""
     if x.shape == param.shape:
@@ -92,10 +99,12 @@ def fresh_state(model: EncoderDecoderModel, partitioner: Partitioner, seed: int)
     return make(key)
 
 
-def fresh_opt_state(model: EncoderDecoderModel, state: TrainState) -> Any:
-    """An empty optimiser state for given parameters, laid out as `state.opt_state`."""
-    shardings = jax.tree.map(lambda x: x.sharding, state.opt_state)
-    return jax.jit(model.optimizer.init, out_shardings=shardings)(state.params)
+def fresh_opt_state(
+    model: EncoderDecoderModel, params: Params, abstract: optax.OptState
+) -> optax.OptState:
+    """An empty optimiser state for given parameters, laid out as an abstract one."""
+    shardings = jax.tree.map(lambda x: x.sharding, abstract)
+    return jax.jit(model.optimizer.init, out_shardings=shardings)(params)
 
 
 def split_seed(seed: int, *, hardware_rng: bool = False) -> tuple[jax.Array, jax.Array]:

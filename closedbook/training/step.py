@@ -1,19 +1,18 @@
 """One training step and one evaluation step, as pure functions."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from closedbook.training.loss import normalize_weights
-from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.model import Batch, EncoderDecoderModel, Params, Sums
 from closedbook.training.schedules import Schedule
 from closedbook.training.state import TrainState
 
-Sums = dict[str, jax.Array]
-TrainStep = Callable[[TrainState, dict[str, Any], jax.Array], tuple[TrainState, Sums]]
+TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]
+EvalStep = Callable[[Params, Batch], Sums]
 
 
 def make_train_step(
@@ -31,7 +30,7 @@ def make_train_step(
         num_microbatches: Must divide the batch.
     """
 
-    def gradients(params: Any, batch: dict[str, Any], key: jax.Array) -> tuple[Any, Sums]:
+    def gradients(params: Params, batch: Batch, key: jax.Array) -> tuple[Params, Sums]:
         grad = jax.grad(model.loss, has_aux=True)
         if num_microbatches == 1:
             return grad(params, batch, key)
@@ -40,7 +39,9 @@ def make_train_step(
             # Strided rows: every device keeps its own share of each microbatch.
             return x.reshape(-1, num_microbatches, *x.shape[1:]).swapaxes(0, 1)
 
-        def one(total: Any, part: Any) -> tuple[Any, None]:
+        def one(
+            total: tuple[Params, Sums], part: tuple[jax.Array, Batch]
+        ) -> tuple[tuple[Params, Sums], None]:
             index, microbatch = part
             new = grad(params, microbatch, jax.random.fold_in(key, index))
             return jax.tree.map(jnp.add, total, new), None
@@ -52,7 +53,7 @@ def make_train_step(
         total, _ = jax.lax.scan(one, zeros, parts)
         return total
 
-    def step(state: TrainState, batch: dict[str, Any], key: jax.Array) -> tuple[TrainState, Sums]:
+    def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Sums]:
         weights, factor = normalize_weights(model.loss_normalizing_factor, batch)
         batch = batch | {"decoder_loss_weights": weights}
         grads, sums = gradients(state.params, batch, jax.random.fold_in(key, state.step))
@@ -71,10 +72,10 @@ def make_train_step(
     return step
 
 
-def make_eval_step(model: EncoderDecoderModel) -> Callable[[Any, dict[str, Any]], Sums]:
+def make_eval_step(model: EncoderDecoderModel) -> EvalStep:
     """The function (params, batch) -> sums, without dropout."""
 
-    def step(params: Any, batch: dict[str, Any]) -> Sums:
+    def step(params: Params, batch: Batch) -> Sums:
         return model.loss(params, batch, None)[1]
 
     return step

@@ -143,10 +143,6 @@ class BytePairVocabulary:
                 kept.append(token)
         return self._loaded.tokenizer.decode(kept, skip_special_tokens=True)
 
-    def decode_batch(self, rows: Iterable[Iterable[int]]) -> list[str]:
-        """The text of each row of ids."""
-        return [self.decode(row) for row in rows]
-
 
 class _Loaded(NamedTuple):
     tokenizer: "tokenizers.Tokenizer"

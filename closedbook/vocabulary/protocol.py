@@ -1,7 +1,7 @@
 """What every vocabulary does, whatever its kind."""
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from closedbook.vocabulary.byte_pairs import BytePairVocabulary
@@ -33,7 +33,15 @@ class AnyVocabulary(Protocol):
     def extra_ids(self) -> int:
         """Sentinels that were appended to the file's pieces; 0 where there are none."""
 
-    def same_ids(self, other: Self) -> bool:
+    @property
+    def eos_id(self) -> int:
+        """Ends a text."""
+
+    @property
+    def pad_id(self) -> int | None:
+        """Fills up rows; None where every id is a piece."""
+
+    def same_ids(self, other: object) -> bool:
         """Whether two vocabularies give the same ids, though their files may differ."""
 
     def encode(self, text: str) -> list[int]:
@@ -44,9 +52,6 @@ class AnyVocabulary(Protocol):
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids` up to the first end of sequence."""
-
-    def decode_batch(self, rows: Iterable[Iterable[int]]) -> list[str]:
-        """The text of each row of ids."""
 
 
 if TYPE_CHECKING:  # mypy holds both kinds to it

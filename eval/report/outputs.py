@@ -6,12 +6,12 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 from closedbook import whole_files
 from closedbook.errors import UserError
-from closedbook.eval.analysis.analysis import Analysis
-from closedbook.eval.analysis.comparison import Comparison
+from closedbook.eval.analysis.compared import Comparison
+from closedbook.eval.analysis.results import Analysis
+from closedbook.eval.analysis.summarized import Json, plain
 
 _MARK = "summary.json"  # what makes a folder one of ours
 _FIGURES = ("errors", "protocols", "calibration", "risk_coverage", "systems")
@@ -61,7 +61,7 @@ def write_analysis(
     """Writes summary.json, examples.jsonl, candidates.jsonl, the reports and their figures.
 
     Args:
-        analysis: What `closedbook.eval.analysis.analyze` gave.
+        analysis: From `closedbook.eval.analysis.analyze`.
         out: The folder to make.
         force: Whether to replace a report that is there.
 
@@ -78,8 +78,8 @@ def write_analysis(
 
     with _replacing(pathlib.Path(out), force=force) as folder:
         _write_json(folder / _MARK, analysis.to_json())
-        _write_lines(folder / "examples.jsonl", analysis.examples)
-        _write_lines(folder / "candidates.jsonl", analysis.candidates)
+        _write_lines(folder / "examples.jsonl", (row.as_dict() for row in analysis.examples))
+        _write_lines(folder / "candidates.jsonl", map(plain, analysis.candidates))
         _write_text(folder / "report.html", render_html(analysis))
         _write_text(folder / "report.md", render_markdown(analysis))
         _write_text(folder / "report.tex", render_latex(analysis))
@@ -98,7 +98,7 @@ def write_comparison(
 
     with _replacing(pathlib.Path(out), force=force) as folder:
         _write_json(folder / _MARK, comparison.to_json())
-        _write_lines(folder / "examples.jsonl", comparison.examples)
+        _write_lines(folder / "examples.jsonl", map(plain, comparison.examples))
         _write_text(folder / "report.html", render_comparison_html(comparison))
         _write_text(folder / "report.md", render_comparison_markdown(comparison))
         _write_text(folder / "report.tex", render_comparison_latex(comparison))
@@ -133,11 +133,11 @@ def _keep_others(former: pathlib.Path, new: pathlib.Path) -> None:
             shutil.copy2(path, new / place, follow_symlinks=False)
 
 
-def _write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
+def _write_json(path: pathlib.Path, value: Mapping[str, Json]) -> None:
     _write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
-def _write_lines(path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def _write_lines(path: pathlib.Path, rows: Iterable[object]) -> None:
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")

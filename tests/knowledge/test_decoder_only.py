@@ -106,7 +106,7 @@ def test_another_vocabulary_beside_the_card_is_refused(folder, tmp_path):
     data = json.loads(path.read_text())
     data["model"]["merges"].pop()
     path.write_text(json.dumps(data))
-    with pytest.raises(UserError, match="not the vocabulary that model.json names"):
+    with pytest.raises(UserError, match=r"not the vocabulary that model\.json names"):
         load_model(written)
 
 

@@ -22,7 +22,7 @@ from closedbook.errors import UserError
 from closedbook.eval import predictions
 from closedbook.models import T5
 from closedbook.parallel import Partitioner
-from closedbook.training import loop
+from closedbook.training import programs
 from closedbook.training.settings import RestoreCheckpointConfig
 from closedbook.training.state import abstract_state
 
@@ -87,7 +87,7 @@ def test_resumed_run_equals_an_uninterrupted_one(run, tiny, tmp_path):
 
 def test_sigterm_saves_and_the_run_goes_on_exactly(run, tiny, tmp_path, monkeypatch):
     run(10, "whole", save={"period": 100})
-    original = loop.make_train_step
+    original = programs.make_train_step
     count = 0
 
     def stopping(*args):
@@ -105,7 +105,7 @@ def test_sigterm_saves_and_the_run_goes_on_exactly(run, tiny, tmp_path, monkeypa
 
         return counted
 
-    monkeypatch.setattr(loop, "make_train_step", stopping)
+    monkeypatch.setattr(programs, "make_train_step", stopping)
     stopped = run(10, "parts", save={"period": 100})
     assert not stopped.finished
     assert steps(tmp_path / "parts") == [0, stopped.step]
@@ -245,3 +245,6 @@ def test_total_steps_that_lie_before_the_checkpoint_are_refused(run, tmp_path):
 def test_best_needs_evaluations(run):
     with pytest.raises(UserError, match="keep_best needs evaluations"):
         run(4, save={"keep_best": 1, "metric": "eval/loss"})
+    nothing = {"infer_eval_dataset_cfg": None, "train_eval_dataset_cfg": None}
+    with pytest.raises(UserError, match="and a data set to evaluate on"):
+        run(4, save={"keep_best": 1, "metric": "eval/loss"}, eval_period=2, **nothing)

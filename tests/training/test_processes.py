@@ -17,7 +17,7 @@ import jax
 index, port, quiz, model_dir, partitions, steps = sys.argv[1:]
 quiz = pathlib.Path(quiz)
 from closedbook.parallel import Partitioner
-from closedbook.parallel.mesh import initialize_processes
+from closedbook.parallel.processes import initialize_processes
 if index != "alone":
     initialize_processes(coordinator_address=f"localhost:{port}", process_count=2,
                          process_index=int(index), initialization_timeout=60)

@@ -1,5 +1,6 @@
 """The vocabulary gives SeqIO's ids and texts."""
 
+import doctest
 import json
 import pickle
 import subprocess
@@ -9,7 +10,7 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.tasks.atlas import VOCABULARY as VOCABULARY_FILE
-from closedbook.vocabulary import Vocabulary, sentinel, sentinel_number
+from closedbook.vocabulary import Vocabulary, sentinel, sentinel_number, special
 
 SENTENCES = [
     "",
@@ -73,7 +74,7 @@ def test_decoding_stops_at_eos_and_takes_ids_past_the_end_as_unknown(model_file)
     ours, theirs = Vocabulary(model_file), seqio.SentencePieceVocabulary(model_file, 100)
     rows = [[3, 9, 1, 877, 877], [877, 2127, 1], [1], [], [0, 0, 877, 0], [2099, 2098, 571]]
     assert [ours.decode(row) for row in rows] == [theirs.decode(row) for row in rows]
-    assert ours.decode_batch(rows[:2]) == [theirs.decode(row) for row in rows[:2]]
+    assert [ours.decode(row) for row in rows[:2]] == [theirs.decode(row) for row in rows[:2]]
 
 
 def test_first_sentinel_is_the_last_id(model_file):
@@ -146,3 +147,8 @@ def test_names_of_sentinels_with_and_without_a_mark_of_a_words_start(pieces):
     assert [sentinel_number(piece) for piece in reversed(pieces)] == list(range(len(pieces)))
     assert [sentinel_number(word) for word in ("<extra_id_>", "<extra_id_1> a", "a")] == [None] * 3
     assert sentinel(7) == "<extra_id_7>"
+
+
+def test_examples_in_the_docstrings_hold():
+    result = doctest.testmod(special)
+    assert (result.failed, result.attempted) == (0, 2)

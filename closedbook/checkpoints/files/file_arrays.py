@@ -15,15 +15,15 @@ _ROWS, _COLUMNS = 256, 128  # of a tile that is transposed at once: 128 KiB of f
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FileArray:
-    """Where an array lies in a file; two that are equal are the same bytes.
+    """Where an array lies in a file. Two that compare equal are the same bytes.
 
-    A mapping lives for one read: the pages of one that stays open count as our memory.
+    The file is mapped for one read only: pages of a mapping that stays open count as our memory.
 
     Attributes:
         path: The file.
         start: Byte of the first element.
         dtype: Type of the elements, little-endian.
-        shape: Shape.
+        shape: Elements along each axis.
         strides: Steps to the next element of each axis, in elements, never negative.
     """
 

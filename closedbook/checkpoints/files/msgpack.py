@@ -9,7 +9,7 @@ import dataclasses
 import math
 import mmap
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import ml_dtypes
@@ -140,10 +140,10 @@ class _Scanner:
         self._at += length
         return self._at - length
 
-    def _number(self, code: str) -> Any:
+    def _length(self, code: str) -> int:
         return struct.unpack_from(code, self._data, self._take(struct.calcsize(code)))[0]
 
-    def _value(self) -> Any:
+    def _value(self) -> object:
         self._values += 1
         if self._values > _MOST_VALUES:
             raise self._damaged(f"it holds more than {_MOST_VALUES} values")
@@ -161,18 +161,19 @@ class _Scanner:
         if first in _CONSTANTS:
             return _CONSTANTS[first]
         if first in _NUMBERS:
-            return self._number(_NUMBERS[first])
+            code = _NUMBERS[first]
+            return struct.unpack_from(code, self._data, self._take(struct.calcsize(code)))[0]
         if first in _MAP:
-            return self._map(self._number(_MAP[first]))
+            return self._map(self._length(_MAP[first]))
         if first in _LIST:
-            return self._list(self._number(_LIST[first]))
+            return self._list(self._length(_LIST[first]))
         if first in _TEXT:
-            return self._text(self._number(_TEXT[first]))
+            return self._text(self._length(_TEXT[first]))
         if first in _BINARY:
-            length = self._number(_BINARY[first])
+            length = self._length(_BINARY[first])
             return _Span(self._take(length), length)
         if first in _EXTENSION:
-            return self._extension(self._number(_EXTENSION[first]))
+            return self._extension(self._length(_EXTENSION[first]))
         if 0xD4 <= first <= 0xD8:
             return self._extension(1 << (first - 0xD4))
         raise self._damaged(f"no value starts with {first:#x}")
@@ -184,15 +185,15 @@ class _Scanner:
         except UnicodeDecodeError as error:
             raise self._damaged("a text is not UTF-8") from error
 
-    def _list(self, length: int) -> list[Any]:
+    def _list(self, length: int) -> list[object]:
         if length > _MOST_ITEMS:
             raise self._damaged(f"it has a list of {length} items")
         return [self._value() for _ in range(length)]
 
-    def _map(self, length: int) -> Any:
+    def _map(self, length: int) -> dict[str, object] | Tensor:
         if len(self._names) > _DEEPEST:
             raise self._damaged(f"it holds more than {_DEEPEST} maps within maps")
-        result: dict[str, Any] = {}
+        result: dict[str, object] = {}
         for _ in range(length):
             key = self._value()
             if not isinstance(key, str | int) or "/" in str(key):
@@ -204,11 +205,11 @@ class _Scanner:
             self._names.pop()
         return self._joined(result) if _CUT in result else result
 
-    def _extension(self, length: int) -> Any:
-        code = self._number(">b")
+    def _extension(self, length: int) -> Tensor | complex:
+        code = self._length(">b")
         start, end = self._take(length), self._end
         following, self._at, self._end = self._at, start, start + length
-        result: Any
+        result: Tensor | complex
         if code in (_ARRAY, _SCALAR):
             result = self._stored()
         elif code == _COMPLEX:
@@ -225,21 +226,20 @@ class _Scanner:
     def _stored(self) -> Tensor:
         """An array: shape, name of the type, bytes."""
         match self._value():
-            case [[*shape], str(name), _Span() as span] if all(
-                type(n) is int and n >= 0 for n in shape
-            ):
+            case [[*sizes], str(name), _Span() as span] if all(map(_natural, sizes)):
+                shape = tuple(n for n in sizes if isinstance(n, int))
                 if name not in DTYPES:
                     raise self._damaged(f"it is an array of type {name!r:.40}")
                 size = math.prod(shape) * DTYPES[name].itemsize
                 if size != span.length:
                     raise self._damaged(
-                        f"an array of {name} and shape {tuple(shape)} takes {size} bytes, and "
+                        f"an array of {name} and shape {shape} takes {size} bytes, and "
                         f"{span.length} are there"
                     )
-                return self._array(span.start, DTYPES[name], tuple(shape), self._where())
+                return self._array(span.start, DTYPES[name], shape, self._where())
         raise self._damaged("an array is not stored as shape, type and bytes")
 
-    def _joined(self, parts: dict[str, Any]) -> Tensor:
+    def _joined(self, parts: Mapping[str, object]) -> Tensor:
         """An array that Flax cut into flat pieces."""
         sizes, found = parts.get("shape"), parts.get("chunks")
         if not isinstance(sizes, dict) or not isinstance(found, dict) or not found:
@@ -265,3 +265,7 @@ class _Scanner:
             return flat.reshape(shape)[index]
 
         return Tensor(shape=shape, dtype=dtype, place=self._where(), load=load)
+
+
+def _natural(value: object) -> bool:
+    return type(value) is int and value >= 0

@@ -10,7 +10,7 @@ import json
 import math
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,9 @@ from closedbook.checkpoints.files import zarr_writing
 from closedbook.checkpoints.places.storage import Storage
 from closedbook.checkpoints.tensors import Index, Tensor
 from closedbook.errors import UserError
+
+if TYPE_CHECKING:
+    import tensorstore as ts
 
 _METADATA = "_METADATA"
 _DRIVERS = {".zarray": "zarr", "zarr.json": "zarr3"}  # by the file with an array's header
@@ -30,7 +33,7 @@ def read_arrays(storage: Storage) -> dict[str, Tensor]:
         storage: The item's folder.
 
     Raises:
-        UserError: It is not an Orbax folder, or damaged.
+        UserError: The folder is not one of Orbax, or it is damaged.
     """
     import tensorstore as ts
 
@@ -69,9 +72,10 @@ def read_arrays(storage: Storage) -> dict[str, Tensor]:
     return found
 
 
-def _check_whole(store: Any, chunks: int, place: str) -> None:
+def _check_whole(store: "ts.TensorStore", chunks: int, place: str) -> None:
     grid = store.chunk_layout.read_chunk.shape or ()  # a number has no grid
-    wanted = math.prod(-(-n // c) for n, c in zip(store.shape, grid, strict=True))
+    sizes = [-(-n // (c or n or 1)) for n, c in zip(store.shape, grid, strict=True)]
+    wanted = math.prod(sizes)
     if chunks < wanted:
         raise UserError(
             f"{place} is damaged: {wanted - chunks} of its {wanted} chunks are missing; copy or "
@@ -79,7 +83,7 @@ def _check_whole(store: Any, chunks: int, place: str) -> None:
         )
 
 
-def _tensor(store: Any, place: str) -> Tensor:
+def _tensor(store: "ts.TensorStore", place: str) -> Tensor:
     def load(index: Index) -> np.ndarray:
         return np.asarray((store[index] if index else store).read().result())
 
@@ -108,8 +112,9 @@ def write_arrays(folder: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
     """Writes an Orbax item that `ocp.StandardCheckpointHandler` and T5X restore.
 
     Args:
-        folder: Is made; must not exist.
-        tensors: By name, joined with "/"; read and written one after the other.
+        folder: The folder to make; it must not exist.
+        tensors: The tensors by their names in the tree, joined with "/"; they are read and
+            written one after the other.
 
     Raises:
         UserError: An array cannot be read, or the disk is full or the like.
@@ -154,5 +159,5 @@ def _leaf(name: str, shape: Sequence[int]) -> dict[str, Any]:
     }
 
 
-def _write_json(path: pathlib.Path, value: Any) -> None:
+def _write_json(path: pathlib.Path, value: object) -> None:
     path.write_text(json.dumps(value), encoding="utf-8")

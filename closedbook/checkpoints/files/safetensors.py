@@ -10,7 +10,7 @@ import json
 import pathlib
 import sys
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, BinaryIO
 
 import ml_dtypes
 import numpy as np
@@ -99,12 +99,12 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _natural(value: Any) -> bool:
+def _natural(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**63
 
 
 def _entry(
-    path: pathlib.Path, name: str, entry: Any, size: int
+    path: pathlib.Path, name: str, entry: object, size: int
 ) -> tuple[np.dtype, tuple[int, ...], int, int]:
     """Type, shape, first byte and end of a tensor, checked against the `size` bytes of arrays."""
     place = f"{path}: {name}"
@@ -137,7 +137,7 @@ def _entry(
 
 
 def write_safetensors(path: pathlib.Path, tensors: Mapping[str, Tensor]) -> None:
-    """Writes a file, with one tensor (and a copy of it at most) in memory at a time.
+    """Writes a file, holding one tensor at a time in memory, and at most one copy of it.
 
     Raises:
         UserError: A tensor cannot be read or is of a type that safetensors lacks, or the file
@@ -170,7 +170,7 @@ def write_safetensors(path: pathlib.Path, tensors: Mapping[str, Tensor]) -> None
         raise UserError(f"{path} cannot be written: {error.strerror}") from error
 
 
-def _write(file: Any, tensor: Tensor, array: np.ndarray) -> None:
+def _write(file: BinaryIO, tensor: Tensor, array: np.ndarray) -> None:
     array = np.asarray(array, order="C")
     if array.shape != tensor.shape or array.dtype != tensor.dtype:
         raise UserError(
@@ -179,4 +179,4 @@ def _write(file: Any, tensor: Tensor, array: np.ndarray) -> None:
         )
     data = array.reshape(-1).view(np.uint8)
     for start in range(0, data.size, WRITE_BYTES):
-        file.write(data[start : start + WRITE_BYTES])
+        file.write(data[start : start + WRITE_BYTES].data)

@@ -96,7 +96,7 @@ class BoundedReader:
         return self._take(self._file.readline(min(self._left, 1000)))
 
 
-def read_pickle(file: BinaryIO) -> Any:
+def read_pickle(file: BinaryIO) -> object:
     """The object of the pickle at the file's position, which moves to its end.
 
     Returns:
@@ -157,7 +157,7 @@ class _Machine:
             raise TypeError
         self.stack[-1].extend(items)
 
-    def import_name(self, module: Any, name: Any) -> None:
+    def import_name(self, module: str, name: str) -> None:
         kind = _FUNCTIONS.get((module, name))
         if kind:
             self.stack.append(_Global(kind))
@@ -204,7 +204,7 @@ class _Machine:
             raise ForbiddenPickleError("a state for something that is no dict")
 
 
-def _natural(value: Any) -> bool:
+def _natural(value: object) -> bool:
     return type(value) is int and 0 <= value < 2**60
 
 
@@ -230,7 +230,7 @@ def _tensor(storage: Any, offset: Any, shape: Any, strides: Any) -> TensorRef:
     return TensorRef(storage, offset, shape, strides)
 
 
-def _push(machine: _Machine, argument: Any) -> None:
+def _push(machine: _Machine, argument: object) -> None:
     machine.stack.append(argument)
 
 

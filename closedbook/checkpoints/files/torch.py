@@ -7,7 +7,7 @@ storages); before, a stream of pickles followed by the storages.
 import pathlib
 import struct
 import zipfile
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 
@@ -57,7 +57,7 @@ def open_torch(path: pathlib.Path) -> dict[str, Tensor]:
     return {name: _tensor(path, name, ref, starts) for name, ref in state.items()}
 
 
-def _weights(path: pathlib.Path, state: Any) -> dict[str, TensorRef]:
+def _weights(path: pathlib.Path, state: object) -> dict[str, TensorRef]:
     """The object of a file if it is a state dict; raises UserError if not."""
     if isinstance(state, dict) and "state_dict" in state:
         raise UserError(

@@ -1,4 +1,4 @@
-"""Reads arrays in zarr version 2 folders as T5X writes them: `.zarray` and one gzip file a chunk.
+"""Reads arrays in zarr version 2 folders as T5X writes them: `.zarray` and one gzip file per chunk.
 
 TensorStore reads them too, but it takes a missing chunk for zeros, allocates what `.zarray`
 claims, and holds a chunk twice more while it decodes it. Here a missing chunk is an error, and
@@ -43,9 +43,9 @@ class ZarrArray:
     Attributes:
         storage: The folder.
         name: The tensor's name, for messages.
-        shape: Of the array.
-        chunks: Of one chunk; those at an end may reach beyond the array.
-        dtype: Little-endian.
+        shape: Shape of the array.
+        chunks: Shape of one chunk; chunks at an end may reach beyond the array.
+        dtype: Type of the elements, little-endian.
         compressed: Whether chunks are gzip or zlib files, or plain bytes.
         order: "C" or "F".
         separator: Between the numbers in the name of a chunk's file.
@@ -206,7 +206,7 @@ def open_arrays(storage: Storage, folders: Mapping[str, str]) -> dict[str, ZarrA
 
     Args:
         storage: Where the folders are.
-        folders: Folder of each tensor's name.
+        folders: The folder of each tensor, by the tensor's name.
     """
     with concurrent.futures.ThreadPoolExecutor(_REQUESTS) as pool:
         opened = pool.map(lambda item: ZarrArray.open(storage, item[1], item[0]), folders.items())

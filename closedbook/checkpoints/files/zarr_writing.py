@@ -34,8 +34,8 @@ def chunk_shape(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
     """T5X's chunks: while one is above 64 MiB, its longest axis shrinks to the next divisor.
 
     Args:
-        shape: Of the array.
-        itemsize: Bytes of an element.
+        shape: Shape of the array.
+        itemsize: Bytes per element.
     """
     chunk = [max(n, 1) for n in shape]
     while math.prod(chunk) * itemsize > _CHUNK_BYTES:
@@ -47,12 +47,13 @@ def chunk_shape(shape: Sequence[int], itemsize: int) -> tuple[int, ...]:
 def write_arrays(
     folder: pathlib.Path, tensors: Mapping[str, Tensor], *, gzipped: bool = True
 ) -> None:
-    """Writes a folder for each tensor, chunks of several at once.
+    """Writes a folder for each tensor; chunks of several tensors are written at once.
 
     Args:
         folder: Where the folders are made.
-        tensors: By name of the folder.
-        gzipped: As T5X wants them; otherwise chunks are the bare numbers.
+        tensors: The tensors by the names of their folders.
+        gzipped: Whether chunks are gzip files, as T5X wants them; otherwise they are the bare
+            numbers.
 
     Raises:
         UserError: The disk is full, or the like.

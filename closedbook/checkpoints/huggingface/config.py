@@ -172,9 +172,9 @@ def write_config(folder: pathlib.Path, config: T5Config, dtype: np.dtype) -> Non
     """Writes config.json and generation_config.json for transformers 4 and 5.
 
     Args:
-        folder: Where to.
+        folder: The folder to write into.
         config: The architecture.
-        dtype: Of the parameters.
+        dtype: Type of the parameters.
 
     Raises:
         UserError: The feed-forward unit cannot be expressed.

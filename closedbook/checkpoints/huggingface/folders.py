@@ -138,7 +138,7 @@ def _open_shards(
     return tensors
 
 
-def _plain(name: Any) -> bool:
+def _plain(name: object) -> bool:
     """Whether a name stays in its folder, on any system."""
     if not isinstance(name, str) or name in ("", ".", ".."):
         return False
@@ -202,7 +202,7 @@ def _oriented(ours: str, tensor: Tensor) -> Tensor:
 
 
 def _extra_ids(folder: pathlib.Path) -> int:
-    """Sentinels after the vocabulary's pieces, as the tokenizer's settings say; T5 has 100."""
+    """How many sentinels follow the vocabulary's pieces: as its settings say, else T5's 100."""
     path = folder / "tokenizer_config.json"
     value = read_json(path).get("extra_ids") if path.is_file() else None
     if value is None:
@@ -225,7 +225,7 @@ def write_huggingface(
         folder: An empty folder.
         checkpoint: Its parameters, unrolled.
         config: Its architecture.
-        max_shard_bytes: Of tensors in a file; a larger tensor has a file of its own.
+        max_shard_bytes: Most bytes of tensors per file; a larger tensor has a file of its own.
 
     Raises:
         UserError: A parameter or the architecture cannot be expressed.

@@ -67,7 +67,7 @@ _OURS = re.compile(r"(encoder|decoder)/layers_(0|[1-9][0-9]{0,3})/(.+)")
 
 
 def to_ours(name: str) -> str | None:
-    """Our name of a parameter of theirs; None if T5 has none such."""
+    """Our name of one of their parameters; None if a T5 has no such parameter."""
     if name in _FIXED:
         return _FIXED[name]
     if not (match := _THEIRS.fullmatch(name)):

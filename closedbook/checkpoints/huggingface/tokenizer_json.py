@@ -118,7 +118,7 @@ def _ending(name: str, pieces: list[str], place: str) -> dict[str, Any]:
     }
 
 
-def to_model(data: Any, place: str) -> Any:
+def to_model(data: object, place: str) -> Any:
     """A SentencePiece ModelProto that gives the ids of a tokenizer.json.
 
     100 sentinels at the end, <extra_id_0> last, are left out, as in T5's own file, where SeqIO
@@ -134,10 +134,10 @@ def to_model(data: Any, place: str) -> Any:
     from sentencepiece import sentencepiece_model_pb2 as model_pb2
 
     inside = _Reader(place)
-    data = inside.mapping(data, "the file")
-    tokenizer = inside.mapping(data.get("model"), "model")
+    content = inside.mapping(data, "the file")
+    tokenizer = inside.mapping(content.get("model"), "model")
     pieces = inside.pieces(tokenizer)
-    special = inside.added(data.get("added_tokens") or [], pieces)
+    special = inside.added(content.get("added_tokens") or [], pieces)
     unknown = tokenizer.get("unk_id")
     if not isinstance(unknown, int) or not 0 <= unknown < len(pieces):
         raise inside.refused("model.unk_id", unknown, "it must be the id of the unknown piece")
@@ -165,8 +165,8 @@ def to_model(data: Any, place: str) -> Any:
     trainer.eos_id, trainer.eos_piece = names.get("</s>", -1), "</s>"
     trainer.bos_id = names.get("<s>", -1)
 
-    charsmap, one_blank = inside.normalizer(data.get("normalizer"))
-    prefix, splits = inside.pre_tokenizer(data.get("pre_tokenizer"))
+    charsmap, one_blank = inside.normalizer(content.get("normalizer"))
+    prefix, splits = inside.pre_tokenizer(content.get("pre_tokenizer"))
     rules.name, rules.precompiled_charsmap = "tokenizer.json", charsmap
     rules.add_dummy_prefix, rules.escape_whitespaces = prefix, True
     rules.remove_extra_whitespaces = one_blank or splits
@@ -185,7 +185,7 @@ class _Reader:
     def __init__(self, place: str) -> None:
         self._place = place
 
-    def refused(self, key: str, value: Any, why: str) -> UserError:
+    def refused(self, key: str, value: object, why: str) -> UserError:
         shown = repr(value)
         shown = shown if len(shown) <= 80 else shown[:77] + "..."
         return UserError(
@@ -193,7 +193,7 @@ class _Reader:
             "(spiece.model) into the folder"
         )
 
-    def mapping(self, value: Any, key: str) -> Mapping[str, Any]:
+    def mapping(self, value: object, key: str) -> Mapping[str, Any]:
         if not isinstance(value, dict):
             raise self.refused(key, value, "it must be an object")
         return value
@@ -218,7 +218,7 @@ class _Reader:
             raise self.refused("model.vocab", name, f"it stands there {times} times")
         return pieces
 
-    def added(self, tokens: Any, pieces: list[tuple[str, float]]) -> dict[int, bool]:
+    def added(self, tokens: object, pieces: list[tuple[str, float]]) -> dict[int, bool]:
         """Ids of added tokens and whether each is special; ids past the end are appended."""
         if not isinstance(tokens, list):
             raise self.refused("added_tokens", tokens, "it must be a list")
@@ -241,7 +241,7 @@ class _Reader:
             special[number] = token.get("special") is not False
         return special
 
-    def normalizer(self, value: Any) -> tuple[bytes, bool]:
+    def normalizer(self, value: object) -> tuple[bytes, bool]:
         """The character map and whether runs of blanks are made one."""
         charsmap, one_blank = b"", False
         for key, step in self._steps(value, "normalizer", "normalizers"):
@@ -259,7 +259,7 @@ class _Reader:
                 raise self.refused(f"{key}.type", kind, "SentencePiece knows no such step")
         return charsmap, one_blank
 
-    def pre_tokenizer(self, value: Any) -> tuple[bool, bool]:
+    def pre_tokenizer(self, value: object) -> tuple[bool, bool]:
         """Whether a text gets a blank at its beginning, and whether it is split at blanks."""
         prefix = splits = False
         for key, step in self._steps(value, "pre_tokenizer", "pretokenizers"):
@@ -273,7 +273,7 @@ class _Reader:
                 raise self.refused(f"{key}.type", kind, "T5's are WhitespaceSplit and Metaspace")
         return prefix, splits
 
-    def _steps(self, value: Any, key: str, parts: str) -> list[tuple[str, Mapping[str, Any]]]:
+    def _steps(self, value: object, key: str, parts: str) -> list[tuple[str, Mapping[str, Any]]]:
         """The steps of a (possibly nested) sequence, each with its key."""
         if value is None:
             return []

@@ -20,12 +20,12 @@ def check_target(folder: pathlib.Path, source: str, nbytes: int, *, force: bool)
     Args:
         folder: The target, absolute.
         source: The checkpoint's folder, or a file in it.
-        nbytes: That will be written.
+        nbytes: Bytes that will be written.
         force: Whether a checkpoint at the target may be replaced.
 
     Raises:
-        UserError: It exists, is not only a checkpoint, lies in the source or around it, or its
-            disk is too small.
+        UserError: The target exists and may not be replaced, or holds more than one checkpoint,
+            or source and target lie in one another, or the disk is too small.
     """
     if "://" not in source:
         origin = pathlib.Path(source).resolve()

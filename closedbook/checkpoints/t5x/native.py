@@ -7,6 +7,7 @@ folder beside the file. T5X writes as arrays what it does not partition: the ste
 """
 
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -83,7 +84,7 @@ def resolved(tree: dict[str, Any], storage: Storage, file: str) -> dict[str, Any
     return nest(flat | {name: array.tensor() for name, array in arrays.items()})
 
 
-def _is_spec(node: Any) -> bool:
+def _is_spec(node: Mapping[str, object]) -> bool:
     return isinstance(node.get("driver"), str)
 
 
@@ -176,7 +177,8 @@ def _spec(name: str, tensor: Tensor) -> dict[str, Any]:
     }
 
 
-def _sorted(tree: Any) -> Any:
-    if not isinstance(tree, dict):
-        return tree
-    return {name: _sorted(tree[name]) for name in sorted(tree)}
+def _sorted(tree: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: _sorted(value) if isinstance(value, dict) else value
+        for name, value in sorted(tree.items())
+    }

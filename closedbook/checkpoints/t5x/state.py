@@ -86,7 +86,7 @@ def _only(tree: Mapping[str, Any], known: tuple[str, ...], place: str) -> None:
         )
 
 
-def _tensor(leaf: Any, place: str) -> Tensor:
+def _tensor(leaf: object, place: str) -> Tensor:
     if not isinstance(leaf, Tensor):
         raise UserError(f"{place} is {leaf!r:.60}; an array is expected")
     if leaf.dtype != np.uint16:
@@ -101,7 +101,7 @@ def _tensor(leaf: Any, place: str) -> Tensor:
 
 
 def _slots(
-    states: Any, params: Mapping[str, Tensor], path: str
+    states: object, params: Mapping[str, Tensor], path: str
 ) -> tuple[dict[str, Tensor] | None, str]:
     """Adafactor's accumulators, or the name of another optimiser."""
     if states is None or states == {}:
@@ -123,7 +123,7 @@ def _slots(
     return None, f"an unknown one, which keeps {names}"
 
 
-def step_of(leaf: Any, place: str) -> int | None:
+def step_of(leaf: object, place: str) -> int | None:
     """A number of steps from a leaf of a tree, or None for none.
 
     Raises:
@@ -135,10 +135,11 @@ def step_of(leaf: Any, place: str) -> int | None:
         leaf = Tensor.of(leaf, place)
     if isinstance(leaf, Tensor):
         leaf = leaf.read().reshape(-1)[0].item() if math.prod(leaf.shape) == 1 else leaf.shape
-    whole = isinstance(leaf, int | float) and not isinstance(leaf, bool) and math.isfinite(leaf)
-    if not whole or not 0 <= leaf <= MOST_STEPS or leaf != int(leaf):
-        raise UserError(f"{place} is {leaf!r:.60}; a number of steps is expected")
-    return int(leaf)
+    if isinstance(leaf, int | float) and not isinstance(leaf, bool) and math.isfinite(leaf):
+        steps = int(leaf)
+        if steps == leaf and 0 <= steps <= MOST_STEPS:
+            return steps
+    raise UserError(f"{place} is {leaf!r:.60}; a number of steps is expected")
 
 
 def state_of(checkpoint: Checkpoint) -> dict[str, Tensor]:

@@ -36,5 +36,5 @@ class Tagger(Protocol):
                 surrogates).
 
         Returns:
-            One list a sentence; spans do not overlap and lie within the sentence.
+            One list per sentence; spans do not overlap and lie within the sentence.
         """

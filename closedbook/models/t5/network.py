@@ -1,7 +1,6 @@
 """The encoder-decoder T5, versions 1.0 and 1.1."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import flax.linen as nn
 import jax
@@ -272,14 +271,15 @@ class T5(nn.Module):
             logits = self.token_embedder.attend(x) / np.sqrt(x.shape[-1])
         else:
             logits = self.decoder.logits(x)
-        return constrain(logits.astype(jnp.float32), "batch", "length", "vocab")
+        logits = logits.astype(self.config.precision.accumulate)
+        return constrain(logits, "batch", "length", "vocab")
 
 
-def _is_pair(x: Any) -> bool:
+def _is_pair(x: object) -> bool:
     return isinstance(x, tuple)
 
 
-def _is_cache(x: Any) -> bool:
+def _is_cache(x: object) -> bool:
     return isinstance(x, KVCache)
 
 

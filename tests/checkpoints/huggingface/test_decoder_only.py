@@ -24,16 +24,28 @@ transformers = pytest.importorskip(
 TOLERANCE = 1e-4  # absolute, in float32; logits of up to 9 were measured within 2.5e-5
 VOCAB, EOS, LENGTH = 96, 1, 8
 GPT2: dict[str, Any] = {
-    **{"vocab_size": VOCAB, "n_positions": 40, "n_embd": 32, "n_layer": 2, "n_head": 4},
+    "vocab_size": VOCAB,
+    "n_positions": 40,
+    "n_embd": 32,
+    "n_layer": 2,
+    "n_head": 4,
     **dict.fromkeys(("resid_pdrop", "embd_pdrop", "attn_pdrop"), 0.0),
 }
 LLAMA: dict[str, Any] = {
-    **{"vocab_size": VOCAB, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2},
-    **{"num_attention_heads": 4, "max_position_embeddings": 64},
+    "vocab_size": VOCAB,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "max_position_embeddings": 64,
 }
 LLAMA_3 = {
-    **{"rope_type": "llama3", "rope_theta": 500.0, "factor": 8.0, "low_freq_factor": 1.0},
-    **{"high_freq_factor": 4.0, "original_max_position_embeddings": 32},
+    "rope_type": "llama3",
+    "rope_theta": 500.0,
+    "factor": 8.0,
+    "low_freq_factor": 1.0,
+    "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 32,
 }
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt2": ("gpt2", GPT2),
@@ -184,7 +196,7 @@ def test_sharded_and_torch_files_hold_the_same(pair, tmp_path):
 def test_names_of_files_before_2020_and_of_models_without_output_are_read(tmp_path):
     model = drawn("gpt2")
     # GPT-2's own file has no prefix, no output matrix, and holds the causal masks.
-    weights = {n: w for n, w in model.transformer.state_dict().items()}
+    weights = dict(model.transformer.state_dict())
     masks = {f"h.{i}.attn.bias": torch.ones(1, 1, 40, 40).tril() for i in range(2)}
     masks |= {f"h.{i}.attn.masked_bias": torch.tensor(-1e4) for i in range(2)}
     torch.save(weights | masks, tmp_path / "pytorch_model.bin")

@@ -11,6 +11,7 @@ import threading
 
 import pytest
 
+from closedbook import whole_files
 from closedbook.checkpoints.places import remote
 from closedbook.errors import UserError
 
@@ -88,6 +89,15 @@ def test_interrupted_copy_goes_on_where_it_was(buckets, cache, monkeypatch):
     folder = remote.fetch("gs://some-bucket/t5")
     assert sorted(path.name for path in folder.iterdir()) == ["a", "b", "c"]
     assert not any("t5%2Fa" in path for path in buckets.requests)
+
+
+def test_what_a_killed_copy_left_is_removed(buckets, cache):
+    fill(buckets, "t5/a")
+    folder = cache / "gs/some-bucket/t5"
+    folder.mkdir(parents=True)
+    (folder / whole_files.hidden_name("a")).write_text("con")
+    remote.fetch("gs://some-bucket/t5")
+    assert [path.name for path in folder.iterdir()] == ["a"]
 
 
 def test_file_that_lost_bytes_is_copied_again(buckets, cache):

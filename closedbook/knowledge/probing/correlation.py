@@ -1,0 +1,127 @@
+"""Correlations of what a model knows with what might explain it, with intervals.
+
+LAMA's analysis correlates P@1 with how often subject and object occur, with the log-probability of
+the answer, and with lengths. A fact's hit is 0 or 1, for which Pearson's is the point-biserial
+correlation.
+"""
+
+import dataclasses
+from collections.abc import Hashable, Sequence
+from typing import Literal
+
+import numpy as np
+
+from closedbook.eval import intervals
+
+RESAMPLES = 2_000
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Correlation:
+    """A coefficient with its 95% interval; all NaN where one of the variables never varies."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+def ranks(values: np.ndarray) -> np.ndarray:
+    """Ranks from 1; equal values share the mean of theirs.
+
+    >>> ranks(np.array([10.0, 30.0, 10.0]))
+    array([1.5, 3. , 1.5])
+    """
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[places]
+
+
+def pearson(x: np.ndarray, y: np.ndarray) -> float:
+    """Pearson's r; NaN where a variable never varies.
+
+    >>> round(pearson(np.array([1.0, 2.0, 3.0]), np.array([1.0, 3.0, 2.0])), 12)
+    0.5
+    """
+    return float(_pearson(_moments(x, y).mean(axis=0)[None])[0])
+
+
+def spearman(x: np.ndarray, y: np.ndarray) -> float:
+    """Spearman's rho: Pearson's r of the ranks.
+
+    >>> round(spearman(np.array([1.0, 2.0, 9.0]), np.array([1.0, 2.0, 3.0])), 12)
+    1.0
+    """
+    return pearson(ranks(x), ranks(y))
+
+
+def correlate(
+    x: np.ndarray,
+    y: np.ndarray,
+    *,
+    kind: Literal["pearson", "spearman"] = "pearson",
+    clusters: Sequence[Hashable] | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = 0,
+) -> Correlation:
+    """A correlation with its percentile bootstrap interval over facts or whole clusters of them.
+
+    Of Spearman's the ranks are those in all facts, also within a draw. Facts in which a variable is
+    NaN are left out.
+
+    Args:
+        x: [facts].
+        y: [facts].
+        kind: Which coefficient.
+        clusters: One key per fact, such as its relation; draws then take whole clusters. One
+            cluster alone tells nothing of others, and its interval is infinite.
+        resamples: Number of draws.
+        seed: Of NumPy's PCG64.
+
+    Raises:
+        ValueError: The lengths differ, or the kind is another.
+    """
+    if kind not in ("pearson", "spearman"):
+        raise ValueError(f"kind is {kind!r}; choose pearson or spearman")
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if x.shape != y.shape:
+        raise ValueError(f"{len(x)} values of one variable and {len(y)} of the other")
+    kept = ~(np.isnan(x) | np.isnan(y))
+    x, y = x[kept], y[kept]
+    if clusters is not None:
+        clusters = [key for key, keep in zip(clusters, kept, strict=True) if keep]
+    n = len(x)
+    if n < 2 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return Correlation(value=np.nan, low=np.nan, high=np.nan, n=n)
+    if kind == "spearman":
+        x, y = ranks(x), ranks(y)
+    value = pearson(x, y)
+    if clusters is not None and len(set(clusters)) == 1:
+        return Correlation(value=value, low=-np.inf, high=np.inf, n=n)
+    moments = _moments(x, y)
+    drawn = _pearson(
+        intervals.drawn_means(moments, clusters=clusters, resamples=resamples, seed=seed)
+    )
+    low, high = np.nanquantile(drawn, [0.025, 0.975])  # a draw of equal values has no coefficient
+    return Correlation(value=value, low=float(low), high=float(high), n=n)
+
+
+def _moments(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """[facts, 5]: x, y, their squares and their product, of standardised variables."""
+    x, y = _standardised(x), _standardised(y)
+    return np.stack([x, y, x * x, y * y, x * y], axis=1)
+
+
+def _standardised(values: np.ndarray) -> np.ndarray:
+    centred = np.asarray(values, np.float64) - np.mean(values)
+    spread = centred.std()
+    return centred / spread if spread else centred
+
+
+def _pearson(means: np.ndarray) -> np.ndarray:
+    """r of each row of mean moments, [rows]."""
+    x, y, xx, yy, xy = means.T
+    spread = np.clip(xx - x * x, 0, None) * np.clip(yy - y * y, 0, None)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        found = np.where(spread > 1e-12, (xy - x * y) / np.sqrt(spread), np.nan)
+    return np.clip(found, -1, 1)

@@ -1,0 +1,145 @@
+"""The evaluations of a run: the loss on held-out targets, and answers to questions.
+
+Each says itself when it is due; the training loop and `t5x eval` ask and call.
+"""
+
+import dataclasses
+import logging
+import pathlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Protocol
+
+import jax
+import numpy as np
+
+from closedbook.data.cache import TokenCache
+from closedbook.inference.predictor import Predictor
+from closedbook.models.parameters import Params
+from closedbook.parallel.processes import is_first
+from closedbook.telemetry import MetricWriter
+from closedbook.training import report
+from closedbook.training.evaluation import Answers, Scores, answer, write_answers
+from closedbook.training.model import Batch, Sums
+from closedbook.training.settings import Evaluator
+
+_log = logging.getLogger(__name__)
+
+
+@dataclasses.dataclass(frozen=True)
+class Every:
+    """When something is due: every `period` steps and after the last one; 0 is never.
+
+    >>> every = Every(period=4, last=10)
+    >>> [step for step in range(1, 11) if every.due(step)]
+    [4, 8, 10]
+    >>> Every(period=0, last=10).due(10)
+    False
+    """
+
+    period: int
+    last: int
+
+    def due(self, step: int) -> bool:
+        """Whether it is, after so many steps."""
+        return self.period > 0 and (step % self.period == 0 or step == self.last)
+
+
+class Evaluation(Protocol):
+    """Scores the parameters of a step, and writes its own files."""
+
+    def due(self, step: int) -> bool:
+        """Whether to evaluate after so many steps."""
+
+    def __call__(self, params: Params, step: int) -> Scores:
+        """Scores by name; those of different evaluations have different names."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class HeldOutLoss:
+    """Loss and accuracy per target token on held-out targets; its scores are "eval/<name>".
+
+    Attributes:
+        program: (parameters, batch) -> sums, without dropout.
+        batches: Gives the same batches of NumPy arrays [batch, length] each time.
+        put: Lays a batch on the devices.
+        writer: Takes the losses of each step.
+        every: When it is due.
+    """
+
+    program: Callable[[Params, Batch], Sums]
+    batches: Callable[[], Iterable[dict[str, np.ndarray]]]
+    put: Callable[[dict[str, np.ndarray]], Batch]
+    writer: MetricWriter
+    every: Every
+
+    def due(self, step: int) -> bool:
+        """Whether to evaluate after so many steps."""
+        return self.every.due(step)
+
+    def __call__(self, params: Params, step: int) -> Scores:
+        """Measures and writes the losses."""
+        totals: Scores = {}
+        for batch in self.batches():
+            for name, value in jax.device_get(self.program(params, self.put(batch))).items():
+                totals[name] = totals.get(name, 0.0) + float(value)
+        tokens = max(totals.get("target_tokens", 0.0), 1.0)
+        losses = {
+            "loss": totals.get("loss", 0.0) / tokens,
+            "cross_ent_loss": totals.get("cross_ent_loss", 0.0) / tokens,
+            "accuracy": totals.get("correct", 0.0) / tokens,
+        }
+        self.writer.write(step, losses)
+        return {f"eval/{name}": value for name, value in losses.items()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QuestionScores:
+    """Answers to the questions of some tasks, scored; its scores are "<task>/<metric>".
+
+    Attributes:
+        caches: Of the questions, one per task.
+        predictor: Of the model.
+        folder: Where T5X's files and the predictions are written.
+        settings: How many questions are answered, and how many answers written.
+        every: When it is due; None for never, where only a caller says when.
+        writers: Take the scores of each step, by task; none for a task that is missing.
+    """
+
+    caches: Sequence[TokenCache]
+    predictor: Predictor
+    folder: pathlib.Path
+    settings: Evaluator
+    every: Every | None = None
+    writers: Mapping[str, MetricWriter] = dataclasses.field(default_factory=dict)
+
+    def due(self, step: int) -> bool:
+        """Whether to evaluate after so many steps."""
+        return self.every is not None and self.every.due(step)
+
+    def __call__(self, params: Params, step: int) -> Scores:
+        """Answers and scores every task's questions, and writes the files."""
+        scores: Scores = {}
+        for cache in self.caches:
+            answers = answer(cache, self.predictor, params, self.settings.num_examples)
+            if is_first():
+                self._write(answers, step)
+            scores |= {f"{cache.name}/{name}": value for name, value in answers.scores.items()}
+        return scores
+
+    def _write(self, answers: Answers, step: int) -> None:
+        if answers.task in self.writers:
+            self.writers[answers.task].write(step, answers.scores)
+        report.append_scores(self.folder, answers, step)
+        path = write_answers(answers, self.folder, step, self.settings.write_n_results)
+        shown = "  ".join(f"{name} {value:.2f}" for name, value in answers.scores.items())
+        n = len(answers.examples)
+        _log.info("step %d  %s %s  n %d  %s", step, answers.task, answers.split, n, shown)
+        _log.info("predictions: %s", path)
+
+
+def evaluate(evaluations: Iterable[Evaluation], params: Params, step: int) -> Scores:
+    """The scores of several evaluations together."""
+    scores: Scores = {}
+    for evaluation in evaluations:
+        scores |= evaluation(params, step)
+    return scores

@@ -1,0 +1,193 @@
+"""What is compiled for a run: the train step, the held-out loss, answers and scores.
+
+Each program is made from shapes alone (model, mesh, lengths), so that it can be lowered and
+compiled before there are parameters or data, and by another process than the one that runs it.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator
+from typing import Generic, ParamSpec, TypeVar
+
+import jax
+
+from closedbook.inference.predictor import Predictor
+from closedbook.inference.settings import DecodeSettings
+from closedbook.models.parameters import Params
+from closedbook.parallel import Partitioner
+from closedbook.parallel.processes import gather
+from closedbook.training.model import Batch, EncoderDecoderModel, Sums
+from closedbook.training.settings import DatasetConfig, Evaluator, Trainer
+from closedbook.training.state import TrainState, abstract_state, split_seed
+from closedbook.training.step import make_eval_step, make_train_step
+
+_LONGEST_INPUT = 512  # tokens; inputs are cut there without lengths
+_LONGEST_ANSWER = 114  # target tokens of the paper; answers are cut there without lengths
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Program(Generic[_Arguments, _Result]):
+    """A function that is compiled once, and the shapes of its arguments.
+
+    Attributes:
+        name: For people, for example "train step".
+        function: Jitted; a call compiles it if nobody has before.
+        arguments: Trees of `jax.ShapeDtypeStruct` with shardings, like those it is called with.
+    """
+
+    name: str
+    function: Callable[_Arguments, _Result]
+    arguments: tuple[object, ...]
+
+    def __call__(self, *args: _Arguments.args, **kwargs: _Arguments.kwargs) -> _Result:
+        """Runs it."""
+        return self.function(*args, **kwargs)
+
+    def lower(self) -> jax.stages.Lowered:
+        """The program for XLA; `.compile()` fills JAX's persistent cache.
+
+        Call it where the mesh and the rules are current (`Partitioner.activate`).
+        """
+        return self.function.lower(*self.arguments)  # type: ignore[attr-defined]
+
+
+def train_step(
+    model: EncoderDecoderModel,
+    partitioner: Partitioner,
+    cfg: DatasetConfig,
+    trainer: Trainer,
+    *,
+    use_hardware_rng: bool = False,
+) -> Program[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]:
+    """The step (state, batch, key) -> (state, sums); the state that goes in is given up.
+
+    Args:
+        model: What is trained.
+        partitioner: How arrays lie on the devices.
+        cfg: Of the training data: batch size, lengths, packing.
+        trainer: Learning rate and microbatches.
+        use_hardware_rng: The kind of key that dropout is drawn with.
+    """
+    step = make_train_step(model, trainer.learning_rate_fn, trainer.microbatches)
+    keys = functools.partial(split_seed, hardware_rng=use_hardware_rng)
+    return Program(
+        name="train step",
+        function=jax.jit(step, donate_argnums=0),
+        arguments=(
+            abstract_state(model, partitioner),
+            abstract_batch(cfg, partitioner),
+            jax.eval_shape(keys, 0)[1],
+        ),
+    )
+
+
+def held_out_loss(
+    model: EncoderDecoderModel, partitioner: Partitioner, cfg: DatasetConfig
+) -> Program[[Params, Batch], Sums]:
+    """The function (parameters, batch) -> sums, without dropout.
+
+    Args:
+        model: What is trained.
+        partitioner: How arrays lie on the devices.
+        cfg: Of the held-out data.
+    """
+    return Program(
+        name="held-out loss",
+        function=jax.jit(make_eval_step(model)),
+        arguments=(abstract_state(model, partitioner).params, abstract_batch(cfg, partitioner)),
+    )
+
+
+def abstract_batch(cfg: DatasetConfig, partitioner: Partitioner) -> dict[str, jax.ShapeDtypeStruct]:
+    """Shapes and shardings of a batch: int32 [batch, length] under SeqIO's names."""
+    lengths = cfg.both_lengths()
+    names = {
+        "encoder": ["encoder_input_tokens"],
+        "decoder": ["decoder_input_tokens", "decoder_target_tokens", "decoder_loss_weights"],
+    }
+    if cfg.pack:
+        for stack in names:
+            names[stack] += [f"{stack}_segment_ids", f"{stack}_positions"]
+    length = {"encoder": lengths["inputs"], "decoder": lengths["targets"]}
+    return {
+        name: partitioner.abstract_rows(cfg.batch_size, length[stack])
+        for stack in names
+        for name in names[stack]
+    }
+
+
+def predictor(
+    model: EncoderDecoderModel, partitioner: Partitioner, cfg: DatasetConfig, settings: Evaluator
+) -> Predictor:
+    """What answers questions on the mesh and scores given answers.
+
+    Args:
+        model: Network and vocabulary.
+        partitioner: How arrays lie on the devices.
+        cfg: Of the questions: batch size and lengths.
+        settings: How to decode.
+    """
+    lengths = cfg.task_feature_lengths or {}
+    default = DecodeSettings(max_decode_length=lengths.get("targets", _LONGEST_ANSWER))
+    ways = partitioner.mesh.shape["data"]
+    return Predictor(
+        model.module,
+        model.vocabulary,
+        settings=settings.decode or default,
+        max_input_length=lengths.get("inputs", _LONGEST_INPUT),
+        batch_size=-(-cfg.batch_size // ways) * ways,
+        batch_multiple=ways,
+        place=partitioner.put_rows,
+        fetch=gather,
+    )
+
+
+def answering(
+    predictor: Predictor, model: EncoderDecoderModel, partitioner: Partitioner
+) -> Iterator[Program]:
+    """The predictor's programs that decode, one for each shape of a batch of inputs.
+
+    Args:
+        predictor: From `predictor`.
+        model: The same.
+        partitioner: The same.
+    """
+    params = abstract_state(model, partitioner).params
+    for rows, length in predictor.input_shapes():
+        yield Program(
+            name=f"answers to {rows} inputs of {length} tokens",
+            function=predictor.decode_function,
+            arguments=(
+                params,
+                partitioner.abstract_rows(rows, length),
+                partitioner.abstract_rows(rows),
+            ),
+        )
+
+
+def scoring(
+    predictor: Predictor, model: EncoderDecoderModel, partitioner: Partitioner, longest: int
+) -> Iterator[Program]:
+    """The predictor's programs that score one given answer to each input.
+
+    Args:
+        predictor: From `predictor`.
+        model: The same.
+        partitioner: The same.
+        longest: Tokens of the longest answer, EOS included.
+    """
+    params = abstract_state(model, partitioner).params
+    for rows, length in predictor.input_shapes():
+        for width in predictor.answer_lengths(longest):
+            yield Program(
+                name=f"scores of {width} tokens for {rows} inputs of {length}",
+                function=predictor.score_function,
+                arguments=(
+                    params,
+                    partitioner.abstract_rows(rows, length),
+                    partitioner.abstract_rows(rows, 1, width),
+                ),
+            )

@@ -1,0 +1,115 @@
+"""Consistency, BEAR's score, negation, correlations and hidden knowledge, against hand counts."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from closedbook.knowledge.probing import agreement, correlation, hidden
+
+
+def test_consistency_counts_agreeing_pairs_of_paraphrases():
+    answers = np.array([[1, 1, 1, 2], [1, 1, 2, 2], [5, 5, 5, 5]])
+    assert agreement.consistency(answers) == pytest.approx([3 / 6, 2 / 6, 1])
+
+
+def test_one_paraphrase_has_no_consistency():
+    assert np.isnan(agreement.consistency(np.array([[1], [2]]))).all()
+
+
+def test_constant_answers_are_consistent_and_not_right():
+    answers = np.full((3, 4), 7)
+    assert agreement.consistency(answers).tolist() == [1, 1, 1]
+    assert agreement.consistent_and_right(answers, np.array([7, 1, 2])).tolist() == [1, 0, 0]
+
+
+def test_bear_score_is_the_mean_of_the_templates_accuracies():
+    right = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 0], [1, 1, 0]])  # 3/4, 1/4, 1/4
+    score, deviation = agreement.bear_score(right)
+    assert score == pytest.approx(5 / 12)
+    assert deviation == pytest.approx(
+        np.sqrt((2 * (1 / 4 - 5 / 12) ** 2 + (3 / 4 - 5 / 12) ** 2) / 3)
+    )
+
+
+def test_negation_that_a_model_does_not_mind_overlaps_wholly():
+    scores = np.random.default_rng(0).random((5, 9))
+    assert agreement.overlap(scores, scores).tolist() == [1] * 5
+    assert agreement.rank_correlation(scores, scores) == pytest.approx(1)
+    assert agreement.overlap(scores, -scores, k=2).tolist() == [0] * 5
+    assert agreement.rank_correlation(scores, -scores) == pytest.approx(-1)
+
+
+def test_overlap_of_as_many_as_there_are_candidates_is_not_defined():
+    assert np.isnan(agreement.overlap(np.eye(2), np.eye(2), k=2)).all()
+
+
+def test_coefficients_equal_scipys():
+    random = np.random.default_rng(1)
+    x = random.integers(0, 6, 200).astype(float)
+    y = x + random.normal(0, 3, 200)
+    assert correlation.pearson(x, y) == pytest.approx(scipy.stats.pearsonr(x, y).statistic)
+    assert correlation.spearman(x, y) == pytest.approx(scipy.stats.spearmanr(x, y).statistic)
+    assert correlation.ranks(x).tolist() == scipy.stats.rankdata(x).tolist()
+
+
+def test_interval_of_a_correlation_is_about_fishers():
+    random = np.random.default_rng(2)
+    x = random.normal(size=400)
+    y = 0.5 * x + random.normal(size=400)
+    found = correlation.correlate(x, y)
+    low, high = scipy.stats.pearsonr(x, y).confidence_interval()
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.03)
+    assert found.n == 400
+
+
+def test_clusters_that_stand_together_widen_the_interval():
+    random = np.random.default_rng(3)
+    x = np.repeat(random.normal(size=12), 50)
+    y = np.repeat(random.normal(size=12), 50) + 0.5 * x
+    keys = np.repeat(np.arange(12), 50).tolist()
+    alone, together = correlation.correlate(x, y), correlation.correlate(x, y, clusters=keys)
+    assert alone.value == together.value
+    assert together.high - together.low > 3 * (alone.high - alone.low)
+
+
+def test_large_numbers_lose_no_digits():
+    x = 1e9 + np.arange(10.0)
+    assert correlation.pearson(x, np.arange(10.0)) == pytest.approx(1)
+
+
+def test_variable_that_never_varies_has_no_correlation():
+    found = correlation.correlate(np.ones(5), np.arange(5.0))
+    assert np.isnan([found.value, found.low, found.high]).all()
+
+
+def test_missing_values_are_left_out():
+    x = np.array([1.0, np.nan, 2.0, 3.0])
+    found = correlation.correlate(x, np.array([1.0, 9.0, 2.0, 3.0]))
+    assert (found.n, found.value) == (3, pytest.approx(1))
+
+
+def test_k_counts_pairs_of_right_and_wrong():
+    assert hidden.k_of(np.array([3.0, 1.0]), np.array([2.0, 0.0, 3.0])) == pytest.approx(3 / 6)
+    assert hidden.k_of(np.array([1.0]), np.array([1.0, 1.0])) == 0  # equals are not told apart
+
+
+def test_k_of_candidates_is_the_mean_over_questions():
+    scores = [np.array([0.5, 0.3, 0.2]), np.array([0.5, 0.3, 0.2, 0.1])]
+    k = hidden.of_candidates(scores, [np.array([0]), np.array([1, 3])])
+    assert k == pytest.approx([1, 1 / 4])
+    known = hidden.knowledge(k)
+    assert (known.k, known.full, known.questions) == (pytest.approx(5 / 8), 0.5, 2)
+
+
+def test_question_without_an_answer_to_compare_is_refused():
+    with pytest.raises(ValueError, match="a right and a wrong answer"):
+        hidden.k_of(np.array([1.0]), np.array([]))
+
+
+def test_gap_is_paired_by_question():
+    random = np.random.default_rng(4)
+    external = random.random(300) * 0.8
+    found = hidden.gap(external + 0.1, external)
+    assert found.value == pytest.approx(0.1)
+    assert found.interval == pytest.approx((0.1, 0.1))
+    assert found.relative == pytest.approx(0.1 / external.mean())

@@ -1,0 +1,65 @@
+"""Evaluations: when they are due, and the held-out loss by hand."""
+
+import doctest
+
+import numpy as np
+import pytest
+
+from closedbook.telemetry import MetricWriter
+from closedbook.training import evaluators
+from closedbook.training.evaluators import Every, HeldOutLoss, QuestionScores, evaluate
+from closedbook.training.settings import Evaluator
+
+
+class _Kept(MetricWriter):
+    def __init__(self):
+        self.written = []
+
+    def write(self, step, metrics):
+        self.written.append((step, dict(metrics)))
+
+    def close(self):
+        pass
+
+
+def _held_out(every, writer):
+    """Of two batches; the sums are the batch's own numbers."""
+
+    def program(params, batch):
+        return {name: np.float32(value * params["scale"]) for name, value in batch.items()}
+
+    batches = [
+        {"loss": 6.0, "cross_ent_loss": 4.0, "correct": 1.0, "target_tokens": 2.0},
+        {"loss": 3.0, "cross_ent_loss": 2.0, "correct": 1.0, "target_tokens": 1.0},
+    ]
+    return HeldOutLoss(
+        program=program, batches=lambda: batches, put=dict, writer=writer, every=every
+    )
+
+
+def test_doctests():
+    assert doctest.testmod(evaluators).attempted >= 3
+    assert doctest.testmod(evaluators).failed == 0
+
+
+def test_held_out_loss_is_per_target_token_of_all_batches():
+    writer = _Kept()
+    scores = _held_out(Every(1, 10), writer)({"scale": 1.0}, 7)
+    # 9 of loss, 6 of cross-entropy and 2 right answers over 3 tokens.
+    expected = {"loss": 3.0, "cross_ent_loss": 2.0, "accuracy": pytest.approx(2 / 3)}
+    assert scores == {f"eval/{name}": value for name, value in expected.items()}
+    assert writer.written == [(7, expected)]
+
+
+def test_each_evaluation_says_itself_when_it_is_due(tmp_path):
+    often, seldom = _held_out(Every(2, 5), _Kept()), _held_out(Every(4, 5), _Kept())
+    assert [step for step in range(1, 6) if often.due(step)] == [2, 4, 5]
+    assert [step for step in range(1, 6) if seldom.due(step)] == [4, 5]
+    by_hand = QuestionScores(caches=[], predictor=None, folder=tmp_path, settings=Evaluator())
+    assert not any(by_hand.due(step) for step in range(6))
+
+
+def test_scores_of_several_evaluations_stand_together(tmp_path):
+    questions = QuestionScores(caches=[], predictor=None, folder=tmp_path, settings=Evaluator())
+    scores = evaluate([questions, _held_out(Every(1, 1), _Kept())], {"scale": 2.0}, 1)
+    assert scores.keys() == {"eval/loss", "eval/cross_ent_loss", "eval/accuracy"}

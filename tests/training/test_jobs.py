@@ -1,0 +1,96 @@
+"""`t5x infer` in score mode: the ids of the cache are scored, not what a text gives back."""
+
+import dataclasses
+import io
+import json
+
+import jax
+import numpy as np
+import pytest
+import sentencepiece
+
+from closedbook.checkpoints import load_params, open_checkpoint
+from closedbook.data.cache_lookup import token_cache
+from closedbook.parallel import Partitioner
+from closedbook.tasks.own_files import qa_from_files
+from closedbook.training import jobs
+from closedbook.training.settings import DatasetConfig, RestoreCheckpointConfig
+from closedbook.training.state import abstract_state
+from closedbook.vocabulary import Vocabulary
+
+ANSWERS = ["São Paulo", "a<b {c}", "paris"]
+LENGTHS = {"inputs": 64, "targets": 16}
+
+
+@pytest.fixture(scope="module")
+def vocabulary(tmp_path_factory) -> Vocabulary:
+    """Small letters alone; as in T5's own, what it lacks becomes the unknown piece."""
+    model = io.BytesIO()
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(["the quick brown fox jumps over a lazy dog"] * 50),
+        model_writer=model,
+        model_type="char",
+        pad_id=0,
+        eos_id=1,
+        unk_id=2,
+        bos_id=-1,
+        minloglevel=2,
+    )
+    path = tmp_path_factory.mktemp("letters") / "letters.model"
+    path.write_bytes(model.getvalue())
+    return Vocabulary(path)
+
+
+@pytest.fixture(scope="module")
+def odd(tmp_path_factory) -> DatasetConfig:
+    """Questions whose answers have letters that the vocabulary lacks."""
+    folder = tmp_path_factory.mktemp("odd")
+    rows = [{"question": "where is it " + "so " * i, "answer": [a]} for i, a in enumerate(ANSWERS)]
+    path = folder / "questions.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    qa_from_files({"odd_quiz": {"train": str(path), "validation": str(path)}})
+    return DatasetConfig(
+        mixture_or_task_name="odd_quiz",
+        split="validation",
+        task_feature_lengths=LENGTHS,
+        batch_size=4,
+        cache_dir=str(folder / "cache"),
+    )
+
+
+def test_scores_are_those_of_the_ids_not_of_the_decoded_text(run, tiny, vocabulary, odd, tmp_path):
+    model = dataclasses.replace(tiny, vocabulary=vocabulary)
+    data = dataclasses.asdict(dataclasses.replace(odd, split="train"))
+    run(1, model=model, data=data, infer_eval_dataset_cfg=None, train_eval_dataset_cfg=None)
+    partitioner = Partitioner(devices=tuple(jax.devices()[:1]))
+    (path,) = jobs.infer(
+        model=model,
+        dataset_cfg=odd,
+        restore_checkpoint_cfg=RestoreCheckpointConfig(path=str(tmp_path / "run")),
+        output_dir=str(tmp_path / "scores"),
+        partitioner=partitioner,
+        mode="score",
+    )
+    scores = [json.loads(line)["score"] for line in path.read_text().splitlines()]
+    wanted = abstract_state(model, partitioner).params
+    params = load_params(open_checkpoint(tmp_path / "run"), wanted)
+    forward = jax.jit(model.module.apply)
+
+    def by_teacher_forcing(inputs: list[int], targets: list[int]) -> float:
+        """The sum of the target ids' log-probabilities, by the network's own forward pass."""
+        read, given = np.zeros((1, 64), np.int32), np.zeros((1, 16), np.int32)
+        read[0, : len(inputs)], given[0, 1 : len(targets)] = inputs, targets[:-1]
+        log_probs = jax.nn.log_softmax(forward({"params": params}, read, given)[0])
+        return float(log_probs[np.arange(len(targets)), np.array(targets)].sum())
+
+    cache = token_cache("odd_quiz", "validation", vocabulary=vocabulary, cache_dir=odd.cache_dir)
+    assert len(scores) == len(cache) == len(ANSWERS)
+    for index, answer in enumerate(ANSWERS):
+        inputs, ids = cache.inputs(index).tolist(), cache.targets(index).tolist()
+        again = [*vocabulary.encode_batch([vocabulary.decode(ids)])[0], 1]
+        assert scores[index] == pytest.approx(by_teacher_forcing(inputs, ids), abs=1e-3)
+        if answer == "paris":
+            assert again == ids
+        else:
+            assert again != ids
+            assert abs(scores[index] - by_teacher_forcing(inputs, again)) > 0.1
