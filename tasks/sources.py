@@ -21,7 +21,6 @@ from closedbook.tasks.spans import sentence_files
 from closedbook.tasks.spans.sentences import Sentence
 
 _T = TypeVar("_T")
-_NO_FOLDER = "DATA_DIR or CLOSEDBOOK_DATA_DIR"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,8 @@ class Folder:
     def _path(self) -> pathlib.Path:
         if self.path is None:
             raise UserError(
-                f"{self.dataset} is not in TFDS; give the folder of its files in {_NO_FOLDER}"
+                f"{self.dataset} is not in TFDS; give the folder of its files in DATA_DIR or "
+                "CLOSEDBOOK_DATA_DIR"
             )
         return self.path
 
@@ -105,7 +105,7 @@ class Sentences:
         raise UserError(
             f"found no sentences in {places[0]} and {places[1]}: neither has a "
             f"{sentence_files.MANIFEST}; give a folder that `closedbook ssm build` wrote, or "
-            f"leave {_NO_FOLDER} out to read TFDS"
+            "leave DATA_DIR and CLOSEDBOOK_DATA_DIR out to read TFDS"
         )
 
     def fingerprint(self, split: str) -> dict[str, Any]:
@@ -151,7 +151,7 @@ class Tfds:
         if self.folder is None:
             raise UserError(
                 f"{self.name} cannot be read from a folder of files, only from TFDS; leave "
-                f"{_NO_FOLDER} out"
+                "DATA_DIR and CLOSEDBOOK_DATA_DIR out"
             )
         return self.folder.at(data_dir)
 

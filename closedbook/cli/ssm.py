@@ -135,7 +135,7 @@ def _summary(built: "Built", output: str) -> list[str]:
     width = max((len(label) for label in found["spans"]), default=0)
     for label, count in found["spans"].items():
         share = count / max(found["sentences"], 1)
-        lines.append(f"  {label:{width}}  {count:12,}  {share:5.2f} a sentence")
+        lines.append(f"  {label:{width}}  {count:12,}  {share:5.2f} per sentence")
     left_out = [
         f"{found[key]:,} {words}"
         for key, words in (

@@ -85,4 +85,8 @@ def _source(
     if use_seqio_cached:
         return {"seqio": "cached"} | masking
     task = {"version": spec.version, "prefix": spec.prefix, "random": spec.random_answer}
-    return task | masking | spec.source.at(data_dir).fingerprint(split)
+    try:
+        source = spec.source.at(data_dir).fingerprint(split)
+    except UserError as error:
+        raise UserError(f"task {spec.name}: {error}") from error
+    return task | masking | source

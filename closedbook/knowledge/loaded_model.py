@@ -44,15 +44,16 @@ class LoadedModel:
     def _predictors(self) -> dict[DecodeSettings, Predictor]:
         return {}
 
-    def predictor(self, settings: DecodeSettings = BEAMS) -> Predictor:
+    def predictor(self, settings: DecodeSettings | None = None) -> Predictor:
         """A predictor for texts with their prefix; one per settings, with its programs, is kept.
 
         Args:
-            settings: How to decode.
+            settings: How to decode; 4 beams if None.
 
         Raises:
             UserError: The model has no room for answers of that length.
         """
+        settings = settings or BEAMS
         if settings not in self._predictors:
             longest = self.card.lengths.get("inputs", _LONGEST)
             room = self.config.most_positions(after=settings.max_decode_length)
@@ -70,7 +71,9 @@ class LoadedModel:
             )
         return self._predictors[settings]
 
-    def ask(self, questions: Sequence[str], settings: DecodeSettings = BEAMS) -> list[Prediction]:
+    def ask(
+        self, questions: Sequence[str], settings: DecodeSettings | None = None
+    ) -> list[Prediction]:
         """Answers to questions, the task's prefix added.
 
         A decoder-only model goes on with the question. Its answer is what it writes up to its
@@ -81,7 +84,7 @@ class LoadedModel:
 
         Args:
             questions: Without prefix.
-            settings: How to decode.
+            settings: How to decode; 4 beams if None.
         """
         continues = self.config.continues_prompt
         # Lines of a prompt mean something; a blank at its end would be a token of its own.

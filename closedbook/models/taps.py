@@ -92,7 +92,15 @@ class Tap:
         if self._taps is None:
             return x
         if site in self._taps.patches:
-            x = self._taps.patches[site](x)
+            try:
+                x = self._taps.patches[site](x)
+            except (TypeError, ValueError) as error:
+                patch = self._taps.patches[site]
+                where = None if patch.where is None else jnp.shape(patch.where)
+                raise UserError(
+                    f"the patch of site {site!r} has a value of shape {jnp.shape(patch.value)} and "
+                    f"where of shape {where}, which do not fit the site's {x.shape}"
+                ) from error
         if site in self._taps.record:
             self.records[site] = x
         return x

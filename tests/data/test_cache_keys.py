@@ -1,8 +1,11 @@
 """What a token cache is found by: caches on users' disks must be found by every later version."""
 
+import dataclasses
 import hashlib
+import json
 import os
 import pathlib
+import shutil
 import types
 
 import pytest
@@ -11,10 +14,15 @@ from closedbook.corpora.shards import write_sentences
 from closedbook.data import cache_keys
 from closedbook.errors import UserError
 from closedbook.tasks import atlas, file_hashes, qa_from_files, specs, ssm_from_files
+from closedbook.tasks.atlas import corpus
 from closedbook.tasks.sources import Sentences, Tfds
 from closedbook.tasks.spans.sentences import Sentence, Span
 
 VOCABULARY = types.SimpleNamespace(sha256="5" * 64, extra_ids=100)
+ATLAS_QUESTIONS = [
+    ("train", "seen"),
+    *((split, phrasing) for split in ("validation", "test") for phrasing in ("seen", "unseen")),
+]
 LENGTHS = {"targets": 114, "inputs": 512}
 
 
@@ -106,11 +114,23 @@ def test_a_folder_of_sentences_counts_by_manifest_and_shards(tmp_path):
     assert (own["masking"]["held_out"], found["masking"]["held_out"]) == (0.2, 0.0)
 
 
-def test_the_atlas_counts_by_its_tables_and_their_readers(tmp_path):
-    hashed = key("atlas_ssm", data_dir=tmp_path)["source"]["atlas"]
-    names = ["facts.tsv", "phrasings.toml", "corpus.py", "phrasings.py"]
-    assert [each["name"] for each in hashed] == names
-    assert hashed[0]["sha256"] == sha256(atlas.DATA / "facts.tsv")
+def test_caches_of_the_atlas_keep_their_names_until_its_examples_change(tmp_path, monkeypatch):
+    """Of the first version's runs; `examples_sha256` says when the key must become another."""
+    recorded = json.loads((atlas.DATA / "cache_key.json").read_text(encoding="utf-8"))
+    examples = [[*corpus.questions(*each)] for each in ATLAS_QUESTIONS]
+    examples.append([dataclasses.asdict(sentence) for sentence in corpus.sentences()])
+    digest = hashlib.sha256(json.dumps(examples, sort_keys=True).encode()).hexdigest()
+    assert digest == recorded["examples_sha256"]
+    assert key("atlas_ssm", data_dir=tmp_path)["source"]["atlas"] == recorded["key"]
+    assert cache_keys.folder_name(key("atlas_qa")) == "atlas_qa-train-7dbe4b2d09f07920"
+
+    for path in atlas.DATA.glob("*"):
+        shutil.copy(path, tmp_path / path.name)
+    with (tmp_path / "facts.tsv").open("a") as file:
+        file.write("one more\n")
+    monkeypatch.setattr(atlas, "DATA", tmp_path)
+    changed = key("atlas_ssm")["source"]["atlas"]
+    assert [each["name"] for each in changed] == ["facts.tsv", "phrasings.toml"]
 
 
 def test_a_file_is_read_once_per_process_and_again_when_it_has_changed(tmp_path, monkeypatch):

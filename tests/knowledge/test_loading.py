@@ -37,6 +37,7 @@ def test_answers_come_with_falling_log_probabilities(atlas_qa):
     scores = [answer.log_prob, *(score for _, score in answer.alternatives)]
     assert len(scores) == 4
     assert max(scores) <= 0
+    assert atlas_qa.ask(["What is the capital of France?"], None) == [answer]
 
 
 def test_asking_again_compiles_nothing(atlas_qa):

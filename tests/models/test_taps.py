@@ -166,6 +166,15 @@ def test_unknown_site_names_the_nearest(tiny, taps):
         tiny(taps=taps)
 
 
+@LAYOUTS
+@pytest.mark.parametrize("name", ["encoder.1.mlp.out", "encoder.*.mlp.out", "encoder.embed"])
+def test_shapes_that_do_not_fit_are_told(tiny, scan, name):
+    several = (2,) if "*" in name else ()
+    patch = Patch(jnp.zeros((*several, 7, 7, 3)))
+    with pytest.raises(UserError, match=r"patch of site '[\w.]+' has a value of shape \(.*7, 7, 3"):
+        _model(tiny, scan)(taps=Taps(patches={name: patch}))
+
+
 def test_unknown_mode_is_refused(tiny):
     with pytest.raises(UserError, match="'multiply'; use 'set' or 'add'"):
         tiny(taps=Taps(patches={"encoder.embed": Patch(np.float32(0), mode="multiply")}))
