@@ -4,7 +4,7 @@ from closedbook.checkpoints import Checkpoint
 from closedbook.checkpoints.card import check_fits
 from closedbook.errors import UserError
 from closedbook.parallel import Partitioner
-from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.model import Model
 from closedbook.training.settings import DatasetConfig, SaveCheckpointConfig, Trainer
 from closedbook.vocabulary import Vocabulary
 
@@ -41,7 +41,7 @@ def check_batches(cfg: DatasetConfig, trainer: Trainer, partitioner: Partitioner
     partitioner.check_batch(rows, "BATCH_SIZE / num_microbatches")
 
 
-def check_vocabulary_size(model: EncoderDecoderModel) -> None:
+def check_vocabulary_size(model: Model) -> None:
     """Checks that every id of the vocabulary has an embedding.
 
     Raises:
@@ -55,7 +55,7 @@ def check_vocabulary_size(model: EncoderDecoderModel) -> None:
         )
 
 
-def check_vocabulary(checkpoint: Checkpoint, model: EncoderDecoderModel) -> None:
+def check_vocabulary(checkpoint: Checkpoint, model: Model) -> None:
     """Checks that a checkpoint was trained with the model's vocabulary, where it tells.
 
     Raises:
