@@ -17,7 +17,7 @@ from closedbook.vocabulary import EXTRA_IDS
 CARD_FILE = "model.json"
 FORMAT = 1
 GIVE_VOCABULARY = (
-    "give its SentencePiece model with --vocabulary FILE (the public T5s use "
+    "give its SentencePiece model or tokenizer.json with --vocabulary FILE (the public T5s use "
     "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model)"
 )
 _PADDING = 1024  # rows that an embedding may have beyond its vocabulary's ids

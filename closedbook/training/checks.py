@@ -4,7 +4,7 @@ from closedbook.checkpoints import Checkpoint
 from closedbook.checkpoints.card import check_fits
 from closedbook.errors import UserError
 from closedbook.parallel import Partitioner
-from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.model import Model
 from closedbook.training.settings import DatasetConfig, SaveCheckpointConfig, Trainer
 from closedbook.vocabulary import Vocabulary
 
@@ -41,21 +41,30 @@ def check_batches(cfg: DatasetConfig, trainer: Trainer, partitioner: Partitioner
     partitioner.check_batch(rows, "BATCH_SIZE / num_microbatches")
 
 
-def check_vocabulary_size(model: EncoderDecoderModel) -> None:
-    """Checks that every id of the vocabulary has an embedding.
+def check_vocabulary_size(model: Model) -> None:
+    """Checks that every id of the vocabulary has an embedding, and that ends mean the same.
 
     Raises:
-        UserError: There are more ids than rows.
+        UserError: There are more ids than rows, or a language model would end or fill up texts
+            with other ids than the data does.
     """
     ids, rows = model.vocabulary.vocab_size, model.config.vocab_size
     if ids > rows:
         raise UserError(
             f"the vocabulary {model.vocabulary.path} has {ids} ids, extra ids included, but the "
-            f"model has {rows} embeddings; set T5Config.vocab_size to {-(-ids // 128) * 128}"
+            f"model has {rows} embeddings; set {type(model.config).__name__}.vocab_size to "
+            f"{-(-ids // 128) * 128}"
+        )
+    told = (model.module.pad_id, model.module.eos_id)
+    if told != (model.vocabulary.pad_id, model.vocabulary.eos_id):
+        raise UserError(
+            f"DecoderOnlyConfig.pad_id and eos_id are {told}, but the vocabulary "
+            f"{model.vocabulary.path} has {model.vocabulary.pad_id} and {model.vocabulary.eos_id}; "
+            "set them to these"
         )
 
 
-def check_vocabulary(checkpoint: Checkpoint, model: EncoderDecoderModel) -> None:
+def check_vocabulary(checkpoint: Checkpoint, model: Model) -> None:
     """Checks that a checkpoint was trained with the model's vocabulary, where it tells.
 
     Raises:

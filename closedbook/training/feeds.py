@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypedDict
 
 import numpy as np
@@ -49,10 +49,13 @@ class RunData:
 
     Args:
         vocabulary: The model's.
+        features: What the model reads.
     """
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+    def __init__(
+        self, vocabulary: Vocabulary, features: Sequence[str] = ("inputs", "targets")
+    ) -> None:
+        self._vocabulary, self._features = vocabulary, features
         self._opened: dict[tuple[object, ...], TokenCache] = {}
 
     def record(self, cfg: DatasetConfig) -> dict[str, object]:
@@ -68,7 +71,7 @@ class RunData:
             "task": cfg.mixture_or_task_name,
             "split": cfg.split,
             "batch_size": cfg.batch_size,
-            "lengths": cfg.both_lengths(),
+            "lengths": cfg.row_lengths(self._features),
             "pack": cfg.pack,
             "seed": cfg.seed,
             "stream": cfg.stream,
@@ -161,7 +164,8 @@ class RunData:
         # Every process makes the whole batch, which costs little, and lays down what its devices
         # hold: with a model split over hosts several of them hold the same rows.
         sources = self._sources(cfg, where_present=where_present)
-        return Batches(sources, cfg.batch_size, cfg.both_lengths(), cfg.pack, seed)
+        lengths = cfg.row_lengths(self._features)
+        return Batches(sources, cfg.batch_size, lengths, cfg.pack, seed)
 
     def _stream(self, cfg: DatasetConfig, seed: int) -> Stream:
         if not is_alone():
@@ -172,7 +176,7 @@ class RunData:
         return Stream(
             cfg.mixture_or_task_name,
             cfg.batch_size,
-            cfg.both_lengths(),
+            cfg.row_lengths(self._features),
             cfg.pack,
             seed,
             vocabulary=self._vocabulary,
@@ -194,6 +198,6 @@ class _CacheArguments(TypedDict):
 
 
 def batch_tokens(batch: dict[str, np.ndarray]) -> int:
-    """Tokens other than padding in a batch [batch, length] of inputs and one of targets."""
+    """Tokens other than padding in a batch [batch, length] of targets and, if there, of inputs."""
     names = ("encoder_input_tokens", "decoder_target_tokens")
-    return sum(int(np.count_nonzero(batch[name])) for name in names)
+    return sum(int(np.count_nonzero(batch[name])) for name in names if name in batch)

@@ -18,7 +18,7 @@ from closedbook.telemetry import MetricWriter, Progress, Throughput, open_writer
 from closedbook.training import checks, feeds, programs, report, startup
 from closedbook.training.evaluators import Evaluation, Every, HeldOutLoss, QuestionScores, evaluate
 from closedbook.training.interrupt import StopRequest
-from closedbook.training.model import EncoderDecoderModel, Sums
+from closedbook.training.model import Model, Sums
 from closedbook.training.settings import (
     CheckpointConfig,
     DatasetConfig,
@@ -50,7 +50,7 @@ class Result:
 
 def train(
     *,
-    model: EncoderDecoderModel,
+    model: Model,
     model_dir: str,
     train_dataset_cfg: DatasetConfig,
     checkpoint_cfg: CheckpointConfig,
@@ -109,7 +109,7 @@ def train(
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(startup.open_store(folder, save)))
         stack.enter_context(partitioner.activate())
-        data = feeds.RunData(model.vocabulary)
+        data = feeds.RunData(model.vocabulary, model.features)
         record = data.record(train_dataset_cfg)
         start = startup.begin(
             model, partitioner, store, folder, checkpoint_cfg.restore, random_seed, record
@@ -153,7 +153,7 @@ def train(
 class _Parts:
     """Makes the parts of a run that write metrics; they are closed with `stack`."""
 
-    model: EncoderDecoderModel
+    model: Model
     partitioner: Partitioner
     folder: pathlib.Path
     data: feeds.RunData

@@ -12,6 +12,7 @@ from closedbook.errors import UserError
 from closedbook.inference import Decoded, DecodeSettings, Predictor, decode, score_candidates
 from closedbook.inference.steps import lengths
 from closedbook.models import DecoderOnly, DecoderOnlyConfig
+from closedbook.parallel import Partitioner
 
 EOS, LENGTH, VOCAB = 1, 6, 12
 COMMON: dict[str, Any] = {
@@ -142,6 +143,22 @@ def test_candidates_of_one_prompt_score_as_each_alone(tiny):
             np.testing.assert_allclose(each.sum(), score, atol=1e-4)
 
 
+def test_model_split_over_a_mesh_writes_the_same(tiny):
+    partitioner = Partitioner(num_partitions=2, devices=tuple(jax.devices()[:4]))
+    boxed = jax.eval_shape(tiny.module.init, jax.random.key(0), *tiny.module.example())["params"]
+    shardings = partitioner.parameter_shardings(boxed, tiny.params)
+    split = [leaf.spec for leaf in jax.tree.leaves(shardings) if "model" in leaf.spec]
+    assert len(split) > 8
+    settings = DecodeSettings(method="beam", num_beams=4, max_decode_length=LENGTH)
+    with partitioner.activate():
+        # A program of its own: logical axis rules are no part of jit's cache key.
+        run = jax.jit(lambda *args: decode(tiny.module, settings, *args), compiler_options=FAST)
+        found = run(jax.device_put(tiny.params, shardings), partitioner.put_rows(tiny.prompts))
+    expected = tiny.decode(**WAYS["beam"])
+    np.testing.assert_array_equal(found.tokens, expected.tokens)
+    np.testing.assert_allclose(found.log_probs, expected.log_probs, atol=1e-4)
+
+
 class Letters:
     """A vocabulary of the letters a to j, ids 2 to 11."""
 
@@ -182,6 +199,9 @@ def test_long_prompt_keeps_its_end_and_its_beginning_token():
 def test_empty_prompt_begins_a_text_where_the_model_has_a_token_for_that():
     with pytest.raises(UserError, match="the prompt is empty"):
         DecoderOnly(CONFIGS["gpt2"]).framed([])
+    padded = dataclasses.replace(CONFIGS["gpt2"], bos_id=0, pad_id=0, add_bos=True)
+    with pytest.raises(UserError, match="the prompt is empty"):
+        DecoderOnly(padded).framed([])
     begun = DecoderOnly(dataclasses.replace(CONFIGS["gpt2"], bos_id=0))
     assert begun.framed([]) == [0]
     assert begun.framed([5]) == [5]

@@ -175,6 +175,28 @@ def test_dropout_needs_a_key_and_changes_the_output(tiny):
     assert np.abs(one - tiny()).max() > 1e-3
 
 
+@pytest.mark.parametrize("tiny", ["llama"], indirect=True)
+def test_rematerialisation_changes_no_gradient(tiny):
+    def gradients(model: Tiny) -> Any:
+        def loss(params: Any) -> jax.Array:
+            return jnp.square(model.apply(params, model.tokens)).mean()
+
+        return jax.jit(jax.grad(loss), compiler_options=FAST)(model.params)
+
+    expected = gradients(tiny.scanned)
+    for policy in ("minimal", "full"):
+        config = dataclasses.replace(tiny.scanned.config, remat_policy=policy)
+        found = gradients(dataclasses.replace(tiny.scanned, config=config))
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-4), found, expected)
+
+
+def test_bfloat16_is_near_and_gives_wide_logits(tiny):
+    config = dataclasses.replace(tiny.config, dtype="bfloat16")
+    narrow, wide = dataclasses.replace(tiny, config=config)(), tiny()
+    assert narrow.dtype == np.float32
+    assert 0 < np.abs(narrow - wide).max() < 0.1 * np.abs(wide).max()
+
+
 @pytest.mark.parametrize("scan", [False, True])
 @pytest.mark.parametrize("name", CONFIGS)
 def test_shapes_by_arithmetic_are_those_of_the_network(name, scan):
@@ -246,7 +268,7 @@ def test_sinusoids_by_hand():
         ({"num_kv_heads": 3}, "num_kv_heads is 3; it must be a divisor of num_heads, 4"),
         ({"norm": "batch"}, "unknown value of DecoderOnlyConfig.norm 'batch'"),
         ({"eos_id": 20}, "eos_id is 20; it must be a row of the embedding, below 20"),
-        ({"pad_id": 1}, "pad_id is 1; it must be another than bos_id and eos_id"),
+        ({"pad_id": 1}, "pad_id is 1; it must be another than eos_id"),
         ({"add_bos": True}, "add_bos is True; it must be false without bos_id"),
         ({"rope_theta": float("nan")}, "rope_theta is nan; it must be above 0"),
     ],

@@ -27,6 +27,7 @@ _SMALL_FILES = (
     *("config.json", "generation_config.json", "*.index.json"),
     *("spiece.model", "sentencepiece.model", "vocabulary.model"),
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json"),
+    *("vocab.json", "merges.txt"),
 )
 _SAFETENSORS = ("*.safetensors",)
 _TORCH = ("pytorch_model*.bin",)
