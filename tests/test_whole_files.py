@@ -1,14 +1,18 @@
 """What is written appears whole or not at all, and what stood there before is not lost."""
 
+import contextlib
 import os
 import pathlib
+import socket
 import stat
 import subprocess
 import sys
+import time
 
 import pytest
 
 from closedbook import whole_files
+from closedbook.errors import UserError
 
 
 def _names(folder: pathlib.Path) -> list[str]:
@@ -18,11 +22,6 @@ def _names(folder: pathlib.Path) -> list[str]:
 def _fail(writing) -> None:
     with writing:
         raise KeyboardInterrupt
-
-
-def _pass(writing) -> None:
-    with writing:
-        pass
 
 
 def test_a_file_has_its_name_only_when_it_is_whole(tmp_path):
@@ -106,8 +105,7 @@ def test_an_unfinished_file_may_lie_in_a_scratch_folder(tmp_path):
     assert _names(scratch) == []
 
 
-def test_what_a_killed_writer_left_is_recognised(tmp_path):
-    path = tmp_path / "weights"
+def _kill_while_writing(path: pathlib.Path) -> None:
     program = (
         "import os, sys\n"
         "from closedbook import whole_files\n"
@@ -115,115 +113,99 @@ def test_what_a_killed_writer_left_is_recognised(tmp_path):
         "    os._exit(9)\n"
     )
     subprocess.run([sys.executable, "-c", program, path], check=False)
-    for name in ("weights", ".weights.old", ".weights.partial", ".other.1-0123abcd.partial"):
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path):
+    path = tmp_path / "weights"
+    _kill_while_writing(path)
+    for name in ("weights", ".weights.old", ".weights.partial", whole_files.hidden_name("other")):
         (tmp_path / name).touch()
     (left,) = whole_files.leavings(path)
     assert left.name.startswith(".weights.")
     assert whole_files.leavings(tmp_path / "no" / "such") == []
+    running = tmp_path / whole_files.hidden_name("weights")
+    running.touch()
+    whole_files.write_bytes(path, b"w")
+    assert whole_files.leavings(path) == [running]
 
 
-def _made(folder: pathlib.Path, *names: str) -> pathlib.Path:
-    folder.mkdir(parents=True)
-    for name in names:
-        (folder / name).write_text(name)
-    return folder
+def _of_another_machine(left: pathlib.Path) -> pathlib.Path:
+    name, _, end = left.name.rpartition(".partial")[0].rpartition(".")
+    return left.rename(left.with_name(f"{name}.{'0' * 12}-{end.partition('-')[2]}.partial"))
 
 
-def test_a_folder_is_made_with_those_around_it(tmp_path):
-    target = tmp_path / "a" / "b" / "model"
-    with whole_files.folder(target, to_disk=True) as new:
-        (new / "weights").write_text("w")
-        assert not target.exists()
-    assert _names(target) == ["weights"]
-    assert _names(target.parent) == ["model"]
+def test_another_machine_s_unfinished_file_stays_for_a_day(tmp_path, monkeypatch):
+    """Its process ids say nothing here."""
+    path = tmp_path / "weights"
+    _kill_while_writing(path)
+    foreign = _of_another_machine(whole_files.leavings(path)[0])
+    whole_files.write_bytes(path, b"w")
+    assert foreign.exists()
+    now = time.time()
+    monkeypatch.setattr(time, "time", lambda: now + 25 * 3600)
+    whole_files.write_bytes(path, b"w")
+    assert _names(tmp_path) == ["weights"]
 
 
-def test_after_a_fault_no_folder_is_left_and_the_old_one_is_whole(tmp_path):
-    with pytest.raises(KeyboardInterrupt):
-        _fail(whole_files.folder(tmp_path / "a" / "model"))
-    assert _names(tmp_path) == []
-    _made(tmp_path / "model", "old")
-    with pytest.raises(KeyboardInterrupt):
-        _fail(whole_files.folder(tmp_path / "model", replace=True))
-    assert _names(tmp_path) == ["model"]
-    assert _names(tmp_path / "model") == ["old"]
+def test_a_link_stays_and_the_file_that_it_leads_to_is_written(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (disk / "rows").write_text("old rows")
+    (tmp_path / "rows").symlink_to(disk / "rows")
+    (tmp_path / "new").symlink_to("disk/new")
+    whole_files.write_text(tmp_path / "rows", "new rows")
+    whole_files.write_text(tmp_path / "new", "new file")
+    assert (tmp_path / "rows").is_symlink()
+    assert (tmp_path / "new").is_symlink()
+    assert (disk / "rows").read_text() == "new rows"
+    assert (disk / "new").read_text() == "new file"
+    assert _names(disk) == ["new", "rows"]
 
 
-def test_a_folder_is_replaced_only_where_that_is_asked_for(tmp_path):
-    target = _made(tmp_path / "model", "old")
-    with pytest.raises(FileExistsError, match="exists already"):
-        _fail(whole_files.folder(target))
-    with whole_files.folder(target, replace=True) as new:
-        (new / "new").touch()
-    assert _names(target) == ["new"]
-    with whole_files.folder(target, replace=lambda: _names(target) == ["new"]) as new:
-        (new / "newer").touch()
-    with pytest.raises(FileExistsError, match="another program"):
-        _pass(whole_files.folder(target, replace=lambda: _names(target) == ["new"]))
-    assert _names(target) == ["newer"]
-    assert _names(tmp_path) == ["model"]
+@pytest.mark.parametrize("length", [200, 255])
+def test_the_longest_names_are_written_and_cleaned_too(tmp_path, length):
+    path = tmp_path / ("é" * (length // 2) + "x" * (length % 2))
+    _kill_while_writing(path)
+    assert len(_names(tmp_path)) == 1
+    whole_files.write_bytes(path, b"w")
+    assert _names(tmp_path) == [path.name]
 
 
-def test_a_folder_that_another_program_made_meanwhile_stays(tmp_path):
-    target = tmp_path / "model"
-    with (
-        pytest.raises(FileExistsError, match="made by another program"),
-        whole_files.folder(target),
-    ):
-        _made(target, "other")
-    assert _names(target) == ["other"]
-    assert _names(tmp_path) == ["model"]
+@pytest.mark.parametrize("kind", ["a folder", "a pipe", "a socket"])
+def test_what_is_no_file_is_refused_and_stays(tmp_path, kind):
+    path = tmp_path / "thing"
+    with socket.socket(socket.AF_UNIX) as listening, contextlib.chdir(tmp_path):
+        make = {"a folder": path.mkdir, "a pipe": lambda: os.mkfifo(path)}
+        make.get(kind, lambda: listening.bind(path.name))()
+        before = path.stat()
+        with pytest.raises(UserError, match=rf"thing is {kind}, .*; give the name of a file"):
+            whole_files.write_bytes(path, b"w")
+        (tmp_path / "link").symlink_to(path)
+        with pytest.raises(UserError, match=rf"link is {kind}"):
+            whole_files.write_bytes(tmp_path / "link", b"w")
+        assert path.stat() == before
+        assert _names(tmp_path) == ["link", "thing"]
 
 
-def test_a_replaced_folder_comes_back_after_a_fault(tmp_path, monkeypatch):
-    target = _made(tmp_path / "model", "old")
-    rename = pathlib.Path.rename
-
-    def fail(self: pathlib.Path, to: pathlib.Path) -> pathlib.Path:
-        if self.parent.name.endswith(".partial") and self.name == "model":
-            raise OSError(5, "I/O error")
-        return rename(self, to)
-
-    monkeypatch.setattr(pathlib.Path, "rename", fail)
-    with pytest.raises(OSError, match="I/O error"):
-        _pass(whole_files.folder(target, replace=True))
-    assert _names(target) == ["old"]
-    assert _names(tmp_path) == ["model"]
+def test_a_pipe_behind_a_link_of_the_system_is_refused(tmp_path):
+    """As standard output in a pipe, but under a link of our own."""
+    read, write = os.pipe()
+    try:
+        path = tmp_path / "stdout"
+        path.symlink_to(f"/proc/self/fd/{write}")
+        with pytest.raises(UserError, match=r"stdout is a pipe"):
+            whole_files.write_bytes(path, b"w")
+        assert path.is_symlink()
+    finally:
+        os.close(read)
+        os.close(write)
 
 
-def _killed(target: pathlib.Path, when: str) -> pathlib.Path:
-    """Kills a process that is replacing a folder; returns what it leaves."""
-    program = (
-        "import os, pathlib, sys\n"
-        "from closedbook import whole_files\n"
-        "target = pathlib.Path(sys.argv[1])\n"
-        "with whole_files.folder(target, replace=True) as new:\n"
-        "    (new / 'half').touch()\n"
-        f"    {when}\n"
-    )
-    subprocess.run([sys.executable, "-c", program, target], check=False)
-    (left,) = whole_files.leavings(target)
-    return left
-
-
-def test_what_a_killed_process_left_is_removed_but_not_what_is_under_way(tmp_path):
-    target = tmp_path / "model"
-    dead = _killed(target, when="os._exit(9)")
-    strange = _made(tmp_path / ".model.7-0123abcd.partial", "thesis.tex")
-    with whole_files.folder(target) as outer:
-        assert not dead.exists()
-        with pytest.raises(KeyboardInterrupt):
-            _fail(whole_files.folder(target))
-        assert outer.exists()
-    assert (strange / "thesis.tex").exists()
-    assert _names(tmp_path) == [strange.name, "model"]
-
-
-def test_a_kill_between_the_renames_does_not_lose_the_old_folder(tmp_path):
-    target = _made(tmp_path / "model", "old")
-    left = _killed(target, when="target.rename(new.parent / 'replaced'); os._exit(9)")
-    assert not target.exists()
-    with pytest.raises(FileExistsError, match="exists already"):
-        _fail(whole_files.folder(target))
-    assert _names(target) == ["old"]
-    assert not left.exists()
+def test_a_device_is_refused(tmp_path, monkeypatch):
+    """The kind is made up, so that no fault of ours can touch a device."""
+    path = tmp_path / "tape"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(stat, "S_IFMT", lambda mode: stat.S_IFCHR)
+    with pytest.raises(UserError, match="tape is a device"):
+        whole_files.write_bytes(path, b"w")
+    assert path.read_bytes() == b"old"

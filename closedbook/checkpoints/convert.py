@@ -242,12 +242,29 @@ def convert(
     folder = pathlib.Path(target).expanduser().absolute()
     work = planned or plan(source, options)
     check_target(folder, work.source.path, work.nbytes, force=force)
+    new: pathlib.Path | None = None
     try:
         with whole_files.folder(folder, replace=folder.exists(), to_disk=True) as new:
             inside = _write(new, _counted(work.result, progress), work, options)
     except OSError as error:
-        raise UserError(f"{folder} cannot be made: {error}") from error
+        raise UserError(_fault(error, folder, new)) from error
     return folder / inside
+
+
+def _fault(error: OSError, folder: pathlib.Path, new: pathlib.Path | None) -> str:
+    """A message that names the file of the error, which may be one that was read.
+
+    Args:
+        error: What went wrong.
+        folder: The target.
+        new: Where it is written until it is whole, if that was made.
+    """
+    if error.filename is None or error.filename2 is not None:  # a full disk; a rename or a copy
+        return f"{folder} cannot be made: {error}"
+    file = pathlib.Path(str(error.filename))
+    if new is None or file == folder or file.is_relative_to(new):
+        return f"{folder} cannot be made: {file}: {error.strerror}"
+    return f"{file} cannot be read: {error.strerror}; {folder} is not made"
 
 
 def _counted(checkpoint: Checkpoint, progress: Callable[[int], None]) -> Checkpoint:

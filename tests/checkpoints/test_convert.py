@@ -13,7 +13,7 @@ import orbax.checkpoint as ocp
 import pytest
 import sentencepiece
 
-from closedbook.checkpoints import CheckpointStore, Tensor, open_checkpoint, recognise
+from closedbook.checkpoints import Checkpoint, CheckpointStore, Tensor, open_checkpoint, recognise
 from closedbook.checkpoints.convert import Options, convert, plan
 from closedbook.checkpoints.files.orbax import write_arrays
 from closedbook.checkpoints.huggingface.folders import write_huggingface
@@ -205,6 +205,25 @@ def test_a_damaged_source_is_named_and_nothing_is_written(factored_checkpoint, t
     with pytest.raises(UserError, match=r"checkpoint_1850/params.* cannot be read"):
         convert(database, tmp_path / "out", Options(to="huggingface"))
     assert not [path for path in tmp_path.iterdir() if "out" in path.name]
+
+
+def test_the_file_of_an_error_is_named_whether_it_is_read_or_written(
+    factored_checkpoint, tmp_path, monkeypatch
+):
+    out, chunk = tmp_path / "out", factored_checkpoint / "chunk"
+    for place, message in (
+        (lambda new: chunk, f"{chunk} cannot be read: Input/output error; {out} is not made"),
+        (lambda new: new / "state", rf"{out} cannot be made: /.*/state: Input/output error"),
+        (lambda new: None, rf"{out} cannot be made: \[Errno 5\] Input/output error"),
+    ):
+
+        def fail(new: pathlib.Path, checkpoint: Checkpoint, place=place) -> None:
+            raise OSError(5, "Input/output error", place(new))
+
+        monkeypatch.setattr("closedbook.checkpoints.convert.write_t5x", fail)
+        with pytest.raises(UserError, match=f"^{message}$"):
+            convert(factored_checkpoint, out, Options(to="t5x"))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_vocabulary_of_another_size_is_refused(factored_checkpoint, vocabulary_file, tmp_path):

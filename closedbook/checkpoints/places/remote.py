@@ -113,8 +113,6 @@ def _copy(url: str, folder: pathlib.Path, manifest: pathlib.Path) -> None:
 
 def _download(url: str, target: pathlib.Path, say: Callable[[int, bool], None]) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
-    for left in whole_files.leavings(target):
-        left.unlink()  # of a killed copy, for only one process copies from a bucket at a time
     done = 0
     with whole_files.opened(target) as file, contextlib.closing(_parts(url)) as parts:
         for part in parts:
@@ -177,7 +175,10 @@ def _check_key(url: str, key: str) -> None:
 def _lock(path: pathlib.Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        with contextlib.suppress(
+            OSError
+        ):  # some file systems have no locks: files are copied twice
+            fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 

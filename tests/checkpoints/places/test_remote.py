@@ -1,5 +1,7 @@
 """Copies from buckets and from the hub, both played by servers on this machine."""
 
+import errno
+import fcntl
 import hashlib
 import http.server
 import json
@@ -95,9 +97,36 @@ def test_what_a_killed_copy_left_is_removed(buckets, cache):
     fill(buckets, "t5/a")
     folder = cache / "gs/some-bucket/t5"
     folder.mkdir(parents=True)
-    (folder / whole_files.hidden_name("a")).write_text("con")
+    program = (
+        "import os, sys\n"
+        "from closedbook import whole_files\n"
+        "with whole_files.opened(sys.argv[1]):\n"
+        "    os._exit(9)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, folder / "a"], check=False)
+    assert len(whole_files.leavings(folder / "a")) == 1
     remote.fetch("gs://some-bucket/t5")
     assert [path.name for path in folder.iterdir()] == ["a"]
+
+
+def test_a_copy_that_another_process_is_making_stays(buckets, cache):
+    """Where locks do not reach, two processes copy at once; each writes under a name of its own."""
+    fill(buckets, "t5/a")
+    folder = cache / "gs/some-bucket/t5"
+    folder.mkdir(parents=True)
+    other = folder / whole_files.hidden_name("a")
+    other.write_text("con")
+    remote.fetch("gs://some-bucket/t5")
+    assert other.read_text() == "con"
+
+
+def test_a_file_system_without_locks_will_do(buckets, cache, monkeypatch):
+    def refuse(file, operation):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    fill(buckets, "t5/a")
+    assert (remote.fetch("gs://some-bucket/t5") / "a").read_text() == "content of t5/a"
 
 
 def test_file_that_lost_bytes_is_copied_again(buckets, cache):
