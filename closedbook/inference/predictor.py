@@ -25,7 +25,7 @@ _SHORTEST_ANSWER = 8  # of an answer that is scored
 
 
 class TextVocabulary(Protocol):
-    """What is needed of a vocabulary; `closedbook.vocabulary.sentencepiece.Vocabulary` is one."""
+    """What is needed of a vocabulary; those of `closedbook.vocabulary` are such."""
 
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, without EOS."""
@@ -69,7 +69,8 @@ class Predictor:
         module: The network.
         vocabulary: Encodes the inputs and decodes the answers.
         settings: How to decode.
-        max_input_length: Tokens of an input, EOS included; longer ones are cut, as SeqIO does.
+        max_input_length: Tokens of an input, EOS included; longer ones are cut: a T5's end goes,
+            as in SeqIO, and the beginning of a prompt.
         batch_size: Rows decoded at once.
         batch_multiple: Batch sizes are multiples of this: the devices that share a batch.
         place: Puts a NumPy batch on the devices; as it is if None.
@@ -122,8 +123,8 @@ class Predictor:
         return self.predict_tokens(params, self._tokenise(texts))
 
     def predict_tokens(self, params: Any, inputs: Sequence[Sequence[int]]) -> list[Prediction]:
-        """The answer to each input, given as ids that end in EOS."""
-        inputs = [self._cut(row) for row in inputs]
+        """The answer to each input, given as ids, framed as the network wants it (EOS for T5)."""
+        inputs = self._cut(inputs)
         batches = list(self._batches([len(row) for row in inputs]))
         arrays = ({"encoder_input_tokens": self._pad(inputs, b), "rows": _rows(b)} for b in batches)
         answers: list[Any] = [None] * len(inputs)
@@ -184,13 +185,14 @@ class Predictor:
 
         Args:
             params: The network's parameters.
-            inputs: Ids that end in EOS; what is longer than `max_input_length` is cut.
+            inputs: Ids, framed as for `predict_tokens`; what is longer than `max_input_length` is
+                cut.
             candidates: For each input the ids of its answers, EOS included where it counts.
         """
         if len(inputs) != len(candidates):
             raise UserError(f"{len(inputs)} inputs but {len(candidates)} lists of candidates")
         params, pad_id = unboxed(params), self._module.pad_id
-        inputs, targets = [self._cut(row) for row in inputs], candidates
+        inputs, targets = self._cut(inputs), candidates
         scores: list[list[float]] = [[] for _ in inputs]
         for batch in self._batches([len(row) for row in inputs]):
             chosen, size = batch
@@ -218,13 +220,12 @@ class Predictor:
 
     def _tokenise(self, texts: Sequence[str]) -> list[Sequence[int]]:
         ids = self._vocabulary.encode_batch(list(texts))
-        return [self._cut([*row, self._module.eos_id]) for row in ids]
+        return [self._module.framed(row) for row in ids]
 
-    def _cut(self, row: Sequence[int]) -> Sequence[int]:
-        """An input that ends in EOS, at most `max_input_length` long."""
-        if len(row) <= self._longest:
-            return row
-        return [*row[: self._longest - 1], self._module.eos_id]
+    def _cut(self, inputs: Sequence[Sequence[int]]) -> list[Sequence[int]]:
+        """Inputs of at most `max_input_length` ids."""
+        cut, longest = self._module.cut, self._longest
+        return [row if len(row) <= longest else cut(row, longest) for row in inputs]
 
     def _batches(self, lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
         """Numbers of the texts of each batch, of like lengths, and its padded size."""

@@ -1,5 +1,6 @@
 """What inference asks of a network: how to begin answers, and how to go on with them."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import jax
@@ -13,8 +14,8 @@ class Decoder(Protocol):
     Its methods run inside `apply`; `start` and `step` of this file call them so.
 
     Attributes:
-        pad_id: Fills up rows of inputs, and answers after their end.
-        eos_id: Ends an answer.
+        pad_id: Fills up rows of inputs, and answers after their end; -1 where every id is a piece.
+        eos_id: Ends an answer; -1 where nothing does.
     """
 
     @property
@@ -22,6 +23,12 @@ class Decoder(Protocol):
 
     @property
     def eos_id(self) -> int: ...
+
+    def framed(self, ids: Sequence[int]) -> list[int]:
+        """An input of the ids of a text: with what the network was trained to see around it."""
+
+    def cut(self, ids: Sequence[int], longest: int) -> Sequence[int]:
+        """An input of at most `longest` ids: what the network can do without is left out."""
 
     def apply(self, variables: dict[str, Any], *args: Any, method: str) -> Any:
         """Linen's: runs the method of this name with the given parameters."""

@@ -1,6 +1,7 @@
 """Configuration of an encoder-decoder T5."""
 
 import dataclasses
+from typing import ClassVar
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.models.layers import ACTIVATIONS, Precision
@@ -26,6 +27,9 @@ class T5Config:
 
     Field names are those of T5X's `network.T5Config`.
     """
+
+    family: ClassVar[str] = "t5"
+    continues_prompt: ClassVar[bool] = False  # an answer is a text of its own
 
     vocab_size: int = 32128  # rows of the embedding; the vocabulary's 32,100 padded to 128
     emb_dim: int = 512

@@ -1,5 +1,6 @@
 """The encoder-decoder T5, versions 1.0 and 1.1."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import flax.linen as nn
@@ -162,6 +163,14 @@ class T5(nn.Module):
     def eos_id(self) -> int:
         """Ends inputs and targets."""
         return EOS_ID
+
+    def framed(self, ids: Sequence[int]) -> list[int]:
+        """An input of the ids of a text: they are followed by EOS."""
+        return [*ids, self.eos_id]
+
+    def cut(self, ids: Sequence[int], longest: int) -> Sequence[int]:
+        """An input that ends in EOS and has at most `longest` ids: the first ones are kept."""
+        return ids if len(ids) <= longest else [*ids[: longest - 1], self.eos_id]
 
     def example(self) -> tuple[jax.Array, jax.Array]:
         """Inputs and targets [1, 2] for `init`: shapes of parameters need no more."""

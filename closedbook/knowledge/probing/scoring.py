@@ -1,0 +1,227 @@
+"""Log-probabilities of closed sets of candidates, for many prompts that share the set.
+
+A prompt is read once. Candidates that begin alike are read once up to where they part: they form a
+trie (`tries`), whose levels are steps of the decoder, all nodes of a level at once as hypotheses of
+the prompt. What costs is one step and one normaliser over the vocabulary per node, not per
+candidate and piece.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from closedbook.inference.predictor import bucket
+from closedbook.inference.protocol import Decoder, start, step
+from closedbook.knowledge.probing import tries
+from closedbook.models import unboxed
+from closedbook.models.decoding import DecodingState
+
+_WIDTHS = (1, 8, 32, 64, 128)  # nodes of a step: few, so that few programs are compiled
+_LOGITS = 1 << 23  # numbers that a step may give at once, 32 MiB
+_MOST_PROMPTS = 16  # read at once
+_SHORTEST_ANSWER = 8  # tokens; more keys cost little, more programs much
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Answers:
+    """A closed set of candidates as a model is to write them.
+
+    Attributes:
+        pieces: Ids of each candidate, one at least.
+        before: Ids that stand before every candidate and are given, not scored.
+        end: The id after every candidate, which is scored with it; None to score the candidate
+            as the beginning of anything.
+    """
+
+    pieces: tuple[tuple[int, ...], ...]
+    before: tuple[int, ...] = ()
+    end: int | None = None
+
+    @functools.cached_property
+    def lengths(self) -> np.ndarray:
+        """Ids that are scored, int64 [candidates]: by which `length` normalises."""
+        return np.array([len(row) + (self.end is not None) for row in self.pieces], np.int64)
+
+
+class CandidateScorer:
+    """Scores candidates with one network; its compiled programs serve all relations.
+
+    Args:
+        module: The network.
+        params: Its parameters.
+        longest: Tokens of an input at most; longer ones are cut as the network says.
+    """
+
+    def __init__(self, module: Decoder, params: Any, *, longest: int = 512) -> None:
+        self._module = module
+        self._params = unboxed(params)
+        self._longest = longest
+        self._begin = jax.jit(functools.partial(_begin, module), static_argnames="max_length")
+        self._deeper = jax.jit(functools.partial(_deeper, module))
+        self._gains = jax.jit(_gains)
+
+    def __call__(
+        self,
+        inputs: Sequence[Sequence[int]],
+        answers: Answers,
+        progress: Callable[[int], None] = lambda done: None,
+    ) -> np.ndarray:
+        """Sums of the log-probabilities of all candidates after each input.
+
+        Args:
+            inputs: Ids of each prompt, framed as the network wants it.
+            answers: The candidates.
+            progress: Is told how many inputs are done.
+
+        Returns:
+            float32 [inputs, candidates].
+        """
+        inputs = [self._module.cut(row, self._longest) for row in inputs]
+        groups = tries.groups(
+            answers.pieces, ended=answers.end is not None, widest=_WIDTHS[-1]
+        )
+        scores = np.empty((len(inputs), len(answers.pieces)), np.float32)
+        done = 0
+        for chosen, batch in self._batches(inputs, answers):
+            scores[chosen] = self._scored(batch, answers, groups)[: len(chosen)]
+            done += len(chosen)
+            progress(done)
+        return scores
+
+    def _batches(
+        self, inputs: Sequence[Sequence[int]], answers: Answers
+    ) -> Iterator[tuple[list[int], np.ndarray]]:
+        """Numbers of inputs of like lengths, and their ids [batch, length], padded."""
+        rows = self._rows(answers)
+        order = np.argsort([len(row) for row in inputs], kind="stable").tolist()
+        for first in range(0, len(order), rows):
+            chosen = order[first : first + rows]
+            length = bucket(max(len(inputs[n]) for n in chosen), self._longest)
+            batch = np.full((rows, length), self._module.pad_id, np.int32)
+            for row, number in enumerate(chosen):
+                batch[row, : len(inputs[number])] = inputs[number]
+            yield chosen, batch
+
+    @functools.cached_property
+    def _vocabulary(self) -> int:
+        """Rows of the output."""
+        shapes = jax.eval_shape(
+            functools.partial(self._begin, max_length=_SHORTEST_ANSWER),
+            self._params,
+            jax.ShapeDtypeStruct((1, 1), jnp.int32),
+            jax.ShapeDtypeStruct((0,), jnp.int32),
+        )
+        return shapes[0].shape[-1]
+
+    def _rows(self, answers: Answers) -> int:
+        """Prompts that are read at once: a power of two."""
+        most = max(1, _LOGITS // (self._vocabulary * _WIDTHS[-1]))
+        return min(_MOST_PROMPTS, 1 << (most.bit_length() - 1))
+
+    def _scored(
+        self, batch: np.ndarray, answers: Answers, groups: Sequence[tries.Trie]
+    ) -> np.ndarray:
+        depth = len(answers.before) + max(len(row) for row in answers.pieces) + 1
+        *root, state = self._begin(
+            self._params,
+            jnp.asarray(batch),
+            jnp.asarray(answers.before, jnp.int32),
+            max_length=bucket(depth, 1 << 30, shortest=_SHORTEST_ANSWER),
+        )
+        scores = np.empty((len(batch), len(answers.pieces)), np.float32)
+        waiting = [(trie, self._of_group(trie, answers, root, state)) for trie in groups]
+        for trie, levels in waiting:
+            found = [np.asarray(level) for level in levels]
+            for number, (level, node) in zip(trie.members, trie.places, strict=True):
+                scores[:, number] = found[level][:, node]
+        return scores
+
+    def _of_group(
+        self, trie: tries.Trie, answers: Answers, root: Sequence[jax.Array], state: DecodingState
+    ) -> list[jax.Array]:
+        """For each level the scores [batch, nodes] of what ends at its nodes."""
+        (logits, norm), found = root, []
+        so_far = jnp.zeros(norm.shape, norm.dtype)
+        index = 1 + len(answers.before)
+        for number, level in enumerate(trie.levels):
+            reached = self._gains(
+                so_far, logits, norm, *_padded(level.parents, level.tokens)
+            )
+            if not len(level.inner):
+                found.append(reached)
+                break
+            parents, tokens, places = _padded(
+                level.parents[level.inner], level.tokens[level.inner], level.inner
+            )
+            after = jnp.broadcast_to(parents, (len(norm), len(parents)))
+            logits, norm, state = self._deeper(
+                self._params, state, after, tokens, jnp.int32(index + number)
+            )
+            so_far = reached[:, places]
+            if answers.end is not None:  # then all nodes are inner ones
+                own = jnp.arange(len(places), dtype=jnp.int32)
+                reached = self._gains(so_far, logits, norm, own, jnp.full_like(own, answers.end))
+            found.append(reached)
+        return found
+
+
+def _begin(
+    module: Decoder, params: Any, inputs: jax.Array, before: jax.Array, *, max_length: int
+) -> tuple[jax.Array, jax.Array, DecodingState]:
+    """Reads prompts [batch, length] and what stands before all candidates [tokens].
+
+    Returns:
+        Logits [batch, 1, vocab] of the first piece, their normaliser [batch, 1] and the state.
+    """
+    first, state = start(module, params, inputs, 1, max_length)
+    given = jnp.broadcast_to(before, (len(first), len(before)))
+    given = jnp.concatenate([first[:, None], given], axis=1)
+    logits, state = step(module, params, given, jnp.int32(0), state)
+    logits = logits[:, -1:]
+    return logits, jax.nn.logsumexp(logits, axis=-1), state
+
+
+def _deeper(
+    module: Decoder,
+    params: Any,
+    state: DecodingState,
+    parents: jax.Array,
+    tokens: jax.Array,
+    index: jax.Array,
+) -> tuple[jax.Array, jax.Array, DecodingState]:
+    """A level of the trie: its nodes, the same after every prompt, read their pieces.
+
+    Args:
+        module: The network.
+        params: Its parameters.
+        state: Of the inner nodes of the level before.
+        parents: [batch, nodes], places among those.
+        tokens: [nodes].
+        index: How many tokens were read before.
+
+    Returns:
+        Logits [batch, nodes, vocab] of what follows, normalisers [batch, nodes] and the state.
+    """
+    given = jnp.broadcast_to(tokens, parents.shape).reshape(-1, 1)
+    logits, state = step(module, params, given, index, state.continued(parents))
+    logits = logits.reshape(*parents.shape, -1)
+    return logits, jax.nn.logsumexp(logits, axis=-1), state
+
+
+def _gains(
+    so_far: jax.Array, logits: jax.Array, norm: jax.Array, parents: jax.Array, tokens: jax.Array
+) -> jax.Array:
+    """Scores [batch, nodes] of beginnings that add a piece to those of the level before."""
+    return so_far[:, parents] + logits[:, parents, tokens] - norm[:, parents]
+
+
+def _padded(*arrays: np.ndarray) -> list[jax.Array]:
+    """Arrays [nodes] filled up with zeros to a length that occurs often."""
+    size = len(arrays[0])
+    width = next((w for w in _WIDTHS if w >= size), 0) or bucket(size, 1 << 30)
+    return [jnp.asarray(np.pad(array, (0, width - size))) for array in arrays]
