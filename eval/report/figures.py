@@ -63,12 +63,12 @@ def errors(taxonomy: Mapping[str, Any], palette: Mapping[str, str]) -> Spec:
         for row in taxonomy["rows"]
         if row.get("asserted", True)
     ]
-    y = {"field": "name", "type": "nominal", "sort": None, "axis": _category_axis()}
+    y = {"field": "name", "type": "nominal", "sort": None, "axis": category_axis()}
     colour = {
         "condition": {"test": "datum.wrong", "value": palette["muted"]},
         "value": palette["accent"],
     }
-    return _chart(
+    return chart(
         palette,
         "Shares of the kinds of wrong answers, with 95% intervals",
         data=rows,
@@ -78,12 +78,12 @@ def errors(taxonomy: Mapping[str, Any], palette: Mapping[str, str]) -> Spec:
             {
                 "mark": {"type": "bar", "height": 16, "opacity": 0.85},
                 "encoding": {
-                    "x": _share("share", "share of the wrong answers"),
+                    "x": share_axis("share", "share of the wrong answers"),
                     "color": colour,
                     "description": {"field": "label"},
                 },
             },
-            _whiskers("x", palette["ink"]),
+            whiskers("x", palette["ink"]),
             {
                 "mark": {"type": "text", "align": "left", "dx": 8, "color": palette["ink"]},
                 "encoding": {"x": {"field": "high", "type": "quantitative"}, "text": _text()},
@@ -105,21 +105,21 @@ def protocols(rows: Sequence[Mapping[str, Any]], palette: Mapping[str, str]) -> 
         for key, measure in (("em", "exact match"), ("f1", "F1"))
         if row.get(key)
     ]
-    y = {"field": "name", "type": "nominal", "sort": None, "axis": _category_axis()}
-    return _chart(
+    y = {"field": "name", "type": "nominal", "sort": None, "axis": category_axis()}
+    return chart(
         palette,
         "Exact match and F1 under each protocol, with 95% intervals",
         data=points,
         height={"step": 26},
         encoding={"y": y},
         layer=[
-            _whiskers("x", palette["muted"], zero=False),
+            whiskers("x", palette["muted"], zero=False),
             {
                 "mark": {"type": "point", "size": 46, "opacity": 1, "strokeWidth": 1.5},
                 "encoding": {
-                    "x": _share("mean", "score, %", zero=False),
+                    "x": share_axis("mean", "score, %", zero=False),
                     "description": {"field": "label"},
-                    "stroke": _series_colour(palette, ["exact match", "F1"], reverse=True),
+                    "stroke": series_colour(palette, ["exact match", "F1"], reverse=True),
                     "fill": {
                         "condition": {
                             "test": "datum.series === 'exact match'",
@@ -150,10 +150,10 @@ def calibration(confidence: Mapping[str, Any], palette: Mapping[str, str]) -> Sp
         for row in (confidence.get(key) or {}).get("bins") or ()
         if row["n"]
     ]
-    x = _share("confidence", "confidence, %", domain=[0, 1])
-    y = _share("accuracy", "accuracy, %", domain=[0, 1])
-    colour = _series_colour(palette, [label for _, label in _SERIES])
-    return _chart(
+    x = share_axis("confidence", "confidence, %", domain=[0, 1])
+    y = share_axis("accuracy", "accuracy, %", domain=[0, 1])
+    colour = series_colour(palette, [label for _, label in _SERIES])
+    return chart(
         palette,
         "Accuracy over confidence",
         data=points,
@@ -197,7 +197,7 @@ def risk_coverage(confidence: Mapping[str, Any], palette: Mapping[str, str]) -> 
         for key, label in _SERIES
         for row in _thin((confidence.get(key) or {}).get("risk_coverage") or ())
     ]
-    return _chart(
+    return chart(
         palette,
         "Risk over coverage",
         data=points,
@@ -206,9 +206,9 @@ def risk_coverage(confidence: Mapping[str, Any], palette: Mapping[str, str]) -> 
             {
                 "mark": {"type": "line", "strokeWidth": 1.5},
                 "encoding": {
-                    "x": _share("coverage", "coverage, % answered", domain=[0, 1]),
-                    "y": _share("risk", "risk, % wrong"),
-                    "stroke": _series_colour(palette, [label for _, label in _SERIES]),
+                    "x": share_axis("coverage", "coverage, % answered", domain=[0, 1]),
+                    "y": share_axis("risk", "risk, % wrong"),
+                    "stroke": series_colour(palette, [label for _, label in _SERIES]),
                 },
             }
         ],
@@ -226,19 +226,19 @@ def systems(comparison: Any, palette: Mapping[str, str]) -> Spec:
         }
         for row in comparison.protocols[0]["scores"]
     ]
-    y = {"field": "name", "type": "nominal", "sort": None, "axis": _category_axis()}
-    return _chart(
+    y = {"field": "name", "type": "nominal", "sort": None, "axis": category_axis()}
+    return chart(
         palette,
         "Exact match of each system, with 95% intervals",
         data=rows,
         height={"step": 22},
         encoding={"y": y},
         layer=[
-            _whiskers("x", palette["muted"], zero=False),
+            whiskers("x", palette["muted"], zero=False),
             {
                 "mark": {"type": "circle", "size": 46, "opacity": 1, "color": palette["accent"]},
                 "encoding": {
-                    "x": _share("mean", "exact match, %", zero=False),
+                    "x": share_axis("mean", "exact match, %", zero=False),
                     "description": {"field": "label"},
                 },
             },
@@ -278,7 +278,14 @@ def _files(drawn: Mapping[str, Spec]) -> dict[str, bytes]:
     return files
 
 
-def _chart(
+def png(spec: Spec) -> bytes:
+    """The figure as pixels, twice as many as it has points."""
+    import vl_convert
+
+    return vl_convert.vegalite_to_png(spec, scale=2, allowed_base_urls=[])
+
+
+def chart(
     palette: Mapping[str, str],
     description: str,
     *,
@@ -286,6 +293,15 @@ def _chart(
     height: object,
     **parts: object,
 ) -> Spec:
+    """A figure in the house style.
+
+    Args:
+        palette: `PAGE` or `PAPER`.
+        description: What it shows, for those who do not see it.
+        data: Its rows.
+        height: Points, or a step per category.
+        parts: The rest of a Vega-Lite description, such as encoding and layer.
+    """
     return {
         "$schema": "https://vega.github.io/schema/vega-lite/v5.json",  # a name; never fetched
         "description": description,
@@ -322,7 +338,7 @@ def _chart(
     }
 
 
-def _share(
+def share_axis(
     field: str, title: str, *, zero: bool = True, domain: Sequence[float] | None = None
 ) -> Spec:
     """A channel for shares, labelled in percent."""
@@ -338,11 +354,13 @@ def _share(
     }
 
 
-def _category_axis() -> Spec:
+def category_axis() -> Spec:
+    """An axis of names."""
     return {"title": None, "grid": False, "labelLimit": 160}
 
 
-def _whiskers(channel: str, colour: str, *, zero: bool = True) -> Spec:
+def whiskers(channel: str, colour: str, *, zero: bool = True) -> Spec:
+    """A layer of intervals from "low" to "high" along a channel."""
     return {
         "mark": {"type": "rule", "strokeWidth": 1.25, "color": colour, "aria": False},
         "encoding": {
@@ -356,9 +374,10 @@ def _text() -> Spec:
     return {"field": "label", "type": "nominal"}
 
 
-def _series_colour(
+def series_colour(
     palette: Mapping[str, str], names: Sequence[str], *, reverse: bool = False
 ) -> Spec:
+    """The colour of two series, the second one in the accent's unless reversed."""
     colours = [palette["muted"], palette["accent"]]
     return {
         "field": "series",

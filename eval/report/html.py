@@ -35,14 +35,14 @@ def render_html(analysis: Any) -> str:
         A whole HTML document, with scripts, styles and figures inside.
     """
     drawn = figures.specs(analysis, figures.PAGE)
-    return _page(
-        "report.html",
-        script="report.js",
+    return page(
+        _TEMPLATES / "report.html",
+        script=_TEMPLATES / "report.js",
         data=examples.table_data(analysis.examples),
         a=analysis,
         slices=_grouped(analysis.slices),
         measures=measures,
-        figures={name: _figure(drawn[name], _FIGURES[name]) for name in _FIGURES if name in drawn},
+        figures={name: figure(drawn[name], _FIGURES[name]) for name in _FIGURES if name in drawn},
     )
 
 
@@ -55,9 +55,9 @@ def render_comparison_html(comparison: Any) -> str:
     Returns:
         A whole HTML document, as `render_html` gives.
     """
-    return _page(
-        "comparison.html",
-        script="comparison.js",
+    return page(
+        _TEMPLATES / "comparison.html",
+        script=_TEMPLATES / "comparison.js",
         data=examples.comparison_data(comparison),
         c=comparison,
         matrix=_agreement(comparison),
@@ -65,10 +65,21 @@ def render_comparison_html(comparison: Any) -> str:
     )
 
 
-def _page(template: str, *, script: str, data: Any, **context: Any) -> str:
-    code = _datatables_script() + _template("table.js") + _template(script)
+def page(template: pathlib.Path, *, script: pathlib.Path, data: Any, **context: Any) -> str:
+    """A page in the house style, of this room's templates or of another's.
+
+    Args:
+        template: It extends "base.html".
+        script: Runs after "table.js" and fills the table of examples.
+        data: What the script reads; JSON-able.
+        context: What the template reads; all text is escaped.
+
+    Returns:
+        A whole HTML document, with scripts, styles and figures inside.
+    """
+    code = _datatables_script() + _template("table.js") + script.read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    markup = _environment().get_template(template)
+    markup = _environment(template.parent).get_template(template.name)
     return markup.render(
         **context,
         script=_markup(code),
@@ -83,11 +94,11 @@ def _template(name: str) -> str:
 
 
 @functools.cache
-def _environment() -> Any:
+def _environment(folder: pathlib.Path) -> Any:
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader([folder, _TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -113,7 +124,8 @@ def _markup(trusted: str) -> Any:
     return markupsafe.Markup(trusted)
 
 
-def _figure(spec: figures.Spec, alternative: str) -> Any:
+def figure(spec: figures.Spec, alternative: str) -> Any:
+    """A figure as markup for a page, with a text for those who do not see it."""
     drawn = figures.svg(spec)
     # Scales with the page; the viewBox keeps the shape.
     drawn = re.sub(r' width="[\d.]+" height="[\d.]+"', "", drawn, count=1)
