@@ -165,9 +165,7 @@ def probe(
             facts, [prompting, *alike], candidates, settings.single, drop_unspelled, limit
         )
         with probing.unfinished(out) as kept:
-            rows = probing.probe(
-                loaded, facts, prompting, settings, keep=kept, progress=progress
-            )
+            rows = probing.probe(loaded, facts, prompting, settings, keep=kept, progress=progress)
             progress("writing", 1, 1)
             result = results.of(
                 rows,

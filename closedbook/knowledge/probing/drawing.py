@@ -72,7 +72,7 @@ def _relations(
         encoding={"y": {**_NAME, "axis": figures.category_axis()}},
         layer=[
             {
-                "mark": {"type": "bar", "height": 11, "opacity": 0.8, "color": palette["accent"]},
+                "mark": {"type": "bar", "height": 11, "opacity": 0.5, "color": palette["accent"]},
                 "encoding": {
                     "x": figures.share_axis("mean", f"{metric}, %", domain=[0, 1]),
                     "description": {"field": "label"},
@@ -153,7 +153,7 @@ def _parts(summary: Mapping[str, Any], palette: Mapping[str, str]) -> figures.Sp
         palette,
         f"{metric} of each relation, {first} and {last}, with 95% intervals",
         data=points,
-        height={"step": 24},
+        height={"step": 22, "for": "position"},
         encoding={"y": {**_NAME, "axis": figures.category_axis()}},
         layer=[
             whiskers,

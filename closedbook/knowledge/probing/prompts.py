@@ -3,7 +3,7 @@
 | way | a prompt | a candidate |
 |---|---|---|
 | question | the model's prefix and the question | the answer, and the end of the text |
-| sentinels | a sentence with `<extra_id_0>` for the object | it between two sentinels, T5's own target |
+| sentinels | a sentence with `<extra_id_0>` for the object | it between sentinels, as T5 does |
 | bare | the same | the object, and the end of the text |
 | nem | `nem: ` and a sentence with `_X_` for the object | the object, and the end of the text |
 | continuation | a sentence up to where the object begins | the object, whatever follows |
@@ -206,8 +206,8 @@ class Prompting:
             if text:
                 return text
         raise UserError(
-            f"in all prompts of fact {fact.id} text follows the object ({fact.prompt!r}), so that a "
-            "model cannot go on with it; give a prompt that ends with the object"
+            f"in all prompts of fact {fact.id} text follows the object ({fact.prompt!r}), so that "
+            "no model can go on with it; give a prompt that ends with the object"
         )
 
     def _sentinel(self, number: int) -> int:

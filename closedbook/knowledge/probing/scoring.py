@@ -82,9 +82,7 @@ class CandidateScorer:
             float32 [inputs, candidates].
         """
         inputs = [self._module.cut(row, self._longest) for row in inputs]
-        groups = tries.groups(
-            answers.pieces, ended=answers.end is not None, widest=_WIDTHS[-1]
-        )
+        groups = tries.groups(answers.pieces, ended=answers.end is not None, widest=_WIDTHS[-1])
         scores = np.empty((len(inputs), len(answers.pieces)), np.float32)
         done = 0
         for chosen, batch in self._batches(inputs, answers):
@@ -149,9 +147,7 @@ class CandidateScorer:
         so_far = jnp.zeros(norm.shape, norm.dtype)
         index = 1 + len(answers.before)
         for number, level in enumerate(trie.levels):
-            reached = self._gains(
-                so_far, logits, norm, *_padded(level.parents, level.tokens)
-            )
+            reached = self._gains(so_far, logits, norm, *_padded(level.parents, level.tokens))
             if not len(level.inner):
                 found.append(reached)
                 break

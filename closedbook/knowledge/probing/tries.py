@@ -1,4 +1,4 @@
-"""Candidates that begin alike share their beginnings: a trie of pieces, in groups of equal width."""
+"""Candidates that begin alike share their beginnings: a trie of pieces, in narrow groups."""
 
 import dataclasses
 from collections.abc import Iterator, Sequence
