@@ -39,7 +39,7 @@ def test_a_model_that_knows_nothing_is_last_everywhere(lookup_table, table_facts
     model = lookup_table([fact.object for fact in table_facts.facts])
     params = {**model.params, "token_embedder": {"embedding": np.zeros((3840, 48), np.float32)}}
     rows = asked(dataclasses.replace(model, params=params), table_facts)
-    assert {row["rank"] for row in rows} == {len(table_facts)}
+    assert {row["rank"] for row in rows} == {118}  # of 118 candidates, all of one score
 
 
 def test_closed_candidates_are_at_least_as_often_right_as_free_answers(atlas_qa):
@@ -132,7 +132,7 @@ def test_candidates_of_a_file_replace_those_of_relations_and_count_what_they_cos
     names = candidates.read(path)
     found = candidates.of_all(facts, names, "names.txt")
     assert found.relations["state_capital"].candidates == ("Albany", "Austin", "Paris")
-    assert [fact.object for fact in found.facts] == ["Albany", "Austin"] or len(found) == 2
+    assert sorted(fact.object for fact in found.facts) == ["Albany", "Austin"]
     assert found.dropped == {"object not in names.txt": 47}
     with pytest.raises(UserError, match="no fact is left"):
         candidates.of_all(facts, ("Oslo", "Lima"), "names.txt")
