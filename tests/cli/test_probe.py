@@ -47,8 +47,8 @@ def test_prints_the_table_and_writes_the_folder(probe, tmp_path):
     code, printed, errors = probe(*words)
     assert (code, errors) == (0, "")
     lines = [" ".join(line.split()) for line in printed.splitlines()]
-    assert "state capital 8 100.0 [67.6, 100.0] 100.0 [67.6, 100.0] 100.0 [67.6, 100.0]" in lines[2]
-    assert "country continent 8 100.0 [67.6, 100.0] – 100.0" in lines[3]
+    assert "state capital 8 100.0 [67.6, 100.0] 100.0 [67.6, 100.0] 100.0 [67.6, 100.0]" in lines[3]
+    assert "country continent 8 100.0 [67.6, 100.0] – 100.0" in lines[2]
     assert {"asked", "held", "mean"} <= {line.split()[0] for line in lines}
     summary = json.loads((out / "summary.json").read_text())
     assert (summary["facts"], summary["pairs"], summary["style"]) == (16, 8 * 49 + 8 * 6, "bare")

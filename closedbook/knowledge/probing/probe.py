@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
+import logging
 import pathlib
 import shutil
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.scoring import Answers, CandidateScorer
 from closedbook.tasks.facts.form import Fact, Facts
 
+_log = logging.getLogger(__name__)
 Normalisation = Literal["sum", "length"]
 NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 Others = Literal["removed", "ranked"]
@@ -92,7 +94,7 @@ def probe(
         places[fact.relation].append(place)
     kept = _Kept(keep, model_hash(model), settings, prompting.way) if keep else None
     rows: list[Row] = [{} for _ in facts.facts]
-    done = 0
+    done = known = 0
     for name, of in places.items():
         asked = [facts.facts[place] for place in of]
         task = _Task(
@@ -103,6 +105,7 @@ def probe(
             right=Gold(index=right.index[of], others=[right.others[place] for place in of]),
         )
         found = kept.read(task) if kept else None
+        known += found is not None
         if found is None:
             step = facts.relations[name].label or name
 
@@ -116,6 +119,8 @@ def probe(
             rows[place] = row
         done += len(of)
         progress(name, done, len(facts))
+    if known:
+        _log.info("%d of %d relations were asked before the last run ended", known, len(places))
     return rows
 
 

@@ -15,7 +15,7 @@ const outcome = (row) => {
 const pick = makeTable({
   columns: [
     idColumn(ID),
-    textColumn(PROMPT, "Prompt"),
+    { ...textColumn(PROMPT, "Prompt"), width: "24rem" },
     listColumn(OBJECTS, "Right"),
     {
       data: (row) => row, title: "Best candidate", type: "string",
