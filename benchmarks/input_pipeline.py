@@ -18,7 +18,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from closedbook.data import build
+from closedbook.data import cache_lookup
 from closedbook.data.batches import Batches
 from closedbook.tasks import qa_from_files
 from closedbook.vocabulary.sentencepiece import Vocabulary
@@ -68,7 +68,9 @@ def main() -> None:
     features = registry.output_features(arguments.vocabulary)
     with tempfile.TemporaryDirectory() as folder:
         started = time.process_time()
-        tokens = build.token_cache("benchmark", "train", vocabulary=vocabulary, cache_dir=folder)
+        tokens = cache_lookup.token_cache(
+            "benchmark", "train", vocabulary=vocabulary, cache_dir=folder
+        )
         seconds = time.process_time() - started
         print(f"building the cache: {len(tokens) / seconds:,.0f} examples/s (once)")
         theirs = seqios(registry.task("benchmark", features=features))

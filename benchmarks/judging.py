@@ -1,4 +1,4 @@
-"""How many judgements a second the phrasing judge makes on one core.
+"""How many judgements per second the phrasing judge makes on one core.
 
     python benchmarks/judging.py predictions.jsonl [more.jsonl ...]
 
@@ -14,7 +14,7 @@ import time
 from collections.abc import Sequence
 
 from closedbook.eval import normalize
-from closedbook.eval.equivalence import verdicts as equivalence
+from closedbook.eval.equivalence import verdicts
 from closedbook.eval.equivalence.evidence import answer, names, text, words
 from closedbook.eval.predictions import Prediction
 
@@ -45,7 +45,7 @@ def measure(name: str, rows: Sequence[Prediction], mode: str) -> None:
         text.LEXICON.clear()
         for rates in (cold, warm):
             start = time.process_time()
-            equivalence.judge_all(rows, mode=mode)
+            verdicts.judge_all(rows, mode=mode)
             rates.append(len(rows) / (time.process_time() - start))
     print(
         f"{name:24} {mode:8} {len(rows):7,} rows  {max(cold):9,.0f} judgements/s, "
@@ -57,14 +57,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("files", nargs="+", type=pathlib.Path)
     files = parser.parse_args().files
-    equivalence.weights()
+    verdicts.weights()
     start = time.process_time()
     for _ in range(5_000_000):
         pass
     print(f"this core: 5,000,000 empty loops in {time.process_time() - start:.2f} s")
     every = {path.stem: read(path) for path in files}
     together = [row for rows in every.values() for row in rows]
-    for mode in equivalence.MODES:
+    for mode in verdicts.MODES:
         for name, rows in every.items():
             measure(name, rows, mode)
         measure("all together", together, mode)

@@ -18,6 +18,7 @@ from collections.abc import Iterable, Sequence
 from closedbook.errors import UserError
 from closedbook.eval import predictions, protocols
 from closedbook.eval.analysis import audit, comparison
+from closedbook.eval.analysis.compared import Comparison, ProtocolTable
 from closedbook.eval.predictions import Prediction
 
 PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "ten_systems.md"
@@ -46,8 +47,8 @@ def load(source: pathlib.Path) -> dict[str, list[Prediction]]:
 
 def page(systems: dict[str, list[Prediction]]) -> str:
     """The whole page, in Markdown; it holds no row of the data."""
-    ranking = comparison.compare(systems, others=()).protocols[0]["scores"]
-    order = [s["system"] for s in sorted(ranking, key=lambda s: -s["em"]["mean"])]
+    ranking = comparison.compare(systems, others=()).protocols[0].scores
+    order = [s.system for s in sorted(ranking, key=lambda s: -s.em.mean)]
     found = comparison.compare({name: systems[name] for name in order})
     gold = {row.question: row.answers for row in systems[order[0]]}
     systems = {
@@ -55,7 +56,7 @@ def page(systems: dict[str, list[Prediction]]) -> str:
         for name, rows in systems.items()
     }
     verdicts = {name: audit.right(rows) for name, rows in systems.items()}
-    parts = [HEAD.format(n=found.meta["n"])]
+    parts = [HEAD.format(n=found.meta.n)]
     parts += ["## Every protocol", _scores(found), _ranks(found), _own(found)]
     parts += ["## Who is better than whom", _pairs(found, order)]
     parts += ["## Who knows the same", _agreement(found, order)]
@@ -73,21 +74,21 @@ def _points(share: float, signed: bool = False) -> str:
     return f"{100 * share:{'+' if signed else ''}.2f}"
 
 
-def _scores(found: comparison.Comparison) -> str:
-    names = [table["protocol"] for table in found.protocols]
+def _scores(found: Comparison) -> str:
+    names = [table.protocol for table in found.protocols]
     rows = []
     for k, system in enumerate(found.systems):
-        scores = [table["scores"][k]["em"] for table in found.protocols]
-        low, high = (f"{100 * scores[0][end]:.1f}" for end in ("low", "high"))
-        cells = [_points(score["mean"]) for score in scores]
-        rows.append([system["name"], f"**{cells[0]}** [{low}, {high}]", *cells[1:]])
+        scores = [table.scores[k].em for table in found.protocols]
+        low, high = (f"{100 * end:.1f}" for end in (scores[0].low, scores[0].high))
+        cells = [_points(score.mean) for score in scores]
+        rows.append([system.name, f"**{cells[0]}** [{low}, {high}]", *cells[1:]])
     rules = "\n".join(f"- `{name}`: {protocols.PROTOCOLS[name].rule}." for name in names)
     return _table(["system", *names], rows) + f"\n\n{rules}"
 
 
-def _ranks(found: comparison.Comparison) -> str:
-    def ranking(table: dict) -> list[str]:
-        return [s["system"] for s in sorted(table["scores"], key=lambda s: -s["em"]["mean"])]
+def _ranks(found: Comparison) -> str:
+    def ranking(table: ProtocolTable) -> list[str]:
+        return [s.system for s in sorted(table.scores, key=lambda s: -s.em.mean)]
 
     first = ranking(found.protocols[0])
     swaps = []
@@ -96,26 +97,26 @@ def _ranks(found: comparison.Comparison) -> str:
         count = sum(
             other.index(a) > other.index(b) for i, a in enumerate(first) for b in first[i + 1 :]
         )
-        swaps.append(f"{table['protocol']} {count}")
+        swaps.append(f"{table.protocol} {count}")
     return (
         f"Pairs of the {len(first) * (len(first) - 1) // 2} whose order is another one than under "
         f"squad: {', '.join(swaps)}."
     )
 
 
-def _own(found: comparison.Comparison) -> str:
+def _own(found: Comparison) -> str:
     notes = [
-        f"The file of {system['name']} lists other answers to {system['answers_differ']} questions "
-        f"than those of {found.systems[0]['name']}, which count here; against its own it has "
-        f"{_points(system['em_own'])} (squad)."
+        f"The file of {system.name} lists other answers to {system.answers_differ} questions "
+        f"than those of {found.systems[0].name}, which count here; against its own it has "
+        f"{_points(system.em_own)} (squad)."
         for system in found.systems
-        if system["answers_differ"]
+        if system.answers_differ
     ]
     return " ".join(notes) or "All files list the same answers."
 
 
-def _pairs(found: comparison.Comparison, order: Sequence[str]) -> str:
-    pairs = {tuple(pair["systems"]): pair for pair in found.protocols[0]["pairs"]}
+def _pairs(found: Comparison, order: Sequence[str]) -> str:
+    pairs = {pair.systems: pair for pair in found.protocols[0].pairs}
     rows = []
     for first in order[:-1]:
         cells = []
@@ -124,23 +125,23 @@ def _pairs(found: comparison.Comparison, order: Sequence[str]) -> str:
             if pair is None:
                 cells.append("")
                 continue
-            text = _points(pair["difference"]["mean"], signed=True)
-            cells.append(f"**{text}**" if pair["p_holm"] < 0.05 else text)
+            text = _points(pair.difference.mean, signed=True)
+            cells.append(f"**{text}**" if pair.p_holm < 0.05 else text)
         rows.append([first, *cells])
-    certain = sum(pair["p_holm"] < 0.05 for pair in pairs.values())
-    plain = sum(pair["p"] < 0.05 for pair in pairs.values())
-    gaps = sorted(pair["detectable"] for pair in pairs.values())
+    certain = sum(pair.p_holm < 0.05 for pair in pairs.values())
+    plain = sum(pair.p < 0.05 for pair in pairs.values())
+    gaps = sorted(pair.detectable for pair in pairs.values())
     near = [pairs[pair] for pair in itertools.pairwise(order)]
     lines = [
         [
-            " over ".join(pair["systems"]),
-            _points(pair["difference"]["mean"], signed=True),
-            f"[{_points(pair['difference']['low'], signed=True)}, "
-            f"{_points(pair['difference']['high'], signed=True)}]",
-            str(pair["only_first"]),
-            str(pair["only_second"]),
-            f"{pair['p']:.2g}",
-            f"{pair['p_holm']:.2g}",
+            " over ".join(pair.systems),
+            _points(pair.difference.mean, signed=True),
+            f"[{_points(pair.difference.low, signed=True)}, "
+            f"{_points(pair.difference.high, signed=True)}]",
+            str(pair.only_first),
+            str(pair.only_second),
+            f"{pair.p:.2g}",
+            f"{pair.p_holm:.2g}",
         ]
         for pair in near
     ]
@@ -156,13 +157,13 @@ def _pairs(found: comparison.Comparison, order: Sequence[str]) -> str:
     )
 
 
-def _agreement(found: comparison.Comparison, order: Sequence[str]) -> str:
-    kappas = {tuple(line["systems"]): line["kappa"] for line in found.agreement}
+def _agreement(found: Comparison, order: Sequence[str]) -> str:
+    kappas = {line.systems: line.kappa for line in found.agreement}
     rows = [
         [a, *(f"{kappas[a, b]:.2f}" if (a, b) in kappas else "" for b in order[1:])]
         for a in order[:-1]
     ]
-    solved = [[str(s["right"]), f"{s['count']:,}", _points(s["share"])] for s in found.solved_by]
+    solved = [[str(s.right), f"{s.count:,}", _points(s.share)] for s in found.solved_by]
     return (
         "Cohen's kappa of being right (squad), 1 where two systems know the same questions:\n\n"
         + _table(["", *order[1:]], rows)
@@ -177,11 +178,11 @@ def _reasons(
     counts: Counter[tuple[str, str, str]] = Counter()  # (other protocol, who accepts, reason)
     for name, rows in systems.items():
         for line in audit.disagreements(rows, verdicts[name]):
-            if line["protocols"][0] != "squad":
+            first, other = line.protocols
+            if first != "squad":
                 continue
-            other = line["protocols"][1]
-            for why in line["why"]:
-                counts[other, why["right"], why["reason"]] += why["count"]
+            for why in line.why:
+                counts[other, why.right, why.reason] += why.count
     lines = [
         [other, accepts, reason, f"{count:,}"]
         for (other, accepts, reason), count in sorted(
@@ -199,18 +200,18 @@ def _reasons(
 
 def _stops(systems: dict[str, list[Prediction]], order: Sequence[str]) -> str:
     costs = {name: audit.stops(systems[name]) for name in order}
-    rules = [line["rule"] for line in costs[order[0]]]
+    rules = [line.rule for line in costs[order[0]]]
     gold = [
         [
-            line["rule"],
-            f"{line['answers_cut']:,} of {line['answers']:,}",
-            f"{line['gold_unreachable']:,}",
-            f"{100 * line['ceiling']:.1f}",
+            line.rule,
+            f"{line.answers_cut:,} of {line.answers:,}",
+            f"{line.gold_unreachable:,}",
+            f"{100 * line.ceiling:.1f}",
         ]
         for line in costs[order[0]]
     ]
     rows = [
-        [name, *(f"{_points(line['em'])} (-{line['lost']} +{line['gained']})" for line in lines)]
+        [name, *(f"{_points(line.em)} (-{line.lost} +{line.gained})" for line in lines)]
         for name, lines in costs.items()
     ]
     return (

@@ -1,5 +1,6 @@
 """Confidence intervals of a mean, so that no score stands without one."""
 
+import dataclasses
 import math
 import statistics
 from collections.abc import Hashable, Sequence
@@ -16,6 +17,19 @@ class Interval(NamedTuple):
 
     low: float
     high: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A mean with its 95% confidence interval, in the units of the values."""
+
+    mean: float
+    low: float
+    high: float
+
+
+UNKNOWN = Estimate(mean=0.0, low=0.0, high=1.0)
+"""A share of which nothing is known."""
 
 
 def wilson(successes: float, n: float, *, confidence: float = 0.95) -> Interval:
@@ -54,7 +68,7 @@ def wilson(successes: float, n: float, *, confidence: float = 0.95) -> Interval:
 def bootstrap(
     values: Sequence[float] | np.ndarray,
     *,
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
     confidence: float = 0.95,
     resamples: int = 10_000,
     seed: int = 0,
@@ -67,8 +81,8 @@ def bootstrap(
     Source: Efron and Tibshirani 1993, chapter 13; for clusters Cameron, Gelbach, Miller 2008.
 
     Args:
-        values: One value an example, at least one.
-        clusters: One key an example; examples of one key stand and fall together, as several
+        values: One value per example, at least one.
+        clusters: One key per example; examples of one key stand and fall together, as several
             predictions for one question do. One example or cluster alone says nothing about
             others: its interval is infinite.
         confidence: Share of intervals that hold the true mean.
@@ -85,8 +99,7 @@ def bootstrap(
         raise ValueError("no values to take an interval of")
     sizes: np.ndarray = np.ones(len(sums))
     if clusters is not None:
-        numbers: dict[Hashable, int] = {}
-        codes = np.array([numbers.setdefault(key, len(numbers)) for key in clusters])
+        codes = _codes(clusters)
         sums = np.bincount(codes, weights=sums)
         sizes = np.bincount(codes).astype(np.float64)
     if len(sums) == 1:
@@ -100,11 +113,11 @@ def bootstrap(
 def drawn_means(
     values: np.ndarray,
     *,
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> np.ndarray:
-    """The bootstrap's means of several values an example, all of the same draws.
+    """The bootstrap's means of several values per example, all of the same draws.
 
     What is drawn is the same for all columns, so that their differences are paired.
 
@@ -117,11 +130,9 @@ def drawn_means(
     Returns:
         [resamples, columns]. One example or cluster alone gives the same mean in every draw.
     """
-    numbers: dict[Hashable, int] = {}
-    keys: Sequence[Hashable] = range(len(values)) if clusters is None else clusters
-    codes = np.array([numbers.setdefault(key, len(numbers)) for key in keys])
-    n = len(numbers)
+    codes = np.arange(len(values)) if clusters is None else _codes(clusters)
     sizes = np.bincount(codes).astype(np.float64)
+    n = len(sizes)
     sums = np.stack([np.bincount(codes, weights=column) for column in values.T], axis=1)
     random = np.random.default_rng(seed)
     rows = max(1, _CHUNK // n)
@@ -134,11 +145,45 @@ def drawn_means(
     return np.concatenate(means)
 
 
+def share(
+    hits: Sequence[bool] | np.ndarray,
+    *,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> Estimate:
+    """The share of rows of which something is true; the rule of every share in a report.
+
+    The interval is Wilson's where every row stands alone. Where rows share a cluster, as several
+    predictions for one question do, it is `of_mean`'s, which draws whole clusters.
+
+    Args:
+        hits: One truth value per row; of no rows the share is `UNKNOWN`.
+        clusters: One key per row.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    >>> alone = share([True, True, False, False])
+    >>> alone.mean, round(alone.low, 4), round(alone.high, 4)
+    (0.5, 0.15, 0.85)
+    >>> share([True, True, False, False], clusters="aabb")
+    Estimate(mean=0.5, low=0.0, high=1.0)
+    """
+    values = np.asarray(hits, bool)
+    if not len(values):
+        return UNKNOWN
+    if clusters is None or _codes(clusters).max() + 1 == len(values):
+        low, high = wilson(int(values.sum()), len(values))
+    else:
+        low, high = of_mean(values, clusters=clusters, resamples=resamples, seed=seed)
+    return Estimate(mean=float(values.mean()), low=low, high=high)
+
+
 def of_mean(
     values: Sequence[float] | np.ndarray,
     *,
     top: float = 1.0,
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Interval:
@@ -152,11 +197,19 @@ def of_mean(
     """
     sums = np.asarray(values, np.float64)
     if len(sums) and sums.min() == sums.max():
-        n = len(sums) if clusters is None else len(set(clusters))
+        n = len(sums) if clusters is None else int(_codes(clusters).max()) + 1
         low, high = wilson(n * sums[0] / top, n)
         return Interval(float(top * low), float(top * high))
     low, high = bootstrap(sums, clusters=clusters, resamples=resamples, seed=seed)
     return Interval(max(low, 0.0), min(high, top))
+
+
+def _codes(clusters: Sequence[Hashable] | np.ndarray) -> np.ndarray:
+    """The number of each key's cluster, from 0, [rows]."""
+    if isinstance(clusters, np.ndarray):
+        return np.unique(clusters, return_inverse=True)[1]
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in clusters])
 
 
 def _means(

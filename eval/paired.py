@@ -7,6 +7,7 @@ from collections.abc import Hashable, Sequence
 import numpy as np
 
 from closedbook.eval import intervals
+from closedbook.eval.intervals import Estimate
 
 
 def mcnemar(only_first: int, only_second: int) -> float:
@@ -82,14 +83,14 @@ def difference(
     clusters: Sequence[Hashable] | None = None,
     resamples: int = 10_000,
     seed: int = 0,
-) -> dict[str, float]:
+) -> Estimate:
     """The mean of first - second with its 95% interval, from the paired bootstrap.
 
     Source: Koehn 2004; Berg-Kirkpatrick, Burkett, Klein 2012.
 
     >>> difference(np.array([1.0, 1.0]), np.array([0.0, 0.0]))
-    {'mean': 1.0, 'low': 1.0, 'high': 1.0}
+    Estimate(mean=1.0, low=1.0, high=1.0)
     """
     values = first - second
     low, high = intervals.bootstrap(values, clusters=clusters, resamples=resamples, seed=seed)
-    return {"mean": float(values.mean()), "low": max(low, -1.0), "high": min(high, 1.0)}
+    return Estimate(mean=float(values.mean()), low=max(low, -1.0), high=min(high, 1.0))

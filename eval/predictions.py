@@ -1,4 +1,4 @@
-"""predictions.jsonl: what a model answered, one object a line; or a table of the same columns.
+"""predictions.jsonl: what a model answered, one object per line; or a table of the same columns.
 
 `question`, `answers` (or `answer`) and `prediction` are required; `answers` may be a single string.
 Keys that are not in the format are kept, so that a file passes through us with nothing lost.
@@ -10,12 +10,14 @@ import math
 import os
 import pathlib
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.eval.files import json_lines, tables
 from closedbook.eval.files.json_lines import shown
+
+_Kind = TypeVar("_Kind")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -124,7 +126,7 @@ def write(path: str | os.PathLike[str], rows: Iterable[Prediction | Mapping[str,
     return number
 
 
-def parse(row: Any) -> Prediction:
+def parse(row: object) -> Prediction:
     """Checks one decoded JSON object; "answer" stands for "answers" where that is missing.
 
     Raises:
@@ -138,7 +140,7 @@ def parse(row: Any) -> Prediction:
     closedbook.errors.UserError: "answers" is missing; a row needs question, answers, prediction
     """
     if not isinstance(row, Mapping):
-        raise UserError(f"{shown(row)} is not a JSON object; write one object a line")
+        raise UserError(f"{shown(row)} is not a JSON object; write one object per line")
     if "answers" not in row and "answer" in row:
         row = {"answers" if key == "answer" else key: value for key, value in row.items()}
     for key in ("question", "answers", "prediction"):
@@ -149,13 +151,13 @@ def parse(row: Any) -> Prediction:
         question=_typed(row, "question", str, "a string"),
         answers=_answers(row["answers"]),
         prediction=_typed(row, "prediction", str, "a string"),
-        id=_optional(row, "id", (str, int), "a string or an integer"),
+        id=_id(row),
         score=_number(row, "score"),
         alternatives=_alternatives(row.get("alternatives")),
         task=_optional(row, "task", str, "a string"),
         split=_optional(row, "split", str, "a string"),
         step=_optional(row, "step", int, "an integer"),
-        meta=_optional(row, "meta", Mapping, "an object") or {},
+        meta=_meta(row),
         extra={key: value for key, value in row.items() if key not in known},
     )
 
@@ -176,7 +178,9 @@ def _dump(row: Prediction) -> bytes:
         raise UserError(f"a value cannot be written as JSON: {error}") from error
 
 
-def _typed(row: Mapping[str, Any], key: str, kind: Any, words: str) -> Any:
+def _typed(
+    row: Mapping[str, object], key: str, kind: type[_Kind] | tuple[type[_Kind], ...], words: str
+) -> _Kind:
     value = row[key]
     # bool is an int to Python, not to a reader of the file.
     if not isinstance(value, kind) or isinstance(value, bool):
@@ -184,12 +188,14 @@ def _typed(row: Mapping[str, Any], key: str, kind: Any, words: str) -> Any:
     return value
 
 
-def _optional(row: Mapping[str, Any], key: str, kind: Any, words: str) -> Any:
+def _optional(
+    row: Mapping[str, object], key: str, kind: type[_Kind] | tuple[type[_Kind], ...], words: str
+) -> _Kind | None:
     return None if row.get(key) is None else _typed(row, key, kind, f"{words} or null")
 
 
-def _number(row: Mapping[str, Any], key: str) -> float | None:
-    value = _optional(row, key, (int, float), "a number")
+def _number(row: Mapping[str, object], key: str) -> float | None:
+    value: float | None = _optional(row, key, (int, float), "a number")
     try:
         finite = value is None or math.isfinite(value)
     except OverflowError:  # an integer beyond any float
@@ -200,7 +206,23 @@ def _number(row: Mapping[str, Any], key: str) -> float | None:
     return value
 
 
-def _answers(value: Any) -> tuple[str, ...]:
+def _id(row: Mapping[str, object]) -> str | int | None:
+    value = row.get("id")
+    if value is None or isinstance(value, str):
+        return value
+    return _typed(row, "id", int, "a string or an integer or null")
+
+
+def _meta(row: Mapping[str, object]) -> Mapping[str, Any]:
+    value = row.get("meta")
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise UserError(f'"meta" is {shown(value)}; it must be an object or null')
+    return value
+
+
+def _answers(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return (value,)
     if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
@@ -210,7 +232,7 @@ def _answers(value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _alternatives(value: Any) -> tuple[Alternative, ...]:
+def _alternatives(value: object) -> tuple[Alternative, ...]:
     if value is None:
         return ()
     if not isinstance(value, list | tuple):

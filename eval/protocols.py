@@ -186,7 +186,6 @@ def harness(
     prediction: str,
     answers: Iterable[str],
     *,
-    stops: Iterable[str] = HARNESS_STOPS,
     articles: bool = True,
 ) -> bool:
     """lm-evaluation-harness's exact match of one generation, cut as its models cut it.
@@ -198,13 +197,12 @@ def harness(
     Args:
         prediction: The text that a model would have generated had nothing stopped it.
         answers: Every acceptable answer.
-        stops: Strings at which the generation ends.
         articles: Whether articles before a space go, as in nq_open; in triviaqa they stay.
 
     >>> harness("The Paris. And more", ["paris"]), harness("St. Paul", ["St. Paul"])
     (True, False)
     """
-    guess = _harness_normalized(cut(prediction, stops), articles)
+    guess = _harness_normalized(cut(prediction, HARNESS_STOPS), articles)
     return any(_harness_normalized(answer, articles) == guess for answer in answers)
 
 

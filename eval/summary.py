@@ -83,25 +83,18 @@ def score_all(rows: Sequence[Answered], protocol: str = "squad") -> Summary:
 
 
 def of_scores(rows: Sequence[Answered], scores: Sequence[metrics.Score], protocol: str) -> Summary:
-    """`score_all` of rows that have been scored already, one score a row."""
+    """`score_all` of rows that have been scored already, one score per row."""
     clusters = question_keys(rows)
-    questions = len(set(clusters))
-    em = np.array([score.em for score in scores])
+    em = intervals.share([score.em == 100 for score in scores], clusters=clusters)
     f1 = np.array([score.f1 for score in scores if score.f1 is not None])
-    shared = clusters if questions < len(rows) else None
-    if shared is None:
-        low, high = intervals.wilson(int((em == 100).sum()), len(em))
-        em_interval = intervals.Interval(100 * low, 100 * high)
-    else:
-        em_interval = intervals.of_mean(em, top=100.0, clusters=shared)
     return Summary(
         protocol=protocol,
         n=len(scores),
-        questions=questions,
-        em=float(em.mean()),
-        em_interval=em_interval,
+        questions=len(set(clusters)),
+        em=100 * em.mean,
+        em_interval=intervals.Interval(100 * em.low, 100 * em.high),
         f1=float(f1.mean()) if len(f1) else None,
-        f1_interval=intervals.of_mean(f1, top=100.0, clusters=shared) if len(f1) else None,
+        f1_interval=intervals.of_mean(f1, top=100.0, clusters=clusters) if len(f1) else None,
     )
 
 

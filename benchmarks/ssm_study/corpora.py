@@ -10,7 +10,7 @@ from benchmarks.ssm_study import entity_questions
 from benchmarks.ssm_study.plan import Plan
 from closedbook import whole_files
 from closedbook.corpora.shards import write_sentences
-from closedbook.data.build import token_cache
+from closedbook.data.cache_lookup import token_cache
 from closedbook.errors import UserError
 from closedbook.tasks import (
     qa_from_files,

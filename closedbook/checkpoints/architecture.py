@@ -1,4 +1,4 @@
-"""Which T5 a checkpoint holds, told by the shapes of its parameters, and whether it is whole."""
+"""Which model a checkpoint holds, and whether it is whole; shapes alone tell a T5."""
 
 import dataclasses
 import re
@@ -8,7 +8,8 @@ from typing import Any
 from closedbook.checkpoints.layouts import is_scanned
 from closedbook.checkpoints.tensors import SLOTS, Checkpoint, Tensor
 from closedbook.errors import UserError, listed
-from closedbook.models import T5Config
+from closedbook.models import DecoderOnlyConfig, T5Config, decoder_only
+from closedbook.models.families import Config
 from closedbook.models.parameters import LAYER_AXIS
 from closedbook.models.stack import Shape, layers_of
 from closedbook.models.t5.sizes import SIZES
@@ -16,12 +17,13 @@ from closedbook.models.t5.sizes import SIZES
 _MOST_LAYERS = 1000  # of a stack; more would only make an endless list of missing names
 
 
-def recognise(checkpoint: Checkpoint) -> T5Config:
+def recognise(checkpoint: Checkpoint) -> Config:
     """The architecture of a checkpoint, every parameter checked.
 
-    Shapes tell all but the activation, which is ReLU in an ungated and tanh-approximated GELU in
-    a gated feed-forward layer of every public T5 (Raffel et al. 2020; Shazeer 2020), and the
-    furthest relative position, which is 128. Where the format itself says more, that is taken.
+    Of a T5, shapes tell all but the activation, which is ReLU in an ungated and tanh-approximated
+    GELU in a gated feed-forward layer of every public T5 (Raffel et al. 2020; Shazeer 2020), and
+    the furthest relative position, which is 128. Where the format itself says more, that is taken;
+    a decoder-only model is known only where it does.
 
     Raises:
         UserError: Parameters are missing, unknown or of another shape; all are listed, with the
@@ -38,16 +40,18 @@ def recognise(checkpoint: Checkpoint) -> T5Config:
     return config
 
 
-def _check_sizes(config: T5Config, where: str) -> None:
-    for name in ("num_encoder_layers", "num_decoder_layers"):
-        if not 0 < getattr(config, name) <= _MOST_LAYERS:
+def _check_sizes(config: Config, where: str) -> None:
+    for name, stack in config.stacks.items():
+        if not 0 < stack.layers <= _MOST_LAYERS:
             raise UserError(
-                f"{where}: {name} is {getattr(config, name)}; it must be from 1 to {_MOST_LAYERS}"
+                f"{where}: the {name} has {stack.layers} layers; it must have 1 to {_MOST_LAYERS}"
             )
 
 
-def parameter_shapes(config: T5Config) -> dict[str, Shape]:
-    """Names and shapes of all parameters of a T5, as T5X names them."""
+def parameter_shapes(config: Config) -> dict[str, Shape]:
+    """Names and shapes of all parameters; those of a T5 are T5X's."""
+    if isinstance(config, DecoderOnlyConfig):
+        return decoder_only.parameter_shapes(config)
     emb, joined, mlp = config.emb_dim, config.joined_kv, config.mlp_dim
     attention = {
         **{f"{each}/kernel": (emb, joined) for each in ("query", "key", "value")},
@@ -111,13 +115,15 @@ def check_shapes(
     ]
     if lines:
         raise UserError(
-            f"{where} does not fit the model (T5 version, size or layer layout differ?):\n"
+            f"{where} does not fit the model (version, size or layer layout differ?):\n"
             + listed(lines)
         )
 
 
-def describe(config: T5Config) -> str:
-    """A T5 in words: "T5 1.1 xl (2,849,757,184 parameters)" or its dimensions."""
+def describe(config: Config) -> str:
+    """A model in words: "T5 1.1 xl", or its dimensions."""
+    if isinstance(config, DecoderOnlyConfig):
+        return _describe_decoder_only(config)
     for name, size in SIZES.items():
         if all(getattr(config, field) == getattr(size, field) for field in _SHAPE_FIELDS):
             version, _, rest = name.removeprefix("t5_").rpartition("_")
@@ -126,6 +132,18 @@ def describe(config: T5Config) -> str:
         f"T5 {config.version}, {config.num_encoder_layers} + {config.num_decoder_layers} layers, "
         f"emb {config.emb_dim}, {config.num_heads} heads of {config.head_dim}, "
         f"mlp {config.mlp_dim} ({' x '.join(config.mlp_activations)})"
+    )
+
+
+def _describe_decoder_only(config: DecoderOnlyConfig) -> str:
+    norm = {"layer": "LayerNorm", "rms": "RMSNorm"}[config.norm]
+    heads = f"{config.num_heads} heads of {config.head_dim}"
+    if config.kv_heads != config.num_heads:
+        heads += f" ({config.kv_heads} of keys and values)"
+    return (
+        f"decoder-only, {config.num_layers} layers, emb {config.emb_dim}, {heads}, "
+        f"mlp {config.mlp_dim} ({' x '.join(config.mlp_activations)}), {norm}, "
+        f"{config.positions} positions"
     )
 
 

@@ -8,12 +8,13 @@ from typing import Any
 import closedbook
 from closedbook import whole_files
 from closedbook.checkpoints.places.storage import Storage
+from closedbook.checkpoints.vocabularies import copy_vocabulary
 from closedbook.errors import UserError
 from closedbook.models import T5Config
+from closedbook.models.families import Config, family
 from closedbook.vocabulary import EXTRA_IDS
 
 CARD_FILE = "model.json"
-VOCABULARY_FILE = "vocabulary.model"
 FORMAT = 1
 GIVE_VOCABULARY = (
     "give its SentencePiece model with --vocabulary FILE (the public T5s use "
@@ -28,14 +29,14 @@ class ModelCard:
 
     Attributes:
         config: The network's configuration.
-        vocabulary_sha256: The hash of the SentencePiece file beside the card.
+        vocabulary_sha256: Of the vocabulary beside the card.
         extra_ids: Sentinels after the file's own pieces.
         task: The task or mixture of the training.
         prefix: Text before each question, for example "nq question: ".
         lengths: Longest inputs and targets of the training, in tokens.
     """
 
-    config: T5Config
+    config: Config
     vocabulary_sha256: str
     extra_ids: int = EXTRA_IDS
     task: str = ""
@@ -43,12 +44,14 @@ class ModelCard:
     lengths: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def write(self, folder: pathlib.Path, vocabulary_path: str | pathlib.Path) -> None:
-        """Writes the card and a copy of the vocabulary file, each whole or not at all."""
+        """Writes the card and a copy of the vocabulary's files, each whole or not at all."""
         folder.mkdir(parents=True, exist_ok=True)
-        target = folder / VOCABULARY_FILE
-        if not target.exists() or target.read_bytes() != pathlib.Path(vocabulary_path).read_bytes():
-            whole_files.copy(vocabulary_path, target)
-        data = {"format": FORMAT, "closedbook": closedbook.__version__}
+        copy_vocabulary(vocabulary_path, folder)
+        data = {
+            "format": FORMAT,
+            "closedbook": closedbook.__version__,
+            "family": self.config.family,
+        }
         text = json.dumps(data | dataclasses.asdict(self), indent=2) + "\n"
         whole_files.write_text(folder / CARD_FILE, text)
 
@@ -79,7 +82,7 @@ class ModelCard:
                 )
             known = {field.name for field in dataclasses.fields(cls)}
             values = {name: value for name, value in data.items() if name in known}
-            values["config"] = T5Config(**values["config"])
+            values["config"] = _config(data, path)
             card = cls(**values)
             card._check()
             return card
@@ -89,10 +92,11 @@ class ModelCard:
     def _check(self) -> None:
         """Raises a TypeError for a value of another type; JSON may hold anything."""
         whole = [self.extra_ids, *self.lengths.values()]
-        for field in dataclasses.fields(T5Config):
+        for field in dataclasses.fields(self.config):
             value = getattr(self.config, field.name)
             if field.type == "int" or field.type is int:
-                whole.append(value)
+                # Where there is no such token, its id is -1.
+                whole.append(0 if field.name.endswith("_id") and value == -1 else value)
             elif (field.type == "bool" or field.type is bool) and not isinstance(value, bool):
                 raise TypeError(f"{field.name} is {value!r}")
         if any(type(value) is not int or not 0 <= value < 2**31 for value in whole):
@@ -100,6 +104,14 @@ class ModelCard:
         texts = (self.vocabulary_sha256, self.task, self.prefix)
         if not all(isinstance(text, str) for text in texts):
             raise TypeError("prefix, task or vocabulary_sha256 is not a text")
+
+
+def _config(data: dict[str, Any], path: str) -> Config:
+    """The configuration in a card; cards of before there was a second family do not name one."""
+    try:
+        return family(data.get("family", T5Config.family))(**data["config"])
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from error
 
 
 def check_fits(

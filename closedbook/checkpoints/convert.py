@@ -28,9 +28,11 @@ from closedbook.checkpoints.places.targets import check_target
 from closedbook.checkpoints.t5x.native import write_t5x
 from closedbook.checkpoints.t5x.state import MOST_STEPS, state_of
 from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
+from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.errors import UserError, unknown_name
 from closedbook.models import T5Config
-from closedbook.vocabulary import EXTRA_IDS, Vocabulary
+from closedbook.models.families import Config
+from closedbook.vocabulary import EXTRA_IDS
 
 DTYPES = {
     "float32": np.dtype(np.float32),
@@ -52,7 +54,8 @@ class Options:
     # own code knows no other layout of a T5 (T5X's scalable_t5 has other names and shapes).
     layers: str = "auto"
     optimizer: str = "keep"  # "keep" Adafactor's state where there is one, or "drop" it
-    vocabulary: pathlib.Path | None = None  # SentencePiece model, if none comes with the source
+    # SentencePiece model or tokenizer.json, if none comes with the source
+    vocabulary: pathlib.Path | None = None
     extra_ids: int | None = None  # sentinels after the pieces of that file; None: `EXTRA_IDS`
     prefix: str | None = None  # text before each question; None: the source's
     step: int | None = None  # of the written checkpoint; None: the source's, or 0
@@ -94,7 +97,7 @@ class Plan:
     """
 
     source: Checkpoint
-    config: T5Config
+    config: Config
     result: Checkpoint
     nbytes: int
     notes: tuple[str, ...]
@@ -104,10 +107,15 @@ def plan(source: str | pathlib.Path, options: Options) -> Plan:
     """Opens a source, checks it and says what will be written.
 
     Raises:
-        UserError: The source is not a whole T5, or it cannot be written as asked.
+        UserError: The source is not a whole model, or it cannot be written as asked.
     """
     opened = open_checkpoint(source, newest=False)
     config = recognise(opened)
+    if options.to in (Format.T5X, Format.T5X_ORBAX) and not isinstance(config, T5Config):
+        raise UserError(
+            f"{opened.path} is no T5, and T5X has no such model; convert it to "
+            f"{Format.CLOSEDBOOK} or {Format.HUGGINGFACE}"
+        )
     as_is = options.layers == "auto" and options.to == Format.CLOSEDBOOK
     scanned = is_scanned(opened.params) if as_is else options.layers == "scanned"
     result = arranged(opened, scanned=scanned)
@@ -173,7 +181,7 @@ def _state(opened: Checkpoint, options: Options) -> tuple[bool, str]:
 
 
 def _vocabulary(
-    opened: Checkpoint, options: Options, config: T5Config
+    opened: Checkpoint, options: Options, config: Config
 ) -> tuple[pathlib.Path | None, int, str]:
     """The vocabulary to write, its extra ids, and what to tell the user of it."""
     path = options.vocabulary or opened.vocabulary
@@ -182,7 +190,7 @@ def _vocabulary(
         extra_ids = EXTRA_IDS if options.extra_ids is None else options.extra_ids
     if path is not None:
         embedding = opened.params["token_embedder/embedding"].place
-        ids = Vocabulary(path, extra_ids).vocab_size
+        ids = open_vocabulary(path, extra_ids).vocab_size
         known = opened.card is not None and not options.vocabulary
         check_fits(ids, config.vocab_size, vocabulary=str(path), embedding=embedding, known=known)
         return path, extra_ids, ""
@@ -295,10 +303,10 @@ def _write_own(inside: pathlib.Path, checkpoint: Checkpoint) -> None:
     _orbax_metadata(inside, items)
 
 
-def _card(checkpoint: Checkpoint, config: T5Config) -> ModelCard:
+def _card(checkpoint: Checkpoint, config: Config) -> ModelCard:
     """`model.json`, which stands beside T5X's checkpoints too: shapes do not tell everything."""
     assert checkpoint.vocabulary is not None
-    digest = Vocabulary(checkpoint.vocabulary, checkpoint.extra_ids).sha256
+    digest = open_vocabulary(checkpoint.vocabulary, checkpoint.extra_ids).sha256
     card = checkpoint.card or ModelCard(config=config, vocabulary_sha256=digest)
     return dataclasses.replace(
         card,

@@ -12,6 +12,7 @@ class Format(enum.StrEnum):
     T5X_LEGACY = "t5x-legacy"  # before version 3: one msgpack file with all arrays
     MESH_TF = "mesh-tf"  # the published T5s: model.ckpt-N.index and .data files
     HUGGINGFACE = "huggingface"  # config.json with safetensors or pytorch_model.bin
+    GGUF = "gguf"  # llama.cpp's: one file with tokenizer, parameters often quantised
 
 
 WRITABLE = (Format.CLOSEDBOOK, Format.T5X, Format.T5X_ORBAX, Format.HUGGINGFACE)

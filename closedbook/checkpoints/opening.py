@@ -6,9 +6,11 @@ import re
 
 import numpy as np
 
-from closedbook.checkpoints.card import CARD_FILE, VOCABULARY_FILE, ModelCard
+from closedbook.checkpoints.card import CARD_FILE, ModelCard
 from closedbook.checkpoints.files.orbax import read_arrays
 from closedbook.checkpoints.formats import Format
+from closedbook.checkpoints.gguf import open_gguf
+from closedbook.checkpoints.huggingface.decoder_only import checkpoint_of as decoder_only_of
 from closedbook.checkpoints.huggingface.folders import open_huggingface
 from closedbook.checkpoints.layouts import UNUSED
 from closedbook.checkpoints.locate import PACKAGED, STEP, packaged_model
@@ -19,12 +21,14 @@ from closedbook.checkpoints.t5x.legacy import is_t5x_file, open_t5x_legacy
 from closedbook.checkpoints.t5x.native import open_t5x
 from closedbook.checkpoints.t5x.state import checkpoint_of, step_of
 from closedbook.checkpoints.tensors import Checkpoint, Tensor, nest
+from closedbook.checkpoints.vocabularies import VOCABULARY_FILE, all_files, main_file
 from closedbook.errors import UserError, listed
 from closedbook.vocabulary import EXTRA_IDS
 
 _PREFIXES = {"nq": "nq question: ", "wq": "wq question: ", "tqa": "trivia_qa question: "}
 _MESH_TF = re.compile(r"^(model\.ckpt-(\d+))\.index$")
 _WEIGHTS = re.compile(r"^(model|pytorch_model)(-\d+-of-\d+)?\.(safetensors|bin)(\.index\.json)?$")
+_GGUF = ".gguf"
 _HEAD = 64  # bytes of a file that tell whether it is T5X's
 
 
@@ -96,7 +100,8 @@ def find(path: str | pathlib.Path, *, newest: bool = True) -> Found:
     if not found:
         raise UserError(
             f"no checkpoint at {text}; known are folders of closedbook, T5X (checkpoint_<step>), "
-            "Mesh TensorFlow (model.ckpt-<step>.index) and Hugging Face (config.json with weights)"
+            "Mesh TensorFlow (model.ckpt-<step>.index), Hugging Face (config.json with weights) "
+            "and GGUF files"
         )
     own = {each.format for each in found} == {Format.CLOSEDBOOK}
     if len(found) > 1 and not (newest and own):
@@ -123,6 +128,8 @@ def look(storage: Storage) -> list[Found]:
         elif match := _MESH_TF.match(name):
             prefix, step = match.groups()
             found.append(Found(format=Format.MESH_TF, storage=storage, name=prefix, step=int(step)))
+        elif name.endswith(_GGUF):
+            found.append(Found(format=Format.GGUF, storage=storage, name=name))
     found += _checkpoint(storage)
     if "config.json" in names and any(_WEIGHTS.match(name) for name in names):
         found.append(Found(format=Format.HUGGINGFACE, storage=storage, name="config.json"))
@@ -167,6 +174,8 @@ def _file(path: Storage) -> list[Found]:
         return [Found(format=Format.MESH_TF, storage=folder, name=prefix.group(1), step=step)]
     if name not in siblings:
         return []
+    if name.endswith(_GGUF):
+        return [Found(format=Format.GGUF, storage=folder, name=name)]
     if _WEIGHTS.match(name) or name == "config.json":
         return [each for each in look(folder) if each.format is Format.HUGGINGFACE]
     if is_t5x_file(_head(folder, name)):
@@ -202,10 +211,25 @@ def open_found(found: Found) -> Checkpoint:
         case Format.HUGGINGFACE:
             folder = storage.local if not storage.remote else remote.fetch(storage.root)
             return open_huggingface(folder)
+        case Format.GGUF:
+            return _open_gguf(storage.local / found.name if not storage.remote else found.path)
     step = checkpoint.step
     if step is None:
         step = step_of(found.step, f"{found.path}: the step in the name")
     return _with_what_lies_beside(dataclasses.replace(checkpoint, step=step), storage)
+
+
+def _open_gguf(path: pathlib.Path | str) -> Checkpoint:
+    local = path if isinstance(path, pathlib.Path) else remote.fetch(path)
+    model = open_gguf(local)
+    return decoder_only_of(
+        model.config,
+        model.tensors,
+        format=Format.GGUF,
+        path=local,
+        place=str(local),
+        vocabulary=model.vocabulary,
+    )
 
 
 def _open_own(found: Found) -> Checkpoint:
@@ -218,9 +242,6 @@ def _open_own(found: Found) -> Checkpoint:
         arrays = read_arrays(storage / "optimizer")
         slots, other = _own_slots(arrays)
         updates = step_of(arrays["count"].read(), arrays["count"].place) if slots else None
-    vocabulary = run.local / VOCABULARY_FILE if not run.remote else None
-    if run.remote and card:
-        vocabulary = remote.fetch(f"{run.root}/{VOCABULARY_FILE}")
     return Checkpoint(
         format=Format.CLOSEDBOOK,
         path=storage.root,
@@ -231,9 +252,18 @@ def _open_own(found: Found) -> Checkpoint:
         updates=updates,
         config=card.config if card else None,
         card=card,
-        vocabulary=vocabulary if vocabulary and vocabulary.is_file() else None,
+        vocabulary=_own_vocabulary(run) if card or not run.remote else None,
         extra_ids=card.extra_ids if card else EXTRA_IDS,
     )
+
+
+def _own_vocabulary(run: Storage) -> pathlib.Path | None:
+    names = run.names()
+    name = main_file(names)
+    if name is None or not run.remote:
+        return run.local / name if name else None
+    local = {each: remote.fetch(f"{run.root}/{each}") for each in all_files(names)}
+    return local[name]
 
 
 def _own_slots(arrays: dict[str, Tensor]) -> tuple[dict[str, Tensor] | None, str]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from closedbook.checkpoints.card import ModelCard
 from closedbook.errors import UserError
-from closedbook.models import T5Config
+from closedbook.models.families import Config
 from closedbook.vocabulary import EXTRA_IDS
 
 Index = tuple[slice, ...]
@@ -75,8 +75,9 @@ class Checkpoint:
     Attributes:
         format: A value of `formats.Format`.
         path: Where it was found, for messages.
-        params: By T5X's names, "encoder/layers_0/attention/query/kernel"; scanned or unrolled as
-            stored (scanned: "encoder/layers/attention/query/kernel", layers on axis 1).
+        params: By T5X's names or names like them, "encoder/layers_0/attention/query/kernel";
+            scanned or unrolled as stored (scanned: "encoder/layers/attention/query/kernel", layers
+            on axis 1).
         slots: Adafactor's accumulators by "<parameter>/<slot>" with the slots v, v_row, v_col and
             m, unused ones of shape (1,) included; None if the checkpoint has no optimiser state.
         other_optimizer: Name of an optimiser state that is not Adafactor's and is not read, or "".
@@ -84,8 +85,8 @@ class Checkpoint:
         updates: Adafactor's own count, where it is kept apart from the step.
         config: The architecture, where the format says it; otherwise shapes tell.
         card: `model.json` of a closedbook checkpoint.
-        vocabulary: A SentencePiece file that came with it.
-        extra_ids: Sentinels after the pieces of that file.
+        vocabulary: A file that came with it, of SentencePiece or of byte pairs (JSON).
+        extra_ids: Sentinels after the pieces of a SentencePiece file.
         prefix: Text before each question that the model was trained with, or None if not known.
     """
 
@@ -96,7 +97,7 @@ class Checkpoint:
     other_optimizer: str = ""
     step: int | None = None
     updates: int | None = None
-    config: T5Config | None = None
+    config: Config | None = None
     card: ModelCard | None = None
     vocabulary: pathlib.Path | None = None
     extra_ids: int = EXTRA_IDS

@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from closedbook.eval.analysis.analysis import Analysis, Progress
+    from closedbook.eval.analysis.analysis import Progress
+    from closedbook.eval.analysis.results import Analysis
+    from closedbook.eval.intervals import Estimate
     from closedbook.eval.predictions import Prediction
 
 
@@ -93,9 +95,9 @@ def analyze(
     """
     from closedbook.cli import judging
     from closedbook.errors import UserError
+    from closedbook.eval import analysis
     from closedbook.eval import predictions as files
-    from closedbook.eval.analysis import labels as labelling
-    from closedbook.eval.analysis.analysis import analyze as work
+    from closedbook.eval.analysis import labels as label_files
     from closedbook.eval.files import gold
     from closedbook.eval.report import outputs
 
@@ -106,12 +108,12 @@ def analyze(
         if path.exists() and path.samefile(predictions):
             raise UserError(f"--also {path} is the file to analyse; give another system's")
     with progress_bar() as progress:
-        analysis = work(
+        found = analysis.analyze(
             rows,
             protocol=protocol,
             judge=chosen,
             threshold=threshold,
-            labels=labelling.read(labels) if labels else None,
+            labels=label_files.read(labels) if labels else None,
             train=gold.read(train) if train else None,
             also=read_named(also or []),
             other_gold=gold.read(other_gold) if other_gold else None,
@@ -119,8 +121,8 @@ def analyze(
             progress=progress,
         )
         progress("writing", 1, 1)
-        outputs.write_analysis(analysis, out, force=force)
-    _print(analysis, out)
+        outputs.write_analysis(found, out, force=force)
+    _print(found, out)
 
 
 @contextmanager
@@ -161,23 +163,21 @@ def _print(analysis: "Analysis", out: pathlib.Path) -> None:
     from rich.table import Table
 
     screen = Console(highlight=False, soft_wrap=True, markup=False)
-    kinds = analysis.taxonomy
-    protocol = analysis.meta["protocol"]
-    screen.print(f"exact match  {shown(kinds['em'])}  ({protocol}, n {analysis.meta['n']:,})")
-    screen.print(f"adjusted     {shown(kinds['adjusted'])}")
+    kinds, meta = analysis.taxonomy, analysis.meta
+    screen.print(f"exact match  {shown(kinds.em)}  ({meta.protocol}, n {meta.n:,})")
+    screen.print(f"adjusted     {shown(kinds.adjusted)}")
     table = Table("wrong predictions", "count", "share", box=None, pad_edge=False)
-    for row in kinds["rows"]:
-        if row["asserted"]:
-            counted = f"{row['count']:,.0f}"
-            share = shown({"mean": row["share"], "low": row["low"], "high": row["high"]})
+    for row in kinds.rows:
+        if row.asserted:
+            share = f"{100 * row.share:.1f}% [{100 * row.low:.1f}, {100 * row.high:.1f}]"
+            table.add_row(row.name, f"{row.count:,}", share)
         else:
-            counted, share = "", f"not asserted; {len(analysis.candidates):,} to review"
-        table.add_row(row["name"], counted, share)
+            table.add_row(row.name, "", f"not asserted; {len(analysis.candidates):,} to review")
     screen.print(table)
     screen.print(f"report       {out / 'report.html'}")
 
 
-def shown(estimate: dict[str, float]) -> str:
+def shown(estimate: "Estimate") -> str:
     """A share in percent with its interval."""
-    mean, low, high = (100 * estimate[key] for key in ("mean", "low", "high"))
+    mean, low, high = (100 * value for value in (estimate.mean, estimate.low, estimate.high))
     return f"{mean:.1f}% [{low:.1f}, {high:.1f}]"

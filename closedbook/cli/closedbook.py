@@ -39,8 +39,9 @@ def ask(
     model: Annotated[
         str | None,
         typer.Option(
-            help="A run's MODEL_DIR, any T5 checkpoint (T5X, Mesh TensorFlow, Hugging Face), "
-            "gs://..., or hf://organisation/name. Default: the atlas model."
+            help="A run's MODEL_DIR, any T5 checkpoint (T5X, Mesh TensorFlow, Hugging Face), a "
+            "GPT-2 or Llama (Hugging Face, GGUF), gs://..., or hf://organisation/name. Default: "
+            "the atlas model."
         ),
     ] = None,
     beams: Annotated[int, typer.Option(help="Answers to keep while searching.")] = 4,
@@ -50,7 +51,9 @@ def ask(
     ] = None,
     vocabulary: Annotated[
         str | None,
-        typer.Option(help="A SentencePiece model, for checkpoints that come without one."),
+        typer.Option(
+            help="A SentencePiece model or tokenizer.json, for checkpoints that come without one."
+        ),
     ] = None,
     extra_ids: Annotated[
         int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
@@ -58,6 +61,10 @@ def ask(
     json: Annotated[bool, typer.Option("--json", help="Print rows of predictions.jsonl.")] = False,
 ) -> None:
     """Ask a model questions; it answers from its parameters alone.
+
+    A GPT-2 or Llama goes on with the text that you give: "The capital of France is". Its answer is
+    the first line of that; the probability is that of all 32 tokens that it wrote, or fewer up to
+    its end.
 
     Example: `closedbook ask "What is the capital of France?"`
     """

@@ -8,7 +8,8 @@ import typer
 from closedbook.cli.analyze import read_named, shown
 
 if TYPE_CHECKING:
-    from closedbook.eval.analysis.comparison import Comparison
+    from closedbook.eval.analysis.compared import Comparison
+    from closedbook.eval.intervals import Estimate
 
 
 def compare(
@@ -86,29 +87,29 @@ def _print(found: "Comparison", out: pathlib.Path) -> None:
 
     screen = Console(highlight=False, soft_wrap=True, markup=False)
     headline = found.protocols[0]
-    scores = sorted(headline["scores"], key=lambda score: -score["em"]["mean"])
-    best = scores[0]["system"]
-    pairs = {frozenset(pair["systems"]): pair for pair in headline["pairs"]}
+    scores = sorted(headline.scores, key=lambda score: -score.em.mean)
+    best = scores[0].system
+    pairs = {frozenset(pair.systems): pair for pair in headline.pairs}
     table = Table("system", "exact match", "to the best", "p (Holm)", box=None, pad_edge=False)
     for score in scores:
-        name = score["system"]
+        name = score.system
         cells = ["", ""]
         if name != best:
             pair = pairs[frozenset((best, name))]
-            sign = 1 if pair["systems"][0] == name else -1
-            cells = [_difference(pair["difference"], sign), f"{pair['p_holm']:.2g}"]
-        table.add_row(Text(_printable(name)), shown(score["em"]), *cells)
-    screen.print(f"{headline['protocol']}, n {found.meta['n']:,} questions in common")
+            sign = 1 if pair.systems[0] == name else -1
+            cells = [_difference(pair.difference, sign), f"{pair.p_holm:.2g}"]
+        table.add_row(Text(_printable(name)), shown(score.em), *cells)
+    screen.print(f"{headline.protocol}, n {found.meta.n:,} questions in common")
     screen.print(table)
-    left_out = sum(system["left_out"] for system in found.systems)
+    left_out = sum(system.left_out for system in found.systems)
     if left_out:
         screen.print(f"left out     {left_out:,} rows whose question not all systems answered")
     screen.print(f"report       {out / 'report.html'}")
 
 
-def _difference(value: dict[str, float], sign: int) -> str:
-    mean = 100 * sign * value["mean"]
-    low, high = sorted(100 * sign * value[end] for end in ("low", "high"))
+def _difference(value: "Estimate", sign: int) -> str:
+    mean = 100 * sign * value.mean
+    low, high = sorted(100 * sign * end for end in (value.low, value.high))
     # Without the sum a difference of nothing would be written -0.0.
     mean, low, high = (round(number, 1) + 0.0 for number in (mean, low, high))
     return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"

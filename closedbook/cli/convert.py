@@ -13,7 +13,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 
 if TYPE_CHECKING:
     from closedbook.checkpoints import Checkpoint
-    from closedbook.models import T5Config
+    from closedbook.models.families import Config
 
 
 def convert(
@@ -45,7 +45,9 @@ def convert(
     ] = "keep",
     vocabulary: Annotated[
         str | None,
-        typer.Option(help="SentencePiece model, for checkpoints that come without one."),
+        typer.Option(
+            help="SentencePiece model or tokenizer.json, for checkpoints that come without one."
+        ),
     ] = None,
     extra_ids: Annotated[
         int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
@@ -64,9 +66,9 @@ def convert(
         bool, typer.Option("--force", help="Replace DST if it is a checkpoint already.")
     ] = False,
 ) -> None:
-    """Convert a T5 checkpoint; without DST, only say what SRC is.
+    """Convert a checkpoint; without DST, only say what SRC is.
 
-    Format, T5 version and size are recognised. Tensors are converted one at a time, so memory for
+    Format, family and size are recognised. Tensors are converted one at a time, so memory for
     the largest is enough. DST appears when all is written, and never half.
 
     Examples:
@@ -77,8 +79,8 @@ def convert(
     """
     from closedbook.checkpoints import convert as converting
     from closedbook.checkpoints import open_checkpoint, recognise
+    from closedbook.checkpoints.vocabularies import open_vocabulary
     from closedbook.errors import UserError
-    from closedbook.vocabulary.sentencepiece import Vocabulary
 
     # Ended by the system, what was begun is removed, as after Ctrl-C.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -95,7 +97,7 @@ def convert(
         )
     if not 0.001 <= max_shard_gb < 1e6:
         raise UserError(f"--max-shard-gb is {max_shard_gb}; give a number of GB from 0.001 on")
-    words = vocabulary and pathlib.Path(Vocabulary(vocabulary).local_path).expanduser()
+    words = vocabulary and pathlib.Path(open_vocabulary(vocabulary).local_path).expanduser()
     options = converting.Options(
         to=to,
         dtype=dtype,
@@ -134,7 +136,7 @@ def convert(
     )
 
 
-def _words(checkpoint: "Checkpoint", config: "T5Config", form: str = "") -> str:
+def _words(checkpoint: "Checkpoint", config: "Config", form: str = "") -> str:
     """Format, version, size, layout and types of a checkpoint, in one line."""
     from closedbook.checkpoints import describe
     from closedbook.checkpoints.layouts import is_scanned

@@ -7,6 +7,8 @@ from closedbook.eval.equivalence import judges
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from closedbook.eval.summary import Answered
+
 
 def judge(name: str) -> judges.Judge:
     """The judge of a name, one of `closedbook.eval.equivalence.judges.FORMS`.
@@ -23,7 +25,7 @@ def judge(name: str) -> judges.Judge:
     model = load_model(path)
     decides = TrueOrFalse(model)
 
-    def probabilities(rows: "Sequence[judges.Answered]") -> list[float]:
+    def probabilities(rows: "Sequence[Answered]") -> list[float]:
         return decides.probabilities(
             [judges.pair_text(row.question, row.answers, row.prediction) for row in rows]
         )

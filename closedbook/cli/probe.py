@@ -262,7 +262,7 @@ def _print(result: "Result", out: pathlib.Path) -> None:
         shown = [numbers.with_interval(row["model"].get(metric)) for metric in metrics]
         freq = row["freq"].get(metrics[0])
         chance = row["chance"].get(metrics[0])
-        cells = (numbers.percent(freq and freq["mean"]), numbers.percent(chance))
+        cells = (numbers.percent(freq and freq.mean), numbers.percent(chance))
         table.add_row(inline(name, 40), f"{n:,}", *shown, *cells)
 
     for row in summary["relations"]:

@@ -1,7 +1,5 @@
 """One function for all ways of decoding."""
 
-from typing import Any
-
 import jax
 
 from closedbook.inference.greedy import greedy
@@ -10,12 +8,13 @@ from closedbook.inference.sampling import sample
 from closedbook.inference.search import beam_search
 from closedbook.inference.settings import DecodeSettings
 from closedbook.inference.steps import Decoded
+from closedbook.models.parameters import Params
 
 
 def decode(
     module: Decoder,
     settings: DecodeSettings,
-    params: Any,
+    params: Params,
     inputs: jax.Array,
     rows: jax.Array | None = None,
 ) -> Decoded:

@@ -1,16 +1,15 @@
 """Greedy decoding: the most probable token at each step."""
 
-from typing import Any
-
 import jax
 
 from closedbook.inference.protocol import Decoder
 from closedbook.inference.steps import Decoded, argmax, brevity_penalty, lengths, roll_out
+from closedbook.models.parameters import Params
 
 
 def greedy(
     module: Decoder,
-    params: Any,
+    params: Params,
     inputs: jax.Array,
     *,
     max_decode_length: int,

@@ -16,9 +16,13 @@ from closedbook.inference.score import score_candidates
 from closedbook.inference.settings import DecodeSettings
 from closedbook.inference.steps import Decoded
 from closedbook.models import unboxed
+from closedbook.models.parameters import Params
 
 # Matrix products are library calls on a CPU; what this leaves slow is little.
-_QUICK: Any = {"xla_backend_optimization_level": 0, "xla_llvm_disable_expensive_passes": True}
+_QUICK: dict[str, str | bool | int | float] = {
+    "xla_backend_optimization_level": 0,
+    "xla_llvm_disable_expensive_passes": True,
+}
 # Tokens; what is shorter is padded to it, so that few programs are compiled.
 _SHORTEST = 16  # of an input
 _SHORTEST_ANSWER = 8  # of an answer that is scored
@@ -118,11 +122,11 @@ class Predictor:
         self.decode_function = jit(functools.partial(decode, module, self.settings))
         self.score_function = jit(functools.partial(score_candidates, module))
 
-    def predict(self, params: Any, texts: Sequence[str]) -> list[Prediction]:
+    def predict(self, params: Params, texts: Sequence[str]) -> list[Prediction]:
         """The answer to each text, in the order of the texts."""
         return self.predict_tokens(params, self._tokenise(texts))
 
-    def predict_tokens(self, params: Any, inputs: Sequence[Sequence[int]]) -> list[Prediction]:
+    def predict_tokens(self, params: Params, inputs: Sequence[Sequence[int]]) -> list[Prediction]:
         """The answer to each input, given as ids, framed as the network wants it (EOS for T5)."""
         inputs = self._cut(inputs)
         batches = list(self._batches([len(row) for row in inputs]))
@@ -134,7 +138,7 @@ class Predictor:
         return answers
 
     def predict_batches(
-        self, params: Any, batches: Iterable[Mapping[str, np.ndarray]]
+        self, params: Params, batches: Iterable[Mapping[str, np.ndarray]]
     ) -> Iterator[Decoded]:
         """Decodes batches of tokens; results are NumPy arrays, in the order of the batches.
 
@@ -159,7 +163,7 @@ class Predictor:
             yield self._fetch(waiting)
 
     def score_candidates(
-        self, params: Any, texts: Sequence[str], candidates: Sequence[Sequence[str]]
+        self, params: Params, texts: Sequence[str], candidates: Sequence[Sequence[str]]
     ) -> list[list[float]]:
         """Log-probabilities of several given answers to each text, EOS included.
 
@@ -177,7 +181,7 @@ class Predictor:
 
     def score_tokens(
         self,
-        params: Any,
+        params: Params,
         inputs: Sequence[Sequence[int]],
         candidates: Sequence[Sequence[Sequence[int]]],
     ) -> list[list[float]]:

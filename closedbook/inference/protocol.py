@@ -6,6 +6,7 @@ from typing import Any, Protocol
 import jax
 
 from closedbook.models.decoding import DecodingState
+from closedbook.models.parameters import Params
 
 
 class Decoder(Protocol):
@@ -63,14 +64,14 @@ class Decoder(Protocol):
 
 
 def start(
-    module: Decoder, params: Any, inputs: jax.Array, copies: int, max_length: int
+    module: Decoder, params: Params, inputs: jax.Array, copies: int, max_length: int
 ) -> tuple[jax.Array, DecodingState]:
     """`Decoder.start` with the given parameters."""
     return module.apply({"params": params}, inputs, copies, max_length, method="start")
 
 
 def step(
-    module: Decoder, params: Any, tokens: jax.Array, index: jax.Array, state: DecodingState
+    module: Decoder, params: Params, tokens: jax.Array, index: jax.Array, state: DecodingState
 ) -> tuple[jax.Array, DecodingState]:
     """`Decoder.step` with the given parameters."""
     return module.apply({"params": params}, tokens, index, state, method="step")

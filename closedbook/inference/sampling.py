@@ -1,18 +1,17 @@
 """Sampling answers: temperature, top-k, top-p."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from closedbook.inference import steps
 from closedbook.inference.protocol import Decoder
 from closedbook.inference.steps import Decoded, argmax, brevity_penalty, lengths, roll_out
+from closedbook.models.parameters import Params
 
 
 def sample(
     module: Decoder,
-    params: Any,
+    params: Params,
     inputs: jax.Array,
     key: jax.Array,
     *,

@@ -1,16 +1,15 @@
 """Log-probabilities of given answers, by teacher forcing."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 
 from closedbook.inference.protocol import Decoder, start, step
+from closedbook.models.parameters import Params
 
 
 def score_candidates(
     module: Decoder,
-    params: Any,
+    params: Params,
     inputs: jax.Array,
     candidates: jax.Array,
     weights: jax.Array | None = None,

@@ -1,7 +1,5 @@
 """Beam search by the rules of T5X, or by those of Hugging Face's transformers."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -13,6 +11,7 @@ from closedbook.inference.steps import (
     is_filler,
     top_k,
 )
+from closedbook.models.parameters import Params
 
 
 class _Beams(struct.PyTreeNode):
@@ -33,7 +32,7 @@ class _Beams(struct.PyTreeNode):
 
 def beam_search(
     module: Decoder,
-    params: Any,
+    params: Params,
     inputs: jax.Array,
     *,
     max_decode_length: int,
@@ -110,7 +109,7 @@ def beam_search(
     )
 
 
-def _penalty(rules: str, alpha: float, length: Any) -> jax.Array:
+def _penalty(rules: str, alpha: float, length: jax.Array | int) -> jax.Array:
     """By what log-probabilities of so many tokens are divided."""
     if rules == "huggingface":
         return jnp.power(jnp.asarray(length, jnp.float32), alpha)

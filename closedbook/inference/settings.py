@@ -21,7 +21,7 @@ class DecodeSettings:
     """
 
     method: str = "greedy"  # "greedy", "beam" or "sample"
-    num_beams: int = 1  # hypotheses kept a step; "beam" returns them all
+    num_beams: int = 1  # hypotheses kept per step; "beam" returns them all
     alpha: float = 0.6  # exponent of the brevity penalty ((5 + length) / 6) ** alpha
     # "huggingface": the search of transformers' generate(num_beams=...) for people who compare;
     # alpha is its length_penalty (1.0 if it is not told otherwise) and the penalty length ** alpha.
@@ -29,7 +29,7 @@ class DecodeSettings:
     temperature: float = 1.0  # divides the logits before sampling
     top_k: int = 0  # sample among so many most probable tokens; 0: all
     top_p: float = 1.0  # sample among the fewest tokens with at least this probability; 1: all
-    num_samples: int = 1  # samples an input
+    num_samples: int = 1  # samples per input
     seed: int = 0  # of the samples
     max_decode_length: int = 32  # tokens of an answer, EOS included
 
@@ -64,8 +64,3 @@ class DecodeSettings:
                 f"DecodeSettings.{name} is {getattr(self, name)!r} but method is "
                 f"{self.method!r}, which has no {name}; set method={method!r}"
             )
-
-    @property
-    def num_hypotheses(self) -> int:
-        """Answers that come back for each input."""
-        return {"greedy": 1, "beam": self.num_beams, "sample": self.num_samples}[self.method]

@@ -1,13 +1,13 @@
 """What all ways of decoding share: the result, the roll-out, penalties, maxima."""
 
 from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import struct
 
 from closedbook.inference.protocol import Decoder, start, step
+from closedbook.models.parameters import Params
 
 _CHUNK = 128  # tokens of the vocabulary whose maximum is taken at once
 
@@ -30,7 +30,7 @@ class Decoded(struct.PyTreeNode):
     scores: jax.Array
 
 
-def brevity_penalty(alpha: float, length: Any) -> jax.Array:
+def brevity_penalty(alpha: float, length: jax.Array | int) -> jax.Array:
     """((5 + length) / 6) ** alpha (Wu et al. 2016, equation 14); length counts EOS."""
     return jnp.power((5.0 + jnp.asarray(length, jnp.float32)) / 6.0, alpha)
 
@@ -43,7 +43,7 @@ def lengths(tokens: jax.Array, eos_id: int) -> jax.Array:
 
 def roll_out(
     module: Decoder,
-    params: Any,
+    params: Params,
     inputs: jax.Array,
     *,
     max_decode_length: int,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from closedbook.errors import UserError
-from closedbook.knowledge.loading import LoadedModel
+from closedbook.knowledge.loaded_model import LoadedModel
 
 ANSWERS = ("true", "false")
 

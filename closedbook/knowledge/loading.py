@@ -1,11 +1,8 @@
 """A trained model by its path alone: parameters, vocabulary, habits."""
 
 import dataclasses
-import functools
 import logging
 import pathlib
-from collections.abc import Sequence
-from typing import Any
 
 import jax
 
@@ -17,72 +14,15 @@ from closedbook.checkpoints import (
     recognise,
 )
 from closedbook.checkpoints.card import GIVE_VOCABULARY, check_fits
+from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.errors import UserError
-from closedbook.inference.predictor import Prediction, Predictor
-from closedbook.inference.settings import DecodeSettings
-from closedbook.models import abstract_parameters, network
-from closedbook.models.families import Config, Network
-from closedbook.vocabulary import EXTRA_IDS, Vocabulary
+from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.models import abstract_parameters
+from closedbook.vocabulary import EXTRA_IDS
+from closedbook.vocabulary.protocol import AnyVocabulary
 
 _log = logging.getLogger(__name__)
 DEFAULT_MODEL = "closedbook://atlas_qa"  # the packaged model that answers questions
-BEAMS = DecodeSettings(method="beam", num_beams=4)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LoadedModel:
-    """A model that is ready to be asked.
-
-    Attributes:
-        config: The network's, without dropout.
-        params: On the default device.
-        vocabulary: Of the training.
-        card: What the checkpoint folder says of itself.
-        step: The checkpoint's.
-    """
-
-    config: Config
-    params: Any
-    vocabulary: Vocabulary
-    card: ModelCard
-    step: int
-
-    @functools.cached_property
-    def module(self) -> Network:
-        """The network."""
-        return network(self.config)
-
-    @functools.cached_property
-    def _predictors(self) -> dict[DecodeSettings, Predictor]:
-        return {}
-
-    def predictor(self, settings: DecodeSettings = BEAMS) -> Predictor:
-        """A predictor for texts with their prefix; one per settings, with its programs, is kept.
-
-        Args:
-            settings: How to decode.
-        """
-        if settings not in self._predictors:
-            self._predictors[settings] = Predictor(
-                self.module,
-                self.vocabulary,
-                settings=settings,
-                max_input_length=self.card.lengths.get("inputs", 512),
-                quick_compile=True,
-            )
-        return self._predictors[settings]
-
-    def ask(self, questions: Sequence[str], settings: DecodeSettings = BEAMS) -> list[Prediction]:
-        """Answers to questions, the task's prefix added.
-
-        The first call compiles; later ones with the same settings do not.
-
-        Args:
-            questions: Without prefix.
-            settings: How to decode.
-        """
-        texts = [self.card.prefix + " ".join(question.split()) for question in questions]
-        return self.predictor(settings).predict(self.params, texts)
 
 
 def load_model(
@@ -94,17 +34,20 @@ def load_model(
 ) -> LoadedModel:
     """Loads a T5 of any format, a model that `t5x train` wrote, or a packaged one.
 
+    GPT-2 and Llama are loaded from Hugging Face's folders, GGUF files and closedbook's own.
+
     Args:
         path: A folder or file, "gs://...", "hf://organisation/name" or "closedbook://NAME"; see
             `closedbook.checkpoints.open_checkpoint`.
-        vocabulary: A SentencePiece model, for checkpoints that come without one.
+        vocabulary: A SentencePiece model, or a folder or tokenizer.json of byte pairs, for
+            checkpoints that come without one.
         extra_ids: Sentinels after the pieces of that file; 100 if None.
         prefix: Text before each question; None for what the model was trained with, where its
             `model.json` or the name of a published model tells.
 
     Raises:
         UserError: There is no such model, its vocabulary is missing or another than the card's,
-            or its parameters are not those of a T5.
+            or its parameters are not those of a model that closedbook knows.
     """
     checkpoint = open_checkpoint(path)
     config = recognise(checkpoint)
@@ -142,15 +85,15 @@ def load_model(
 
 def _vocabulary(
     checkpoint: Checkpoint, given: str | pathlib.Path | None, extra_ids: int | None
-) -> Vocabulary:
+) -> AnyVocabulary:
     if given is not None:
         path = given if "://" in str(given) else pathlib.Path(given).expanduser()
-        return Vocabulary(path, EXTRA_IDS if extra_ids is None else extra_ids)
+        return open_vocabulary(path, EXTRA_IDS if extra_ids is None else extra_ids)
     if extra_ids is not None:
         raise UserError("extra ids belong to a vocabulary; give --vocabulary FILE with them")
     if checkpoint.vocabulary is None:
         raise UserError(f"{checkpoint.path} comes without a vocabulary; {GIVE_VOCABULARY}")
-    vocabulary = Vocabulary(checkpoint.vocabulary, checkpoint.extra_ids)
+    vocabulary = open_vocabulary(checkpoint.vocabulary, checkpoint.extra_ids)
     card = checkpoint.card
     if card and vocabulary.sha256 != card.vocabulary_sha256:
         raise UserError(

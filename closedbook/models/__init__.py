@@ -1,5 +1,6 @@
-"""Models and their taps. T5 is the one family so far."""
+"""Models of two families, T5 and decoder-only ones, and their taps."""
 
+from closedbook.models.decoder_only import DecoderOnly, DecoderOnlyConfig
 from closedbook.models.decoding import DecodingState
 from closedbook.models.families import abstract_parameters, network
 from closedbook.models.parameters import unboxed
@@ -12,6 +13,8 @@ from closedbook.models.taps import Patch, Taps
 __all__ = [
     "SIZES",
     "T5",
+    "DecoderOnly",
+    "DecoderOnlyConfig",
     "DecodingState",
     "Patch",
     "T5Config",

@@ -23,12 +23,18 @@ class KVCache(struct.PyTreeNode):
         key, value: Own keys and values so far, [batch * beams, heads, max_length, head_dim].
         cross_key, cross_value: Of the encoded inputs, [batch, heads, inputs, head_dim]; shared by
             all beams of an example. None where there is no cross-attention.
+        prompt_key, prompt_value: Of what stands before the own tokens and is shared by all beams
+            of an example, [batch, heads, prompt, head_dim]. None where nothing does.
+
+    Where keys and values have fewer heads than queries, "heads" is their number.
     """
 
     key: jax.Array
     value: jax.Array
     cross_key: jax.Array | None = None
     cross_value: jax.Array | None = None
+    prompt_key: jax.Array | None = None
+    prompt_value: jax.Array | None = None
 
 
 def attend(
@@ -67,7 +73,7 @@ def attend(
 
 
 class Attention(nn.Module):
-    """Multi-head attention, without bias and without scaling of the logits.
+    """Multi-head attention; as T5's unless biases, scaled logits or shared keys are asked for.
 
     Attributes:
         heads: Number of heads.
@@ -78,6 +84,10 @@ class Attention(nn.Module):
         kernel_init: Initial values of the other three kernels.
         dropout_rate: Of the weights.
         precision: Number types.
+        kv_heads: Of keys and values: each serves a group of heads // kv_heads neighbouring heads
+            of queries (Ainslie et al. 2023); 0 for as many as of queries.
+        bias: Whether all four products have one.
+        query_scale: Of the queries, and so of the logits.
     """
 
     heads: int
@@ -88,13 +98,18 @@ class Attention(nn.Module):
     kernel_init: Initializer
     dropout_rate: float
     precision: Precision
+    kv_heads: int = 0
+    bias: bool = False
+    query_scale: float = 1.0
 
     def _project(self, name: str, x: jax.Array) -> jax.Array:
         """[batch, length, emb] to [batch, heads, length, head_dim]."""
-        init = self.query_init if name == "query" else self.kernel_init
-        width, axes = self.heads * self.head_dim, ("embed", "joined_kv")
-        joined = Kernel(width, axes, init, self.precision, name=name)(x)
-        split = joined.reshape(*joined.shape[:2], self.heads, self.head_dim)
+        query = name == "query"
+        init = self.query_init if query else self.kernel_init
+        heads = self.heads if query else self.kv_heads or self.heads
+        width, axes = heads * self.head_dim, ("embed", "joined_kv")
+        joined = Kernel(width, axes, init, self.precision, self.bias, name=name)(x)
+        split = joined.reshape(*joined.shape[:2], heads, self.head_dim)
         return split.transpose(0, 2, 1, 3)
 
     @nn.compact
@@ -112,6 +127,7 @@ class Attention(nn.Module):
         source: jax.Array | None = None,
         cache: KVCache | None = None,
         index: jax.Array | None = None,
+        turn: Callable[[jax.Array], jax.Array] | None = None,
     ) -> tuple[jax.Array, KVCache | None]:
         """Attends from `x` to itself, to `source` (cross-attention) or to what the cache holds.
 
@@ -122,6 +138,8 @@ class Attention(nn.Module):
             source: Encoded inputs [batch, inputs, emb]. With beams `x` has beams times the rows.
             cache: Keys and values so far.
             index: Position of the first query in the cache, an int32 scalar.
+            turn: Gives queries and keys [batch, heads, length, head_dim] their positions, before
+                keys are cached (rotary embeddings).
 
         Returns:
             The output [batch, length, emb] and the cache with this call's keys and values.
@@ -135,16 +153,22 @@ class Attention(nn.Module):
             origin = source if self.cross else x
             assert origin is not None
             key, value = self._project("key", origin), self._project("value", origin)
+        if turn is not None:
+            query, key = turn(query), turn(key)
+        if self.query_scale != 1.0:
+            query = query * self.query_scale
         if not self.cross and cache is not None:
             assert index is not None
             cache = cache.replace(
                 key=_written(cache.key, key, index), value=_written(cache.value, value, index)
             )
             key, value = cache.key, cache.value
+            if cache.prompt_key is not None and cache.prompt_value is not None:
+                key, value = _after(cache.prompt_key, key), _after(cache.prompt_value, value)
 
         dropout = Dropout(self.dropout_rate, name="dropout")
         seen = tap.touches(f"{self.site}.weights") or drops(self, self.dropout_rate)
-        out = attend(
+        out = _attend_in_groups(
             _beams_as_queries(query, key.shape[0]),
             key,
             value,
@@ -156,8 +180,50 @@ class Attention(nn.Module):
         out = _beams_as_rows(out, rows)
         out = out.transpose(0, 2, 1, 3).reshape(rows, length, heads * depth)
         axes = ("joined_kv", "embed")
-        out = Kernel(x.shape[-1], axes, self.kernel_init, self.precision, name="out")(out)
-        return tap(f"{self.site}.out", out), cache
+        project = Kernel(x.shape[-1], axes, self.kernel_init, self.precision, self.bias, name="out")
+        return tap(f"{self.site}.out", project(out)), cache
+
+
+def _attend_in_groups(
+    query: jax.Array,
+    key: jax.Array,
+    value: jax.Array,
+    bias: jax.Array,
+    *,
+    precision: Precision,
+    on_weights: Callable[[jax.Array], jax.Array] | None,
+) -> jax.Array:
+    """`attend`, where neighbouring heads of queries may share a head of keys and values.
+
+    The queries of a group stand one after the other, so that keys and values are not repeated.
+    The bias must then be one for all heads; weights are seen with the heads of the queries.
+    """
+    rows, heads, length, depth = query.shape
+    shared = key.shape[1]
+    if heads == shared:
+        return attend(query, key, value, bias, precision=precision, on_weights=on_weights)
+    bias = jnp.broadcast_to(bias, (bias.shape[0], 1, length, key.shape[2]))
+
+    def apart(weights: jax.Array) -> jax.Array:
+        assert on_weights is not None
+        seen = on_weights(weights.reshape(rows, heads, length, -1))
+        return seen.reshape(weights.shape)
+
+    out = attend(
+        query.reshape(rows, shared, -1, depth),
+        key,
+        value,
+        jnp.tile(bias, (1, 1, heads // shared, 1)),
+        precision=precision,
+        on_weights=None if on_weights is None else apart,
+    )
+    return out.reshape(query.shape)
+
+
+def _after(prompt: jax.Array, own: jax.Array) -> jax.Array:
+    """Keys or values of a prompt [batch, ...] before those of each of its beams [rows, ...]."""
+    repeated = jnp.repeat(prompt, own.shape[0] // prompt.shape[0], axis=0)
+    return jnp.concatenate([repeated, own], axis=2)
 
 
 def _written(cached: jax.Array, new: jax.Array, index: jax.Array) -> jax.Array:

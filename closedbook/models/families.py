@@ -1,25 +1,43 @@
-"""From a configuration to its network, whatever the family."""
+"""The families of models: by name, and from a configuration to its network."""
 
 import functools
-from typing import Any
+from collections.abc import Mapping
+from typing import TypeAlias
 
 import jax
 
-from closedbook.models.parameters import unboxed
+from closedbook.errors import unknown_name
+from closedbook.models.decoder_only import DecoderOnly, DecoderOnlyConfig
+from closedbook.models.parameters import Params, unboxed
 from closedbook.models.t5 import T5, T5Config
 
-Config = T5Config
-Network = T5
-_NETWORKS: dict[type[Config], type[Network]] = {T5Config: T5}
+Config: TypeAlias = T5Config | DecoderOnlyConfig
+Network: TypeAlias = T5 | DecoderOnly
+FAMILIES: Mapping[str, type[Config]] = {kind.family: kind for kind in (T5Config, DecoderOnlyConfig)}
+
+
+def family(name: str) -> type[Config]:
+    """The configurations of the family of this name.
+
+    Raises:
+        UserError: There is none of this name.
+    """
+    if name not in FAMILIES:
+        raise unknown_name("family of models", name, FAMILIES)
+    return FAMILIES[name]
 
 
 def network(config: Config) -> Network:
     """The network that a configuration describes, without parameters."""
-    return _NETWORKS[type(config)](config)
+    match config:
+        case T5Config():
+            return T5(config)
+        case DecoderOnlyConfig():
+            return DecoderOnly(config)
 
 
 @functools.lru_cache(maxsize=16)
-def abstract_parameters(config: Config) -> Any:
+def abstract_parameters(config: Config) -> Params:
     """Shapes and types of a network's parameters, nested dicts; no memory is taken for them."""
     module = network(config)
     return unboxed(jax.eval_shape(module.init, jax.random.key(0), *module.example())["params"])

@@ -23,6 +23,7 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "silu": nn.silu,
     "linear": lambda x: x,
 }
+DTYPES = ("float32", "bfloat16")  # in which a model may compute
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,12 +61,13 @@ def product(x: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array:
 
 
 class Kernel(nn.Module):
-    """A matrix product with a learned kernel and without bias."""
+    """A matrix product with a learned kernel, and with a learned bias where that is asked for."""
 
     width: int
-    axes: tuple[str, str]  # the kernel's logical axes
+    axes: tuple[str, str]  # the kernel's logical axes; the bias has the second one
     kernel_init: Initializer
     precision: Precision
+    bias: bool = False
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -73,7 +75,36 @@ class Kernel(nn.Module):
         initializer = with_axes(self.kernel_init, self.axes)
         shape = (x.shape[-1], self.width)
         kernel = self.param("kernel", initializer, shape, self.precision.parameters)
-        return product(x, kernel, self.precision)
+        out = product(x, kernel, self.precision)
+        if not self.bias:
+            return out
+        zeros = with_axes(nn.initializers.zeros, self.axes[1:])
+        bias = self.param("bias", zeros, shape[1:], self.precision.parameters)
+        return out + bias.astype(out.dtype)
+
+
+class Embedding(nn.Module):
+    """A learned vector per number: of pieces of text, or of positions."""
+
+    rows: int
+    width: int
+    axes: tuple[str, str]  # logical axes of [rows, width]
+    embedding_init: Initializer
+    precision: Precision
+
+    def setup(self) -> None:
+        initializer = with_axes(self.embedding_init, self.axes)
+        shape = (self.rows, self.width)
+        self.embedding = self.param("embedding", initializer, shape, self.precision.parameters)
+
+    def __call__(self, numbers: jax.Array) -> jax.Array:
+        """Numbers [batch, length] to vectors [batch, length, width]."""
+        # A gather, not T5X's product with one-hot rows: 1.24x faster per step on a CPU.
+        return jnp.take(self.embedding, numbers, axis=0).astype(self.precision.compute)
+
+    def attend(self, x: jax.Array) -> jax.Array:
+        """Products with all vectors: [..., width] to [..., rows]."""
+        return product(x, self.embedding.T, self.precision)
 
 
 class RMSNorm(nn.Module):
@@ -90,6 +121,26 @@ class RMSNorm(nn.Module):
         wide = x.astype(self.precision.accumulate)
         variance = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
         return (wide * jax.lax.rsqrt(variance + self.epsilon) * scale).astype(x.dtype)
+
+
+class LayerNorm(nn.Module):
+    """Normalisation by mean and variance, with scale and bias (Ba et al. 2016)."""
+
+    precision: Precision = Precision()
+    epsilon: float = 1e-5
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """x [..., emb] to the same shape and type; computed in the accumulation type."""
+        ones, zeros = (
+            with_axes(init, ("embed",)) for init in (nn.initializers.ones, nn.initializers.zeros)
+        )
+        scale = self.param("scale", ones, (x.shape[-1],), self.precision.parameters)
+        bias = self.param("bias", zeros, (x.shape[-1],), self.precision.parameters)
+        wide = x.astype(self.precision.accumulate)
+        wide = wide - jnp.mean(wide, axis=-1, keepdims=True)
+        variance = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
+        return (wide * jax.lax.rsqrt(variance + self.epsilon) * scale + bias).astype(x.dtype)
 
 
 def drops(module: nn.Module, rate: float) -> bool:
@@ -126,12 +177,15 @@ class FeedForward(nn.Module):
     kernel_init: Initializer
     dropout_rate: float
     precision: Precision
+    bias: bool = False  # of all its products
 
     @nn.compact
     def __call__(self, x: jax.Array, tap: Tap) -> jax.Array:
         """x [batch, length, emb] to the same shape; coefficients are [batch, length, width]."""
         gated = len(self.activations) > 1
-        kernel = functools.partial(Kernel, kernel_init=self.kernel_init, precision=self.precision)
+        kernel = functools.partial(
+            Kernel, kernel_init=self.kernel_init, precision=self.precision, bias=self.bias
+        )
         coefficients: jax.Array | float = 1.0
         for i, activation in enumerate(self.activations):
             wi = kernel(self.width, ("embed", "mlp"), name=f"wi_{i}" if gated else "wi")

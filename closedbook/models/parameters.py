@@ -5,6 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax
 
+Params = dict[str, Any]  # nested dicts with arrays, or their shapes, as leaves
 LAYER_AXIS = 1  # of parameters that are scanned: a vector of [emb] becomes [emb, layers]
 
 

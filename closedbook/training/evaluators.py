@@ -14,11 +14,12 @@ import numpy as np
 
 from closedbook.data.cache import TokenCache
 from closedbook.inference.predictor import Predictor
+from closedbook.models.parameters import Params
 from closedbook.parallel.processes import is_first
 from closedbook.telemetry import MetricWriter
 from closedbook.training import report
 from closedbook.training.evaluation import Answers, Scores, answer, write_answers
-from closedbook.training.model import Batch, Params, Sums
+from closedbook.training.model import Batch, Sums
 from closedbook.training.settings import Evaluator
 
 _log = logging.getLogger(__name__)

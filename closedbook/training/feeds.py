@@ -10,8 +10,8 @@ from typing import Any, TypedDict
 import numpy as np
 
 from closedbook.data.batches import Batches
-from closedbook.data.build import evaluation_caches, token_cache, training_sources
 from closedbook.data.cache import TokenCache
+from closedbook.data.cache_lookup import evaluation_caches, token_cache, training_sources
 from closedbook.data.leakage import leakage
 from closedbook.data.prefetch import Prefetch
 from closedbook.data.stream import Stream

@@ -10,12 +10,13 @@ from closedbook.checkpoints import load_params, model_folder, open_checkpoint, s
 from closedbook.data.cache import TokenCache
 from closedbook.errors import UserError, unknown_name
 from closedbook.inference.predictor import Predictor
+from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import is_first
 from closedbook.telemetry import Progress
 from closedbook.training import checks, feeds, programs
 from closedbook.training.evaluators import QuestionScores
-from closedbook.training.model import EncoderDecoderModel, Params
+from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckpointConfig
 from closedbook.training.state import abstract_state
 

@@ -100,7 +100,7 @@ def train(
     partitioner, trainer = partitioner or Partitioner(), trainer or Trainer()
     save = checkpoint_cfg.save or SaveCheckpointConfig(period=0)  # the first and the last state
     held_out, questions = train_eval_dataset_cfg, infer_eval_dataset_cfg
-    evaluated = bool(eval_period and (held_out or questions))
+    evaluated = bool(eval_period) and bool(held_out or questions)
     checks.check_periods(total_steps, relative_steps, save, evaluated)
     folder = startup.run_folder(model_dir)
     checks.check_batches(train_dataset_cfg, trainer, partitioner)

@@ -1,17 +1,16 @@
 """What is trained: a network with its vocabulary, optimiser and objective."""
 
 import dataclasses
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
 
 from closedbook.models import T5, T5Config, unboxed
+from closedbook.models.parameters import Params
 from closedbook.training.loss import cross_entropy
 from closedbook.vocabulary import Vocabulary
 
-Params = dict[str, Any]  # nested dicts with arrays, or their shapes, as leaves
 Batch = dict[str, jax.Array]  # SeqIO's names; int32 [batch, length]
 Sums = dict[str, jax.Array]  # float32 scalars
 

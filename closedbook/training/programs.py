@@ -13,9 +13,10 @@ import jax
 
 from closedbook.inference.predictor import Predictor
 from closedbook.inference.settings import DecodeSettings
+from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import gather
-from closedbook.training.model import Batch, EncoderDecoderModel, Params, Sums
+from closedbook.training.model import Batch, EncoderDecoderModel, Sums
 from closedbook.training.settings import DatasetConfig, Evaluator, Trainer
 from closedbook.training.state import TrainState, abstract_state, split_seed
 from closedbook.training.step import make_eval_step, make_train_step

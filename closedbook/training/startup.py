@@ -20,11 +20,12 @@ from closedbook.checkpoints import (
     open_checkpoint,
 )
 from closedbook.errors import UserError
+from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import of_first
 from closedbook.training import checks
 from closedbook.training.adafactor import AdafactorState
-from closedbook.training.model import EncoderDecoderModel, Params
+from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.settings import RestoreCheckpointConfig, SaveCheckpointConfig
 from closedbook.training.state import TrainState, abstract_state, fresh_opt_state, fresh_state
 

@@ -84,9 +84,19 @@ class Vocabulary:
         """The number of ids, extra ids included: 32,100 for T5."""
         return self._loaded.tokenizer.GetPieceSize()
 
-    def same_ids(self, other: "Vocabulary") -> bool:
+    @property
+    def eos_id(self) -> int:
+        """Ends a text; T5's."""
+        return EOS_ID
+
+    @property
+    def pad_id(self) -> int:
+        """Fills up rows; T5's."""
+        return PAD_ID
+
+    def same_ids(self, other: object) -> bool:
         """Whether two vocabularies agree in pieces and scores; their files may still differ."""
-        if self.vocab_size != other.vocab_size:
+        if not isinstance(other, Vocabulary) or self.vocab_size != other.vocab_size:
             return False
         ours, theirs = self._loaded.tokenizer, other._loaded.tokenizer
 
@@ -116,10 +126,6 @@ class Vocabulary:
             if token == EOS_ID:
                 break
         return tokenizer.DecodeIds(kept)
-
-    def decode_batch(self, rows: Iterable[Iterable[int]]) -> list[str]:
-        """The text of each row of ids."""
-        return [self.decode(row) for row in rows]
 
 
 def read_model(path: str | os.PathLike[str]) -> tuple[Any, bytes]:

@@ -1,24 +1,33 @@
-"""Everything that can be said of one predictions file, as plain data for a report to show."""
+"""The analysis of one predictions file, step by step; `results` says what it holds."""
 
 import dataclasses
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
-from typing import Any
-
-import numpy as np
 
 from closedbook import __version__
 from closedbook.errors import UserError
 from closedbook.eval import intervals, metrics, protocols, summary
-from closedbook.eval.analysis import audit, candidates, confidence, slices, taxonomy
-from closedbook.eval.analysis import labels as labelling
+from closedbook.eval.analysis import audit, candidates, confidence, kinds, labels, slices, taxonomy
+from closedbook.eval.analysis.candidates import Candidate
 from closedbook.eval.analysis.kinds import Kind
 from closedbook.eval.analysis.overlap import TrainingSet
-from closedbook.eval.analysis.summarized import Summarized
-from closedbook.eval.answerability import assessment as answerability
+from closedbook.eval.analysis.results import (
+    Analysis,
+    Example,
+    FlagShare,
+    JudgeUsed,
+    Meta,
+    Outcome,
+    ProtocolScore,
+    Review,
+    RowScore,
+)
+from closedbook.eval.answerability import assessment
+from closedbook.eval.answerability.assessment import Answerability
 from closedbook.eval.equivalence import judges
-from closedbook.eval.equivalence import verdicts as equivalence
+from closedbook.eval.equivalence.verdicts import Verdict
 from closedbook.eval.files.gold import Gold
+from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Prediction
 
 Progress = Callable[[str, int, int], None]
@@ -26,30 +35,38 @@ Progress = Callable[[str, int, int], None]
 
 STEPS = ("scoring", "auditing", "judging", "questions", "slices", "candidates", "intervals")
 
-_REVIEWED_FIRST = 0.4  # score of a candidate from which the row's verdict is "incomplete?"
+_REVIEWED_FIRST = 0.4  # score of a candidate from which the row's outcome is "incomplete?"
 _JUDGED_AT_ONCE = 500  # rows, between two calls of progress
-_VERDICTS = {
-    Kind.TRUE_NEGATIVE: "wrong",
-    Kind.PHRASING: "phrasing",
-    Kind.INCOMPLETE: "incomplete?",
-    Kind.UNANSWERABLE: "unanswerable",
+_OUTCOMES = {
+    Kind.TRUE_NEGATIVE: Outcome.WRONG,
+    Kind.PHRASING: Outcome.PHRASING,
+    Kind.INCOMPLETE: Outcome.INCOMPLETE,
+    Kind.UNANSWERABLE: Outcome.UNANSWERABLE,
 }
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Analysis(Summarized):
-    """The analysis of one predictions file; all shares from 0 to 1, all intervals 95%."""
+class _Evidence:
+    """What may be given beside the predictions."""
 
-    meta: dict[str, Any]
-    protocols: list[dict[str, Any]]
-    disagreements: list[dict[str, Any]]
-    audit: list[dict[str, Any]]
-    taxonomy: dict[str, Any]
-    answerability: list[dict[str, Any]]
-    slices: list[dict[str, Any]]
-    confidence: dict[str, Any] | None
-    candidates: list[dict[str, Any]]
-    examples: list[dict[str, Any]]  # one a row
+    labels: Mapping[str, Kind] | None
+    train: Sequence[Gold] | None
+    also: Mapping[str, Sequence[Prediction]]
+    other_gold: Sequence[Gold] | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Found:
+    """What the steps find of each row, in the order of the rows."""
+
+    ids: Sequence[str]
+    scores: Mapping[str, Sequence[metrics.Score]]  # by protocol, the headline first
+    correct: Sequence[bool]  # under the headline
+    verdicts: Sequence[Verdict]
+    flags: Sequence[Answerability]
+    parts: Sequence[Mapping[str, str]]  # of slices
+    reviews: Sequence[Candidate]  # of some rows, the likeliest first
+    labels: Sequence[Kind | None] | None
 
 
 def analyze(
@@ -84,25 +101,12 @@ def analyze(
     Raises:
         UserError: There are no rows, or an argument is not as it should be.
     """
-    if not rows:
-        raise UserError("there are no predictions to analyse; give at least one")
-    if threshold is not None and not 0 <= threshold <= 1:
-        raise UserError(f"the threshold is {threshold}; it must be a probability, 0 to 1")
     judge = judges.named(judge) if isinstance(judge, str) else judge
-    ids = _ids(rows)
-    labelling.check(labels or (), set(ids))
-    for name, others in (also or {}).items():
-        _check_shared(rows, others, f"{name} has", "other systems' predictions")
-    if other_gold is not None:
-        _check_shared(rows, other_gold, "the other gold has", "another data set's answers")
+    given = _Evidence(labels=labels, train=train, also=also or {}, other_gold=other_gold)
+    ids = _checked_ids(rows, threshold, given)
     tell = _Steps(progress)
-
     tell.next()
-    # The headline first: an unknown name fails before the work.
-    names = dict.fromkeys((protocol, *protocols.PROTOCOLS))
-    scores = {
-        name: [metrics.score(row.prediction, row.answers, name) for row in rows] for name in names
-    }
+    scores = _scored(rows, protocol)
     right = {name: [score.em == 100 for score in values] for name, values in scores.items()}
     correct = right[protocol]
     tell.next()
@@ -111,94 +115,56 @@ def analyze(
     tell.next()
     verdicts = _judged(rows, judge, threshold, tell)
     tell.next()
-    flags = answerability.assess_all(rows)
+    flags = assessment.assess_all(rows)
     tell.next()
     training = None if train is None else TrainingSet(train)
     parts = slices.assign(rows, training=training)
     tell.next()
-    open_ = [not c and not v.equivalent for c, v in zip(correct, verdicts, strict=True)]
-    reviews = candidates.incomplete(rows, open_, also=also, training=train, other_gold=other_gold)
+    reviews = _reviewed(rows, correct, verdicts, given, training)
     tell.next()
-    kinds = None if labels is None else [labels.get(key) for key in ids]
-    odds = taxonomy.odds(
+    found = _Found(
+        ids=ids,
+        scores=scores,
+        correct=correct,
+        verdicts=verdicts,
+        flags=flags,
+        parts=parts,
+        reviews=reviews,
+        labels=None if labels is None else [labels.get(key) for key in ids],
+    )
+    questions = _numbers(summary.question_keys(rows))
+    sorted_rows = kinds.sort(
         correct,
-        equivalent=[verdict.probability for verdict in verdicts],
-        unanswerable=[flag.probability for flag in flags],
-        labels=kinds,
+        equivalent=[verdict.equivalent for verdict in verdicts],
+        flagged=[flag.flag is not None for flag in flags],
+        labels=found.labels,
+        clusters=questions,
     )
-    clusters = _numbers(summary.question_keys(rows))
-    members = slices.members(parts)
-    overall, *estimates = taxonomy.estimates(
-        odds,
-        np.stack([np.ones(len(rows), bool), *members.values()], axis=1),
-        clusters=clusters,
-    )
-    table = taxonomy.four_way(odds, labelled=labels is not None, overall=overall)
-    sure = confidence.assess(rows, odds.correct, odds.correct + odds.phrasing + odds.incomplete)
-    tell.next()
-
-    ranks = {review.index: review.score for review in reviews}
-    examples = [
-        {
-            **row.as_dict(),
-            "id": ids[index],
-            "scores": {name: _shares(values[index]) for name, values in scores.items()},
-            "correct": correct[index],
-            "verdict": _verdict(
-                correct[index],
-                kinds[index] if kinds else None,
-                verdicts[index],
-                flags[index].flag,
-                ranks.get(index, 0.0),
+    analysis = Analysis(
+        meta=_meta(
+            rows,
+            given,
+            n_questions=len(set(questions)),
+            protocol=protocol,
+            judge=JudgeUsed(
+                mode=judge.name,
+                threshold=judge.threshold if threshold is None else threshold,
+                weights=judge.version,
             ),
-            "label": str(kinds[index]) if kinds and kinds[index] else None,
-            "probability": verdicts[index].probability,
-            "reason": str(verdicts[index].reason),
-            "evidence": verdicts[index].evidence,
-            "flag": flags[index].flag,
-            "flag_reason": _with_words(flags[index]),
-            "candidate": ranks.get(index, 0.0),
-            "slices": parts[index],
-        }
-        for index, row in enumerate(rows)
-    ]
-    return Analysis(
-        meta={
-            "source": source,
-            "n": len(rows),
-            "n_questions": len(set(clusters)),
-            "task": _common(row.task for row in rows),
-            "split": _common(row.split for row in rows),
-            "protocol": protocol,
-            "judge": {
-                "mode": judge.name,
-                "threshold": judge.threshold if threshold is None else threshold,
-                "weights": judge.version,
-            },
-            "also": list(also or ()),
-            "training_rows": None if train is None else len(train),
-            "closedbook": __version__,
-        },
+            source=source,
+        ),
         protocols=[_protocol(rows, values, name) for name, values in scores.items()],
         disagreements=disagreements,
         audit=stops,
-        taxonomy=table.as_dict(),
-        answerability=_flag_table([flag.flag for flag in flags], clusters),
-        slices=slices.table(members, estimates),
-        confidence=sure,
-        candidates=[
-            {
-                "id": ids[review.index],
-                "question": rows[review.index].question,
-                "answers": list(rows[review.index].answers),
-                "prediction": rows[review.index].prediction,
-                "score": review.score,
-                "reasons": list(review.reasons),
-            }
-            for review in reviews
-        ],
-        examples=examples,
+        taxonomy=taxonomy.four_way(sorted_rows),
+        answerability=_flag_shares(flags, questions),
+        slices=slices.table(parts, sorted_rows),
+        confidence=confidence.assess(rows, sorted_rows.correct, sorted_rows.right),
+        candidates=[_review(rows[review.index], ids[review.index], review) for review in reviews],
+        examples=_examples(rows, found),
     )
+    tell.next()
+    return analysis
 
 
 class _Steps:
@@ -217,10 +183,35 @@ class _Steps:
         self._progress(step, self._done, len(STEPS))
 
 
+def _checked_ids(
+    rows: Sequence[Prediction], threshold: float | None, given: _Evidence
+) -> list[str]:
+    """The rows' ids; a mistake in the arguments is told before any work is done."""
+    if not rows:
+        raise UserError("there are no predictions to analyse; give at least one")
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise UserError(f"the threshold is {threshold}; it must be a probability, 0 to 1")
+    ids = _ids(rows)
+    labels.check(given.labels or (), set(ids))
+    for name, others in given.also.items():
+        _check_shared(rows, others, f"{name} has", "other systems' predictions")
+    if given.other_gold is not None:
+        _check_shared(rows, given.other_gold, "the other gold has", "another data set's answers")
+    return ids
+
+
+def _scored(rows: Sequence[Prediction], protocol: str) -> dict[str, list[metrics.Score]]:
+    """Every row's score by protocol, the headline first: an unknown name fails before the work."""
+    names = dict.fromkeys((protocol, *protocols.PROTOCOLS))
+    return {
+        name: [metrics.score(row.prediction, row.answers, name) for row in rows] for name in names
+    }
+
+
 def _judged(
     rows: Sequence[Prediction], judge: judges.Judge, threshold: float | None, tell: _Steps
-) -> list[equivalence.Verdict]:
-    found: list[equivalence.Verdict] = []
+) -> list[Verdict]:
+    found: list[Verdict] = []
     for start in range(0, len(rows), _JUDGED_AT_ONCE):
         found += judge.judge_all(rows[start : start + _JUDGED_AT_ONCE])
         tell.again()
@@ -232,62 +223,130 @@ def _judged(
     ]
 
 
-def _verdict(
-    correct: bool,
-    label: Kind | None,
-    judged: equivalence.Verdict,
-    flag: str | None,
-    rank: float,
-) -> str:
+def _meta(
+    rows: Sequence[Prediction],
+    given: _Evidence,
+    *,
+    n_questions: int,
+    protocol: str,
+    judge: JudgeUsed,
+    source: str | None,
+) -> Meta:
+    return Meta(
+        source=source,
+        n=len(rows),
+        n_questions=n_questions,
+        task=_common(row.task for row in rows),
+        split=_common(row.split for row in rows),
+        protocol=protocol,
+        judge=judge,
+        also=list(given.also),
+        training_rows=None if given.train is None else len(given.train),
+        closedbook=__version__,
+    )
+
+
+def _reviewed(
+    rows: Sequence[Prediction],
+    correct: Sequence[bool],
+    verdicts: Sequence[Verdict],
+    given: _Evidence,
+    training: TrainingSet | None,
+) -> list[Candidate]:
+    open_ = [not c and not v.equivalent for c, v in zip(correct, verdicts, strict=True)]
+    return candidates.incomplete(
+        rows,
+        open_,
+        also=given.also,
+        training=given.train,
+        index=training,
+        other_gold=given.other_gold,
+    )
+
+
+def _review(row: Prediction, key: str, found: Candidate) -> Review:
+    return Review(
+        id=key,
+        question=row.question,
+        answers=row.answers,
+        prediction=row.prediction,
+        score=found.score,
+        reasons=found.reasons,
+    )
+
+
+def _examples(rows: Sequence[Prediction], found: _Found) -> list[Example]:
+    ranks = {review.index: review.score for review in found.reviews}
+    return [
+        Example(
+            row=row,
+            id=found.ids[index],
+            scores={name: _row_score(values[index]) for name, values in found.scores.items()},
+            correct=found.correct[index],
+            verdict=_outcome(found, index, ranks.get(index, 0.0)),
+            label=found.labels[index] if found.labels else None,
+            probability=found.verdicts[index].probability,
+            reason=found.verdicts[index].reason,
+            evidence=found.verdicts[index].evidence,
+            flag=found.flags[index].flag,
+            flag_reason=_with_words(found.flags[index]),
+            candidate=ranks.get(index, 0.0),
+            slices=found.parts[index],
+        )
+        for index, row in enumerate(rows)
+    ]
+
+
+def _outcome(found: _Found, index: int, rank: float) -> Outcome:
     """What a reader is told of a row: people's word before the judge's."""
-    if correct:
-        return "correct"
+    if found.correct[index]:
+        return Outcome.CORRECT
+    label = found.labels[index] if found.labels else None
     if label is not None:
-        return _VERDICTS[label]
-    if judged.equivalent:
-        return _VERDICTS[Kind.PHRASING]
-    if flag is not None:
-        return _VERDICTS[Kind.UNANSWERABLE]
-    return _VERDICTS[Kind.INCOMPLETE if rank >= _REVIEWED_FIRST else Kind.TRUE_NEGATIVE]
+        return _OUTCOMES[label]
+    if found.verdicts[index].equivalent:
+        return Outcome.PHRASING
+    if found.flags[index].flag is not None:
+        return Outcome.UNANSWERABLE
+    return Outcome.INCOMPLETE if rank >= _REVIEWED_FIRST else Outcome.WRONG
 
 
-def _with_words(found: answerability.Answerability) -> str:
+def _with_words(found: Answerability) -> str:
     if found.flag is None:
         return ""
     return f"{found.reason}: {found.evidence}" if found.evidence else found.reason
 
 
-def _shares(score: metrics.Score) -> dict[str, float | None]:
-    return {"em": score.em / 100, "f1": None if score.f1 is None else score.f1 / 100}
+def _row_score(score: metrics.Score) -> RowScore:
+    return RowScore(em=score.em / 100, f1=None if score.f1 is None else score.f1 / 100)
 
 
 def _protocol(
     rows: Sequence[Prediction], scores: Sequence[metrics.Score], name: str
-) -> dict[str, Any]:
+) -> ProtocolScore:
     found = summary.of_scores(rows, scores, name)
-    return {
-        "protocol": name,
-        "n": found.n,
-        "em": _percent(found.em, found.em_interval),
-        "f1": None if found.f1_interval is None else _percent(found.f1, found.f1_interval),
-    }
+    return ProtocolScore(
+        protocol=name,
+        n=found.n,
+        em=_of_percent(found.em, found.em_interval),
+        f1=None
+        if found.f1 is None or found.f1_interval is None
+        else _of_percent(found.f1, found.f1_interval),
+    )
 
 
-def _percent(mean: float | None, ends: intervals.Interval) -> dict[str, float]:
-    return {"mean": (mean or 0.0) / 100, "low": ends.low / 100, "high": ends.high / 100}
+def _of_percent(mean: float, ends: intervals.Interval) -> Estimate:
+    return Estimate(mean=mean / 100, low=ends.low / 100, high=ends.high / 100)
 
 
-def _flag_table(flags: Sequence[str | None], clusters: Sequence[int]) -> list[dict[str, Any]]:
-    alone = len(set(clusters)) == len(clusters)
+def _flag_shares(flags: Sequence[Answerability], questions: Sequence[int]) -> list[FlagShare]:
     table = []
-    for flag, count in Counter(flag for flag in flags if flag is not None).most_common():
-        low, high = (
-            intervals.wilson(count, len(flags))
-            if alone
-            else intervals.of_mean([other == flag for other in flags], clusters=clusters)
-        )
+    for flag, count in Counter(found.flag for found in flags).most_common():
+        if flag is None:
+            continue
+        share = intervals.share([found.flag == flag for found in flags], clusters=questions)
         table.append(
-            {"flag": flag, "count": count, "share": count / len(flags), "low": low, "high": high}
+            FlagShare(flag=flag, count=count, share=share.mean, low=share.low, high=share.high)
         )
     return table
 

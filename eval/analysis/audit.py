@@ -1,10 +1,10 @@
 """What the choice of protocol does to a score: where protocols disagree, and what stops cost."""
 
+import dataclasses
 import functools
 import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from closedbook.errors import UserError
 from closedbook.eval import metrics, protocols
@@ -29,6 +29,41 @@ HARNESS_RULES: Mapping[str, bool] = {
 """Whether articles go, by the rule's name; the harness stops and compares in its own way."""
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Why:
+    """One reason for which a protocol accepts what another one refuses."""
+
+    reason: str  # as `closedbook.eval.analysis.differences.explain` gives it
+    right: str  # the protocol that accepts
+    count: int  # rows
+    ids: Sequence[str]  # of the first of them; a row without an id has its number, from 1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Disagreement:
+    """Two protocols that judge some rows differently."""
+
+    protocols: tuple[str, str]
+    only_first: int  # rows that only the first protocol accepts
+    only_second: int
+    why: Sequence[Why]  # the most frequent first
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class StopCost:
+    """What it costs to cut the predictions at stop strings."""
+
+    rule: str
+    em: float  # share, when cut
+    lost: int  # rows that are right before and wrong then
+    gained: int  # the reverse
+    ids: Sequence[str]  # of the first of the lost; a row without an id has its number, from 1
+    answers_cut: int  # gold answers that a model cannot give under the rule
+    answers: int  # all gold answers
+    gold_unreachable: int  # questions without an answer that a model can give
+    ceiling: float  # share of the questions that a perfect model gets right
+
+
 def right(
     rows: Sequence[Prediction], names: Sequence[str] = tuple(protocols.PROTOCOLS)
 ) -> dict[str, list[bool]]:
@@ -41,17 +76,12 @@ def right(
 
 def disagreements(
     rows: Sequence[Prediction], verdicts: Mapping[str, Sequence[bool]] | None = None
-) -> list[dict[str, Any]]:
+) -> list[Disagreement]:
     """Every pair of protocols that disagree about a row, and why.
 
     Args:
         rows: The predictions.
         verdicts: Per protocol what is right, as `right` gives; None computes them.
-
-    Returns:
-        Per pair {"protocols", "only_first", "only_second", "why"}; why lists {"reason", "right"
-        (the protocol that accepts), "count", "ids"}, the most frequent first. An id is the row's,
-        or its number from 1.
     """
     verdicts = right(rows) if verdicts is None else verdicts
     table = []
@@ -68,33 +98,27 @@ def disagreements(
         sides: Counter[str] = Counter()
         for (accepts, _), ids in found.items():
             sides[accepts] += len(ids)
-        why: list[dict[str, Any]] = [
-            {"reason": reason, "right": accepts, "count": len(ids), "ids": ids[:MAX_IDS]}
+        why = [
+            Why(reason=reason, right=accepts, count=len(ids), ids=ids[:MAX_IDS])
             for (accepts, reason), ids in found.items()
         ]
         table.append(
-            {
-                "protocols": [first, second],
-                "only_first": sides[first],
-                "only_second": sides[second],
-                "why": sorted(why, key=lambda line: -line["count"]),
-            }
+            Disagreement(
+                protocols=(first, second),
+                only_first=sides[first],
+                only_second=sides[second],
+                why=sorted(why, key=lambda line: -line.count),
+            )
         )
     return table
 
 
-def stops(rows: Sequence[Prediction], protocol: str = "squad") -> list[dict[str, Any]]:
+def stops(rows: Sequence[Prediction], protocol: str = "squad") -> list[StopCost]:
     """What it would cost to cut the predictions at stop strings, as evaluation harnesses do.
 
     Args:
         rows: The predictions, not cut.
         protocol: The headline, to which each rule is compared.
-
-    Returns:
-        Per rule {"rule", "em" (share), "lost" (right before, wrong then), "gained", "ids" (of the
-        lost), "answers_cut" (of all answers, those that a model cannot give under the rule),
-        "answers", "gold_unreachable" (questions without an answer that it can give), "ceiling" (the
-        share of questions that a perfect model gets right)}.
 
     Raises:
         UserError: There are no rows.
@@ -110,11 +134,11 @@ def stops(rows: Sequence[Prediction], protocol: str = "squad") -> list[dict[str,
             was if _kept(row.prediction, stop) else accepts(row.prediction, row.answers)
             for row, was in zip(rows, before, strict=True)
         ]
-        costs.append({"rule": name} | _cost(rows, before, after, stop, accepts))
+        costs.append(_cost(name, rows, before, after, stop, accepts))
     for name, articles in HARNESS_RULES.items():
         accepts = functools.partial(protocols.harness, articles=articles)
         after = [accepts(row.prediction, row.answers) for row in rows]
-        costs.append({"rule": name} | _cost(rows, before, after, protocols.HARNESS_STOPS, accepts))
+        costs.append(_cost(name, rows, before, after, protocols.HARNESS_STOPS, accepts))
     return costs
 
 
@@ -129,12 +153,13 @@ def _right_when_cut(
 
 
 def _cost(
+    rule: str,
     rows: Sequence[Prediction],
     before: Sequence[bool],
     after: Sequence[bool],
     stop: tuple[str, ...],
     accepts: Callable[[str, Sequence[str]], bool],
-) -> dict[str, Any]:
+) -> StopCost:
     reached = [
         # An answer without a stop reaches itself.
         [not any(s in a for s in stop) or accepts(a, row.answers) for a in row.answers]
@@ -142,16 +167,17 @@ def _cost(
     ]
     unreachable = sum(not any(answers) for answers in reached)
     lost = [n for n, (was, is_) in enumerate(zip(before, after, strict=True)) if was and not is_]
-    return {
-        "em": sum(after) / len(rows),
-        "lost": len(lost),
-        "gained": sum(is_ and not was for was, is_ in zip(before, after, strict=True)),
-        "ids": [_name(rows[n], n) for n in lost[:MAX_IDS]],
-        "answers_cut": sum(not one for answers in reached for one in answers),
-        "answers": sum(map(len, reached)),
-        "gold_unreachable": unreachable,
-        "ceiling": 1 - unreachable / len(rows),
-    }
+    return StopCost(
+        rule=rule,
+        em=sum(after) / len(rows),
+        lost=len(lost),
+        gained=sum(is_ and not was for was, is_ in zip(before, after, strict=True)),
+        ids=[_name(rows[n], n) for n in lost[:MAX_IDS]],
+        answers_cut=sum(not one for answers in reached for one in answers),
+        answers=sum(map(len, reached)),
+        gold_unreachable=unreachable,
+        ceiling=1 - unreachable / len(rows),
+    )
 
 
 def _name(row: Prediction, number: int) -> str:

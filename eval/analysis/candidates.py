@@ -37,7 +37,7 @@ _LIST_QUESTION = re.compile(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A prediction that is worth a person's look."""
+    """A prediction that a person should look at."""
 
     index: int  # of the row
     score: float  # 0 to 1, for ranking only: not a probability

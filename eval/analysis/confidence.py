@@ -1,34 +1,62 @@
 """How far a model's confidence can be trusted, under strict and under adjusted correctness.
 
-Correctness is a number from 0 to 1 a row: exact match, or the probability that the prediction is
-right although exact match says no. Every formula takes either.
+Correctness is exact match, or what is right although exact match says no.
 """
 
 import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.eval import summary
+from closedbook.eval.analysis import calibration
+from closedbook.eval.intervals import UNKNOWN, Estimate
 from closedbook.eval.predictions import Prediction
 
-BINS = 10
-ACCURACY = 0.9  # of the answered questions, for coverage at accuracy
 _RESAMPLES = 500
-_POINTS = 200  # of a risk-coverage curve that is written out
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Confidence:
-    """One number a row that has one; larger is surer."""
+    """One number per row that has one; larger is surer."""
 
     values: np.ndarray  # [n], float64
     rows: np.ndarray  # [n], which rows they are of
     source: str  # in words, for reports
     probability: bool  # whether values are probabilities; else they only rank
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measures:
+    """Confidence against one notion of correctness; the estimates with the bootstrap's interval.
+
+    Those that need probabilities are None where confidence only ranks.
+    """
+
+    ece: Estimate | None  # over bins of equal mass; probabilities
+    ece_equal_width: Estimate | None  # probabilities
+    macro_ce: Estimate | None  # probabilities; None also where all or none are right
+    brier: Estimate | None  # probabilities
+    aurc: Estimate | None
+    excess_aurc: Estimate | None
+    coverage_at_90: Estimate | None
+    bins: Sequence[calibration.Bin] | None  # of equal mass; probabilities
+    bins_equal_width: Sequence[calibration.Bin] | None  # probabilities
+    risk_coverage: Sequence[calibration.Point]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Reliability:
+    """Calibration and selective prediction of a predictions file."""
+
+    source: str  # of the confidence, in words
+    probability: bool  # whether it is a probability; else it only ranks
+    n: int  # rows that state one
+    missing: int  # rows that do not
+    strict: Measures
+    adjusted: Measures | None
 
 
 def read(rows: Sequence[Prediction]) -> Confidence | None:
@@ -79,21 +107,20 @@ def assess(
     correct: Sequence[float] | np.ndarray,
     adjusted: Sequence[float] | np.ndarray | None = None,
     *,
-    bins: int = BINS,
+    bins: int = calibration.BINS,
     seed: int = 0,
-) -> dict[str, Any] | None:
+) -> Reliability | None:
     """Calibration and selective prediction of a predictions file.
 
     Args:
         rows: The predictions.
         correct: Per row whether it is right, 0 or 1.
-        adjusted: Per row how surely it is right, 0 to 1.
+        adjusted: Per row whether, or how surely, it is right although exact match says no, 0 to 1.
         bins: Number of calibration bins.
         seed: Of the bootstrap.
 
     Returns:
-        {"source", "probability", "n", "missing", "strict", "adjusted"}; the last two as `measure`
-        gives. None where the rows state no confidence.
+        None where the rows state no confidence.
     """
     found = read(rows)
     if found is None:
@@ -101,28 +128,27 @@ def assess(
     numbers: dict[str | int, int] = {}
     keys = [numbers.setdefault(key, len(numbers)) for key in summary.question_keys(rows)]
     questions = np.array(keys)[found.rows]
-    result: dict[str, Any] = {
-        "source": found.source,
-        "probability": found.probability,
-        "n": len(found.values),
-        "missing": len(rows) - len(found.values),
-    }
-    for name, vector in (("strict", correct), ("adjusted", adjusted)):
-        if vector is None:
-            result[name] = None
-            continue
+
+    def against(vector: Sequence[float] | np.ndarray) -> Measures:
         if len(vector) != len(rows):
             raise ValueError(f"{len(vector)} values of correctness for {len(rows)} rows")
-        chosen = np.asarray(vector, np.float64)[found.rows]
-        result[name] = measure(
+        return measure(
             found.values,
-            chosen,
+            np.asarray(vector, np.float64)[found.rows],
             probability=found.probability,
             bins=bins,
             clusters=questions,
             seed=seed,
         )
-    return result
+
+    return Reliability(
+        source=found.source,
+        probability=found.probability,
+        n=len(found.values),
+        missing=len(rows) - len(found.values),
+        strict=against(correct),
+        adjusted=None if adjusted is None else against(adjusted),
+    )
 
 
 def measure(
@@ -130,177 +156,45 @@ def measure(
     correct: np.ndarray,
     *,
     probability: bool = True,
-    bins: int = BINS,
+    bins: int = calibration.BINS,
     clusters: np.ndarray | None = None,
     seed: int = 0,
-) -> dict[str, Any]:
+) -> Measures:
     """All measures of one vector of confidence and one of correctness, each [n].
 
     Rows of one number in `clusters`, [n], are drawn together by the bootstrap.
-
-    Returns:
-        bins (equal mass), bins_equal_width, risk_coverage, and as {"mean", "low", "high"} with the
-        bootstrap's 95% interval: ece, ece_equal_width, macro_ce, brier, aurc, excess_aurc,
-        coverage_at_90. What needs probabilities is None without them, and macro_ce where all or
-        none are right.
     """
     statistics: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-        "aurc": aurc,
-        "excess_aurc": excess_aurc,
-        "coverage_at_90": coverage_at,
+        "aurc": calibration.aurc,
+        "excess_aurc": calibration.excess_aurc,
+        "coverage_at_90": calibration.coverage_at,
     }
     if probability:
         statistics |= {
-            "ece": lambda p, c: ece(p, c, bins=bins),
-            "ece_equal_width": lambda p, c: ece(p, c, bins=bins, equal_mass=False),
-            "macro_ce": macro_ce,
-            "brier": brier,
+            "ece": lambda p, c: calibration.ece(p, c, bins=bins),
+            "ece_equal_width": lambda p, c: calibration.ece(p, c, bins=bins, equal_mass=False),
+            "macro_ce": calibration.macro_ce,
+            "brier": calibration.brier,
         }
-    result: dict[str, Any] = dict.fromkeys(("ece", "ece_equal_width", "macro_ce", "brier"))
-    result |= _with_intervals(confidence, correct, statistics, clusters, seed)
-    calibration = {"bins": True, "bins_equal_width": False}
-    result |= {
-        key: calibration_bins(confidence, correct, bins=bins, equal_mass=mass)
+    found = _with_intervals(confidence, correct, statistics, clusters, seed)
+    even, wide = (
+        calibration.calibration_bins(confidence, correct, bins=bins, equal_mass=mass)
         if probability
         else None
-        for key, mass in calibration.items()
-    }
-    result["risk_coverage"] = risk_coverage(confidence, correct)
-    return result
-
-
-def calibration_bins(
-    confidence: np.ndarray, correct: np.ndarray, *, bins: int = BINS, equal_mass: bool = True
-) -> list[dict[str, float]]:
-    """Bins of confidence: {"low", "high", "n", "confidence", "accuracy"}; empty ones are left out.
-
-    With equal mass each bin holds as many rows as the next, but rows of one confidence stay
-    together. With equal width bins are (0, 1/k], (1/k, 2/k], ..., and 0 falls into the first.
-    """
-    if equal_mass:
-        order = np.sort(confidence)
-        ends = {round(len(order) * k / bins) for k in range(1, bins + 1)} - {0}
-        edges = sorted({float(order[end - 1]) for end in ends})
-    else:
-        edges = [k / bins for k in range(1, bins + 1)]
-    which = np.searchsorted(edges, confidence, side="left")
-    n = np.bincount(which, minlength=len(edges))
-    sure = np.bincount(which, weights=confidence, minlength=len(edges))
-    right = np.bincount(which, weights=correct, minlength=len(edges))
-    return [
-        {
-            "low": float(edges[k - 1]) if k else 0.0,
-            "high": float(edges[k]),
-            "n": int(n[k]),
-            "confidence": float(sure[k] / n[k]),
-            "accuracy": float(right[k] / n[k]),
-        }
-        for k in range(len(edges))
-        if n[k]
-    ]
-
-
-def ece(
-    confidence: np.ndarray, correct: np.ndarray, *, bins: int = BINS, equal_mass: bool = True
-) -> float:
-    """Expected calibration error: the mean distance of confidence and accuracy over bins.
-
-        sum_b n_b / n |accuracy_b - confidence_b|
-
-    Source: Naeini, Cooper, Hauskrecht 2015; equal mass: Nguyen and O'Connor 2015.
-
-    >>> ece(np.array([0.75, 0.75, 0.25, 0.25]), np.array([1, 0, 0, 0]), bins=2)
-    0.25
-    """
-    found = calibration_bins(confidence, correct, bins=bins, equal_mass=equal_mass)
-    total = sum(b["n"] * abs(b["accuracy"] - b["confidence"]) for b in found)
-    return total / len(confidence)
-
-
-def macro_ce(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Macro-average calibration error: right answers should have confidence 1, wrong ones 0.
-
-        (mean over right of 1 - p + mean over wrong of p) / 2
-
-    Unlike ECE it does not reward one mediocre confidence for all. NaN where all or none are right.
-    Source: Si, Zhao, Min, Boyd-Graber 2022, section 3.
-
-    >>> macro_ce(np.array([0.75, 0.25, 0.25]), np.array([1, 0, 0]))
-    0.25
-    """
-    right, wrong = correct.sum(), (1 - correct).sum()
-    if not right or not wrong:
-        return math.nan
-    surprised = (correct * (1 - confidence)).sum() / right
-    fooled = ((1 - correct) * confidence).sum() / wrong
-    return float(surprised + fooled) / 2
-
-
-def brier(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Brier 1950's score: the mean squared distance of confidence and correctness.
-
-    >>> brier(np.array([1.0, 0.5]), np.array([1, 0]))
-    0.125
-    """
-    return float(np.mean((confidence - correct) ** 2))
-
-
-def _risks(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Risk when the k surest are answered, k = 1 to n; equally sure rows count as their mean."""
-    _, place, n = np.unique(-confidence, return_inverse=True, return_counts=True)
-    wrong = np.bincount(place, weights=1 - correct)
-    # Whole groups of ties, then the line between their ends: the mean over all their orders.
-    ends = np.cumsum(n)
-    k = np.arange(1, len(confidence) + 1)
-    total = np.interp(k, np.concatenate([[0], ends]), np.concatenate([[0.0], np.cumsum(wrong)]))
-    return total / k
-
-
-def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> list[dict[str, float]]:
-    """The share of wrong answers by the share answered, surest first; at most 200 points.
-
-    >>> risk_coverage(np.array([0.9, 0.1]), np.array([1, 0]))
-    [{'coverage': 0.5, 'risk': 0.0}, {'coverage': 1.0, 'risk': 0.5}]
-    """
-    risks = _risks(confidence, correct)
-    n = len(risks)
-    kept = np.unique(np.linspace(0, n - 1, min(n, _POINTS)).round().astype(int))
-    return [{"coverage": float((k + 1) / n), "risk": float(risks[k])} for k in kept]
-
-
-def aurc(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """Area under the risk-coverage curve: the mean risk over all coverages 1/n, 2/n, ..., 1.
-
-    Source: Geifman, Uziel, El-Yaniv 2019.
-
-    >>> aurc(np.array([0.9, 0.1]), np.array([1, 0]))  # risks 0 and 1/2
-    0.25
-    """
-    return float(_risks(confidence, correct).mean())
-
-
-def excess_aurc(confidence: np.ndarray, correct: np.ndarray) -> float:
-    """What AURC exceeds that of a confidence that ranks every right answer first (E-AURC).
-
-    >>> excess_aurc(np.array([0.9, 0.5, 0.1]), np.array([1, 1, 0]))
-    0.0
-    """
-    return aurc(confidence, correct) - aurc(correct.astype(np.float64), correct)
-
-
-def coverage_at(confidence: np.ndarray, correct: np.ndarray, accuracy: float = ACCURACY) -> float:
-    """The largest share of questions that can be answered, surest first, at this accuracy.
-
-    Only thresholds of confidence count: of equally sure rows all are answered or none.
-
-    >>> coverage_at(np.array([0.9, 0.8, 0.7, 0.6]), np.array([1, 1, 0, 0]), 0.6)
-    0.75
-    """
-    _, n = np.unique(-confidence, return_counts=True)
-    ends = np.cumsum(n)
-    risks = _risks(confidence, correct)[ends - 1]
-    reached = ends[risks <= 1 - accuracy + 1e-12]
-    return float(reached.max() / len(confidence)) if len(reached) else 0.0
+        for mass in (True, False)
+    )
+    return Measures(
+        ece=found.get("ece"),
+        ece_equal_width=found.get("ece_equal_width"),
+        macro_ce=found.get("macro_ce"),
+        brier=found.get("brier"),
+        aurc=found["aurc"],
+        excess_aurc=found["excess_aurc"],
+        coverage_at_90=found["coverage_at_90"],
+        bins=even,
+        bins_equal_width=wide,
+        risk_coverage=calibration.risk_coverage(confidence, correct),
+    )
 
 
 def _with_intervals(
@@ -309,7 +203,7 @@ def _with_intervals(
     statistics: Mapping[str, Callable[[np.ndarray, np.ndarray], float]],
     clusters: np.ndarray | None,
     seed: int,
-) -> dict[str, dict[str, float] | None]:
+) -> dict[str, Estimate | None]:
     """Each statistic with its 95% percentile interval over drawn rows, or clusters of rows.
 
     ECE of a drawn set is larger than of all rows (its bins are noisier), so its interval is moved
@@ -332,7 +226,7 @@ def _with_intervals(
         sample = confidence[rows], correct[rows]
         for name, function in statistics.items():
             drawn[name].append(function(*sample))
-    result: dict[str, dict[str, float] | None] = {}
+    result: dict[str, Estimate | None] = {}
     for name, function in statistics.items():
         mean = function(confidence, correct)
         values = np.array(drawn[name])
@@ -343,6 +237,7 @@ def _with_intervals(
         if name.startswith("ece"):
             values = np.clip(values - (values.mean() - mean), 0, 1)
         # One question alone says nothing of others.
-        low, high = np.quantile(values, [0.025, 0.975]) if len(sizes) > 1 else (0.0, 1.0)
-        result[name] = {"mean": float(mean), "low": float(low), "high": float(high)}
+        alone = (UNKNOWN.low, UNKNOWN.high)
+        low, high = np.quantile(values, [0.025, 0.975]) if len(sizes) > 1 else alone
+        result[name] = Estimate(mean=float(mean), low=float(low), high=float(high))
     return result

@@ -167,20 +167,3 @@ _TEXT_EDITS: tuple[tuple[str, Edit], ...] = tuple(
         ("white space", lambda text: " ".join(text.split())),
     )
 )
-
-REASONS: tuple[str, ...] = tuple(
-    dict.fromkeys(
-        (
-            "set of answers",
-            *(f"cut at {stop!r}" for stop in protocols.HARNESS_STOPS),
-            SEVERAL,
-            "operator of regular expressions",
-            "start of the prediction",
-            "regular expression",
-            "token subsequence",
-            *(name for name, _ in _TEXT_EDITS),
-            OTHER,
-        )
-    )
-)
-"""Every reason; two may be joined by "and"."""

@@ -1,15 +1,15 @@
-"""How often each kind of wrong answer occurs in groups of rows, with bootstrap intervals."""
+"""Wrong answers sorted into kinds, and how often each kind occurs in a group of rows."""
 
 import dataclasses
 import enum
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from closedbook.eval import intervals
+from closedbook.eval.intervals import Estimate
 
-_RESAMPLES = 1000
-_CHUNK = 1 << 21  # numbers drawn at once; smaller ones waste the threads of a matrix product
+_RESAMPLES = 1000  # of the paper's formula, for each group
 
 
 class Kind(enum.StrEnum):
@@ -22,29 +22,20 @@ class Kind(enum.StrEnum):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """A share from 0 to 1 with its 95% interval."""
+class SortedRows:
+    """What is known of each row of a predictions file; every array is bool, [rows]."""
 
-    mean: float
-    low: float
-    high: float
+    correct: np.ndarray  # exact match
+    kinds: Mapping[Kind, np.ndarray]  # a wrong row is of one kind, a correct row of none
+    known: np.ndarray  # rows whose kind is counted: all wrong ones, or those that people labelled
+    left_out: np.ndarray  # rows that leave the adjusted score; none where people labelled
+    labelled: bool  # whether people gave the kinds
+    clusters: np.ndarray  # int, [rows]: number of each row's question
 
-    def as_dict(self) -> dict[str, float]:
-        """The fields as plain JSON values."""
-        return dict(vars(self))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Odds:
-    """What is known of each row: arrays of one length, from 0 to 1."""
-
-    correct: np.ndarray  # exact match: 0 or 1
-    # Of a row that is not correct; the rest to 1 is a true negative. 0 or 1 where labelled.
-    phrasing: np.ndarray
-    incomplete: np.ndarray
-    unanswerable: np.ndarray
-    # Rows whose kind counts: all wrong rows, or those that people have labelled.
-    known: np.ndarray
+    @property
+    def right(self) -> np.ndarray:
+        """Rows that are correct, or right although exact match says no."""
+        return self.correct | self.kinds[Kind.PHRASING] | self.kinds[Kind.INCOMPLETE]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,162 +45,138 @@ class GroupEstimates:
     n: int
     em: Estimate
     adjusted: Estimate
-    shares: tuple[Estimate, ...]  # of the known wrong rows, in the order of `Kind`
 
 
-def estimates(
-    rows: Odds, groups: np.ndarray, *, clusters: Sequence[int] | None = None, seed: int = 0
-) -> list[GroupEstimates]:
-    """Exact match, adjusted score and kinds of groups of rows; one bootstrap serves them all.
+def sort(
+    correct: Sequence[bool] | np.ndarray,
+    *,
+    equivalent: Sequence[bool] | np.ndarray,
+    flagged: Sequence[bool] | np.ndarray,
+    labels: Sequence[Kind | None] | None = None,
+    clusters: Sequence[int] | np.ndarray | None = None,
+) -> SortedRows:
+    """Sorts each wrong row by what people, the judge and the answerability check say of it.
 
-    No interval is narrower than Wilson's: the bootstrap of three rows that are all wrong would
-    claim to be certain.
+    A label decides. Without one an answer that the judge calls equivalent is one of phrasing, also
+    where the question is flagged; any other answer to a flagged question is unanswerable; the rest
+    is wrong. The judge's verdict counts, not its probability: the small chance that an answer with
+    nothing in common with the gold is right all the same is a chance of missing gold, which no
+    text tells, and summed over thousands of rows it would make a score out of nothing.
 
     Args:
-        rows: From `odds`.
-        groups: [rows, groups], 1 where the row is in the group; every group has a row.
-        clusters: Number of each row's question, where rows share questions.
-        seed: Of NumPy's PCG64.
+        correct: Exact match.
+        equivalent: Whether the judge says that the prediction means the same as a gold answer.
+        flagged: Whether the question has no answer as it stands.
+        labels: Kinds that people gave, None where they gave none. Labels of correct rows are
+            passed over.
+        clusters: Number of each row's question; by default every row has a question of its own.
     """
-    chances = probabilities(rows)
-    members = np.asarray(groups, np.float32)
-    expected: dict[Kind, np.ndarray] = {
-        kind: value for kind, value in chances.items() if kind != Kind.TRUE_NEGATIVE
+    right = np.asarray(correct, bool)
+    same = np.asarray(equivalent, bool) & ~right
+    lost = np.asarray(flagged, bool) & ~right & ~same
+    found = {
+        Kind.TRUE_NEGATIVE: ~right & ~same & ~lost,
+        Kind.PHRASING: same,
+        Kind.INCOMPLETE: np.zeros(len(right), bool),
+        Kind.UNANSWERABLE: lost,
     }
-    whole = _statistics(np.ones((1, len(rows.correct))), expected, rows, members)
-    drawn = [
-        _statistics(weights, kinds, rows, members)
-        for weights, kinds in _resamples(rows, chances, clusters, np.random.default_rng(seed))
-    ]
-    names = ["em", "adjusted", *Kind]
-    ends = {name: _ends(np.concatenate([part[name] for part in drawn])) for name in names}
-    clustered = clusters is not None and len(set(clusters)) < len(clusters)
-    result = []
-    for index in range(members.shape[1]):
-        trials: dict[str, float] = {
-            "em": float(whole["n"][0, index]),
-            "adjusted": float(whole["answerable"][0, index]),
-            **dict.fromkeys(Kind, float(whole["known"][0, index])),
-        }
-        found = {}
-        for name in names:
-            mean, low, high = (
-                float(value) for value in (whole[name][0, index], *ends[name][:, index])
-            )
-            exact = name == "em" and not clustered
-            found[name] = _estimate(mean, low, high, trials[name], wilson_alone=exact)
-        result.append(
-            GroupEstimates(
-                n=round(trials["em"]),
-                em=found["em"],
-                adjusted=found["adjusted"],
-                shares=tuple(found[kind] for kind in Kind),
-            )
-        )
-    return result
+    known, left_out = ~right, np.asarray(flagged, bool)
+    if labels is not None:
+        known = np.array([label is not None for label in labels], bool) & ~right
+        for kind, rows in found.items():
+            rows[known] = np.array([label == kind for label in labels], bool)[known]
+        left_out = np.zeros(len(right), bool)
+    return SortedRows(
+        correct=right,
+        kinds=found,
+        known=known,
+        left_out=left_out,
+        labelled=labels is not None,
+        clusters=np.arange(len(right)) if clusters is None else np.asarray(clusters),
+    )
 
 
-def probabilities(rows: Odds) -> dict[Kind, np.ndarray]:
-    """Each kind's probability on every row; all zero where the row is correct."""
-    others = rows.phrasing + rows.incomplete + rows.unanswerable
+def adjusted_score(em: float, false_negatives: float, unanswerable: float) -> float:
+    """The paper's formula; all arguments are shares of all questions, from 0 to 1.
+
+    From the paper's exact match of 36.6% and its 150 wrong answers, of which 93 are true
+    negatives, 20 phrasing, 20 incomplete and 17 unanswerable (62.0, 13.3, 13.3 and 11.3%):
+
+    >>> wrong = 1 - 0.366
+    >>> round(100 * adjusted_score(0.366, wrong * 40 / 150, wrong * 17 / 150), 2)
+    57.65
+    """
+    return (em + false_negatives) / (1 - unanswerable)
+
+
+def estimates(rows: SortedRows, group: np.ndarray) -> GroupEstimates:
+    """Exact match and adjusted score of a group of rows, each with its 95% interval.
+
+    The adjusted score is the share of rows that are right, of those whose question can be
+    answered: flagged questions leave it, whether their answers are right or wrong. Where people
+    labelled, who look at wrong answers alone, it is the paper's formula.
+
+    Args:
+        rows: From `sort`.
+        group: Which rows, bool, [rows]; at least one.
+    """
+    clusters = rows.clusters
+    scored = group & ~rows.left_out
+    return GroupEstimates(
+        n=int(group.sum()),
+        em=intervals.share(rows.correct[group], clusters=clusters[group]),
+        adjusted=_by_formula(rows, group)
+        if rows.labelled
+        else intervals.share(rows.right[scored], clusters=clusters[scored]),
+    )
+
+
+def shares(rows: SortedRows) -> dict[Kind, Estimate]:
+    """The share of each kind among the wrong rows whose kind is known."""
+    known, clusters = rows.known, rows.clusters
     return {
-        Kind.TRUE_NEGATIVE: np.where(rows.correct == 1, 0.0, 1 - others),
-        Kind.PHRASING: rows.phrasing,
-        Kind.INCOMPLETE: rows.incomplete,
-        Kind.UNANSWERABLE: rows.unanswerable,
+        kind: intervals.share(of_kind[known], clusters=clusters[known])
+        for kind, of_kind in rows.kinds.items()
     }
 
 
-def _resamples(
-    rows: Odds,
-    chances: Mapping[Kind, np.ndarray],
-    clusters: Sequence[int] | None,
-    random: np.random.Generator,
-) -> Iterator[tuple[np.ndarray, dict[Kind, np.ndarray]]]:
-    """Chunks of resamples: how often each row is drawn, and how often as which kind."""
-    n = len(rows.correct)
-    numbers = np.arange(n) if clusters is None else np.asarray(clusters)
-    questions = int(numbers.max()) + 1
-    size = max(1, min(_RESAMPLES, _CHUNK // max(n, questions)))
-    kinds = (Kind.PHRASING, Kind.INCOMPLETE, Kind.UNANSWERABLE)
-    bounds = np.cumsum([chances[kind] for kind in kinds], axis=0).astype(np.float32)
-    settled = np.all([(chances[kind] == 0) | (chances[kind] == 1) for kind in kinds], axis=0)
-    doubtful = np.flatnonzero(~settled)
-    for start in range(0, _RESAMPLES, size):
-        count = min(size, _RESAMPLES - start)
-        drawn = random.integers(0, questions, size=(count, questions))
-        drawn += np.arange(count)[:, None] * questions
-        times = np.bincount(drawn.ravel(), minlength=count * questions)
-        times = times.reshape(count, questions)[:, numbers]
-        weights = times.astype(np.float32)
-        # Every copy of a row has a ticket of its own: one kind for all copies of a row would
-        # count the judge's doubt twice.
-        place = np.repeat(np.arange(count * len(doubtful)), times[:, doubtful].ravel())
-        ticket = random.random(len(place), np.float32)
-        row = doubtful[place % len(doubtful)] if len(doubtful) else place
-        number = sum((ticket >= bound[row]).astype(np.int8) for bound in bounds)
-        found = {}
-        for index, kind in enumerate(kinds):
-            found[kind] = weights * (chances[kind] == 1)
-            counts = np.bincount(place[number == index], minlength=count * len(doubtful))
-            found[kind][:, doubtful] = counts.reshape(count, len(doubtful))
-        yield weights, found
+def _by_formula(rows: SortedRows, group: np.ndarray) -> Estimate:
+    """The paper's formula with a bootstrap over questions, no narrower than Wilson's interval.
+
+    Shares of the labelled rows stand for all wrong ones. The bootstrap of three rows that are all
+    wrong would claim to be certain.
+    """
+    missed = rows.kinds[Kind.PHRASING] | rows.kinds[Kind.INCOMPLETE]
+    columns = (
+        rows.correct,
+        rows.known,
+        rows.known & missed,
+        rows.known & rows.kinds[Kind.UNANSWERABLE],
+    )
+    values = np.stack(columns, axis=1)[group].astype(np.float64)
+    clusters = rows.clusters[group]
+    [mean], [lost] = _formula(values.mean(axis=0, keepdims=True))
+    if not np.isfinite(mean):
+        return intervals.UNKNOWN
+    drawn, _ = _formula(intervals.drawn_means(values, clusters=clusters, resamples=_RESAMPLES))
+    drawn = drawn[np.isfinite(drawn)]
+    trials = max(len(np.unique(clusters)) * (1 - lost), 1.0)
+    surely = intervals.wilson(float(mean) * trials, trials)
+    low, high = np.quantile(drawn, [0.025, 0.975]) if len(drawn) else surely
+    return Estimate(
+        mean=float(mean), low=min(float(low), surely.low), high=max(float(high), surely.high)
+    )
 
 
-def _statistics(
-    weights: np.ndarray, kinds: Mapping[Kind, np.ndarray], rows: Odds, members: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Per resample and group: sums and shares; NaN where a resample has no row of a group.
+def _formula(means: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Adjusted scores and shares of unanswerable questions, each [n]; NaN where nothing is known.
 
     Args:
-        weights: How often each row is drawn, [resamples, rows].
-        kinds: How often as each kind, [resamples, rows]; a true negative is what is left.
-        rows: What is known of each row.
-        members: [rows, groups].
+        means: Shares of the rows that are correct, known, known and missed by exact match, known
+            and unanswerable: [n, 4].
     """
-    # Resamples hold whole numbers, which float32 adds without error up to 16 million.
-    counted = rows.known.astype(weights.dtype)
-    n = weights @ members
-    right = (weights * rows.correct.astype(weights.dtype)) @ members
-    known = (weights * counted) @ members
+    em, known, missed, lost = means.T
     with np.errstate(divide="ignore", invalid="ignore"):
-        em = right / n
-        shares = {kind: ((count * counted) @ members) / known for kind, count in kinds.items()}
-        shares[Kind.TRUE_NEGATIVE] = 1 - sum(shares.values())
-        no_wrong = right == n
-        missed = np.where(no_wrong, 0.0, shares[Kind.PHRASING] + shares[Kind.INCOMPLETE])
-        lost = np.where(no_wrong, 0.0, shares[Kind.UNANSWERABLE])
-        answerable = 1 - (1 - em) * lost
-        adjusted = (em + (1 - em) * missed) / answerable
-    return {
-        "n": n,
-        "known": known,
-        "answerable": n * answerable,
-        "em": em,
-        "adjusted": adjusted,
-        **{str(kind): share for kind, share in shares.items()},
-    }
-
-
-def _ends(values: np.ndarray) -> np.ndarray:
-    """The 2.5% and 97.5% quantiles of each column, [2, groups]; NaN where no value is a number."""
-    ends = np.full((2, values.shape[1]), np.nan)
-    for column, drawn in enumerate(values.T):
-        drawn = drawn[np.isfinite(drawn)]
-        if len(drawn):
-            ends[:, column] = np.quantile(drawn, [0.025, 0.975])
-    return ends
-
-
-def _estimate(
-    mean: float, low: float, high: float, trials: float, *, wilson_alone: bool
-) -> Estimate:
-    if not trials > 0 or not np.isfinite(mean):
-        # Nothing is known of it: all values are possible.
-        return Estimate(mean=0.0, low=0.0, high=1.0)
-    mean = min(max(mean, 0.0), 1.0)
-    least = max(trials, 1.0)
-    surely = intervals.wilson(mean * least, least)
-    if wilson_alone or not np.isfinite(low):
-        return Estimate(mean=mean, low=surely.low, high=surely.high)
-    return Estimate(mean=mean, low=min(low, surely.low), high=max(high, surely.high))
+        scale = np.where(em == 1, 0.0, (1 - em) / known)
+        unanswerable = scale * lost
+        return np.minimum(adjusted_score(em, scale * missed, unanswerable), 1.0), unanswerable

@@ -1,4 +1,4 @@
-"""labels.jsonl: what people say of wrong predictions, one object a line: {"id", "label"}."""
+"""labels.jsonl: what people say of wrong predictions, one object per line: {"id", "label"}."""
 
 import os
 from collections.abc import Collection, Mapping
@@ -17,23 +17,24 @@ def read(path: str | os.PathLike[str]) -> dict[str, Kind]:
             message names file and line.
     """
     labels: dict[str, Kind] = {}
-    remedy = 'give one object a line: {"id": ..., "label": "phrasing"}'
+    remedy = 'give one object per line: {"id": ..., "label": "phrasing"}'
     for number, row in json_lines.read(path, what="labels", remedy=remedy):
         with json_lines.place(f"{path}:{number}"):
-            key = row.get("id") if isinstance(row, Mapping) else None
+            found = row if isinstance(row, Mapping) else {}
+            key = found.get("id")
             if not isinstance(key, str | int) or isinstance(key, bool):
                 raise UserError(f"{shown(row)} has no id; {remedy}")
             if str(key) in labels:
                 raise UserError(f"id {shown(key)} is labelled twice; keep one of the lines")
-            labels[str(key)] = parse(row.get("label"))
+            labels[str(key)] = parse(found.get("label"))
     return labels
 
 
 def parse(value: object) -> Kind:
-    """One of the four names.
+    """The kind of wrong answer that a label names.
 
     Raises:
-        UserError: It is none of them.
+        UserError: It is none of the four names.
 
     >>> parse("phrasing") is Kind.PHRASING
     True

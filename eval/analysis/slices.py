@@ -1,9 +1,9 @@
 """Parts of a predictions file that may score differently: each with n, EM and adjusted score."""
 
+import dataclasses
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from closedbook.eval import normalize
 from closedbook.eval.analysis import confidence, kinds
 from closedbook.eval.analysis.answer_type import AnswerType, answer_type
 from closedbook.eval.analysis.overlap import Met, TrainingSet
+from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Prediction
 
 _QUESTION_WORDS = ("who", "what", "when", "where", "which", "how many", "how", "why")
@@ -31,7 +32,7 @@ SLICES: Mapping[str, Sequence[str]] = {
     "object popularity": _DECADES,
     "confidence": _FIFTHS,
 }
-"""Every slice with its values in the order of tables; the first two depend on questions alone."""
+"""Every slice with its values, in the order of tables."""
 
 
 def assign(
@@ -63,37 +64,36 @@ def assign(
     return result
 
 
-def members(parts: Sequence[Mapping[str, str]]) -> dict[tuple[str, str], np.ndarray]:
-    """Which rows lie in every part that has rows, in the order of tables: bool [rows]."""
-    found = {}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SliceScore:
+    """Exact match and adjusted score of one part of the rows."""
+
+    slice: str  # a key of `SLICES`
+    value: str  # one of its values
+    n: int
+    em: Estimate
+    adjusted: Estimate
+
+
+def table(parts: Sequence[Mapping[str, str]], rows: kinds.SortedRows) -> list[SliceScore]:
+    """The scores of every part that has rows, in the order of `SLICES`.
+
+    Args:
+        parts: Of each row, from `assign`.
+        rows: The same rows, from `closedbook.eval.analysis.kinds.sort`.
+    """
+    scores = []
     for name, values in SLICES.items():
         column = np.array([row.get(name, "") for row in parts])
         for value in values:
-            rows = column == value
-            if rows.any():
-                found[name, value] = rows
-    return found
-
-
-def table(
-    names: Iterable[tuple[str, str]], estimates: Iterable[kinds.GroupEstimates]
-) -> list[dict[str, Any]]:
-    """Exact match and adjusted score of every part, as plain data.
-
-    Args:
-        names: Slice and value, as `members` has them.
-        estimates: For each of them, from `closedbook.eval.analysis.kinds.estimates`.
-    """
-    return [
-        {
-            "slice": name,
-            "value": value,
-            "n": estimate.n,
-            "em": estimate.em.as_dict(),
-            "adjusted": estimate.adjusted.as_dict(),
-        }
-        for (name, value), estimate in zip(names, estimates, strict=True)
-    ]
+            group = column == value
+            if not group.any():
+                continue
+            found = kinds.estimates(rows, group)
+            scores.append(
+                SliceScore(slice=name, value=value, n=found.n, em=found.em, adjusted=found.adjusted)
+            )
+    return scores
 
 
 def question_word(question: str) -> str:
@@ -121,7 +121,7 @@ def _length(answers: Sequence[str]) -> str:
     return _LENGTHS[words - 1 if words <= 3 else 3 if words <= 5 else 4]
 
 
-def _decade(value: Any) -> str | None:
+def _decade(value: object) -> str | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
         return None
     return _DECADES[sum(value >= bound for bound in (100, 1000, 10_000, 100_000))]

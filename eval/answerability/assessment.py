@@ -2,8 +2,8 @@
 
 A closed-book model that answers "who is the president" with the one of its training year is not
 wrong about the world; the question lacks a date. About one question in nine that exact match
-calls wrong is of this kind (Roberts, Raffel, Shazeer 2020, section 3.2). Each question is told
-off by the first of these flags that fits:
+calls wrong is of this kind (Roberts, Raffel, Shazeer 2020, section 3.2). A question gets
+the first of these flags that fits it, or none:
 
 - no_gold: nothing of the gold answers is left after normalisation, so every answer is wrong;
 - ill_formed: not a question: no words, or symbols for the most part;

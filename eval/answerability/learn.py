@@ -71,7 +71,7 @@ class Learner:
         """The weights, calibrated and with their threshold by cross-validation.
 
         Args:
-            labels: 0 or 1 a question.
+            labels: 0 or 1 per question.
             label: The model's name.
             source: What the questions are.
             precision: The least precision in cross-validation; the threshold is the lowest

@@ -1,7 +1,7 @@
 """How well a judge agrees with humans: kappa, precision and recall, calibration, with intervals."""
 
+import dataclasses
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -41,24 +41,45 @@ def calibration_error(probability: np.ndarray, right: np.ndarray, bins: int = 10
     return sum(gaps) / len(right)
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Agreement:
+    """How well one judge agrees with humans about one system's answers."""
+
+    n: int  # answers
+    right: float  # share that humans call right
+    kappa: float
+    kappa_interval: tuple[float, float]  # 95%, bootstrap over questions
+    precision: float
+    recall: float
+    recall_at_precision_90: float
+    ece: float  # expected calibration error
+
+
 def measure(
     probability: np.ndarray, positive: np.ndarray, right: np.ndarray, question: np.ndarray
-) -> dict[str, Any]:
-    """All measures of one system, kappa and recall with 95% intervals over questions."""
+) -> Agreement:
+    """All measures of one system.
+
+    Args:
+        probability: The judge's, that an answer is right, [n].
+        positive: Whether the judge calls it right, bool [n].
+        right: Whether humans do, bool [n].
+        question: Number of its question, [n].
+    """
     true = float(np.sum(positive & right))
-    return {
-        "n": len(right),
-        "right": float(np.mean(right)),
-        "kappa": kappa(right, positive),
-        "kappa_interval": _interval(right, positive, question),
-        "precision": true / max(float(positive.sum()), 1.0),
-        "recall": true / max(float(right.sum()), 1.0),
-        "recall_at_precision_90": precise_recall(probability, right, 0.9),
-        "ece": calibration_error(probability, right),
-    }
+    return Agreement(
+        n=len(right),
+        right=float(np.mean(right)),
+        kappa=kappa(right, positive),
+        kappa_interval=_interval(right, positive, question),
+        precision=true / max(float(positive.sum()), 1.0),
+        recall=true / max(float(right.sum()), 1.0),
+        recall_at_precision_90=precise_recall(probability, right, 0.9),
+        ece=calibration_error(probability, right),
+    )
 
 
-def _interval(right: np.ndarray, positive: np.ndarray, question: np.ndarray) -> list[float]:
+def _interval(right: np.ndarray, positive: np.ndarray, question: np.ndarray) -> tuple[float, float]:
     """Percentile bootstrap over questions."""
     _, inverse = np.unique(question, return_inverse=True)
     answers = ((1, 1), (1, 0), (0, 1), (0, 0))
@@ -74,20 +95,21 @@ def _interval(right: np.ndarray, positive: np.ndarray, question: np.ndarray) -> 
     a, b = (both + first) / total, (both + second) / total
     chance = a * b + (1 - a) * (1 - b)
     values = (agree - chance) / (1 - chance)
-    return [float(value) for value in np.percentile(values, [2.5, 97.5])]
+    low, high = np.percentile(values, [2.5, 97.5])
+    return float(low), float(high)
 
 
-def table(report: Mapping[str, Mapping[str, Any]]) -> str:
+def table(report: Mapping[str, Agreement]) -> str:
     """The measures as a Markdown table."""
     lines = [
         "| system | n | right | kappa [95%] | precision | recall | recall at P 0.90 | ECE |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, row in report.items():
-        low, high = row["kappa_interval"]
+        low, high = row.kappa_interval
         lines.append(
-            f"| {name} | {row['n']:,} | {row['right']:.3f} | {row['kappa']:.3f} "
-            f"[{low:.3f}, {high:.3f}] | {row['precision']:.3f} | {row['recall']:.3f} "
-            f"| {row['recall_at_precision_90']:.3f} | {row['ece']:.3f} |"
+            f"| {name} | {row.n:,} | {row.right:.3f} | {row.kappa:.3f} "
+            f"[{low:.3f}, {high:.3f}] | {row.precision:.3f} | {row.recall:.3f} "
+            f"| {row.recall_at_precision_90:.3f} | {row.ece:.3f} |"
         )
     return "\n".join(lines)

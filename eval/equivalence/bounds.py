@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from closedbook.eval.equivalence.evidence import dates, text
 from closedbook.eval.equivalence.evidence.answer import Answer, Question
+from closedbook.eval.equivalence.evidence.codes import Dates, Stands
 from closedbook.eval.equivalence.evidence.features import SHORT, Row
 from closedbook.eval.equivalence.reasons import Reason
 
@@ -35,20 +36,20 @@ def find(question: Question, golds: Sequence[Answer], given: Answer, row: Row) -
         return Bounds(0.97, 1.0, Reason.SPELLING)
     if pair.antonym:
         return Bounds(0.0, 0.2, Reason.NEGATION)
-    if pair.date == 5 and not pair.rest and not pair.given_rest:
+    if pair.date == Dates.SAME and not pair.rest and not pair.given_rest:
         return Bounds(0.95, 1.0, Reason.DATE)
-    if pair.date >= 3 and _finer_conflict(golds, given):
+    if pair.date >= Dates.COARSER and _finer_conflict(golds, given):
         return Bounds(0.0, 0.3, Reason.DATE_CONFLICT)
-    if pair.date == 4 and not pair.rest and not pair.given_rest:
+    if pair.date == Dates.FINER and not pair.rest and not pair.given_rest:
         return Bounds(0.75, 1.0, Reason.DATE_FINER)
     if pair.acronym and _initials(gold, given):
         return Bounds(0.8, 1.0, Reason.ACRONYM)
-    if pair.date < 0 and not pair.rest and not pair.given_rest:
+    if pair.date == Dates.NONE and not pair.rest and not pair.given_rest:
         if pair.number == 1 and not pair.number_extra:
             return Bounds(0.95, 1.0, Reason.NUMBER)
         near = pair.number_ratio <= 0.05 and len(gold.numbers) == 1  # 2.18 and 2.19 billion
         alike = len(gold.numbers) == len(given.numbers)  # 5 ft 6 in and 5 ft 5 in
-        if 0 <= pair.number < 1 and alike and not near and pair.contained < 2:
+        if 0 <= pair.number < 1 and alike and not near and pair.contained < Stands.STEMS:
             return Bounds(0.0, 0.2, Reason.NUMBER_CONFLICT)
     if pair.other_forename and question.kind == "who" and len(gold.person) == 2 and not pair.comma:
         return Bounds(0.0, 0.2, Reason.NAME_CONFLICT)
@@ -75,7 +76,7 @@ def _finer_conflict(golds: Sequence[Answer], given: Answer) -> bool:
     if not days or not found:
         return False
     return not any(
-        dates.relation(date, day) == dates.SAME or date.month == day.month
+        dates.relation(date, day) == Dates.SAME or date.month == day.month
         for date in found
         for day in days
     ) and any(date.year == day.year for date in found for day in days)

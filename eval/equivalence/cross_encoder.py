@@ -8,11 +8,14 @@ it is); of several the one that says "the same" counts.
 
 import hashlib
 import pathlib
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, TypedDict
 
 from closedbook.errors import UserError
-from closedbook.eval.equivalence.verdicts import Answered
+from closedbook.eval.summary import Answered
+
+if TYPE_CHECKING:
+    import transformers
 
 _SAME = ("equivalent", "entailment", "paraphrase", "duplicate", "same", "true", "yes", "label_1")
 """Names of the label that says so, in lower case; LABEL_1 is transformers' own of two labels."""
@@ -21,8 +24,15 @@ _LONGEST = 256  # tokens of a pair
 _CHARACTERS = 2_000  # of a text; what is longer is cut before it is tokenised
 
 
-def load(model: str) -> dict[str, Any]:
-    """What `closedbook.eval.equivalence.judges.Scored` needs: a model's probabilities and version.
+class Loaded(TypedDict):
+    """What `closedbook.eval.equivalence.judges.Scored` takes beside a name."""
+
+    probabilities: Callable[[Sequence[Answered]], list[float]]
+    version: str | None
+
+
+def load(model: str) -> Loaded:
+    """A model's probabilities, as a judge needs them.
 
     Args:
         model: A folder, or the name of a model in Hugging Face's local cache. Nothing is fetched.
@@ -92,11 +102,11 @@ def load(model: str) -> dict[str, Any]:
     return {"probabilities": probabilities, "version": _version(model)}
 
 
-def _label(model: str, config: Any) -> int | None:
+def _label(model: str, config: "transformers.PretrainedConfig") -> int | None:
     """The number of the label that says "the same"; None for a single score."""
     if config.num_labels == 1:
         return None
-    names = {str(name).lower(): int(number) for number, name in config.id2label.items()}
+    names = {str(name).lower(): int(number) for number, name in (config.id2label or {}).items()}
     for name in _SAME:
         if name in names and (name != "label_1" or len(names) == 2):
             return names[name]

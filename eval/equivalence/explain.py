@@ -1,6 +1,7 @@
 """The main reason of a verdict, and the words that show it."""
 
 from closedbook.eval.equivalence.evidence.answer import Answer
+from closedbook.eval.equivalence.evidence.codes import Comma, Dates, Forename, Stands, Surname
 from closedbook.eval.equivalence.evidence.features import Row
 from closedbook.eval.equivalence.evidence.pairs import Pair
 from closedbook.eval.equivalence.reasons import Reason
@@ -88,29 +89,31 @@ def _for(gold: Answer, given: Answer, pair: Pair) -> Reason:
     short = len(given.words) <= SENTENCE
     if gold.plain.replace(" ", "") == given.plain.replace(" ", ""):
         return Reason.SPELLING
-    if pair.date >= 4:
-        return Reason.DATE if pair.date == 5 else Reason.DATE_FINER
-    if pair.contained == 3:
-        if pair.comma == 1:
+    if pair.date >= Dates.FINER:
+        return Reason.DATE if pair.date == Dates.SAME else Reason.DATE_FINER
+    if pair.contained == Stands.WORDS:
+        if pair.comma == Comma.GOLD_BEFORE:
             return Reason.LOCATION
-        if pair.gold_name >= 0.5 and short and pair.surname == 2 and pair.forename == 3:
+        named = pair.surname == Surname.SAME and pair.forename == Forename.SAME
+        if pair.gold_name >= 0.5 and short and named:
             return Reason.NAME
         return Reason.QUALIFIER_EXTRA if short and pair.extra_words else Reason.CONTAINED
     if pair.recall_exact == 1 and sorted(gold.words) == sorted(given.words):
         return Reason.ORDER
     if pair.number == 1 and pair.recall_exact < 1:
         return Reason.NUMBER
-    if pair.date in (2, 3):
+    if pair.date in (Dates.OVERLAP, Dates.COARSER):
         return Reason.DATE_COARSER
     if pair.acronym:
         return Reason.ACRONYM
     if pair.item:
         return Reason.LIST
-    if pair.initials == 1 or (pair.surname >= 1 and pair.forename >= 1):
+    named = pair.surname >= Surname.SPELLING and pair.forename >= Forename.SPELLING
+    if pair.initials == 1 or named:
         return Reason.NAME
     if pair.bridges:
         return Reason.ALIAS
-    if pair.surname == 2 and pair.within >= 2 and len(given.person) == 1:
+    if pair.surname == Surname.SAME and pair.within >= Stands.STEMS and len(given.person) == 1:
         return Reason.NAME_PART
     if pair.within and short and pair.missing > 0 and not pair.fuzzy:
         return Reason.LOCATION if pair.comma else Reason.QUALIFIER_MISSING
@@ -118,16 +121,16 @@ def _for(gold: Answer, given: Answer, pair: Pair) -> Reason:
         return _same_words(pair, short)
     if pair.comma:
         return Reason.LOCATION
-    if pair.surname == 2 and len(gold.person) > 1:
+    if pair.surname == Surname.SAME and len(gold.person) > 1:
         return Reason.NAME_PART
     return Reason.SPELLING if pair.ratio >= 0.8 else Reason.OVERLAP
 
 
 def _same_words(pair: Pair, short: bool) -> Reason:
     if pair.recall_exact == 1:
-        if pair.contained == 1 and short and not pair.extra_words:
+        if pair.contained == Stands.SCATTERED and short and not pair.extra_words:
             return Reason.ORDER
-        return Reason.FORM if pair.contained == 2 and short else Reason.CONTAINED
+        return Reason.FORM if pair.contained == Stands.STEMS and short else Reason.CONTAINED
     # A letter that differs inside a word is a spelling, other endings are forms.
     misspelt = pair.best_word and pair.like < 0.95 and pair.fuzzy
     return Reason.SPELLING if misspelt else Reason.FORM
@@ -136,13 +139,13 @@ def _same_words(pair: Pair, short: bool) -> Reason:
 def _against(given: Answer, pair: Pair) -> Reason:
     if given.refusal:
         return Reason.REFUSAL
-    if 0 <= pair.date <= 3:
+    if Dates.CONFLICT <= pair.date <= Dates.COARSER:
         return Reason.DATE_CONFLICT
     if 0 <= pair.number < 1:
         return Reason.NUMBER_CONFLICT
     if pair.negated and pair.recall > 0.5:
         return Reason.NEGATION
-    if pair.other_forename or (pair.surname == 0 and pair.forename >= 2):
+    if pair.other_forename or (pair.surname == Surname.MISSING and pair.forename >= Forename.SHORT):
         return Reason.NAME_CONFLICT
     if pair.recall >= 0.8 and pair.adds:
         return Reason.SECOND_ANSWER

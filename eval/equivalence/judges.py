@@ -12,18 +12,22 @@ import math
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol, TypeAlias
 
 from closedbook.errors import UserError, unknown_name
-from closedbook.eval.equivalence import verdicts as equivalence
+from closedbook.eval.equivalence import verdicts
 from closedbook.eval.equivalence.reasons import Reason
-from closedbook.eval.equivalence.verdicts import Answered, Verdict
+from closedbook.eval.equivalence.verdicts import Verdict
+from closedbook.eval.summary import Answered
 
 FORMS = ("learned", "rules", "t5:CHECKPOINT", "cross-encoder:MODEL", "module:function")
 """How judges are named on the command line."""
 
 PREFIX = "answer equivalence "
 """Before every input of the task `answer_equivalence`."""
+
+Judgement: TypeAlias = float | bool | Verdict
+"""What a user's function may say of a row."""
 
 DECISION = 0.5
 _ANSWERS = 8  # of a question that a model reads; more would push the candidate out of its input
@@ -47,7 +51,7 @@ class Judge(Protocol):
         """The least probability of an equivalent answer."""
 
     def judge_all(self, rows: Sequence[Answered]) -> list[Verdict]:
-        """One verdict a row, in the order of the rows."""
+        """One verdict per row, in the order of the rows."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,16 +65,16 @@ class Evidence:
         """The start of the SHA-256 of the weights' file; None for the rules."""
         if self.name == "rules":
             return None
-        return hashlib.sha256(equivalence.WEIGHTS.read_bytes()).hexdigest()[:12]
+        return hashlib.sha256(verdicts.WEIGHTS.read_bytes()).hexdigest()[:12]
 
     @property
     def threshold(self) -> float:
         """The least probability of an equivalent answer."""
-        return equivalence.threshold(self.name)
+        return verdicts.threshold(self.name)
 
     def judge_all(self, rows: Sequence[Answered]) -> list[Verdict]:
-        """See `equivalence.judge_all`."""
-        return equivalence.judge_all(rows, mode=self.name)
+        """See `closedbook.eval.equivalence.judge_all`."""
+        return verdicts.judge_all(rows, mode=self.name)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,7 +85,7 @@ class Scored:
     """
 
     name: str
-    probabilities: Callable[[Sequence[Answered]], Sequence[Any]]
+    probabilities: Callable[[Sequence[Answered]], Sequence[Judgement]]
     version: str | None = None
     threshold: float = DECISION
 
@@ -91,20 +95,20 @@ class Scored:
         Raises:
             UserError: The function gives too few or too many values, or one that is none.
         """
-        verdicts = [equivalence.plain(row) for row in rows]
-        asked = [place for place, verdict in enumerate(verdicts) if verdict is None]
+        told = [verdicts.plain(row) for row in rows]
+        asked = [place for place, verdict in enumerate(told) if verdict is None]
         if asked:
             found = list(self.probabilities([rows[place] for place in asked]))
             if len(found) != len(asked):
                 raise UserError(
                     f"the judge {self.name} gave {len(found)} values for {len(asked)} rows; it "
-                    "must give one a row"
+                    "must give one per row"
                 )
             for place, value in zip(asked, found, strict=True):
-                verdicts[place] = value if isinstance(value, Verdict) else self._verdict(value)
-        return [verdict for verdict in verdicts if verdict is not None]
+                told[place] = value if isinstance(value, Verdict) else self._verdict(value)
+        return [verdict for verdict in told if verdict is not None]
 
-    def _verdict(self, value: Any) -> Verdict:
+    def _verdict(self, value: float) -> Verdict:
         try:
             probability = float(value)
         except (TypeError, ValueError):
@@ -128,7 +132,7 @@ def named(name: str) -> Judge:
     Raises:
         UserError: There is no such judge, or what it needs is not there.
     """
-    if name in equivalence.MODES:
+    if name in verdicts.MODES:
         return Evidence(name=name)
     kind, colon, rest = name.partition(":")
     if not colon or not kind or not rest or kind == "t5":
@@ -156,7 +160,7 @@ def _line(text: str, longest: int) -> str:
     return " ".join(text[: 2 * longest].split())[:longest]
 
 
-def _function(module: str, name: str) -> Callable[[Sequence[Answered]], Sequence[Any]]:
+def _function(module: str, name: str) -> Callable[[Sequence[Answered]], Sequence[Judgement]]:
     """A user's own judge; modules of the working directory are found too."""
     sys.path.insert(0, os.getcwd())
     try:

@@ -13,17 +13,19 @@ import dataclasses
 import json
 import pathlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.eval import normalize
-from closedbook.eval.equivalence import agreement as judge_report
-from closedbook.eval.equivalence import bounds, trees
+from closedbook.eval.equivalence import agreement, bounds, trees
 from closedbook.eval.equivalence.evidence import answer, features
 from closedbook.eval.equivalence.judged import SYSTEMS, split_answers
+
+if TYPE_CHECKING:
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 WEIGHTS = pathlib.Path(__file__).parent / "weights" / "equivalence.json"
 FOLDS = 5
@@ -114,14 +116,16 @@ def folds(question: np.ndarray, count: int = FOLDS, seed: int = 0) -> np.ndarray
     return (order % count)[inverse]
 
 
-def fit(values: np.ndarray, right: np.ndarray) -> Any:
+def fit(values: np.ndarray, right: np.ndarray) -> "HistGradientBoostingClassifier":
     """Fits the trees."""
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     return HistGradientBoostingClassifier(**PARAMETERS).fit(values, right)
 
 
-def document(model: Any, names: Sequence[str], line: Line) -> dict[str, Any]:
+def document(
+    model: "HistGradientBoostingClassifier", names: Sequence[str], line: Line
+) -> dict[str, Any]:
     """The weights as plain data; `trees.build` says how they are read."""
     return {
         "about": "python -m closedbook.eval.equivalence.learn; a split is [value, threshold, "
@@ -137,9 +141,9 @@ def document(model: Any, names: Sequence[str], line: Line) -> dict[str, Any]:
     }
 
 
-def _tree(nodes: np.ndarray, names: Sequence[str]) -> list[Any]:
+def _tree(nodes: np.ndarray, names: Sequence[str]) -> list[object]:
     """One tree with the two children of a node side by side."""
-    result: list[Any] = [None]
+    result: list[object] = [None]
     waiting = [(0, 0)]
     for source, place in waiting:
         node = nodes[source]
@@ -167,7 +171,9 @@ def held_out(judged: Judged, count: int = FOLDS, seed: int = 0) -> tuple[np.ndar
     return odds, fold
 
 
-def learn(judged: Judged, count: int = FOLDS) -> tuple[dict[str, Any], dict[str, Any]]:
+def learn(
+    judged: Judged, count: int = FOLDS
+) -> tuple[dict[str, Any], dict[str, agreement.Agreement]]:
     """The weights, and their cross-validated report by system.
 
     The calibration of a fold is fitted to the other folds alone.
@@ -179,7 +185,7 @@ def learn(judged: Judged, count: int = FOLDS) -> tuple[dict[str, Any], dict[str,
         line = _line(judged, odds, ~inside)
         probability[inside] = _probability(judged, odds, line)[inside]
     report = {
-        name: judge_report.measure(
+        name: agreement.measure(
             probability[mine],
             probability[mine] >= DECISION,
             judged.right[mine],
@@ -231,8 +237,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     trees.build(weights)  # what cannot be read back is not written
     write(given.out, weights)
     if given.report:
-        given.report.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    print(judge_report.table(report))
+        measures = {name: dataclasses.asdict(row) for name, row in report.items()}
+        given.report.write_text(json.dumps(measures, indent=1) + "\n", encoding="utf-8")
+    print(agreement.table(report))
 
 
 if __name__ == "__main__":

@@ -5,7 +5,17 @@ judgements to which each rule applies; they are written here by hand and are not
 """
 
 from closedbook.eval.equivalence.evidence.answer import Answer, Question
+from closedbook.eval.equivalence.evidence.codes import Dates, Forename, Stands, Surname
 from closedbook.eval.equivalence.evidence.features import Row
+
+_DATES = {
+    Dates.CONFLICT: 0.05,
+    Dates.NEAR: 0.1,
+    Dates.OVERLAP: 0.5,
+    Dates.COARSER: 0.65,
+    Dates.FINER: 0.9,
+    Dates.SAME: 0.97,
+}
 
 
 def probability(question: Question, gold: Answer, given: Answer, row: Row) -> float:
@@ -13,25 +23,25 @@ def probability(question: Question, gold: Answer, given: Answer, row: Row) -> fl
     pair = row.pair
     if row.values is None:
         return 0.05
-    if given.refusal and pair.contained < 2:
+    if given.refusal and pair.contained < Stands.STEMS:
         return 0.03
     if pair.negated and pair.recall < 1:
         return 0.1
     if gold.plain.replace(" ", "") == given.plain.replace(" ", ""):
         return 0.98
-    if pair.date >= 0:
-        return _date(pair.date, pair.contained)
-    if pair.number == 0 and pair.contained < 3 and pair.recall < 1:
+    if pair.date != Dates.NONE:
+        return 0.93 if pair.contained >= Stands.STEMS else _DATES[pair.date]
+    if pair.number == 0 and pair.contained < Stands.WORDS and pair.recall < 1:
         return 0.05
-    if pair.other_forename and pair.surname and pair.contained < 2:
+    if pair.other_forename and pair.surname and pair.contained < Stands.STEMS:
         return 0.1
-    if pair.contained >= 2:
+    if pair.contained >= Stands.STEMS:
         return 0.92
-    if pair.surname >= 1 and pair.forename >= 1:
+    if pair.surname >= Surname.SPELLING and pair.forename >= Forename.SPELLING:
         return 0.9
     if pair.acronym or pair.recall >= 0.95:
         return 0.85
-    if pair.within >= 2 and pair.recall_new >= 0.4:
+    if pair.within >= Stands.STEMS and pair.recall_new >= 0.4:
         return 0.7
     if pair.number == 1 and question.kind == "how many":
         return 0.8
@@ -39,9 +49,3 @@ def probability(question: Question, gold: Answer, given: Answer, row: Row) -> fl
         return 0.75
     weight = 0.7 * max(pair.recall_new, 0.0) + 0.3 * pair.token_set
     return min(0.9, 0.02 + weight * (0.6 + 0.4 * pair.precision) * 0.9)
-
-
-def _date(rank: float, contained: float) -> float:
-    if contained >= 2:
-        return 0.93
-    return (0.05, 0.1, 0.5, 0.65, 0.9, 0.97)[int(rank)]

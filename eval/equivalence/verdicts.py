@@ -11,7 +11,7 @@ import functools
 import gc
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
@@ -20,6 +20,7 @@ from closedbook.eval import normalize
 from closedbook.eval.equivalence import bounds, explain, rules, trees
 from closedbook.eval.equivalence.evidence import answer, features, text
 from closedbook.eval.equivalence.reasons import Reason
+from closedbook.eval.summary import Answered
 
 MODES = ("learned", "rules")
 RULES_THRESHOLD = 0.5
@@ -37,17 +38,6 @@ class Verdict:
     probability: float  # that a human judge would say so
     reason: str  # a code of `closedbook.eval.equivalence.reasons.Reason`
     evidence: str  # the words that show the reason
-
-
-class Answered(Protocol):
-    """A question with its answers and a model's prediction, for example a `Prediction`."""
-
-    @property
-    def question(self) -> str: ...
-    @property
-    def answers(self) -> Sequence[str]: ...
-    @property
-    def prediction(self) -> str: ...
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,7 +81,11 @@ def judge_all(rows: Iterable[Answered], *, mode: str = "learned") -> list[Verdic
 
 @contextlib.contextmanager
 def _collector_at_rest() -> Iterator[None]:
-    """No search for cycles: answers hold none, and walking them takes a third of the time."""
+    """Keeps Python's garbage collector off while many answers are made.
+
+    It looks for objects that refer to one another in a circle. Answers never do, and the search
+    takes a third of the judge's time.
+    """
     running = gc.isenabled()
     gc.disable()
     try:
@@ -99,7 +93,8 @@ def _collector_at_rest() -> Iterator[None]:
     finally:
         if running:
             if not gc.get_freeze_count():
-                gc.freeze()  # both together: what was made is old already, and not walked at once
+                # Both together mark what was made as old, so that the next search passes it over.
+                gc.freeze()
                 gc.unfreeze()
             gc.enable()
 
@@ -135,7 +130,7 @@ def weights() -> trees.Trees:
 
 
 class _Open(NamedTuple):
-    """A row that needs its evidence weighed."""
+    """A row whose evidence must be weighed."""
 
     place: int
     question: answer.Question

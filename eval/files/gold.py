@@ -5,7 +5,6 @@ import itertools
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from closedbook.errors import UserError
 from closedbook.eval.files import json_lines, tables, text_files
@@ -50,11 +49,11 @@ def read(path: str | os.PathLike[str]) -> list[Gold]:
     return rows
 
 
-def _objects(path: pathlib.Path) -> Iterator[tuple[int, Any]]:
+def _objects(path: pathlib.Path) -> Iterator[tuple[int, object]]:
     return json_lines.read(path, what="questions", remedy=_REMEDY)
 
 
-def _table(path: pathlib.Path) -> Iterator[tuple[int, Any]]:
+def _table(path: pathlib.Path) -> Iterator[tuple[int, object]]:
     """The rows of a table with column names; without them the table is DPR's."""
     lines = text_files.lines(path, what="questions", remedy=_REMEDY)
     _, first = next(lines, (1, ""))
@@ -73,7 +72,7 @@ def _table(path: pathlib.Path) -> Iterator[tuple[int, Any]]:
         yield number, {"question": question, "answers": found}
 
 
-def _literal(text: str) -> Any:
+def _literal(text: str) -> list[object]:
     """A Python list as data; any other text is one answer. CSV doubles the quotes around a list."""
     text = text.strip()
     if text.startswith('"[') and text.endswith(']"'):
@@ -81,7 +80,7 @@ def _literal(text: str) -> Any:
     return tables.listed(text) if text.startswith("[") and text.endswith("]") else [text]
 
 
-def _parse(value: Any) -> Gold:
+def _parse(value: object) -> Gold:
     if not isinstance(value, Mapping):
         raise UserError(f"{shown(value)} is not a JSON object; {_REMEDY}")
     question = value.get("question")
@@ -100,18 +99,27 @@ def _parse(value: Any) -> Gold:
     return Gold(question=question, answers=tuple(answers))
 
 
-def _ambigqa(annotations: Any) -> list[str]:
+def _ambigqa(annotations: object) -> list[str]:
     """The answers to every reading of a question (Min et al. 2020, AmbigQA's files)."""
-    answers: list[str] = []
-    try:
-        for annotation in annotations:
-            single = annotation["type"] == "singleAnswer"
-            for pair in [annotation] if single else annotation["qaPairs"]:
-                answers += pair["answer"]
-    except (TypeError, LookupError) as error:
-        raise UserError(
-            f'"annotations" is {shown(annotations)}; it must be as AmbigQA has it'
-        ) from error
+    answers = []
+    for annotation in _objects_of(annotations, annotations):
+        single = annotation.get("type") == "singleAnswer"
+        readings = [annotation] if single else annotation.get("qaPairs")
+        for reading in _objects_of(readings, annotations):
+            found = reading.get("answer")
+            if not isinstance(found, list):
+                raise _not_ambigqa(annotations)
+            answers += found
     if not all(isinstance(answer, str) for answer in answers):
         raise UserError(f'"annotations" has answers {shown(answers)}; they must be strings')
     return list(dict.fromkeys(answers))
+
+
+def _objects_of(value: object, annotations: object) -> list[Mapping[str, object]]:
+    if not isinstance(value, list) or not all(isinstance(item, Mapping) for item in value):
+        raise _not_ambigqa(annotations)
+    return value
+
+
+def _not_ambigqa(annotations: object) -> UserError:
+    return UserError(f'"annotations" is {shown(annotations)}; it must be as AmbigQA has it')

@@ -1,16 +1,15 @@
-"""Files of one JSON object a line, or of one list of them; faults are named by file and line."""
+"""Files of one JSON object per line, or of one list of them; faults are named by file and line."""
 
 import contextlib
 import json
 import os
 from collections.abc import Iterator
-from typing import Any
 
 from closedbook.errors import UserError
 from closedbook.eval.files import text_files
 
 
-def read(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tuple[int, Any]]:
+def read(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tuple[int, object]]:
     """Yields the number, from 1, and the decoded value of every line that is not blank.
 
     A file that begins with a bracket is one list; the number is then that of its item.
@@ -31,6 +30,7 @@ def read(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tu
         if empty and line.lstrip().startswith("["):
             with place(os.fspath(path)):
                 items = _load(line + "".join(rest for _, rest in lines))
+            assert isinstance(items, list)  # the text begins with a bracket
             yield from enumerate(items, start=1)
             empty = not items
             break
@@ -39,7 +39,7 @@ def read(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tu
             value = _load(line)
         yield number, value
     if empty:
-        raise UserError(f"{path} holds no {what}; write one JSON object a line into it")
+        raise UserError(f"{path} holds no {what}; write one JSON object per line into it")
 
 
 @contextlib.contextmanager
@@ -51,7 +51,7 @@ def place(where: str) -> Iterator[None]:
         raise UserError(f"{where}: {error}") from error.__cause__
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """The value as JSON, cut to what fits into a message.
 
     >>> shown({"answers": None})
@@ -61,7 +61,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _load(line: str) -> Any:
+def _load(line: str) -> object:
     try:
         value = json.loads(line.rstrip(), parse_constant=_not_json, object_pairs_hook=_unique_keys)
         json.dumps(value, ensure_ascii=False).encode()
@@ -72,7 +72,7 @@ def _load(line: str) -> Any:
     except json.JSONDecodeError as error:
         raise UserError(
             f"not JSON at {f'line {error.lineno}, ' * (error.lineno > 1)}column {error.colno} "
-            f"({error.msg}); write one object a line"
+            f"({error.msg}); write one object per line"
         ) from error
     except (ValueError, RecursionError) as error:
         raise UserError(f"not JSON that we can read: {error}") from error
@@ -83,7 +83,7 @@ def _not_json(constant: str) -> float:
     raise UserError(f"{constant} is not JSON; write null where there is no number")
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique_keys(pairs: list[tuple[str, object]]) -> dict[str, object]:
     row = dict(pairs)
     if len(row) < len(pairs):
         names = [name for name, _ in pairs]

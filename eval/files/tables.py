@@ -8,7 +8,6 @@ import os
 import re
 import tokenize
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 from closedbook.errors import UserError
 from closedbook.eval.files import json_lines, text_files
@@ -35,7 +34,7 @@ def is_table(path: str | os.PathLike[str]) -> bool:
 
 def read(
     path: str | os.PathLike[str], *, what: str, remedy: str
-) -> Iterator[tuple[int, dict[str, Any]]]:
+) -> Iterator[tuple[int, dict[str, object]]]:
     """Yields the line number at which each row begins, and the row by the names of its columns.
 
     Cells are separated by commas, in a .tsv by tabs, and quoted as spreadsheets do. Columns of
@@ -55,7 +54,7 @@ def read(
     _, names = next(rows, (0, []))
     columns = [name.strip() for name in names]
     if not columns:
-        raise UserError(f"{path} holds no {what}; write a line of column names, and one a row")
+        raise UserError(f"{path} holds no {what}; write a line of column names, and one per row")
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise UserError(f"{path}:1: two columns are named {twice!r}; rename one")
@@ -75,7 +74,7 @@ def read(
         raise UserError(f"{path} holds no {what} under its column names; add a row")
 
 
-def answers(cell: str) -> list[str]:
+def answers(cell: str) -> list[object]:
     """The acceptable answers in a cell: a list as JSON or Python writes it, else text.
 
     Text is one answer, or several with "||" between them.
@@ -94,7 +93,7 @@ def answers(cell: str) -> list[str]:
     return [answer.strip() for answer in text.split(SEPARATOR)]
 
 
-def listed(text: str) -> Any:
+def listed(text: str) -> list[object]:
     """A list as JSON or Python writes it; nothing in it is run.
 
     Raises:
@@ -157,7 +156,7 @@ def _records(
         csv.field_size_limit(limit)
 
 
-def _value(name: str, cell: str) -> Any:
+def _value(name: str, cell: str) -> object:
     if name in _ANSWERS:
         return answers(cell)
     if name in ("id", "task", "split", *_NUMBERS, *_JSON) and not cell.strip():

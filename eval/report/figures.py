@@ -6,12 +6,17 @@ conversion runs offline in the process (vl-convert); no browser and no network t
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
 
-from closedbook.eval.report import numbers
+from closedbook.eval.analysis.calibration import Point
+from closedbook.eval.analysis.compared import Comparison
+from closedbook.eval.analysis.confidence import Reliability
+from closedbook.eval.analysis.kinds import Kind
+from closedbook.eval.analysis.results import Analysis, ProtocolScore
+from closedbook.eval.analysis.taxonomy import FourWay
+from closedbook.eval.report import measures, numbers
 from closedbook.eval.report.text import inline, visible
 
-Spec = dict[str, Any]
+Spec = dict[str, object]
 
 # On the page the colours are the page's own variables and follow its light and dark scheme.
 PAGE = {
@@ -29,39 +34,38 @@ PAPER = {
     "font": "Helvetica, Arial, sans-serif",
 }
 _CURVE_POINTS = 200  # more are not to be told apart at this size
-_SERIES = (("strict", "exact match"), ("adjusted", "adjusted"))
 
 
-def specs(analysis: Any, palette: Mapping[str, str] = PAPER) -> dict[str, Spec]:
+def specs(analysis: Analysis, palette: Mapping[str, str] = PAPER) -> dict[str, Spec]:
     """The figures that the analysis has data for, by name.
 
     Args:
-        analysis: A `closedbook.eval.analysis.Analysis`.
+        analysis: From `closedbook.eval.analysis.analyze`.
         palette: Colours and font: `PAGE` or `PAPER`.
     """
     made = {"errors": errors(analysis.taxonomy, palette)}
     if len(analysis.protocols) > 1:
         made["protocols"] = protocols(analysis.protocols, palette)
     if analysis.confidence is not None:
-        if (analysis.confidence.get("strict") or {}).get("bins"):
+        if analysis.confidence.strict.bins:
             made["calibration"] = calibration(analysis.confidence, palette)
         made["risk_coverage"] = risk_coverage(analysis.confidence, palette)
     return made
 
 
-def errors(taxonomy: Mapping[str, Any], palette: Mapping[str, str]) -> Spec:
+def errors(taxonomy: FourWay, palette: Mapping[str, str]) -> Spec:
     """The four kinds of wrong answers: bars of their shares, with intervals."""
     rows = [
         {
-            "name": row["name"],
-            "share": row["share"],
-            "low": row["low"],
-            "high": row["high"],
-            "label": f"{numbers.percent(row['share'])}%",
-            "wrong": row["name"] == "true negative",
+            "name": str(row.name),
+            "share": row.share,
+            "low": row.low,
+            "high": row.high,
+            "label": f"{numbers.percent(row.share)}%",
+            "wrong": row.name == Kind.TRUE_NEGATIVE,
         }
-        for row in taxonomy["rows"]
-        if row.get("asserted", True)
+        for row in taxonomy.rows
+        if row.asserted
     ]
     y = {"field": "name", "type": "nominal", "sort": None, "axis": category_axis()}
     colour = {
@@ -92,18 +96,18 @@ def errors(taxonomy: Mapping[str, Any], palette: Mapping[str, str]) -> Spec:
     )
 
 
-def protocols(rows: Sequence[Mapping[str, Any]], palette: Mapping[str, str]) -> Spec:
+def protocols(rows: Sequence[ProtocolScore], palette: Mapping[str, str]) -> Spec:
     """Exact match (dots) and F1 (rings) under each protocol, with intervals."""
     points = [
         {
-            "name": visible(row["protocol"]),
+            "name": visible(row.protocol),
             "series": measure,
-            **{end: row[key][end] for end in ("mean", "low", "high")},
-            "label": f"{row['protocol']} {measure} {numbers.with_interval(row[key])}",
+            **vars(score),
+            "label": f"{row.protocol} {measure} {numbers.with_interval(score)}",
         }
         for row in rows
-        for key, measure in (("em", "exact match"), ("f1", "F1"))
-        if row.get(key)
+        for measure, score in (("exact match", row.em), ("F1", row.f1))
+        if score is not None
     ]
     y = {"field": "name", "type": "nominal", "sort": None, "axis": category_axis()}
     return chart(
@@ -133,26 +137,25 @@ def protocols(rows: Sequence[Mapping[str, Any]], palette: Mapping[str, str]) -> 
     )
 
 
-def calibration(confidence: Mapping[str, Any], palette: Mapping[str, str]) -> Spec:
+def calibration(confidence: Reliability, palette: Mapping[str, str]) -> Spec:
     """The reliability diagram: accuracy over confidence; a perfect model is on the diagonal."""
     points = [
         {
             "series": label,
-            "confidence": row["confidence"],
-            "accuracy": row["accuracy"],
-            "n": row["n"],
+            "confidence": row.confidence,
+            "accuracy": row.accuracy,
+            "n": row.n,
             "label": (
-                f"{label}: confidence {numbers.percent(row['confidence'])}%, "
-                f"accuracy {numbers.percent(row['accuracy'])}%, n = {row['n']:,}"
+                f"{label}: confidence {numbers.percent(row.confidence)}%, "
+                f"accuracy {numbers.percent(row.accuracy)}%, n = {row.n:,}"
             ),
         }
-        for key, label in _SERIES
-        for row in (confidence.get(key) or {}).get("bins") or ()
-        if row["n"]
+        for label, side in measures.sides(confidence)
+        for row in side.bins or ()
     ]
     x = share_axis("confidence", "confidence, %", domain=[0, 1])
     y = share_axis("accuracy", "accuracy, %", domain=[0, 1])
-    colour = series_colour(palette, [label for _, label in _SERIES])
+    colour = series_colour(palette, [label for label, _ in measures.sides(confidence)])
     return chart(
         palette,
         "Accuracy over confidence",
@@ -190,12 +193,12 @@ def calibration(confidence: Mapping[str, Any], palette: Mapping[str, str]) -> Sp
     )
 
 
-def risk_coverage(confidence: Mapping[str, Any], palette: Mapping[str, str]) -> Spec:
+def risk_coverage(confidence: Reliability, palette: Mapping[str, str]) -> Spec:
     """The share of wrong answers among the most confident ones, over how many are answered."""
     points = [
-        {"series": label, "coverage": row["coverage"], "risk": row["risk"]}
-        for key, label in _SERIES
-        for row in _thin((confidence.get(key) or {}).get("risk_coverage") or ())
+        {"series": label, **vars(point)}
+        for label, side in measures.sides(confidence)
+        for point in _thin(side.risk_coverage)
     ]
     return chart(
         palette,
@@ -208,23 +211,25 @@ def risk_coverage(confidence: Mapping[str, Any], palette: Mapping[str, str]) -> 
                 "encoding": {
                     "x": share_axis("coverage", "coverage, % answered", domain=[0, 1]),
                     "y": share_axis("risk", "risk, % wrong"),
-                    "stroke": series_colour(palette, [label for _, label in _SERIES]),
+                    "stroke": series_colour(
+                        palette, [label for label, _ in measures.sides(confidence)]
+                    ),
                 },
             }
         ],
     )
 
 
-def systems(comparison: Any, palette: Mapping[str, str]) -> Spec:
+def systems(comparison: Comparison, palette: Mapping[str, str]) -> Spec:
     """Exact match of each system under the headline protocol, with intervals."""
     rows = [
         {
-            "name": inline(row["system"], 40),
+            "name": inline(row.system, 40),
             "series": "exact match",
-            **row["em"],
-            "label": numbers.with_interval(row["em"]),
+            **vars(row.em),
+            "label": numbers.with_interval(row.em),
         }
-        for row in comparison.protocols[0]["scores"]
+        for row in comparison.protocols[0].scores
     ]
     y = {"field": "name", "type": "nominal", "sort": None, "axis": category_axis()}
     return chart(
@@ -260,13 +265,13 @@ def pdf(spec: Spec) -> bytes:
     return vl_convert.vegalite_to_pdf(spec, allowed_base_urls=[])
 
 
-def render_figures(analysis: Any) -> dict[str, bytes]:
+def render_figures(analysis: Analysis) -> dict[str, bytes]:
     """The files of the folder `figures/`: every figure as SVG and as PDF, by file name."""
     return _files(specs(analysis))
 
 
-def render_comparison_figures(comparison: Any) -> dict[str, bytes]:
-    """The same for a `closedbook.eval.analysis.comparison.Comparison`."""
+def render_comparison_figures(comparison: Comparison) -> dict[str, bytes]:
+    """The same of a comparison."""
     return _files({"systems": systems(comparison, PAPER)})
 
 
@@ -289,7 +294,7 @@ def chart(
     palette: Mapping[str, str],
     description: str,
     *,
-    data: Sequence[Mapping[str, Any]],
+    data: Sequence[Mapping[str, object]],
     height: object,
     **parts: object,
 ) -> Spec:
@@ -387,7 +392,7 @@ def series_colour(
     }
 
 
-def _thin(points: Sequence[Mapping[str, float]]) -> list[Mapping[str, float]]:
+def _thin(points: Sequence[Point]) -> list[Point]:
     """At most about `_CURVE_POINTS` of a curve's points, the last one among them."""
     step = max(1, math.ceil(len(points) / _CURVE_POINTS))
     kept = list(points[::step])

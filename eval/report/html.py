@@ -11,10 +11,18 @@ import hashlib
 import importlib.util
 import pathlib
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
+from closedbook.eval.analysis.compared import Comparison
+from closedbook.eval.analysis.results import Analysis
+from closedbook.eval.analysis.slices import SliceScore
+from closedbook.eval.analysis.summarized import Json
 from closedbook.eval.report import examples, figures, measures, numbers, text
+
+if TYPE_CHECKING:
+    import jinja2
+    import markupsafe
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _EXPORTS = re.compile(r"export\{([^{}]*)\};?")
@@ -25,11 +33,8 @@ _FIGURES = {  # alternative texts; the numbers stand in a table beside each figu
 }
 
 
-def render_html(analysis: Any) -> str:
+def render_html(analysis: Analysis) -> str:
     """The report on one predictions file.
-
-    Args:
-        analysis: A `closedbook.eval.analysis.Analysis`.
 
     Returns:
         A whole HTML document, with scripts, styles and figures inside.
@@ -46,11 +51,8 @@ def render_html(analysis: Any) -> str:
     )
 
 
-def render_comparison_html(comparison: Any) -> str:
+def render_comparison_html(comparison: Comparison) -> str:
     """The comparison of several systems.
-
-    Args:
-        comparison: A `closedbook.eval.analysis.comparison.Comparison`.
 
     Returns:
         A whole HTML document, as `render_html` gives.
@@ -65,13 +67,13 @@ def render_comparison_html(comparison: Any) -> str:
     )
 
 
-def page(template: pathlib.Path, *, script: pathlib.Path, data: Any, **context: Any) -> str:
+def page(template: pathlib.Path, *, script: pathlib.Path, data: Json, **context: object) -> str:
     """A page in the house style, of this room's templates or of another's.
 
     Args:
         template: It extends "base.html".
         script: Runs after "table.js" and fills the table of examples.
-        data: What the script reads; JSON-able.
+        data: What the script reads.
         context: What the template reads; all text is escaped.
 
     Returns:
@@ -94,7 +96,7 @@ def _template(name: str) -> str:
 
 
 @functools.cache
-def _environment(folder: pathlib.Path) -> Any:
+def _environment(folder: pathlib.Path) -> "jinja2.Environment":
     import jinja2
 
     environment = jinja2.Environment(
@@ -117,14 +119,14 @@ def _environment(folder: pathlib.Path) -> Any:
     return environment
 
 
-def _markup(trusted: str) -> Any:
+def _markup(trusted: str) -> "markupsafe.Markup":
     """Text that the template must not escape: ours, or made harmless already."""
     import markupsafe
 
     return markupsafe.Markup(trusted)
 
 
-def figure(spec: figures.Spec, alternative: str) -> Any:
+def figure(spec: figures.Spec, alternative: str) -> "markupsafe.Markup":
     """A figure as markup for a page, with a text for those who do not see it."""
     drawn = figures.svg(spec)
     # Scales with the page; the viewBox keeps the shape.
@@ -135,22 +137,22 @@ def figure(spec: figures.Spec, alternative: str) -> Any:
     return _markup(drawn.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
 
 
-def _grouped(slices: Any) -> dict[str, list[Mapping[str, Any]]]:
-    groups: dict[str, list[Mapping[str, Any]]] = {}
+def _grouped(slices: Sequence[SliceScore]) -> dict[str, list[SliceScore]]:
+    groups: dict[str, list[SliceScore]] = {}
     for row in slices:
-        groups.setdefault(row["slice"], []).append(row)
+        groups.setdefault(row.slice, []).append(row)
     return groups
 
 
-def _agreement(comparison: Any) -> list[list[str]]:
+def _agreement(comparison: Comparison) -> list[list[str]]:
     """The matrix of systems: above the diagonal the share alike, below it kappa."""
-    names = [row["name"] for row in comparison.systems]
+    names = [row.name for row in comparison.systems]
     size = len(names)
     matrix = [[numbers.MISSING] * size for _ in names]
     for pair in comparison.agreement:
-        first, second = sorted(names.index(name) for name in pair["systems"])
-        matrix[first][second] = numbers.percent(pair["agreement"])
-        matrix[second][first] = numbers.decimal(pair["kappa"], 2)
+        first, second = sorted(names.index(name) for name in pair.systems)
+        matrix[first][second] = numbers.percent(pair.agreement)
+        matrix[second][first] = numbers.decimal(pair.kappa, 2)
     return matrix
 
 

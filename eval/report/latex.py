@@ -1,32 +1,30 @@
 """Tables for papers: LaTeX with booktabs, to be \\input or pasted."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+from closedbook.eval.analysis.compared import Comparison, Pair
+from closedbook.eval.analysis.results import Analysis
+from closedbook.eval.intervals import Estimate
 from closedbook.eval.report import measures, numbers
 from closedbook.eval.report.text import latex as safe
 
 
-def render_latex(analysis: Any) -> str:
+def render_latex(analysis: Analysis) -> str:
     r"""Two tables: the scores under each protocol, and the four kinds of wrong answers.
-
-    Args:
-        analysis: A `closedbook.eval.analysis.Analysis`.
 
     Returns:
         LaTeX that needs `\usepackage{booktabs}`.
     """
     meta, taxonomy = analysis.meta, analysis.taxonomy
-    n = numbers.count(meta["n"])
-    source = safe(meta["source"] or "the predictions")
+    n = numbers.count(meta.n)
+    source = safe(meta.source or "the predictions")
     scores = [
-        (safe(row["protocol"]), *_estimate(row["em"]), *_estimate(row["f1"]))
-        for row in analysis.protocols
+        (safe(row.protocol), *_estimate(row.em), *_estimate(row.f1)) for row in analysis.protocols
     ]
-    scores.append((r"\midrule adjusted", *_estimate(taxonomy["adjusted"]), *_estimate(None)))
+    scores.append((r"\midrule adjusted", *_estimate(taxonomy.adjusted), *_estimate(None)))
     kinds = [
-        (safe(row["name"]), *map(safe, measures.kind_cells(row, len(analysis.candidates))))
-        for row in taxonomy["rows"]
+        (safe(row.name), *map(safe, measures.kind_cells(row, len(analysis.candidates))))
+        for row in taxonomy.rows
     ]
     return _document(
         _table(
@@ -39,7 +37,7 @@ def render_latex(analysis: Any) -> str:
         _table(
             caption=(
                 f"Wrong answers of {source} by kind; share with 95\\% interval. "
-                f"{_sentence(taxonomy['how'])}"
+                f"{_sentence(taxonomy.how)}"
             ),
             label="tab:closedbook-errors",
             columns="lrrl",
@@ -49,29 +47,22 @@ def render_latex(analysis: Any) -> str:
     )
 
 
-def render_comparison_latex(comparison: Any) -> str:
+def render_comparison_latex(comparison: Comparison) -> str:
     r"""Two tables: the systems' exact match under each protocol, and their pairs.
-
-    Args:
-        comparison: A `closedbook.eval.analysis.comparison.Comparison`.
 
     Returns:
         LaTeX that needs `\usepackage{booktabs}`.
     """
     first = comparison.protocols[0]
-    n = _number(numbers.count(comparison.meta["n"]))
-    names = [safe(table["protocol"]) for table in comparison.protocols]
-    headline = {row["system"]: row["em"] for row in first["scores"]}
+    n = _number(numbers.count(comparison.meta.n))
+    names = [safe(table.protocol) for table in comparison.protocols]
     scores = [
         (
-            safe(row["system"]),
-            *_estimate(headline[row["system"]]),
-            *(
-                numbers.percent(_score(table, row["system"])["mean"])
-                for table in comparison.protocols[1:]
-            ),
+            safe(row.system),
+            *_estimate(row.em),
+            *(numbers.percent(table.scores[place].em.mean) for table in comparison.protocols[1:]),
         )
-        for row in first["scores"]
+        for place, row in enumerate(first.scores)
     ]
     return _document(
         _table(
@@ -96,16 +87,12 @@ def render_comparison_latex(comparison: Any) -> str:
                 *("First", "Second", "Only first", "Only second", "Difference", "F1"),
                 *("$p$", "Holm"),
             ),
-            rows=[_pair(pair) for pair in first["pairs"]],
+            rows=[_pair(pair) for pair in first.pairs],
         ),
     )
 
 
-def _score(table: Mapping[str, Any], system: str) -> Mapping[str, float]:
-    return next(row["em"] for row in table["scores"] if row["system"] == system)
-
-
-def _pair(pair: Mapping[str, Any]) -> tuple[str, ...]:
+def _pair(pair: Pair) -> tuple[str, ...]:
     *cells, p, holm = measures.pair_cells(pair)
     return (*map(safe, cells), _p(p), _p(holm))
 
@@ -114,10 +101,10 @@ def _p(shown: str) -> str:
     return shown.replace("<", "$<$")
 
 
-def _estimate(value: Mapping[str, float] | None) -> tuple[str, str]:
+def _estimate(value: Estimate | None) -> tuple[str, str]:
     if value is None:
         return "--", ""
-    return numbers.percent(value["mean"]), safe(numbers.interval(value))
+    return numbers.percent(value.mean), safe(numbers.interval(value))
 
 
 def _number(shown: str) -> str:

@@ -1,40 +1,44 @@
 """The report as Markdown: the tables without the examples, for a pull request or a page."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
+from closedbook.eval.analysis.audit import Disagreement, StopCost
+from closedbook.eval.analysis.compared import Comparison
+from closedbook.eval.analysis.confidence import Reliability
+from closedbook.eval.analysis.results import Analysis, Meta, Review
+from closedbook.eval.analysis.slices import SliceScore
 from closedbook.eval.report import measures, numbers
 from closedbook.eval.report.text import markdown as safe
 
 _REVIEWED = 20  # candidates shown; candidates.jsonl has all
 
 
-def render_markdown(analysis: Any, *, figures: str | None = "figures") -> str:
+def render_markdown(analysis: Analysis, *, figures: str | None = "figures") -> str:
     """The report on one predictions file.
 
     Args:
-        analysis: A `closedbook.eval.analysis.Analysis`.
+        analysis: From `closedbook.eval.analysis.analyze`.
         figures: Folder of the figures, relative to the file; None leaves them out.
     """
     meta, taxonomy = analysis.meta, analysis.taxonomy
     parts = [
-        f"# {safe(meta['source'] or 'Predictions')}",
+        f"# {safe(meta.source or 'Predictions')}",
         _facts(meta),
         _table(
             ("", "%", "95% interval"),
             [
-                (name, numbers.percent(value["mean"]), numbers.interval(value))
+                (name, numbers.percent(value.mean), numbers.interval(value))
                 for name, value in measures.headline(analysis)
             ],
         ),
         "## What the errors are",
-        safe(taxonomy["how"][:1].upper() + taxonomy["how"][1:] + "."),
+        safe(taxonomy.how[:1].upper() + taxonomy.how[1:] + "."),
         _picture(figures, "errors", "Shares of the kinds of wrong answers"),
         _table(
             ("Kind", "Count", "Share, %", "95% interval"),
             [
-                (row["name"], *measures.kind_cells(row, len(analysis.candidates)))
-                for row in taxonomy["rows"]
+                (row.name, *measures.kind_cells(row, len(analysis.candidates)))
+                for row in taxonomy.rows
             ],
         ),
         "## Under each protocol",
@@ -42,10 +46,10 @@ def render_markdown(analysis: Any, *, figures: str | None = "figures") -> str:
             ("Protocol", "Exact match, %", "F1, %", "n"),
             [
                 (
-                    row["protocol"],
-                    numbers.with_interval(row["em"]),
-                    numbers.with_interval(row["f1"]),
-                    numbers.count(row["n"]),
+                    row.protocol,
+                    numbers.with_interval(row.em),
+                    numbers.with_interval(row.f1),
+                    numbers.count(row.n),
                 )
                 for row in analysis.protocols
             ],
@@ -61,31 +65,27 @@ def render_markdown(analysis: Any, *, figures: str | None = "figures") -> str:
         parts += ["## Slices", _slices(analysis.slices)]
     if analysis.candidates:
         parts += ["## Review these first", *_candidates(analysis.candidates)]
-    parts.append(f"Made by closedbook {safe(meta['closedbook'])}. All intervals are 95%.")
+    parts.append(f"Made by closedbook {safe(meta.closedbook)}. All intervals are 95%.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def render_comparison_markdown(comparison: Any) -> str:
-    """The comparison of several systems.
-
-    Args:
-        comparison: A `closedbook.eval.analysis.comparison.Comparison`.
-    """
+def render_comparison_markdown(comparison: Comparison) -> str:
+    """The comparison of several systems."""
     meta = comparison.meta
     first = comparison.protocols[0]
-    names = [row["system"] for row in first["scores"]]
+    names = [row.system for row in first.scores]
     return (
         "\n\n".join(
             [
-                f"# {len(names)} systems on {numbers.count(meta['n'])} questions",
-                f"Protocol {safe(meta['protocol'])}; rows aligned by {safe(meta['aligned_by'])}. "
+                f"# {len(names)} systems on {numbers.count(meta.n)} questions",
+                f"Protocol {safe(meta.protocol)}; rows aligned by {safe(meta.aligned_by)}. "
                 "All intervals are 95%.",
                 "## Exact match under each protocol, %",
                 _table(
-                    ("System", *(table["protocol"] for table in comparison.protocols)),
+                    ("System", *(table.protocol for table in comparison.protocols)),
                     measures.score_rows(comparison),
                 ),
-                f"## Pairs under {safe(first['protocol'])}",
+                f"## Pairs under {safe(first.protocol)}",
                 "Differences of exact match and F1 in points, first minus second, by a paired "
                 "bootstrap; p, of exact match, is McNemar's exact test, also with Holm's "
                 "correction for the number of pairs.",
@@ -94,14 +94,14 @@ def render_comparison_markdown(comparison: Any) -> str:
                         *("First", "Second", "Only first", "Only second", "Difference"),
                         *("Difference, F1", "p", "p, Holm"),
                     ),
-                    [measures.pair_cells(pair) for pair in first["pairs"]],
+                    [measures.pair_cells(pair) for pair in first.pairs],
                 ),
                 "![Exact match of each system](figures/systems.svg)",
                 "## Questions by how many systems answer them",
                 _table(
                     ("Right", "Questions", "Share, %"),
                     [
-                        (row["right"], numbers.count(row["count"]), numbers.percent(row["share"]))
+                        (row.right, numbers.count(row.count), numbers.percent(row.share))
                         for row in comparison.solved_by
                     ],
                 ),
@@ -111,77 +111,80 @@ def render_comparison_markdown(comparison: Any) -> str:
     )
 
 
-def _facts(meta: Mapping[str, Any]) -> str:
-    facts = [f"{numbers.count(meta['n'])} predictions"]
-    if meta["n_questions"] != meta["n"]:
-        facts.append(f"{numbers.count(meta['n_questions'])} questions")
-    facts += [f"{key} {safe(meta[key])}" for key in ("task", "split", "protocol") if meta.get(key)]
-    return ", ".join(facts) + f", judge {safe(meta['judge']['mode'])}."
+def _facts(meta: Meta) -> str:
+    facts = [f"{numbers.count(meta.n)} predictions"]
+    if meta.n_questions != meta.n:
+        facts.append(f"{numbers.count(meta.n_questions)} questions")
+    named = (("task", meta.task), ("split", meta.split), ("protocol", meta.protocol))
+    facts += [f"{name} {safe(value)}" for name, value in named if value]
+    return ", ".join(facts) + f", judge {safe(meta.judge.mode)}."
 
 
-def _disagreements(rows: Iterable[Mapping[str, Any]]) -> str:
+def _disagreements(rows: Iterable[Disagreement]) -> str:
     return _table(
         ("First", "Second", "Right by the first only", "By the second only", "Why"),
         [
             (
-                *row["protocols"],
-                numbers.count(row["only_first"]),
-                numbers.count(row["only_second"]),
-                "; ".join(f"{why['reason']} ({why['count']:,})" for why in row["why"]),
+                *row.protocols,
+                numbers.count(row.only_first),
+                numbers.count(row.only_second),
+                "; ".join(f"{why.reason} ({why.count:,})" for why in row.why),
             )
             for row in rows
         ],
     )
 
 
-def _audit(rows: Iterable[Mapping[str, Any]]) -> str:
+def _audit(rows: Iterable[StopCost]) -> str:
     return _table(
         ("Rule", "Exact match, %", "Lost", "Gained", "Questions out of reach"),
         [
             (
-                row["rule"],
-                numbers.percent(row["em"]),
-                numbers.count(row["lost"]),
-                numbers.count(row["gained"]),
-                numbers.count(row["gold_unreachable"]),
+                row.rule,
+                numbers.percent(row.em),
+                numbers.count(row.lost),
+                numbers.count(row.gained),
+                numbers.count(row.gold_unreachable),
             )
             for row in rows
         ],
     )
 
 
-def _confidence(confidence: Mapping[str, Any], figures: str | None) -> list[str]:
-    strict = confidence["strict"]
+def _confidence(confidence: Reliability, figures: str | None) -> list[str]:
+    sides = measures.sides(confidence)
     return [
-        _picture(figures, "calibration", "Accuracy over confidence") if strict.get("bins") else "",
+        _picture(figures, "calibration", "Accuracy over confidence")
+        if confidence.strict.bins
+        else "",
         _picture(figures, "risk_coverage", "Risk over coverage"),
         _table(
-            ("Measure", "Exact match", "Adjusted"),
+            ("Measure", *(name.capitalize() for name, _ in sides)),
             [
-                (name, *(measures.confidence(confidence, side, key) for side in measures.SIDES))
-                for key, name in measures.CONFIDENCE.items()
+                (name, *(measures.confidence(side, measure) for _, side in sides))
+                for measure, name in measures.CONFIDENCE.items()
             ],
         ),
     ]
 
 
-def _slices(rows: Iterable[Mapping[str, Any]]) -> str:
+def _slices(rows: Iterable[SliceScore]) -> str:
     return _table(
         ("Slice", "Value", "n", "Exact match, %", "Adjusted, %"),
         [
             (
-                row["slice"],
-                row["value"],
-                numbers.count(row["n"]),
-                numbers.with_interval(row["em"]),
-                numbers.with_interval(row["adjusted"]),
+                row.slice,
+                row.value,
+                numbers.count(row.n),
+                numbers.with_interval(row.em),
+                numbers.with_interval(row.adjusted),
             )
             for row in rows
         ],
     )
 
 
-def _candidates(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+def _candidates(rows: Sequence[Review]) -> list[str]:
     return [
         f"The first {min(_REVIEWED, len(rows))} of {len(rows):,}; all are in candidates.jsonl. "
         "They count as wrong until somebody labels them.",
@@ -189,11 +192,11 @@ def _candidates(rows: Sequence[Mapping[str, Any]]) -> list[str]:
             ("Score", "Id", "Question", "Prediction", "Why"),
             [
                 (
-                    numbers.decimal(row["score"], 2),
-                    row["id"],
-                    row["question"],
-                    row["prediction"],
-                    "; ".join(row["reasons"]),
+                    numbers.decimal(row.score, 2),
+                    row.id,
+                    row.question,
+                    row.prediction,
+                    "; ".join(row.reasons),
                 )
                 for row in rows[:_REVIEWED]
             ],
@@ -205,7 +208,7 @@ def _picture(folder: str | None, name: str, alternative: str) -> str:
     return "" if folder is None else f"![{alternative}]({folder}/{name}.svg)"
 
 
-def _table(heading: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+def _table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """A pipe table; columns but the first are aligned to the right where they hold numbers."""
     cells = [[safe(cell) for cell in row] for row in rows]
     rules = [

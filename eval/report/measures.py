@@ -1,12 +1,17 @@
 """What the formats show alike: which numbers, under which names, with which digits."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Literal
 
+from closedbook.eval.analysis.compared import Comparison, Pair
+from closedbook.eval.analysis.confidence import Measures, Reliability
+from closedbook.eval.analysis.results import Analysis
+from closedbook.eval.analysis.taxonomy import KindShare
+from closedbook.eval.intervals import Estimate
 from closedbook.eval.report import numbers
 
-SIDES = ("strict", "adjusted")
-CONFIDENCE = {
+Measure = Literal["ece", "macro_ce", "brier", "aurc", "coverage_at_90"]
+
+CONFIDENCE: dict[Measure, str] = {
     "ece": "Expected calibration error",
     "macro_ce": "MacroCE",
     "brier": "Brier score",
@@ -15,63 +20,69 @@ CONFIDENCE = {
 }
 
 
-def headline(analysis: Any) -> list[tuple[str, Mapping[str, float]]]:
+def headline(analysis: Analysis) -> list[tuple[str, Estimate]]:
     """Exact match, F1 where the protocol has one, and the adjusted score."""
-    f1 = analysis.protocols[0]["f1"]
+    f1 = analysis.protocols[0].f1
     return [
-        ("Exact match", analysis.taxonomy["em"]),
+        ("Exact match", analysis.taxonomy.em),
         *([("F1", f1)] if f1 else []),
-        ("Adjusted", analysis.taxonomy["adjusted"]),
+        ("Adjusted", analysis.taxonomy.adjusted),
     ]
 
 
-def kind_cells(row: Mapping[str, Any], candidates: int) -> tuple[str, str, str]:
+def kind_cells(row: KindShare, candidates: int) -> tuple[str, str, str]:
     """Count, share and interval of a kind of wrong answers; a note if it was not counted."""
-    if row.get("asserted", True):
-        return numbers.count(row["count"]), numbers.percent(row["share"]), numbers.interval(row)
+    if row.asserted:
+        return numbers.count(row.count), numbers.percent(row.share), numbers.interval(row)
     note = f"{candidates:,} candidate{'s' * (candidates != 1)}" if candidates else "needs labels"
     return "not counted", numbers.MISSING, note
 
 
-def confidence(found: Mapping[str, Any], side: str, key: str) -> str:
-    """One measure of confidence, with its interval where it has one."""
-    value = (found.get(side) or {}).get(key)
-    if value is None:
-        return numbers.MISSING
-    show = numbers.percent if key == "coverage_at_90" else numbers.decimal
-    if isinstance(value, Mapping):
-        return f"{show(value['mean'])} [{show(value['low'])}, {show(value['high'])}]"
-    return show(value)
-
-
-def score_rows(comparison: Any) -> list[tuple[str, ...]]:
-    """One row a system, in the order given: its name and its exact match under each protocol."""
-    tables = [
-        {row["system"]: numbers.with_interval(row["em"]) for row in table["scores"]}
-        for table in comparison.protocols
-    ]
-    return [
-        (row["system"], *(table[row["system"]] for table in tables))
-        for row in comparison.protocols[0]["scores"]
-    ]
-
-
-def pair_cells(pair: Mapping[str, Any]) -> tuple[str, ...]:
-    """A pair of systems: names, examples that only one has right, differences, p values."""
+def sides(found: Reliability) -> tuple[tuple[str, Measures], ...]:
+    """The two notions of correctness by which confidence is measured, with their names."""
     return (
-        *pair["systems"],
-        numbers.count(pair["only_first"]),
-        numbers.count(pair["only_second"]),
-        difference(pair["difference"]),
-        difference(pair["difference_f1"]),
-        numbers.p_value(pair["p"]),
-        numbers.p_value(pair["p_holm"]),
+        ("exact match", found.strict),
+        *([("adjusted", found.adjusted)] if found.adjusted else []),
     )
 
 
-def difference(value: Mapping[str, float] | None) -> str:
+def confidence(found: Measures, measure: Measure) -> str:
+    """One measure of confidence, with its interval; a dash where it could not be taken."""
+    value: Estimate | None = getattr(found, measure)
+    if value is None:
+        return numbers.MISSING
+    show = numbers.percent if measure == "coverage_at_90" else numbers.decimal
+    return f"{show(value.mean)} [{show(value.low)}, {show(value.high)}]"
+
+
+def score_rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """One row per system, in the order given: its name and its exact match by protocol."""
+    tables = [
+        {row.system: numbers.with_interval(row.em) for row in table.scores}
+        for table in comparison.protocols
+    ]
+    return [
+        (row.system, *(table[row.system] for table in tables))
+        for row in comparison.protocols[0].scores
+    ]
+
+
+def pair_cells(pair: Pair) -> tuple[str, ...]:
+    """A pair of systems: names, examples that only one has right, differences, p values."""
+    return (
+        *pair.systems,
+        numbers.count(pair.only_first),
+        numbers.count(pair.only_second),
+        difference(pair.difference),
+        difference(pair.difference_f1),
+        numbers.p_value(pair.p),
+        numbers.p_value(pair.p_holm),
+    )
+
+
+def difference(value: Estimate | None) -> str:
     """The difference of a pair's scores, in points, with its interval."""
     if value is None:
         return numbers.MISSING
-    low, high = numbers.signed(value["low"]), numbers.signed(value["high"])
-    return f"{numbers.signed(value['mean'])} [{low}, {high}]"
+    low, high = numbers.signed(value.low), numbers.signed(value.high)
+    return f"{numbers.signed(value.mean)} [{low}, {high}]"

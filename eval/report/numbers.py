@@ -1,9 +1,20 @@
 """Numbers as readers see them: shares as percent, each with its interval."""
 
 import math
-from collections.abc import Mapping
+from typing import Protocol
+
+from closedbook.eval.intervals import Estimate
 
 MISSING = "–"
+
+
+class Ends(Protocol):
+    """Whatever has the ends of an interval, for example an `Estimate`."""
+
+    @property
+    def low(self) -> float: ...
+    @property
+    def high(self) -> float: ...
 
 
 def percent(share: float | None, digits: int = 1) -> str:
@@ -15,33 +26,31 @@ def percent(share: float | None, digits: int = 1) -> str:
     return MISSING if share is None or math.isnan(share) else f"{100 * share:.{digits}f}"
 
 
-def interval(value: Mapping[str, float] | None) -> str:
+def interval(value: Ends | None) -> str:
     """The ends of an interval, as percentages.
 
-    >>> interval({"mean": 0.5, "low": 0.4721, "high": 0.528})
+    >>> interval(Estimate(mean=0.5, low=0.4721, high=0.528))
     '[47.2, 52.8]'
     """
-    return MISSING if value is None else f"[{percent(value['low'])}, {percent(value['high'])}]"
+    return MISSING if value is None else f"[{percent(value.low)}, {percent(value.high)}]"
 
 
-def with_interval(value: Mapping[str, float] | None) -> str:
-    """A mean and its interval.
+def with_interval(value: Estimate | None) -> str:
+    """A mean and its interval, as percentages.
 
-    >>> with_interval({"mean": 0.5, "low": 0.4721, "high": 0.528})
+    >>> with_interval(Estimate(mean=0.5, low=0.4721, high=0.528))
     '50.0 [47.2, 52.8]'
     """
-    return MISSING if value is None else f"{percent(value['mean'])} {interval(value)}"
+    return MISSING if value is None else f"{percent(value.mean)} {interval(value)}"
 
 
-def count(value: float | None) -> str:
-    """A count; one that is an expectation keeps a digit.
+def count(value: int | None) -> str:
+    """A count with commas between thousands; a dash for none.
 
-    >>> count(3610), count(12.25), count(None)
-    ('3,610', '12.2', '–')
+    >>> count(3610), count(None)
+    ('3,610', '–')
     """
-    if value is None:
-        return MISSING
-    return f"{value:,.0f}" if value == round(value) else f"{value:,.1f}"
+    return MISSING if value is None else f"{value:,}"
 
 
 def decimal(value: float | None, digits: int = 3) -> str:

@@ -7,12 +7,12 @@ import pathlib
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
-from typing import Any
 
 from closedbook import whole_files
 from closedbook.errors import UserError
-from closedbook.eval.analysis.analysis import Analysis
-from closedbook.eval.analysis.comparison import Comparison
+from closedbook.eval.analysis.compared import Comparison
+from closedbook.eval.analysis.results import Analysis
+from closedbook.eval.analysis.summarized import Json, plain
 
 _MARK = "summary.json"  # what makes a folder one of ours
 _FIGURES = ("errors", "protocols", "calibration", "risk_coverage", "systems")
@@ -62,7 +62,7 @@ def write_analysis(
     """Writes summary.json, examples.jsonl, candidates.jsonl, the reports and their figures.
 
     Args:
-        analysis: What `closedbook.eval.analysis.analyze` gave.
+        analysis: From `closedbook.eval.analysis.analyze`.
         out: The folder to make.
         force: Whether to replace a report that is there.
 
@@ -79,8 +79,8 @@ def write_analysis(
 
     with replacing(pathlib.Path(out), force=force) as folder:
         write_json(folder / _MARK, analysis.to_json())
-        write_lines(folder / "examples.jsonl", analysis.examples)
-        write_lines(folder / "candidates.jsonl", analysis.candidates)
+        write_lines(folder / "examples.jsonl", (row.as_dict() for row in analysis.examples))
+        write_lines(folder / "candidates.jsonl", map(plain, analysis.candidates))
         write_text(folder / "report.html", render_html(analysis))
         write_text(folder / "report.md", render_markdown(analysis))
         write_text(folder / "report.tex", render_latex(analysis))
@@ -99,7 +99,7 @@ def write_comparison(
 
     with replacing(pathlib.Path(out), force=force) as folder:
         write_json(folder / _MARK, comparison.to_json())
-        write_lines(folder / "examples.jsonl", comparison.examples)
+        write_lines(folder / "examples.jsonl", map(plain, comparison.examples))
         write_text(folder / "report.html", render_comparison_html(comparison))
         write_text(folder / "report.md", render_comparison_markdown(comparison))
         write_text(folder / "report.tex", render_comparison_latex(comparison))
@@ -145,12 +145,12 @@ def _keep_others(former: pathlib.Path, new: pathlib.Path, ours: AbstractSet[str]
             shutil.copy2(path, new / place, follow_symlinks=False)
 
 
-def write_json(path: pathlib.Path, value: Mapping[str, Any]) -> None:
+def write_json(path: pathlib.Path, value: Mapping[str, Json]) -> None:
     """One value as a readable file."""
     write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
-def write_lines(path: pathlib.Path, rows: Iterable[Mapping[str, Any]]) -> None:
+def write_lines(path: pathlib.Path, rows: Iterable[object]) -> None:
     """JSON lines, one a row."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:

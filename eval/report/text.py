@@ -5,7 +5,8 @@ Predictions may hold anything: markup, control and direction characters, lone su
 
 import json
 import re
-from typing import Any
+
+from closedbook.eval.analysis.summarized import Json
 
 # What a browser or a terminal would obey rather than show: controls but tab and newline, marks
 # that override or embed a direction (they reverse what follows), and halves of surrogate pairs.
@@ -95,7 +96,7 @@ def latex(text: object) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in apart).replace("\0", "{}")
 
 
-def script_json(value: Any) -> str:
+def script_json(value: Json) -> str:
     r"""JSON that may stand in an HTML script element: ASCII, and with no character of markup.
 
     >>> print(script_json(["</script>", "\u2028"]))

@@ -115,7 +115,7 @@ def own(tmp_path) -> pathlib.Path:
         (
             "num_encoder_layers",
             2_000_000_000,
-            "num_encoder_layers is 2000000000; it must be from 1",
+            "the encoder has 2000000000 layers; it must have 1 to",
         ),
         ("scan_layers", "yes", r"model\.json is not a valid model card"),
     ],

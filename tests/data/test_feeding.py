@@ -7,7 +7,7 @@ import threading
 import numpy as np
 import pytest
 
-from closedbook.data import build
+from closedbook.data import cache_lookup
 from closedbook.data.leakage import leakage
 from closedbook.data.prefetch import Prefetch
 from closedbook.tasks import own_files
@@ -71,7 +71,9 @@ def own(tmp_path, vocabulary):
             "".join(json.dumps({"question": q, "answer": "a"}) + "\n" for q in questions)
         )
         own_files.qa_from_files({name: {"train": path}})
-        return build.token_cache(name, "train", vocabulary=vocabulary, cache_dir=tmp_path / "c")
+        return cache_lookup.token_cache(
+            name, "train", vocabulary=vocabulary, cache_dir=tmp_path / "c"
+        )
 
     return make
 

@@ -1,4 +1,4 @@
-"""Real questions and predictions, unpacked once a session."""
+"""Real questions and predictions, unpacked once per session."""
 
 import pathlib
 import tarfile

@@ -96,3 +96,17 @@ def test_values_that_are_all_equal_are_not_certain():
 def test_bootstrap_of_nothing_is_an_error():
     with pytest.raises(ValueError, match="no values"):
         intervals.bootstrap([])
+
+
+def test_a_share_is_wilsons_where_rows_are_alone_and_draws_whole_clusters_elsewhere():
+    hits = [True] * 30 + [False] * 30
+    alone = intervals.share(hits, clusters=range(60))
+    assert (alone.low, alone.high) == pytest.approx(intervals.wilson(30, 60))
+    pairs = [number // 2 for number in range(60)]
+    together = intervals.share(hits, clusters=pairs)
+    assert (together.low, together.high) == intervals.bootstrap(hits, clusters=pairs)
+    assert together.high - together.low > 1.3 * (alone.high - alone.low)
+
+
+def test_a_share_of_nothing_may_be_anything():
+    assert intervals.share([]) == intervals.UNKNOWN

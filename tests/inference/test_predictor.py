@@ -78,11 +78,11 @@ def test_samples_do_not_depend_on_batching(tiny):
 
 def test_other_params_are_used_and_compile_nothing_anew(tiny, predictor):
     before = predictor.predict(tiny.params, TEXTS)
-    programs = predictor._decode._cache_size()
+    programs = predictor.decode_function._cache_size()
     other = dict(tiny.params, token_embedder={"embedding": jnp.zeros((12, 16))})
     assert predictor.predict(other, TEXTS) != before
     assert predictor.predict(tiny.params, TEXTS) == before
-    assert predictor._decode._cache_size() == programs
+    assert predictor.decode_function._cache_size() == programs
 
 
 def test_scores_equal_those_of_the_tokens(tiny, predictor):
@@ -124,7 +124,7 @@ def test_few_lengths_and_sizes_are_compiled(tiny):
         zeros = np.zeros((len(tokens), 1), np.float32)
         return Decoded(np.zeros((len(tokens), 1, 1), np.int32), zeros, zeros)
 
-    watched._decode = decode
+    watched.decode_function = decode
     for n in (1, 3, 9, 16, 30):
         assert len(watched.predict(tiny.params, ["a" * (i + n) for i in range(n)])) == n
     assert {length for _, length in seen} == {16, 32, 40}
@@ -180,9 +180,3 @@ def test_ids_that_no_text_gives_are_scored_as_they_are(tiny, predictor):
 def test_settings_out_of_range_are_refused_with_the_remedy(settings, message):
     with pytest.raises(UserError, match=message.replace("(", r"\(")):
         DecodeSettings(**settings)
-
-
-def test_number_of_hypotheses_follows_the_method():
-    assert DecodeSettings().num_hypotheses == 1
-    assert DecodeSettings(method="beam", num_beams=3).num_hypotheses == 3
-    assert DecodeSettings(method="sample", num_samples=7).num_hypotheses == 7

@@ -5,7 +5,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from closedbook.data import build
+from closedbook.data import cache_lookup
 from closedbook.data.leakage import leakage
 from closedbook.tasks import atlas as packaged
 from closedbook.tasks import specs
@@ -22,7 +22,7 @@ def atlas(tmp_path_factory):
     folder = tmp_path_factory.mktemp("caches")
 
     def opened(task, split):
-        return build.token_cache(task, split, vocabulary=vocabulary, cache_dir=folder)
+        return cache_lookup.token_cache(task, split, vocabulary=vocabulary, cache_dir=folder)
 
     return opened, vocabulary
 

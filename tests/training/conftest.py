@@ -10,7 +10,7 @@ import jax
 import numpy as np
 import pytest
 
-from closedbook.data.build import token_cache
+from closedbook.data.cache_lookup import token_cache
 from closedbook.models import T5, T5Config
 from closedbook.parallel import Partitioner
 from closedbook.tasks.own_files import qa_from_files

@@ -10,7 +10,7 @@ import pytest
 import sentencepiece
 
 from closedbook.checkpoints import load_params, open_checkpoint
-from closedbook.data.build import token_cache
+from closedbook.data.cache_lookup import token_cache
 from closedbook.parallel import Partitioner
 from closedbook.tasks.own_files import qa_from_files
 from closedbook.training import jobs

@@ -245,3 +245,6 @@ def test_total_steps_that_lie_before_the_checkpoint_are_refused(run, tmp_path):
 def test_best_needs_evaluations(run):
     with pytest.raises(UserError, match="keep_best needs evaluations"):
         run(4, save={"keep_best": 1, "metric": "eval/loss"})
+    nothing = {"infer_eval_dataset_cfg": None, "train_eval_dataset_cfg": None}
+    with pytest.raises(UserError, match="and a data set to evaluate on"):
+        run(4, save={"keep_best": 1, "metric": "eval/loss"}, eval_period=2, **nothing)

@@ -74,7 +74,7 @@ def test_decoding_stops_at_eos_and_takes_ids_past_the_end_as_unknown(model_file)
     ours, theirs = Vocabulary(model_file), seqio.SentencePieceVocabulary(model_file, 100)
     rows = [[3, 9, 1, 877, 877], [877, 2127, 1], [1], [], [0, 0, 877, 0], [2099, 2098, 571]]
     assert [ours.decode(row) for row in rows] == [theirs.decode(row) for row in rows]
-    assert ours.decode_batch(rows[:2]) == [theirs.decode(row) for row in rows[:2]]
+    assert [ours.decode(row) for row in rows[:2]] == [theirs.decode(row) for row in rows[:2]]
 
 
 def test_first_sentinel_is_the_last_id(model_file):

@@ -13,7 +13,7 @@ from closedbook.vocabulary import EOS_ID, PAD_ID
 CONFIG_FILE = "config.json"
 GENERATION_FILE = "generation_config.json"
 # Their names of activation functions. Their plain "gelu" is exact, ours is the tanh approximation.
-_ACTIVATIONS = {
+ACTIVATIONS = {
     "relu": "relu",
     "gelu_new": "gelu",
     "gelu_pytorch_tanh": "gelu",
@@ -55,15 +55,16 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 class HuggingFaceConfig:
     """The fields of a config.json, each checked when it is asked for."""
 
-    def __init__(self, path: pathlib.Path):
-        """Reads the file; raises UserError if it is not that of a T5 with a decoder."""
+    def __init__(self, path: pathlib.Path, data: dict[str, Any]):
+        """Takes the file's content; raises UserError if it is not that of a T5 with a decoder."""
         self.path = path
-        self.data = read_json(path)
+        self.data = data
         kind = self.data.get("model_type")
         if kind not in _MODEL_TYPES:
             raise UserError(
-                f"{path}: model_type is {kind!r}; only T5 can be read ({', '.join(_MODEL_TYPES)}; "
-                "not umt5, longt5 or switch_transformers)"
+                f"{path}: model_type is {kind!r}; models that can be read are "
+                f"{', '.join(_MODEL_TYPES)}, gpt2 and llama (not umt5, longt5 or "
+                "switch_transformers)"
             )
         self.multilingual = kind == "mt5"
         names = self.data.get("architectures") or []
@@ -130,12 +131,12 @@ class HuggingFaceConfig:
         if type(gated) is not bool:
             raise UserError(f"{self.path}: is_gated_act is {gated!r}; it must be true or false")
         malformed = len(parts) - (parts[0] == "gated") != 1 or type(function) is not str
-        if malformed or function not in _ACTIVATIONS:
+        if malformed or function not in ACTIVATIONS:
             raise UserError(
                 f"{self.path}: feed_forward_proj {projection!r} with dense_act_fn {function!r} "
-                f"cannot be expressed; activations that can: {', '.join(_ACTIVATIONS)}"
+                f"cannot be expressed; activations that can: {', '.join(ACTIVATIONS)}"
             )
-        ours = _ACTIVATIONS[function]
+        ours = ACTIVATIONS[function]
         return (ours, "linear") if gated else (ours,)
 
     def architecture(self) -> T5Config:

@@ -1,14 +1,13 @@
-"""Reads and writes folders of Hugging Face's T5ForConditionalGeneration."""
+"""Reads and writes folders of Hugging Face's T5, GPT-2 and Llama."""
 
 import dataclasses
 import logging
 import pathlib
 from collections.abc import Callable, Mapping
+from typing import Any
 
-import numpy as np
-
-from closedbook.checkpoints.files.file_arrays import FileArray, check_name, copied
-from closedbook.checkpoints.files.safetensors import open_safetensors, write_safetensors
+from closedbook.checkpoints.files.file_arrays import check_name
+from closedbook.checkpoints.files.safetensors import open_safetensors
 from closedbook.checkpoints.files.torch import open_torch
 from closedbook.checkpoints.formats import Format
 from closedbook.checkpoints.huggingface import names
@@ -17,16 +16,31 @@ from closedbook.checkpoints.huggingface.config import (
     HuggingFaceConfig,
     read_json,
     write_config,
-    write_json,
 )
-from closedbook.checkpoints.huggingface.tokenizer_files import find_vocabulary, write_tokenizer
-from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
+from closedbook.checkpoints.huggingface.decoder_only import checkpoint_of, write_decoder_only
+from closedbook.checkpoints.huggingface.decoder_only_config import MODEL_TYPES
+from closedbook.checkpoints.huggingface.matrices import (
+    INDEX,
+    SAFETENSORS,
+    check_floats,
+    common_type,
+    same,
+    transposed,
+    write_weights,
+)
+from closedbook.checkpoints.huggingface.tokenizer_files import (
+    SENTENCEPIECE,
+    find_vocabulary,
+    write_tokenizer,
+)
+from closedbook.checkpoints.tensors import Checkpoint, Tensor
+from closedbook.checkpoints.vocabularies import byte_pairs_in
 from closedbook.errors import UserError
-from closedbook.models import T5Config
+from closedbook.models import DecoderOnlyConfig
+from closedbook.models.families import Config
 from closedbook.vocabulary import EXTRA_IDS
+from closedbook.vocabulary.byte_pairs import BytePairVocabulary
 
-SAFETENSORS = "model.safetensors"
-INDEX = ".index.json"
 # In the order in which transformers looks for them.
 _WEIGHTS: dict[str, Callable[[pathlib.Path], dict[str, Tensor]]] = {
     SAFETENSORS: open_safetensors,
@@ -34,7 +48,6 @@ _WEIGHTS: dict[str, Callable[[pathlib.Path], dict[str, Tensor]]] = {
     "pytorch_model.bin": open_torch,
     "pytorch_model.bin" + INDEX: open_torch,
 }
-_ROWS = 4096  # of an embedding, compared at once
 _log = logging.getLogger(__name__)
 
 
@@ -47,7 +60,10 @@ def open_huggingface(folder: pathlib.Path) -> Checkpoint:
     path = folder / CONFIG_FILE
     if not path.is_file():
         raise UserError(f"{folder} has no {CONFIG_FILE}; it is no Hugging Face model")
-    fields = HuggingFaceConfig(path)
+    data = read_json(path)
+    if data.get("model_type") in MODEL_TYPES:
+        return _open_decoder_only(folder, data)
+    fields = HuggingFaceConfig(path, data)
     config = fields.architecture()
     weights = _open_weights(folder)
     _resolve_embeddings(folder, weights, fields)
@@ -58,6 +74,25 @@ def open_huggingface(folder: pathlib.Path) -> Checkpoint:
         config=config,
         vocabulary=find_vocabulary(folder),
         extra_ids=_extra_ids(folder),
+    )
+
+
+def _open_decoder_only(folder: pathlib.Path, fields: Mapping[str, Any]) -> Checkpoint:
+    # A model that was trained on SentencePiece's pieces has that file, beside what is made of it.
+    own = any((folder / name).is_file() for name in SENTENCEPIECE)
+    path = None if own else byte_pairs_in(folder)
+    opened = checkpoint_of(
+        fields,
+        _open_weights(folder),
+        format=Format.HUGGINGFACE,
+        path=folder,
+        place=str(folder / CONFIG_FILE),
+        vocabulary=None if path is None else BytePairVocabulary(path),
+    )
+    if not own:
+        return opened
+    return dataclasses.replace(
+        opened, vocabulary=find_vocabulary(folder), extra_ids=_extra_ids(folder)
     )
 
 
@@ -121,7 +156,7 @@ def _resolve_embeddings(
         raise UserError(f"{folder} has no {names.EMBEDDING}, the embedding of the tokens")
     embedding = weights[present[0]]
     for name in present:
-        if not _same(embedding, weights.pop(name)):
+        if not same(embedding, weights.pop(name)):
             raise UserError(
                 f"{folder}: {present[0]} and {name} differ, but {CONFIG_FILE} says that they are "
                 "one matrix; if the output matrix is the model's own, set tie_word_embeddings and "
@@ -138,19 +173,6 @@ def _resolve_embeddings(
     weights[names.HEAD] = embedding
 
 
-def _same(one: Tensor, other: Tensor) -> bool:
-    """Whether two matrices are equal bit by bit; reads only what does not share its bytes."""
-    if one is other or one.load == other.load:
-        return True
-    if one.shape != other.shape or one.dtype != other.dtype or not one.shape:
-        return False
-    return all(
-        one.read((slice(row, row + _ROWS),)).tobytes()
-        == other.read((slice(row, row + _ROWS),)).tobytes()
-        for row in range(0, one.shape[0], _ROWS)
-    )
-
-
 def _renamed(folder: pathlib.Path, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """By our names, transposed."""
     params, unknown = {}, []
@@ -160,13 +182,10 @@ def _renamed(folder: pathlib.Path, weights: Mapping[str, Tensor]) -> dict[str, T
             if name not in names.UNUSED:
                 unknown.append(name)
             continue
-        if not np.issubdtype(tensor.dtype, np.floating) and tensor.dtype.name != "bfloat16":
-            raise UserError(
-                f"{tensor.place} is of type {tensor.dtype}; give the model before it was quantised"
-            )
         if len(tensor.shape) != (1 if ours.endswith("/scale") else 2):
             raise UserError(f"{tensor.place} has the shape {list(tensor.shape)}, not a T5's")
         params[ours] = _oriented(ours, tensor)
+    check_floats(params)
     if unknown:
         raise UserError(
             f"{folder} has {len(unknown)} tensors that are not a T5's: "
@@ -179,16 +198,7 @@ def _oriented(ours: str, tensor: Tensor) -> Tensor:
     """Theirs as ours, or ours as theirs: transposed, but for the embedding and the norms."""
     if len(tensor.shape) != 2 or ours == names.OUR_EMBEDDING:
         return tensor
-    load: Callable[[Index], np.ndarray]
-    if isinstance(tensor.load, FileArray):
-        load = tensor.load.transposed
-    else:
-
-        def load(index: Index) -> np.ndarray:
-            full = (*index, *[slice(None)] * (2 - len(index)))
-            return copied(tensor.read(full[::-1]).T)
-
-    return dataclasses.replace(tensor, shape=tensor.shape[::-1], load=load)
+    return transposed(tensor)
 
 
 def _extra_ids(folder: pathlib.Path) -> int:
@@ -205,7 +215,7 @@ def _extra_ids(folder: pathlib.Path) -> int:
 def write_huggingface(
     folder: pathlib.Path,
     checkpoint: Checkpoint,
-    config: T5Config,
+    config: Config,
     *,
     max_shard_bytes: int = 5 * 10**9,
 ) -> None:
@@ -220,6 +230,9 @@ def write_huggingface(
     Raises:
         UserError: A parameter or the architecture cannot be expressed.
     """
+    if isinstance(config, DecoderOnlyConfig):
+        write_decoder_only(folder, checkpoint, config, max_shard_bytes=max_shard_bytes)
+        return
     unknown = [name for name in checkpoint.params if names.to_theirs(name) is None]
     if unknown:
         raise UserError(
@@ -235,31 +248,7 @@ def write_huggingface(
         str(names.to_theirs(name)): _oriented(name, tensor)
         for name, tensor in checkpoint.params.items()
     }
-    dtypes = [tensor.dtype for tensor in tensors.values()]
-    write_config(folder, config, max(dtypes, key=dtypes.count, default=np.dtype(np.float32)))
-    shards = _shards(tensors, max_shard_bytes)
-    if len(shards) == 1:
-        write_safetensors(folder / SAFETENSORS, shards[0])
-    else:
-        weight_map = {}
-        for number, shard in enumerate(shards, 1):
-            file = f"model-{number:05d}-of-{len(shards):05d}.safetensors"
-            write_safetensors(folder / file, shard)
-            weight_map.update(dict.fromkeys(shard, file))
-        total = sum(tensor.nbytes for tensor in tensors.values())
-        index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(weight_map.items()))}
-        write_json(folder / (SAFETENSORS + INDEX), index)
+    write_config(folder, config, common_type(tensors))
+    write_weights(folder, tensors, max_shard_bytes)
     if checkpoint.vocabulary is not None:
         write_tokenizer(folder, checkpoint.vocabulary, checkpoint.extra_ids)
-
-
-def _shards(tensors: Mapping[str, Tensor], max_bytes: int) -> list[dict[str, Tensor]]:
-    shards: list[dict[str, Tensor]] = [{}]
-    room = max_bytes
-    for name, tensor in tensors.items():
-        if tensor.nbytes > room and shards[-1]:
-            shards.append({})
-            room = max_bytes
-        shards[-1][name] = tensor
-        room -= tensor.nbytes
-    return shards

@@ -13,7 +13,7 @@ from closedbook.errors import UserError
 from closedbook.vocabulary import sentencepiece, sentinel_number
 
 TOKENIZER_JSON = "tokenizer.json"
-_SENTENCEPIECE = ("spiece.model", "sentencepiece.model", "vocabulary.model")
+SENTENCEPIECE = ("spiece.model", "sentencepiece.model", "vocabulary.model")
 
 
 def find_vocabulary(folder: pathlib.Path) -> pathlib.Path | None:
@@ -28,7 +28,7 @@ def find_vocabulary(folder: pathlib.Path) -> pathlib.Path | None:
     Raises:
         UserError: tokenizer.json is malformed or not a Unigram tokenizer; file and key are named.
     """
-    for name in _SENTENCEPIECE:
+    for name in SENTENCEPIECE:
         if (folder / name).is_file():
             return folder / name
     source = folder / TOKENIZER_JSON
@@ -99,7 +99,7 @@ def write_tokenizer(folder: pathlib.Path, vocabulary: pathlib.Path, extra_ids: i
             for token in data["added_tokens"]
         },
     }
-    shutil.copyfile(vocabulary, folder / _SENTENCEPIECE[0])
+    shutil.copyfile(vocabulary, folder / SENTENCEPIECE[0])
     _write(folder / TOKENIZER_JSON, data)
     _write(folder / "tokenizer_config.json", config)
     _write(folder / "special_tokens_map.json", special)

@@ -41,8 +41,8 @@ def _relations(
     data = [
         {
             "name": inline(row["label"], 40),
-            **row["model"][metric],
-            "freq": row["freq"][metric]["mean"],
+            **vars(row["model"][metric]),
+            "freq": row["freq"][metric].mean,
             "chance": row["chance"][metric],
             "label": f"{inline(row['label'], 40)}: {numbers.with_interval(row['model'][metric])}, "
             f"Freq {numbers.percent(row['freq'][metric]['mean'])}, "
@@ -88,9 +88,8 @@ def _relations(
 def _curve(summary: Mapping[str, Any], palette: Mapping[str, str]) -> figures.Spec:
     points = [
         {
-            **point,
-            "label": f"P@{point['k']} {numbers.with_interval(point)}, "
-            f"{point['relations']} relations",
+            **vars(point),
+            "label": f"P@{point.k} {numbers.with_interval(point)}, {point.relations} relations",
         }
         for point in summary["curve"]
     ]
@@ -137,7 +136,7 @@ def _parts(summary: Mapping[str, Any], palette: Mapping[str, str]) -> figures.Sp
         {
             "name": label,
             "series": part["name"],
-            **part["relations"][name][metric],
+            **vars(part["relations"][name][metric]),
             "label": f"{label}, {part['name']}: "
             f"{numbers.with_interval(part['relations'][name][metric])}",
         }

@@ -17,7 +17,7 @@ from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.eval import equivalence, metrics
 from closedbook.inference.settings import DecodeSettings
-from closedbook.knowledge.loading import LoadedModel
+from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing import metrics as ranking
 from closedbook.knowledge.probing.gold import Gold, gold
 from closedbook.knowledge.probing.prompts import Prompting
@@ -30,7 +30,6 @@ NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 Others = Literal["removed", "ranked"]
 OTHERS: tuple[Others, ...] = get_args(Others)
 SHOWN = 5  # best candidates that a row names
-_LONGEST = 512  # tokens of a prompt, where the model's card does not say
 _GREEDY = DecodeSettings(method="greedy")
 
 Row = dict[str, Any]
@@ -80,15 +79,20 @@ def probe(
         UserError: A prompt or a candidate cannot be put to the model, or it gives no numbers.
     """
     right = gold(facts)
-    scorer = CandidateScorer(
-        model.module, model.params, longest=model.card.lengths.get("inputs", _LONGEST)
-    )
+    scorer = CandidateScorer(model.module, model.params)
     # Bad candidates and prompts are told of before any work is done.
     answers = {
         name: prompting.answers(relation, single=settings.single)
         for name, relation in facts.relations.items()
     }
     inputs = prompting.inputs(facts.facts)
+    room = model.config.most_positions(after=max(each.room for each in answers.values()))
+    for fact, row in zip(facts.facts, inputs, strict=True):
+        if room is not None and len(row) > room:
+            raise UserError(
+                f"the prompt of fact {fact.id} has {len(row)} tokens; the model has room for "
+                f"{room} beside its candidates: leave the fact out"
+            )
     places: dict[str, list[int]] = {name: [] for name in facts.relations}
     for place, fact in enumerate(facts.facts):
         places[fact.relation].append(place)

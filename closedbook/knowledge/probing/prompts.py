@@ -11,16 +11,17 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Literal, Protocol, get_args
+from typing import Literal, get_args
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.inference.protocol import Decoder
-from closedbook.knowledge.loading import LoadedModel
+from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing.scoring import Answers
 from closedbook.tasks import specs
 from closedbook.tasks.facts import templates
 from closedbook.tasks.facts.form import Fact, Relation, Style
 from closedbook.vocabulary import sentinel
+from closedbook.vocabulary.protocol import AnyVocabulary
 
 Way = Literal["question", "sentinels", "bare", "nem", "continuation"]
 WAYS: tuple[Way, ...] = get_args(Way)
@@ -28,16 +29,6 @@ _OF_MASKING: dict[str, Way] = {"nem": "nem", "sentinel": "sentinels", "sentinel_
 _NEM_PREFIX, _NEM_MASK = "nem: ", "_X_"
 _UNKNOWN = "\N{DOUBLE QUESTION MARK}"  # as SentencePiece writes a piece that it does not know
 _LEFT = "It is"  # before a continuation, so that its first piece is one inside of a text
-
-
-class Words(Protocol):
-    """What is needed of a vocabulary."""
-
-    @property
-    def path(self) -> str: ...
-    def encode(self, text: str) -> list[int]: ...
-    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]: ...
-    def decode(self, ids: Sequence[int]) -> str: ...
 
 
 def way_of(model: LoadedModel) -> Way:
@@ -72,12 +63,15 @@ class Prompting:
         prefix: Before questions.
         vocabulary: The model's.
         module: The network: what it wants around an input, and its end.
+        continues: Whether the model goes on with its prompt in every way, so that a candidate is
+            more text and nothing ends it.
     """
 
     way: Way
     prefix: str
-    vocabulary: Words
+    vocabulary: AnyVocabulary
     module: Decoder
+    continues: bool = False
 
     @classmethod
     def of(cls, model: LoadedModel, way: Way | None = None) -> "Prompting":
@@ -97,7 +91,13 @@ class Prompting:
             prefix=model.card.prefix,
             vocabulary=model.vocabulary,
             module=model.module,
+            continues=model.config.continues_prompt or way == "continuation",
         )
+        if model.config.continues_prompt and made.way not in ("question", "continuation"):
+            raise UserError(
+                f'the model goes on with its prompt and fills no gaps; the style "{way}" is not '
+                "for it: use --style continuation or question"
+            )
         for number in {"sentinels": (0, 1), "bare": (0,)}.get(made.way, ()):
             made._sentinel(number)
         return made
@@ -170,11 +170,11 @@ class Prompting:
 
     def ended(self, single: bool) -> bool:
         """Whether an end is scored after a candidate."""
-        return self.way != "continuation" and not single
+        return not self.continues and not single
 
     def spelled(self, names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
         """Each name with its pieces; none where it cannot be told where they begin."""
-        if self.way != "continuation":
+        if not self.continues:
             rows = self.vocabulary.encode_batch(list(names))
         else:
             left = self.vocabulary.encode(_LEFT)
@@ -196,8 +196,8 @@ class Prompting:
         if self.way == "sentinels":
             generated = generated.partition(sentinel(0))[2] or generated
             return generated.partition(sentinel(1))[0].strip()
-        if self.way == "continuation":
-            return generated.strip().partition("\n")[0]
+        if self.continues:
+            return generated.strip().partition("\n")[0].strip()
         return generated.strip()
 
     def _up_to_object(self, fact: Fact) -> str:

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import closedbook
+from closedbook.eval.analysis.summarized import Json, plain
 from closedbook.eval.report import figures, html, outputs
 from closedbook.eval.report.text import clip, visible
-from closedbook.knowledge.loading import LoadedModel
+from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing import drawing
 from closedbook.knowledge.probing.probe import Row, Settings, model_hash
 from closedbook.knowledge.probing.prompts import Prompting
@@ -132,10 +133,11 @@ def write(result: Result, out: str | os.PathLike[str], *, force: bool = False) -
         UserError: The folder must not be written (see `check_target`), or the disk refuses.
     """
     with outputs.replacing(pathlib.Path(out), force=force, ours=_OURS) as folder:
-        outputs.write_json(folder / "summary.json", {**result.meta, **result.summary})
+        outputs.write_json(folder / "summary.json", _plain({**result.meta, **result.summary}))
         outputs.write_lines(folder / "results.jsonl", result.rows)
         outputs.write_json(
-            folder / "command.json", {"closedbook": closedbook.__version__, **result.command}
+            folder / "command.json",
+            _plain({"closedbook": closedbook.__version__, **result.command}),
         )
         outputs.write_text(folder / "report.html", render(result))
         drawn = {}
@@ -144,6 +146,10 @@ def write(result: Result, out: str | os.PathLike[str], *, force: bool = False) -
             drawn[f"{name}.png"] = figures.png(spec)
         outputs.write_files(folder / "figures", drawn)
     return pathlib.Path(out)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Json]:
+    return {name: plain(value) for name, value in values.items()}
 
 
 def render(result: Result) -> str:

@@ -9,7 +9,6 @@ candidate and piece.
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,10 +19,12 @@ from closedbook.inference.protocol import Decoder, start, step
 from closedbook.knowledge.probing import tries
 from closedbook.models import unboxed
 from closedbook.models.decoding import DecodingState
+from closedbook.models.parameters import Params
 
 _WIDTHS = (1, 8, 32, 64, 128)  # nodes of a step: few, so that few programs are compiled
 _LOGITS = 1 << 23  # numbers that a step may give at once, 32 MiB
 _MOST_PROMPTS = 16  # read at once
+_ANY = 1 << 30  # no longest
 _SHORTEST_ANSWER = 8  # tokens; more keys cost little, more programs much
 
 
@@ -47,6 +48,12 @@ class Answers:
         """Ids that are scored, int64 [candidates]: by which `length` normalises."""
         return np.array([len(row) + (self.end is not None) for row in self.pieces], np.int64)
 
+    @property
+    def room(self) -> int:
+        """Tokens that an answer may have where they are scored, the first input among them."""
+        longest = max(len(row) for row in self.pieces)
+        return bucket(len(self.before) + longest + 1, _ANY, shortest=_SHORTEST_ANSWER)
+
 
 class CandidateScorer:
     """Scores candidates with one network; its compiled programs serve all relations.
@@ -54,13 +61,11 @@ class CandidateScorer:
     Args:
         module: The network.
         params: Its parameters.
-        longest: Tokens of an input at most; longer ones are cut as the network says.
     """
 
-    def __init__(self, module: Decoder, params: Any, *, longest: int = 512) -> None:
+    def __init__(self, module: Decoder, params: Params) -> None:
         self._module = module
         self._params = unboxed(params)
-        self._longest = longest
         self._begin = jax.jit(functools.partial(_begin, module), static_argnames="max_length")
         self._deeper = jax.jit(functools.partial(_deeper, module))
         self._gains = jax.jit(_gains)
@@ -74,14 +79,13 @@ class CandidateScorer:
         """Sums of the log-probabilities of all candidates after each input.
 
         Args:
-            inputs: Ids of each prompt, framed as the network wants it.
+            inputs: Ids of each prompt, framed as the network wants it; none is cut.
             answers: The candidates.
             progress: Is told how many inputs are done.
 
         Returns:
             float32 [inputs, candidates].
         """
-        inputs = [self._module.cut(row, self._longest) for row in inputs]
         groups = tries.groups(answers.pieces, ended=answers.end is not None, widest=_WIDTHS[-1])
         scores = np.empty((len(inputs), len(answers.pieces)), np.float32)
         done = 0
@@ -99,7 +103,7 @@ class CandidateScorer:
         order = np.argsort([len(row) for row in inputs], kind="stable").tolist()
         for first in range(0, len(order), rows):
             chosen = order[first : first + rows]
-            length = bucket(max(len(inputs[n]) for n in chosen), self._longest)
+            length = bucket(max(len(inputs[n]) for n in chosen), _ANY)
             batch = np.full((rows, length), self._module.pad_id, np.int32)
             for row, number in enumerate(chosen):
                 batch[row, : len(inputs[number])] = inputs[number]
@@ -124,12 +128,11 @@ class CandidateScorer:
     def _scored(
         self, batch: np.ndarray, answers: Answers, groups: Sequence[tries.Trie]
     ) -> np.ndarray:
-        depth = len(answers.before) + max(len(row) for row in answers.pieces) + 1
         *root, state = self._begin(
             self._params,
             jnp.asarray(batch),
             jnp.asarray(answers.before, jnp.int32),
-            max_length=bucket(depth, 1 << 30, shortest=_SHORTEST_ANSWER),
+            max_length=answers.room,
         )
         scores = np.empty((len(batch), len(answers.pieces)), np.float32)
         waiting = [(trie, self._of_group(trie, answers, root, state)) for trie in groups]
@@ -167,7 +170,7 @@ class CandidateScorer:
 
 
 def _begin(
-    module: Decoder, params: Any, inputs: jax.Array, before: jax.Array, *, max_length: int
+    module: Decoder, params: Params, inputs: jax.Array, before: jax.Array, *, max_length: int
 ) -> tuple[jax.Array, jax.Array, DecodingState]:
     """Reads prompts [batch, length] and what stands before all candidates [tokens].
 
@@ -184,7 +187,7 @@ def _begin(
 
 def _deeper(
     module: Decoder,
-    params: Any,
+    params: Params,
     state: DecodingState,
     parents: jax.Array,
     tokens: jax.Array,
@@ -219,5 +222,5 @@ def _gains(
 def _padded(*arrays: np.ndarray) -> list[jax.Array]:
     """Arrays [nodes] filled up with zeros to a length that occurs often."""
     size = len(arrays[0])
-    width = next((w for w in _WIDTHS if w >= size), 0) or bucket(size, 1 << 30)
+    width = next((w for w in _WIDTHS if w >= size), 0) or bucket(size, _ANY)
     return [jnp.asarray(np.pad(array, (0, width - size))) for array in arrays]

@@ -1,10 +1,12 @@
 """The numbers of a probe: means with intervals beside the baselines, as the report shows them."""
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from closedbook.eval.intervals import Estimate
 from closedbook.knowledge.probing import baselines, metrics, tables
 from closedbook.knowledge.probing.gold import gold
 from closedbook.knowledge.probing.probe import NORMALISATIONS, Row, Settings, places_of
@@ -15,7 +17,23 @@ _CURVE = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 70, 100)
 # What the atlas's splits mean for a model that fine-tuning asked.
 _ATLAS_PARTS = {"train": "asked", "validation": "validation", "test": "held out"}
 
-Estimates = dict[str, dict[str, float]]  # metric -> mean, low, high, facts, relations
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured(Estimate):
+    """A mean from 0 to 1 with its 95% interval and what it is a mean of."""
+
+    facts: int
+    relations: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Point(Measured):
+    """P@k for one k."""
+
+    k: int
+
+
+Estimates = dict[str, Measured]  # by metric
 
 
 def summarise(
@@ -30,7 +48,7 @@ def summarise(
         ks: Of P@k.
 
     Returns:
-        JSON-able. "all" and "pooled" are means over relations and over facts; "relations",
+        Dicts and lists of estimates, which `plain` makes JSON. "all" and "pooled" are means over relations and over facts; "relations",
         "types", "corpora" and "parts" (splits) are lists; each entry holds "model", "freq" and
         "chance" (no interval: it is exact), metric -> estimate. "curve" is P@k over k,
         "normalisations" the model's means under each.
@@ -120,17 +138,17 @@ def _parts(facts: Facts, columns: Mapping[str, Mapping[str, np.ndarray]]) -> lis
     return found
 
 
-def _curve(facts: Facts, found: metrics.Places, largest: int) -> list[dict[str, float]]:
+def _curve(facts: Facts, found: metrics.Places, largest: int) -> list[Point]:
     relations = [fact.relation for fact in facts.facts]
     ks = sorted({*_CURVE, largest})
     means = tables.curve(found, relations, [k for k in ks if k < found.candidates.max()])
-    return [{"k": k, **_estimate(mean)} for k, mean in means.items()]
+    return [Point(k=k, **vars(_estimate(mean))) for k, mean in means.items()]
 
 
 def _entry(means: Mapping[str, tables.Means]) -> dict[str, Any]:
     entry: dict[str, Any] = {name: _estimates(each) for name, each in means.items()}
     # Chance is computed, not measured: it has no interval.
-    entry["chance"] = {metric: each["mean"] for metric, each in entry["chance"].items()}
+    entry["chance"] = {metric: each.mean for metric, each in entry["chance"].items()}
     return entry
 
 
@@ -138,11 +156,11 @@ def _estimates(means: tables.Means) -> Estimates:
     return {metric: _estimate(mean) for metric, mean in means.items()}
 
 
-def _estimate(mean: tables.Mean) -> dict[str, float]:
-    return {
-        "mean": mean.value,
-        "low": mean.low,
-        "high": mean.high,
-        "facts": mean.facts,
-        "relations": mean.relations,
-    }
+def _estimate(mean: tables.Mean) -> Measured:
+    return Measured(
+        mean=mean.value,
+        low=mean.low,
+        high=mean.high,
+        facts=mean.facts,
+        relations=mean.relations,
+    )

@@ -4,7 +4,7 @@ import dataclasses
 from typing import ClassVar
 
 from closedbook.errors import UserError, unknown_name
-from closedbook.models.layers import ACTIVATIONS, Precision
+from closedbook.models.layers import ACTIVATIONS, DTYPES, Precision
 from closedbook.models.sites import Stack
 from closedbook.models.stack import REMAT_POLICIES
 
@@ -18,7 +18,6 @@ _DECODER_SITES = (
     *_MLP,
     "resid_post",
 )
-DTYPES = ("float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -64,6 +63,10 @@ class T5Config:
     def joined_kv(self) -> int:
         """Width of all heads side by side."""
         return self.num_heads * self.head_dim
+
+    def most_positions(self, *, after: int) -> int | None:
+        """How long an input may be where an answer of `after` tokens follows; None for any."""
+        return None
 
     @property
     def precision(self) -> Precision:

@@ -41,7 +41,7 @@ class _lazy(Generic[_Value]):
     def __set_name__(self, owner: type, name: str) -> None:
         self._name = name
 
-    def __get__(self, holder: Any, owner: type) -> _Value:
+    def __get__(self, holder: object, owner: type) -> _Value:
         value = holder.__dict__[self._name] = self._work(holder)
         return value
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from closedbook.eval.equivalence.evidence.codes import Dates
+
 _MONTH_NAMES = (
     "january february march april may june july august september october november december"
 ).split()
@@ -275,35 +277,29 @@ def _month(year: int | None, month: int, start: int, end: int) -> Date:
 
 
 # How two dates stand to one another, from agreement to conflict.
-SAME, FINER, COARSER = "same", "finer", "coarser"
-OVERLAP, NEAR, CONFLICT = "overlap", "near", "conflict"
-
-
-def relation(given: Date, gold: Date) -> str:
-    """How the date of a prediction stands to the expected one.
-
-    "same", "finer" (inside it), "coarser" (around it), "overlap", "near" (the same year, another
-    month or day), or "conflict".
-    """
+def relation(given: Date, gold: Date) -> Dates:
+    """How the date of a prediction stands to the expected one."""
     if not given.low or not gold.low:  # one has no year
         if given.month != gold.month:
-            return CONFLICT
+            return Dates.CONFLICT
         if given.day == gold.day:
-            return SAME if (given.low > 0) == (gold.low > 0) else FINER if given.low else COARSER
+            if (given.low > 0) == (gold.low > 0):
+                return Dates.SAME
+            return Dates.FINER if given.low else Dates.COARSER
         if given.day is None or gold.day is None:
-            return FINER if gold.day is None else COARSER
-        return CONFLICT
+            return Dates.FINER if gold.day is None else Dates.COARSER
+        return Dates.CONFLICT
     slack = 1e-6
     inside = given.low >= gold.low - slack and given.high <= gold.high + slack
     around = gold.low >= given.low - slack and gold.high <= given.high + slack
     if inside and around:
-        return SAME
+        return Dates.SAME
     if inside:
-        return FINER
+        return Dates.FINER
     if around:
-        return COARSER
+        return Dates.COARSER
     if given.low < gold.high - slack and gold.low < given.high - slack:
-        return OVERLAP
+        return Dates.OVERLAP
     if given.year is not None and given.year == gold.year:
-        return NEAR
-    return CONFLICT
+        return Dates.NEAR
+    return Dates.CONFLICT

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from closedbook.eval.equivalence.evidence import pairs
 from closedbook.eval.equivalence.evidence.answer import KINDS, Answer, Question
+from closedbook.eval.equivalence.evidence.codes import Dates, Stands
 from closedbook.eval.equivalence.evidence.pairs import Pair
 
 NAMES = (
@@ -35,6 +36,15 @@ SHORT = 8
 NOTHING_ROW = Row(None, 0, Pair())
 NOTHING = 0.3
 """The support of an expected answer with which nothing agrees."""
+_DATES = {
+    Dates.NONE: 0.0,
+    Dates.CONFLICT: -0.6,
+    Dates.NEAR: -0.4,
+    Dates.OVERLAP: 0.1,
+    Dates.COARSER: 0.3,
+    Dates.FINER: 0.6,
+    Dates.SAME: 0.8,
+}
 FOUND = 0.85
 """The recall from which an expected answer counts as found."""
 
@@ -42,10 +52,13 @@ FOUND = 0.85
 def support(pair: Pair) -> float:
     """A rough score by which the expected answers are ranked; higher is better."""
     value = pair.recall + 0.5 * max(pair.recall_new, 0.0) + 0.3 * pair.precision
-    value += 0.35 * (pair.contained >= 2) + 0.2 * (pair.within >= 2) + 0.3 * pair.acronym
+    value += (
+        0.35 * (pair.contained >= Stands.STEMS)
+        + 0.2 * (pair.within >= Stands.STEMS)
+        + 0.3 * pair.acronym
+    )
     value += 0.5 * pair.ratio
-    if pair.date >= 0:
-        value += (-0.6, -0.4, 0.1, 0.3, 0.6, 0.8)[int(pair.date)]
+    value += _DATES[pair.date]
     if pair.number >= 0:
         value += pair.number - 0.5 + 0.2 * (pair.number == 1 and pair.rest == 0)
     return value
@@ -77,13 +90,15 @@ def of(question: Question, golds: Sequence[Answer], given: Answer) -> Row:
         only = compared[0]
         found = int(only.recall >= FOUND)
         least_date, least_ratio = only.date, only.number_ratio
-        sure = only.date if only.contained >= 2 else -1.0
+        sure = only.date if only.contained >= Stands.STEMS else Dates.NONE
     else:
         found = sum([other.recall >= FOUND for other in compared])
-        least_date = min([other.date for other in compared if other.date >= 0], default=-1.0)
+        dated = [other.date for other in compared if other.date != Dates.NONE]
+        least_date = min(dated, default=Dates.NONE)
         ratios = [other.number_ratio for other in compared if other.number_ratio >= 0]
         least_ratio = min(ratios, default=-1.0)
-        sure = max([other.date for other in compared if other.contained >= 2], default=-1.0)
+        held = [other.date for other in compared if other.contained >= Stands.STEMS]
+        sure = max(held, default=Dates.NONE)
     asked = question.keys
     caps_other = 0
     for cap in given.caps:
@@ -95,6 +110,7 @@ def of(question: Question, golds: Sequence[Answer], given: Answer) -> Row:
         expected = {number.value for gold in golds for number in gold.numbers}
         numbers_other = sum([number.value not in expected for number in given.numbers])
     length = len(given.words)
+    dates_other = len(given.dates) - (pair.date >= Dates.COARSER)
     values = [
         *pair,
         most, mean, second,
@@ -103,7 +119,7 @@ def of(question: Question, golds: Sequence[Answer], given: Answer) -> Row:
         least_date, top.number, top.surname, top.contained, least_ratio,
         len(golds), found, found / len(golds), union_recall,
         length, len(given.content), length > 7, len(given.items), caps_other,
-        len(given.dates), len(given.dates) - (pair.date >= 3), len(given.numbers), numbers_other,
+        len(given.dates), dates_other, len(given.numbers), numbers_other,
         given.refusal, given.hedges, repeated, question.length,
         *_ASKS[question.kind],
     ]  # fmt: skip

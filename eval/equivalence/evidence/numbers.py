@@ -74,7 +74,6 @@ class Number(NamedTuple):
     """A number in a text."""
 
     value: float
-    ordinal: bool
     kind: str  # what its unit measures, or "" without a unit that we know
     base: float  # the value in the base unit
     start: int  # first word, or the sign of a currency before it
@@ -108,7 +107,7 @@ def find(words: Sequence[str], stems: Sequence[str], capital: Sequence[bool]) ->
         if not kind and place and words[place - 1] in _SIGNS:
             kind, factor = _UNIT[words[place - 1]]
             start -= 1
-        found.append(Number(value, ordinal, kind, value * factor, start, end))
+        found.append(Number(value, kind, value * factor, start, end))
         place = end
     return found
 

@@ -7,17 +7,14 @@ from rapidfuzz.distance import Indel
 
 from closedbook.eval.equivalence.evidence import dates, names, people, text, words
 from closedbook.eval.equivalence.evidence.answer import Answer, Question
-
-# How a date of the prediction stands to the expected one, best last.
-DATE_RANKS = {
-    dates.CONFLICT: 0.0,
-    dates.NEAR: 1.0,
-    dates.OVERLAP: 2.0,
-    dates.COARSER: 3.0,
-    dates.FINER: 4.0,
-    dates.SAME: 5.0,
-}
-
+from closedbook.eval.equivalence.evidence.codes import (
+    Comma,
+    Dates,
+    Forename,
+    Item,
+    Stands,
+    Surname,
+)
 
 UNIT_SLACK = 2e-3
 """By how much two numbers in different units may differ and be the same, as a share."""
@@ -34,21 +31,21 @@ class Pair(NamedTuple):
     missing_new: float = 0.0  # of these, those that are not in the question
     extra: float = 0.0  # weight of the prediction's words neither expected nor asked
     extra_words: float = 0.0  # their number
-    contained: float = 0.0  # 3: the words stand in a row, 2: their stems, 1: scattered
-    within: float = 0.0  # the prediction stands in the expected answer, likewise
+    contained: Stands = Stands.NOT  # how the expected answer stands in the prediction
+    within: Stands = Stands.NOT  # and the prediction in the expected answer
     place: float = -1.0  # where it stands, from 0 (start) to 1
     ratio: float = 0.0  # similarity of characters
     partial: float = 0.0  # the same of the best part of the longer text
     token_set: float = 0.0
     head: float = -1.0  # whether the last words agree
     first: float = -1.0  # whether the first words agree
-    date: float = -1.0  # a value of DATE_RANKS
+    date: Dates = Dates.NONE  # the best of all pairs of dates
     date_years: float = -1.0  # years between the nearest dates
     number: float = -1.0  # share of the expected numbers that are found
     number_ratio: float = -1.0  # least ratio between an expected and a given number
     number_unit: float = -1.0  # 1: the nearest number has the same unit
-    surname: float = -1.0  # 2: found, 1: found in another spelling, 0: not
-    forename: float = -1.0  # 3: the same, 2: nickname or initial, 1: another spelling, 0: none
+    surname: Surname = Surname.NONE
+    forename: Forename = Forename.NONE
     other_forename: float = 0.0  # 1: another name stands before the surname
     acronym: float = 0.0
     bridges: float = 0.0  # words joined by a table of nicknames, peoples, aliases
@@ -56,7 +53,7 @@ class Pair(NamedTuple):
     gold_words: float = 0.0
     gold_name: float = 0.0  # share of the expected words with a capital
     gold_asked: float = 0.0  # weight of the expected words that the question holds, share
-    comma: float = 0.0  # 1: agrees up to a comma (Sudbury | Sudbury, Canada), 2: the other way
+    comma: Comma = Comma.NONE
     negated: float = 0.0  # 1: one of the two is denied
     adds: float = 0.0  # 1: "and" or "or" brings in words that are not expected
     gold_items: float = 1.0
@@ -66,7 +63,7 @@ class Pair(NamedTuple):
     given_rest: float = -1.0  # given ones, the question's left out
     initials: float = -1.0  # 1: the first letters of all forenames agree
     antonym: float = 0.0  # 1: one has a word that denies the other's: direct, indirect
-    item: float = 0.0  # 1: one is a whole item of the other's list
+    item: Item = Item.NONE
     like: float = 0.0  # greatest likeness of an expected word that is not asked
     new_words: float = 0.0  # given words of content that are not in the question
     best_word: float = 0.0  # greatest weight of a common word that is not asked
@@ -127,8 +124,10 @@ def compare(question: Question, gold: Answer, given: Answer) -> Pair | None:
         if stem not in matched and stem not in asked:
             extra += weight
             extra_words += 1
-    contained, place = _stands(gold, given, len(hits) == len(weights)) if hits else (0.0, -1.0)
-    within = _stands(given, gold, extra_words == 0)[0] if hits else 0.0
+    contained, place = (
+        _stands(gold, given, len(hits) == len(weights)) if hits else (Stands.NOT, -1.0)
+    )
+    within = _stands(given, gold, extra_words == 0)[0] if hits else Stands.NOT
     date, years = _dates(gold, given)
     number, number_ratio, unit, number_extra = _numbers(gold, given, question)
     surname, forename, other_forename, initials = people.compare(gold, given)
@@ -203,8 +202,8 @@ def nothing(question: Question, gold: Answer, given: Answer) -> Pair:
         ratio=Indel.normalized_similarity(gold.plain, given.plain),
         head=ends,
         first=ends,
-        surname=0.0 if named else -1.0,
-        forename=0.0 if named and len(gold.person) > 1 else -1.0,
+        surname=Surname.MISSING if named else Surname.NONE,
+        forename=Forename.MISSING if named and len(gold.person) > 1 else Forename.NONE,
         gold_words=len(gold.words),
         gold_name=gold.name_share,
         gold_asked=asked,
@@ -254,27 +253,26 @@ def _antonym(gold: Answer, given: Answer) -> bool:
     )
 
 
-def _stands(small: Answer, large: Answer, scattered: bool) -> tuple[float, float]:
+def _stands(small: Answer, large: Answer, scattered: bool) -> tuple[Stands, float]:
     """Whether one answer stands in the other, and where."""
     plain = f" {large.plain} "
     place = plain.find(f" {small.plain} ") if small.words else -1
     if place >= 0:
-        return 3.0, place / len(plain)
+        return Stands.WORDS, place / len(plain)
     if small.weights and small.weights.keys() <= large.weights.keys():
         place = large.stems_joined.find(small.stems_joined)
         if place >= 0:
-            return 2.0, place / len(large.stems_joined)
-    return (1.0, 0.5) if scattered and small.weights else (0.0, -1.0)
+            return Stands.STEMS, place / len(large.stems_joined)
+    return (Stands.SCATTERED, 0.5) if scattered and small.weights else (Stands.NOT, -1.0)
 
 
-def _dates(gold: Answer, given: Answer) -> tuple[float, float]:
+def _dates(gold: Answer, given: Answer) -> tuple[Dates, float]:
     if not gold.flags & given.flags & text.DATE or not gold.dates or not given.dates:
-        return -1.0, -1.0
-    best, years = -1.0, 9999.0
+        return Dates.NONE, -1.0
+    best, years = Dates.NONE, 9999.0
     for expected in gold.dates:
         for date in given.dates:
-            rank = DATE_RANKS[dates.relation(date, expected)]
-            best = max(best, rank)
+            best = max(best, dates.relation(date, expected))
             if date.low and expected.low:
                 gap = max(expected.low - date.high, date.low - expected.high, 0.0)
                 years = min(years, gap)
@@ -285,13 +283,12 @@ def _items_found(gold: Answer, found: set[str]) -> float:
     return sum(item <= found for item in gold.items) / len(gold.items)
 
 
-def _item(gold: Answer, given: Answer) -> float:
-    """1 if the prediction is a whole item of the expected list, 2 the other way round."""
+def _item(gold: Answer, given: Answer) -> Item:
     if len(gold.items) > 1 and given.keys in gold.items:
-        return 1.0
+        return Item.GIVEN
     if len(given.items) > 1 and gold.keys in given.items:
-        return 2.0
-    return 0.0
+        return Item.GOLD
+    return Item.NONE
 
 
 def _numbers(gold: Answer, given: Answer, question: Question) -> tuple[float, float, float, float]:
@@ -333,19 +330,22 @@ def _ends(gold: Answer, given: Answer) -> tuple[float, float]:
     return head, first
 
 
-def _comma(gold: Answer, given: Answer) -> float:
+def _comma(gold: Answer, given: Answer) -> Comma:
     if not gold.commas and not given.commas:
-        return 0.0
-    for value, short, long in ((1.0, gold, given), (2.0, given, gold)):
+        return Comma.NONE
+    for part, short, long in (
+        (Comma.GOLD_BEFORE, gold, given),
+        (Comma.GIVEN_BEFORE, given, gold),
+    ):
         count = len(short.words)
         parted = 0 < count < len(long.words) and "," in long.gaps[count]
         if parted and long.words[:count] == short.words:
-            return value
+            return part
     if "," in "".join(gold.gaps) and given.words:
         count = len(given.words)
         if gold.words[-count:] == given.words:
-            return 3.0
-    return 0.0
+            return Comma.GIVEN_AFTER
+    return Comma.NONE
 
 
 def _adds(gold: Answer, given: Answer, matched: set[str], asked: frozenset[str]) -> float:

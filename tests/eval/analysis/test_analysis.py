@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from collections import Counter
 
 import pytest
 
@@ -14,6 +15,7 @@ from closedbook.eval import predictions
 from closedbook.eval.analysis import analysis
 from closedbook.eval.analysis.comparison import compare
 from closedbook.eval.analysis.kinds import Kind
+from closedbook.eval.analysis.results import RowScore
 from closedbook.eval.files.gold import Gold
 from closedbook.eval.predictions import Prediction
 from closedbook.eval.report import outputs
@@ -48,7 +50,7 @@ def analyzed(rows=ROWS, **arguments):
 
 def test_everything_is_plain_json():
     found = analyzed()
-    for value in (found.to_json(), found.examples):
+    for value in (found.to_json(), [row.as_dict() for row in found.examples]):
         assert json.loads(json.dumps(value, allow_nan=False)) == value
     assert "examples" not in found.to_json()
 
@@ -56,57 +58,57 @@ def test_everything_is_plain_json():
 def test_each_example_keeps_its_row_and_gets_a_verdict():
     also = {"other": [Prediction(question="Name a gas", answers=("argon",), prediction="Neon")]}
     found = analyzed(also=also)
-    assert [row["verdict"] for row in found.examples] == [
+    assert [row.verdict for row in found.examples] == [
         "correct",
         "phrasing",
         "incomplete?",
         "unanswerable",
     ]
-    assert [row["id"] for row in found.examples] == ["1", "2", "3", "4"]
+    assert [row.id for row in found.examples] == ["1", "2", "3", "4"]
     for row, example in zip(ROWS, found.examples, strict=True):
-        assert example.keys() >= KEYS | row.as_dict().keys()
-        assert example["prediction"] == row.prediction
-    assert found.examples[1]["reason"] == "date"
-    assert found.examples[1]["scores"]["squad"] == {"em": 0.0, "f1": 0.5}
-    assert found.examples[3]["flag"] == "time_dependent"
-    assert found.candidates[0]["id"] == "3"
-    assert found.examples[2]["candidate"] == found.candidates[0]["score"] > 0
+        assert example.as_dict().keys() >= KEYS | row.as_dict().keys()
+        assert example.as_dict()["prediction"] == row.prediction
+    assert found.examples[1].reason == "date"
+    assert found.examples[1].scores["squad"] == RowScore(em=0.0, f1=0.5)
+    assert found.examples[3].flag == "time_dependent"
+    assert found.candidates[0].id == "3"
+    assert found.examples[2].candidate == found.candidates[0].score > 0
 
 
 def test_the_headline_is_the_chosen_protocols():
     rows = [Prediction(question="", answers=("St. Paul's",), prediction="St. Paul’s")]
     for protocol, em in (("squad", 0.0), ("trivia_qa", 1.0)):
         found = analyzed(rows, protocol=protocol)
-        assert found.taxonomy["em"]["mean"] == em
-        assert found.meta["protocol"] == found.protocols[0]["protocol"] == protocol
-    assert {line["protocol"] for line in found.protocols} >= {"squad", "nq_open", "dpr", "lm_eval"}
+        assert found.taxonomy.em.mean == em
+        assert found.meta.protocol == found.protocols[0].protocol == protocol
+    assert {line.protocol for line in found.protocols} >= {"squad", "nq_open", "dpr", "lm_eval"}
 
 
 def test_protocols_and_taxonomy_agree_on_the_headline():
     found = analyzed(ROWS * 3)  # rows that share questions have wider intervals
-    assert found.meta["n_questions"] == 4
-    assert found.taxonomy["em"]["mean"] == found.protocols[0]["em"]["mean"] == 0.25
-    assert found.taxonomy["em"]["high"] >= analyzed().taxonomy["em"]["high"] - 0.3
+    assert found.meta.n_questions == 4
+    assert found.taxonomy.em.mean == found.protocols[0].em.mean == 0.25
+    assert found.taxonomy.em.high >= analyzed().taxonomy.em.high - 0.3
 
 
 def test_labels_decide_before_the_judge():
     labels = {"2": Kind.TRUE_NEGATIVE, "3": Kind.INCOMPLETE, "4": Kind.UNANSWERABLE}
     found = analyzed(labels=labels)
-    assert found.taxonomy["labelled"]
-    assert found.taxonomy["adjusted"]["mean"] == pytest.approx((1 + 1) / (4 - 1))
-    assert [row["verdict"] for row in found.examples][1:] == [
+    assert found.taxonomy.labelled
+    assert found.taxonomy.adjusted.mean == pytest.approx((1 + 1) / (4 - 1))
+    assert [row.verdict for row in found.examples][1:] == [
         "wrong",
         "incomplete?",
         "unanswerable",
     ]
-    assert [row["label"] for row in found.examples][:2] == [None, "true negative"]
+    assert [row.label for row in found.examples][:2] == [None, "true negative"]
 
 
 def test_flags_of_rows_that_share_a_question_are_no_more_certain():
     [alone] = analyzed().answerability
     [shared] = analyzed(ROWS * 50).answerability
-    assert (alone["share"], shared["share"]) == (0.25, 0.25)
-    assert shared["high"] - shared["low"] > 0.7
+    assert (alone.share, shared.share) == (0.25, 0.25)
+    assert shared.high - shared.low > 0.7
 
 
 def test_confidence_and_training_make_slices():
@@ -115,9 +117,9 @@ def test_confidence_and_training_make_slices():
         for n in range(10)
     ]
     found = analyzed(rows, train=[Gold(question="who is 3", answers=("Ann",))])
-    named = {line["slice"] for line in found.slices}
+    named = {line.slice for line in found.slices}
     assert named >= {"confidence", "met in training"}
-    assert found.confidence["strict"]["aurc"]["mean"] == 0
+    assert found.confidence.strict.aurc.mean == 0
     assert analyzed().confidence is None
 
 
@@ -157,8 +159,8 @@ def test_an_unknown_judge_lists_the_known_ones():
 
 
 def test_the_threshold_moves_the_verdict():
-    assert analyzed(threshold=1.0).examples[1]["verdict"] != "phrasing"
-    assert analyzed(threshold=0.0).examples[2]["verdict"] == "phrasing"
+    assert analyzed(threshold=1.0).examples[1].verdict != "phrasing"
+    assert analyzed(threshold=0.0).examples[2].verdict == "phrasing"
 
 
 @pytest.mark.parametrize(
@@ -173,36 +175,44 @@ def test_hostile_texts_are_fast(text):
 def test_real_predictions_have_the_published_exact_match(judged):
     rows = predictions.read(judged / "judged/openqa_eval/model_outputs/NQ_FiD.jsonl")
     found = analyzed(rows)
-    assert round(100 * found.taxonomy["em"]["mean"], 2) == 46.48
-    assert 0.55 < found.taxonomy["adjusted"]["mean"] < 0.75
-    assert sum(row["count"] for row in found.taxonomy["rows"]) == pytest.approx(1932, abs=0.5)
+    assert round(100 * found.taxonomy.em.mean, 2) == 46.48
+    assert 0.55 < found.taxonomy.adjusted.mean < 0.65
+    assert sum(row.count for row in found.taxonomy.rows) == 1932
+    told = Counter(row.verdict for row in found.examples)
+    assert told["phrasing"] == found.taxonomy.rows[1].count  # one number under one name
 
 
-def test_the_adjusted_score_is_near_to_what_people_make_of_the_same_predictions(judged):
-    """The paper's formula with the marks of EVOUNA's annotators, on FiD's 3,610 answers.
+@pytest.mark.parametrize("system", ["fid", "gpt35", "chatgpt", "gpt4", "newbing"])
+def test_the_adjusted_score_holds_what_people_say_of_the_same_predictions(judged, system):
+    """Marks of EVOUNA's annotators, on the questions that they did not call improper.
 
-    "improper" questions depend on time or are malformed. The annotators marked right answers by
-    the gold, so incomplete annotations do not count for them either.
+    They marked right answers by the gold, so incomplete annotations do not count for them either.
+    The judge has learned from four in five of these marks or more.
     """
     data = json.loads((judged / "judged/evouna/NQ.json").read_text(encoding="utf-8"))
-    data = [row for row in data if row["golden_answer"] and row["answer_fid"]]
+    kept = [
+        row
+        for row in data
+        if row["golden_answer"]
+        and not row["improper"]
+        and row[f"answer_{system}"] is not None
+        and row[f"judge_{system}"] is not None
+    ]
     rows = [
         Prediction(
             question=row["question"],
             answers=row["golden_answer"].split("/"),
-            prediction=row["answer_fid"],
+            prediction=row[f"answer_{system}"],
         )
-        for row in data
+        for row in kept
     ]
     found = analysis.analyze(rows)
-    wrong = [
-        row for row, example in zip(data, found.examples, strict=True) if not example["correct"]
+    people = [
+        row[f"judge_{system}"] or example.correct
+        for row, example in zip(kept, found.examples, strict=True)
     ]
-    missed = sum(bool(row["judge_fid"]) for row in wrong)
-    lost = sum(row["improper"] and not row["judge_fid"] for row in wrong)
-    people = (len(rows) - len(wrong) + missed) / (len(rows) - lost)
-    assert people == pytest.approx(0.715, abs=0.002)
-    assert found.taxonomy["adjusted"]["mean"] == pytest.approx(people, abs=0.025)
+    adjusted = found.taxonomy.adjusted
+    assert adjusted.low < sum(people) / len(people) < adjusted.high
 
 
 def test_importing_needs_nothing_heavy():

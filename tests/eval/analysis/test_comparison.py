@@ -11,6 +11,7 @@ import pytest
 from closedbook.errors import UserError
 from closedbook.eval import paired
 from closedbook.eval.analysis import comparison
+from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Prediction
 
 
@@ -67,31 +68,30 @@ def test_detectable_difference_is_found_four_times_in_five():
 def test_two_systems_by_hand():
     result = comparison.compare({"A": system("rrrrww"), "B": system("rrwwrw")}, resamples=2000)
     table = result.protocols[0]
-    pair = table["pairs"][0]
-    assert result.meta["n"] == 6
-    assert result.meta["aligned_by"] == "question"
-    assert [s["em"]["mean"] for s in table["scores"]] == [pytest.approx(4 / 6), 0.5]
-    counts = [pair[k] for k in ("both", "only_first", "only_second", "neither")]
-    assert counts == [2, 2, 1, 1]
-    assert pair["difference"]["mean"] == pytest.approx(1 / 6)
-    assert pair["difference"]["low"] < 0 < pair["difference"]["high"]
-    assert pair["p"] == pair["p_holm"] == 1.0
-    assert [e["question"] for e in result.won("A", "B")] == ["question 2", "question 3"]
-    assert [e["question"] for e in result.won("B", "A")] == ["question 4"]
-    assert result.agreement == [
-        {"systems": ["A", "B"], "agreement": 0.5, "kappa": pytest.approx(0.0)}
-    ]
-    assert [line["count"] for line in result.solved_by] == [1, 3, 2]
+    pair = table.pairs[0]
+    assert result.meta.n == 6
+    assert result.meta.aligned_by == "question"
+    assert [s.em.mean for s in table.scores] == [pytest.approx(4 / 6), 0.5]
+    assert (pair.both, pair.only_first, pair.only_second, pair.neither) == (2, 2, 1, 1)
+    assert pair.difference.mean == pytest.approx(1 / 6)
+    assert pair.difference.low < 0 < pair.difference.high
+    assert pair.p == pair.p_holm == 1.0
+    won = [e.question for e in result.examples if e.correct["A"] and not e.correct["B"]]
+    assert won == ["question 2", "question 3"]
+    [alike] = result.agreement
+    assert (alike.systems, alike.agreement) == (("A", "B"), 0.5)
+    assert alike.kappa == pytest.approx(0.0)
+    assert [line.count for line in result.solved_by] == [1, 3, 2]
 
 
 def test_paired_interval_is_narrower_than_that_of_independent_systems():
     first = system("rw" * 500)
     second = [*system("rw" * 490), *system("ww" * 10, start=980)]
-    pair = comparison.compare({"A": first, "B": second}).protocols[0]["pairs"][0]
+    pair = comparison.compare({"A": first, "B": second}).protocols[0].pairs[0]
     # 10 of 1000 rows differ, all one way: 0.01 +- 1.96 sqrt(.01 * .99 / 1000).
-    assert pair["difference"]["low"] == pytest.approx(0.004, abs=0.0015)
-    assert pair["difference"]["high"] == pytest.approx(0.016, abs=0.0015)
-    assert pair["p"] == pytest.approx(2 / 2**10)
+    assert pair.difference.low == pytest.approx(0.004, abs=0.0015)
+    assert pair.difference.high == pytest.approx(0.016, abs=0.0015)
+    assert pair.p == pytest.approx(2 / 2**10)
 
 
 def answered(*predictions):
@@ -106,13 +106,13 @@ def test_differences_of_f1_are_paired_too():
     first = answered("red", "red green", "green red blue")
     second = answered("grey", "red green blue", "red")
     table = comparison.compare({"A": first, "B": second}).protocols[0]
-    assert [s["f1"]["mean"] for s in table["scores"]] == pytest.approx([2.3 / 3, 1.5 / 3])
-    found = table["pairs"][0]["difference_f1"]
-    assert found["mean"] == pytest.approx((0.5 - 0.2 + 0.5) / 3)
+    assert [s.f1.mean for s in table.scores] == pytest.approx([2.3 / 3, 1.5 / 3])
+    found = table.pairs[0].difference_f1
+    assert found.mean == pytest.approx((0.5 - 0.2 + 0.5) / 3)
     draws = itertools.product([0.5, -0.2, 0.5], repeat=3)
     means = sorted(sum(draw) / 3 for draw in draws)  # all 27 samples, equally likely
-    assert found["low"] == pytest.approx(means[0])
-    assert found["high"] == pytest.approx(means[-1])
+    assert found.low == pytest.approx(means[0])
+    assert found.high == pytest.approx(means[-1])
 
 
 def test_the_interval_of_a_difference_in_f1_equals_drawing_rows_one_by_one():
@@ -125,47 +125,47 @@ def test_the_interval_of_a_difference_in_f1_equals_drawing_rows_one_by_one():
         [f1[a.prediction] - f1[b.prediction] for a, b in zip(first, second, strict=True)]
     )
     drawn = [gaps[random.integers(150, size=150)].mean() for _ in range(10_000)]
-    found = comparison.compare({"A": first, "B": second}).protocols[0]["pairs"][0]
-    assert found["difference_f1"]["low"] == pytest.approx(np.quantile(drawn, 0.025), abs=4e-3)
-    assert found["difference_f1"]["high"] == pytest.approx(np.quantile(drawn, 0.975), abs=4e-3)
+    found = comparison.compare({"A": first, "B": second}).protocols[0].pairs[0]
+    assert found.difference_f1.low == pytest.approx(np.quantile(drawn, 0.025), abs=4e-3)
+    assert found.difference_f1.high == pytest.approx(np.quantile(drawn, 0.975), abs=4e-3)
 
 
 def test_protocols_without_f1_have_no_difference_of_it():
     result = comparison.compare({"A": system("rw"), "B": system("wr")}, protocol="dpr")
-    assert result.protocols[0]["scores"][0]["f1"] is None
-    assert result.protocols[0]["pairs"][0]["difference_f1"] is None
+    assert result.protocols[0].scores[0].f1 is None
+    assert result.protocols[0].pairs[0].difference_f1 is None
 
 
 def test_one_question_says_nothing_of_others():
     result = comparison.compare({"A": system("r"), "B": system("w")})
-    pair = result.protocols[0]["pairs"][0]
-    assert pair["difference"] == pair["difference_f1"] == {"mean": 1.0, "low": -1.0, "high": 1.0}
-    wilson = {"low": pytest.approx(0.2065, abs=1e-4), "high": 1.0}
-    assert result.protocols[0]["scores"][0]["f1"] == {"mean": 1.0, **wilson}
+    pair = result.protocols[0].pairs[0]
+    assert pair.difference == pair.difference_f1 == Estimate(mean=1.0, low=-1.0, high=1.0)
+    f1 = result.protocols[0].scores[0].f1
+    assert (f1.mean, f1.low, f1.high) == (1.0, pytest.approx(0.2065, abs=1e-4), 1.0)  # Wilson's
 
 
 def test_three_systems_have_three_pairs_corrected_together_under_every_protocol():
     result = comparison.compare(
         {"A": system("r" * 20), "B": system("w" * 20), "C": system("rw" * 10)}, resamples=200
     )
-    assert [t["protocol"] for t in result.protocols][:3] == ["squad", "nq_open", "trivia_qa"]
-    pairs = result.protocols[0]["pairs"]
-    assert [p["systems"] for p in pairs] == [["A", "B"], ["A", "C"], ["B", "C"]]
-    assert pairs[0]["p_holm"] == pytest.approx(3 * 2 / 2**20)
-    assert pairs[1]["p_holm"] == pairs[2]["p_holm"] == pytest.approx(2 * 2 / 2**10)
+    assert [t.protocol for t in result.protocols][:3] == ["squad", "nq_open", "trivia_qa"]
+    pairs = result.protocols[0].pairs
+    assert [p.systems for p in pairs] == [("A", "B"), ("A", "C"), ("B", "C")]
+    assert pairs[0].p_holm == pytest.approx(3 * 2 / 2**20)
+    assert pairs[1].p_holm == pairs[2].p_holm == pytest.approx(2 * 2 / 2**10)
     assert json.loads(json.dumps(result.to_json(), allow_nan=False)) == result.to_json()
 
 
 def test_rows_are_aligned_by_id_in_any_order_and_the_rest_is_named():
     first, second = system("rrww", ids=True), system("wwr", ids=True, start=1)[::-1]
     result = comparison.compare({"A": first, "B": second})
-    assert (result.meta["aligned_by"], result.meta["n"]) == ("id", 3)
-    assert [e["correct"] for e in result.examples] == [
+    assert (result.meta.aligned_by, result.meta.n) == ("id", 3)
+    assert [e.correct for e in result.examples] == [
         {"A": True, "B": False},
         {"A": False, "B": False},
         {"A": False, "B": True},
     ]
-    lines = [(s["name"], s["rows"], s["left_out"], s["left_out_ids"]) for s in result.systems]
+    lines = [(s.name, s.rows, s.left_out, s.left_out_ids) for s in result.systems]
     assert lines == [("A", 4, 1, ["0"]), ("B", 3, 0, [])]
 
 
@@ -173,15 +173,15 @@ def test_ids_that_only_number_rows_are_not_taken_for_questions():
     first, second = system("rr", ids=True), system("rw", ids=True, start=1)
     second = [Prediction(**{**vars(row), "id": n}) for n, row in enumerate(second)]
     result = comparison.compare({"A": first, "B": second})
-    assert (result.meta["aligned_by"], result.meta["n"]) == ("question", 1)
+    assert (result.meta.aligned_by, result.meta.n) == ("question", 1)
 
 
 def test_answers_of_the_first_system_count_and_differences_are_told():
     other = [Prediction(**{**vars(row), "answers": ("wrong",)}) for row in system("rwww")]
     result = comparison.compare({"A": system("rwrw"), "B": other})
-    assert [s["answers_differ"] for s in result.systems] == [0, 4]
-    assert [s["em_own"] for s in result.systems] == [0.5, 0.75]
-    assert [s["em"]["mean"] for s in result.protocols[0]["scores"]] == [0.5, 0.25]
+    assert [s.answers_differ for s in result.systems] == [0, 4]
+    assert [s.em_own for s in result.systems] == [0.5, 0.75]
+    assert [s.em.mean for s in result.protocols[0].scores] == [0.5, 0.25]
 
 
 def test_files_without_a_common_question_are_refused_with_examples():

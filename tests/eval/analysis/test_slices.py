@@ -2,10 +2,10 @@
 
 import time
 
-import numpy as np
 import pytest
 
-from closedbook.eval.analysis import slices, taxonomy
+from closedbook.eval import intervals
+from closedbook.eval.analysis import kinds, slices
 from closedbook.eval.analysis.answer_type import answer_type
 from closedbook.eval.analysis.overlap import TrainingSet
 from closedbook.eval.files.gold import Gold
@@ -101,18 +101,21 @@ def test_training_overlap_needs_a_training_set():
 
 def test_table_of_hand_counted_rows():
     rows = [row("who a"), row("who b"), row("when c"), row("who d")]
-    # Two of three "who" right; the third a paraphrase with probability 1/2.
-    odds = taxonomy.odds(
-        [True, True, False, False], equivalent=[0, 0, 0, 0.5], unanswerable=[0, 0, 0, 0]
+    # Two of three "who" right, the third a paraphrase; "who b" leaves the adjusted score.
+    sorted_rows = kinds.sort(
+        [True, True, False, False],
+        equivalent=[False, False, False, True],
+        flagged=[False, True, False, False],
     )
-    members = slices.members(slices.assign(rows))
-    estimates = taxonomy.estimates(odds, np.stack(list(members.values()), axis=1))
-    table = {(line["slice"], line["value"]): line for line in slices.table(members, estimates)}
+    table = {
+        (line.slice, line.value): line for line in slices.table(slices.assign(rows), sorted_rows)
+    }
     who = table["question word", "who"]
-    assert (who["n"], who["em"]["mean"]) == (3, pytest.approx(2 / 3))
-    assert who["adjusted"]["mean"] == pytest.approx(2.5 / 3)
-    assert table["question word", "when"]["adjusted"]["mean"] == 0
-    assert sum(line["n"] for (name, _), line in table.items() if name == "answer type") == 4
+    assert (who.n, who.em.mean) == (3, pytest.approx(2 / 3))
+    assert who.adjusted.mean == 1
+    assert who.adjusted.low == pytest.approx(intervals.wilson(2, 2).low)
+    assert table["question word", "when"].adjusted.mean == 0
+    assert sum(line.n for (name, _), line in table.items() if name == "answer type") == 4
 
 
 def test_long_and_hostile_questions_are_fast():

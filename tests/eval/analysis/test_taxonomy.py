@@ -5,7 +5,7 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.eval import intervals
-from closedbook.eval.analysis import labels, taxonomy
+from closedbook.eval.analysis import kinds, labels, taxonomy
 from closedbook.eval.analysis.kinds import Kind
 
 # Roberts et al. 2020: 150 wrong answers of a model with exact match 36.6.
@@ -17,14 +17,15 @@ PAPER = {
 }
 
 
-def known(correct, kinds):
-    """Odds of rows whose kinds people have labelled."""
-    none = [0.0] * len(correct)
-    return taxonomy.odds(correct, equivalent=none, unanswerable=none, labels=kinds)
+def known(correct, labelled):
+    """Rows whose kinds people have labelled."""
+    none = [False] * len(correct)
+    return kinds.sort(correct, equivalent=none, flagged=none, labels=labelled)
 
 
-def judged(correct, equivalent, unanswerable):
-    return taxonomy.odds(correct, equivalent=equivalent, unanswerable=unanswerable)
+def judged(correct, equivalent=None, flagged=None, **arguments):
+    none = [False] * len(correct)
+    return kinds.sort(correct, equivalent=equivalent or none, flagged=flagged or none, **arguments)
 
 
 def paper_rows():
@@ -34,18 +35,18 @@ def paper_rows():
 
 
 def test_labels_give_the_papers_score():
-    table = taxonomy.four_way(paper_rows(), labelled=True)
+    table = taxonomy.four_way(paper_rows())
     assert table.em.mean == pytest.approx(0.366)
     assert 100 * table.adjusted.mean == pytest.approx(57.65, abs=0.005)
-    assert {row.kind: row.count for row in table.kinds} == PAPER
-    shares = {row.kind: round(100 * row.share.mean, 1) for row in table.kinds}
+    assert {row.name: row.count for row in table.rows} == PAPER
+    shares = {row.name: round(100 * row.share, 1) for row in table.rows}
     assert list(shares.values()) == [62.0, 13.3, 13.3, 11.3]
     assert "150 of the 634" in table.how
 
 
 def test_intervals_of_the_papers_shares():
-    table = taxonomy.four_way(paper_rows(), labelled=True)
-    phrasing = table.kinds[1].share
+    table = taxonomy.four_way(paper_rows())
+    phrasing = table.rows[1]
     # Wilson's interval of 20 of 150 by hand: 0.0880 to 0.1972; the bootstrap's is much the same.
     assert phrasing.low == pytest.approx(0.083, abs=0.006)
     assert phrasing.high == pytest.approx(0.197, abs=0.006)
@@ -55,71 +56,71 @@ def test_intervals_of_the_papers_shares():
     assert table.adjusted.low < 0.5765 < table.adjusted.high
 
 
-def test_probabilities_are_summed_and_unanswerable_ones_leave_the_count():
-    # Of three wrong rows: one surely a paraphrase; one unanswerable with 1/2; one a paraphrase
-    # with 1/2, and unanswerable with 1/2 of the rest: 1.5 paraphrases, 0.75 unanswerable.
-    rows = judged([True, False, False, False], [0, 1.0, 0.0, 0.5], [0, 0.3, 0.5, 0.5])
-    table = taxonomy.four_way(rows, labelled=False)
-    assert [row.count for row in table.kinds] == [0.8, 1.5, 0.0, 0.8]  # rounded for showing
-    assert [row.share.mean for row in table.kinds] == pytest.approx([0.25, 0.5, 0.0, 0.25])
-    assert table.adjusted.mean == pytest.approx((1 + 1.5) / (4 - 0.75))
-    assert [row.asserted for row in table.kinds] == [True, True, False, True]
-
-
-def test_the_judges_doubt_widens_the_interval():
-    correct = [True] * 100 + [False] * 100
-    # Fifty paraphrases for sure, or a hundred with probability 1/2: the same mean.
-    sure = judged(correct, [0] * 100 + [1, 0] * 50, [0] * 200)
-    unsure = judged(correct, [0] * 100 + [0.5] * 100, [0] * 200)
-    tables = [taxonomy.four_way(rows, labelled=False) for rows in (sure, unsure)]
-    assert [table.adjusted.mean for table in tables] == [0.75, 0.75]
-    # Every resample of the unsure rows draws each row's kind, which is the sure rows' lottery too.
-    widths = [table.adjusted.high - table.adjusted.low for table in tables]
-    assert widths[1] == pytest.approx(widths[0], abs=0.02)
-    # Were expectations resampled in place of kinds, it would be that of EM over two: 0.069.
-    assert min(widths) > 0.11
+def test_flagged_questions_leave_the_count_whether_right_or_wrong():
+    # Right; a paraphrase; wrong; and the same three of flagged questions.
+    rows = judged(
+        [True, False, False] * 2,
+        equivalent=[False, True, False] * 2,
+        flagged=[False] * 3 + [True] * 3,
+    )
+    table = taxonomy.four_way(rows)
+    assert [row.count for row in table.rows] == [1, 2, 0, 1]
+    assert [row.share for row in table.rows] == [0.25, 0.5, 0.0, 0.25]
+    assert table.adjusted.mean == pytest.approx(2 / 3)
+    assert (table.adjusted.low, table.adjusted.high) == pytest.approx(intervals.wilson(2, 3))
+    assert [row.asserted for row in table.rows] == [True, True, False, True]
+    assert "leaves out all 3 flagged questions" in table.how
+    assert "1 exact matches and 1 answers of phrasing among the other 3" in table.how
 
 
 def test_rows_of_one_question_stand_and_fall_together():
-    correct = [True, False] * 100
-    rows = judged([c for c in correct for _ in range(5)], [0] * 1000, [0] * 1000)
-    alone = taxonomy.four_way(rows, labelled=False)
+    correct = [c for c in [True, False] * 100 for _ in range(5)]
+    alone = taxonomy.four_way(judged(correct))
     clusters = [number // 5 for number in range(1000)]
-    together = taxonomy.four_way(rows, labelled=False, clusters=clusters)
-    assert (alone.em.low, alone.em.high) == pytest.approx(intervals.wilson(500, 1000))
-    ratio = (together.em.high - together.em.low) / (alone.em.high - alone.em.low)
-    assert ratio == pytest.approx(5**0.5, abs=0.25)
+    together = taxonomy.four_way(judged(correct, clusters=clusters))
+    for name in ("em", "adjusted"):
+        one, many = getattr(alone, name), getattr(together, name)
+        assert (one.low, one.high) == pytest.approx(intervals.wilson(500, 1000))
+        assert (many.high - many.low) / (one.high - one.low) == pytest.approx(5**0.5, abs=0.25)
 
 
 def test_a_group_of_three_wrong_rows_is_not_certain():
-    rows = judged([False] * 3 + [True] * 50, [0] * 53, [0] * 53)
-    groups = np.zeros((53, 1))
-    groups[:3] = 1
-    (found,) = taxonomy.estimates(rows, groups)
-    assert (found.n, found.adjusted.mean) == (3, 0.0)
-    assert found.adjusted.high == pytest.approx(intervals.wilson(0, 3).high)
+    correct = [False] * 3 + [True] * 50
+    group = np.arange(53) < 3
+    labelled = known(correct, [Kind.TRUE_NEGATIVE] * 3 + [None] * 50)
+    for rows in (judged(correct), labelled):
+        found = kinds.estimates(rows, group)
+        assert (found.n, found.adjusted.mean) == (3, 0.0)
+        assert found.adjusted.high == pytest.approx(intervals.wilson(0, 3).high)
+
+
+def test_a_group_without_labels_knows_nothing_of_its_adjusted_score():
+    rows = known([False, False], [Kind.PHRASING, None])
+    found = kinds.estimates(rows, np.array([False, True]))
+    assert found.adjusted == intervals.UNKNOWN
 
 
 @pytest.mark.parametrize("right", [True, False])
 def test_all_right_and_all_wrong(right):
-    table = taxonomy.four_way(judged([right] * 20, [0] * 20, [0] * 20), labelled=False)
+    table = taxonomy.four_way(judged([right] * 20))
     assert table.em.mean == table.adjusted.mean == float(right)
-    assert all(0 <= row.share.low <= row.share.mean <= row.share.high <= 1 for row in table.kinds)
+    assert all(0 <= row.low <= row.share <= row.high <= 1 for row in table.rows)
 
 
 def test_nothing_answerable_leaves_no_score_and_no_crash():
-    table = taxonomy.four_way(judged([False] * 5, [0] * 5, [1] * 5), labelled=False)
+    table = taxonomy.four_way(judged([False] * 5, flagged=[True] * 5))
     assert (table.adjusted.low, table.adjusted.high) == (0.0, 1.0)
+    labelled = taxonomy.four_way(known([False] * 5, [Kind.UNANSWERABLE] * 5))
+    assert (labelled.adjusted.low, labelled.adjusted.high) == (0.0, 1.0)
 
 
 def test_labels_of_right_rows_alone_are_refused():
     with pytest.raises(UserError, match="none of the labels is of a wrong prediction"):
-        taxonomy.four_way(known([True, False], [Kind.PHRASING, None]), labelled=True)
+        taxonomy.four_way(known([True, False], [Kind.PHRASING, None]))
 
 
-def test_the_same_seed_gives_the_same_table():
-    rows = judged([True, False] * 30, [0.3] * 60, [0.2] * 60)
-    first, second = (taxonomy.four_way(rows, labelled=False).as_dict() for _ in range(2))
+def test_the_same_rows_give_the_same_table():
+    first, second = (taxonomy.four_way(paper_rows()) for _ in range(2))
     assert first == second
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.eval.analysis import analysis
-from closedbook.eval.equivalence import judged, judges
-from closedbook.eval.equivalence import verdicts as equivalence
+from closedbook.eval.analysis.results import JudgeUsed
+from closedbook.eval.equivalence import judged, judges, verdicts
 from closedbook.eval.predictions import Prediction
 
 
@@ -23,10 +23,10 @@ def scored(*values, **arguments):
 
 
 def test_shipped_judges_are_the_plain_functions():
-    for name in equivalence.MODES:
+    for name in verdicts.MODES:
         judge = judges.named(name)
-        assert judge.judge_all(ROWS) == equivalence.judge_all(ROWS, mode=name)
-        assert judge.threshold == equivalence.threshold(name)
+        assert judge.judge_all(ROWS) == verdicts.judge_all(ROWS, mode=name)
+        assert judge.threshold == verdicts.threshold(name)
     assert judges.named("rules").version is None
     assert len(judges.named("learned").version) == 12
 
@@ -39,22 +39,22 @@ def test_a_scored_judge_is_asked_about_open_rows_alone():
         return [0.75, 0.25]
 
     judge = judges.Scored(name="mine", probabilities=probabilities)
-    verdicts = judge.judge_all(ROWS)
+    told = judge.judge_all(ROWS)
     assert asked == ["the city of Paris", "Lyon"]
-    assert [(v.equivalent, v.probability, v.reason) for v in verdicts] == [
-        (True, equivalence.EXACT, "exact"),
+    assert [(v.equivalent, v.probability, v.reason) for v in told] == [
+        (True, verdicts.EXACT, "exact"),
         (True, 0.75, "judge"),
-        (False, 1 - equivalence.EXACT, "empty"),
+        (False, 1 - verdicts.EXACT, "empty"),
         (False, 0.25, "judge"),
     ]
-    assert verdicts[1].evidence == "mine gives 0.75"
+    assert told[1].evidence == "mine gives 0.75"
     asked.clear()
     assert judge.judge_all([ROWS[0]])[0].equivalent
     assert asked == []
 
 
 def test_booleans_verdicts_and_thresholds():
-    whole = equivalence.Verdict(equivalent=True, probability=0.6, reason="alias", evidence="x")
+    whole = verdicts.Verdict(equivalent=True, probability=0.6, reason="alias", evidence="x")
     assert scored(whole, False).judge_all(ROWS)[1] == whole
     assert not scored(True, False).judge_all(ROWS)[3].equivalent
     strict = scored(0.7, 0.2, threshold=0.8)
@@ -81,8 +81,8 @@ def test_a_function_of_the_working_directory_judges(tmp_path, monkeypatch):
         "NAME = 'x'\ndef longest(rows):\n    return [len(row.prediction) / 100 for row in rows]\n"
     )
     monkeypatch.chdir(tmp_path)
-    verdicts = judges.named("my_judge:longest").judge_all(ROWS)
-    assert verdicts[1].probability == 0.17
+    told = judges.named("my_judge:longest").judge_all(ROWS)
+    assert told[1].probability == 0.17
     for name, message in (
         ("my_judge:shortest", "cannot take the judge my_judge:shortest"),
         ("no_such_module:f", "No module named"),
@@ -100,8 +100,8 @@ def test_unknown_judges_are_refused(name):
 
 def test_an_analysis_takes_a_judge_and_names_it():
     found = analysis.analyze(ROWS, judge=scored(0.9, 0.1, version="7"))
-    assert found.meta["judge"] == {"mode": "mine", "threshold": 0.5, "weights": "7"}
-    assert [example["verdict"] for example in found.examples] == [
+    assert found.meta.judge == JudgeUsed(mode="mine", threshold=0.5, weights="7")
+    assert [example.verdict for example in found.examples] == [
         "correct",
         "phrasing",
         "wrong",

@@ -8,10 +8,8 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.eval import normalize
-from closedbook.eval.equivalence import agreement as judge_report
+from closedbook.eval.equivalence import agreement, trees, verdicts
 from closedbook.eval.equivalence import learn as learner
-from closedbook.eval.equivalence import trees
-from closedbook.eval.equivalence import verdicts as equivalence
 from closedbook.eval.equivalence.evidence import features
 from closedbook.eval.predictions import Prediction
 
@@ -56,7 +54,7 @@ def test_the_learner_finds_what_decides_and_repeats_itself(synthetic, tmp_path):
     assert len(judged.right) == 239 * 4  # neither the improper question nor the null judgements
     weights, report = learner.learn(judged, count=3)
     assert set(report) == {"fid", "gpt35", "chatgpt", "gpt4"}
-    assert all(row["kappa"] > 0.8 for row in report.values())
+    assert all(row.kappa > 0.8 for row in report.values())
     again, _ = learner.learn(learner.read(synthetic), count=3)
     assert again == weights
 
@@ -99,16 +97,16 @@ def test_kappa_and_precision_by_hand():
     right = np.array([True, True, True, False, False, False, False, False])
     positive = np.array([True, True, False, True, False, False, False, False])
     # Agreement 6/8; by chance 3/8 * 3/8 + 5/8 * 5/8 = 34/64.
-    assert judge_report.kappa(right, positive) == pytest.approx((48 / 64 - 34 / 64) / (30 / 64))
+    assert agreement.kappa(right, positive) == pytest.approx((48 / 64 - 34 / 64) / (30 / 64))
     probability = np.array([0.9, 0.8, 0.3, 0.7, 0.2, 0.2, 0.1, 0.1])
-    assert judge_report.precise_recall(probability, right, 0.9) == pytest.approx(2 / 3)
-    assert judge_report.precise_recall(probability, right, 0.75) == pytest.approx(1.0)
-    assert judge_report.calibration_error(np.full(4, 0.75), np.array([1, 1, 1, 0])) == 0
+    assert agreement.precise_recall(probability, right, 0.9) == pytest.approx(2 / 3)
+    assert agreement.precise_recall(probability, right, 0.75) == pytest.approx(1.0)
+    assert agreement.calibration_error(np.full(4, 0.75), np.array([1, 1, 1, 0])) == 0
 
 
 def test_shipped_weights_fit_the_evidence_and_stay_small():
-    assert equivalence.weights().names == features.NAMES
-    assert equivalence.WEIGHTS.stat().st_size < 100_000
+    assert verdicts.weights().names == features.NAMES
+    assert verdicts.WEIGHTS.stat().st_size < 100_000
 
 
 # Kappa of the shipped weights on the rows they were learned from, measured when they were made;
@@ -133,13 +131,13 @@ def test_shipped_weights_agree_with_humans_as_measured(shared, tmp_path, system)
         answers = tuple(learner.split_answers(golden))
         rows.append(Prediction(question=row["question"], answers=answers, prediction=text))
         right.append(label)
-    verdicts = equivalence.judge_all(rows)
-    kappa = judge_report.kappa(np.array(right), np.array([v.equivalent for v in verdicts]))
+    told = verdicts.judge_all(rows)
+    kappa = agreement.kappa(np.array(right), np.array([v.equivalent for v in told]))
     assert kappa == pytest.approx(MEASURED[system], abs=0.015)
 
 
 def _shipped(**changes):
-    return json.loads(equivalence.WEIGHTS.read_text(encoding="utf-8")) | changes
+    return json.loads(verdicts.WEIGHTS.read_text(encoding="utf-8")) | changes
 
 
 @pytest.mark.parametrize(
@@ -164,4 +162,4 @@ def test_weights_that_do_not_fit_are_named_with_the_remedy(tmp_path, content, me
         path.write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match=message) as raised:
         trees.load(path, features.NAMES)
-    assert "learn_equivalence" in str(raised.value)
+    assert "closedbook.eval.equivalence.learn" in str(raised.value)

@@ -10,152 +10,199 @@ from typing import Any
 
 import pytest
 
-from closedbook.eval.analysis.analysis import Analysis
+from closedbook.eval.analysis.audit import Disagreement, StopCost, Why
+from closedbook.eval.analysis.calibration import Bin, Point
+from closedbook.eval.analysis.confidence import Measures, Reliability
+from closedbook.eval.analysis.kinds import Kind
+from closedbook.eval.analysis.results import (
+    Analysis,
+    Example,
+    FlagShare,
+    JudgeUsed,
+    Meta,
+    Outcome,
+    ProtocolScore,
+    Review,
+    RowScore,
+)
+from closedbook.eval.analysis.slices import SliceScore
+from closedbook.eval.analysis.taxonomy import FourWay, KindShare
+from closedbook.eval.intervals import Estimate
+from closedbook.eval.predictions import Alternative, Prediction
 from closedbook.eval.report import html
 
-VERDICTS = ("correct", "phrasing", "incomplete?", "unanswerable", "wrong")
+OUTCOMES = (
+    *(Outcome.CORRECT, Outcome.PHRASING, Outcome.INCOMPLETE),
+    *(Outcome.UNANSWERABLE, Outcome.WRONG),
+)
 
 
-def _interval(mean: float) -> dict[str, float]:
-    return {"mean": mean, "low": max(0.0, mean - 0.02), "high": min(1.0, mean + 0.02)}
+def _interval(mean: float) -> Estimate:
+    return Estimate(mean=mean, low=max(0.0, mean - 0.02), high=min(1.0, mean + 0.02))
 
 
-def example(number: int, **changes: Any) -> dict[str, Any]:
-    """Row `number` of a made-up file; verdicts go round."""
-    verdict = VERDICTS[number % len(VERDICTS)]
-    correct = verdict == "correct"
-    score = {"em": float(correct), "f1": 1.0 if correct else 0.5}
-    return {
-        "id": f"q{number}",
+def example(number: int, **changes: Any) -> Example:
+    """Row `number` of a made-up file; outcomes go round. Changes are of the row or the example."""
+    outcome = OUTCOMES[number % len(OUTCOMES)]
+    correct = outcome == Outcome.CORRECT
+    score = RowScore(em=float(correct), f1=1.0 if correct else 0.5)
+    row: dict[str, Any] = {
         "question": f"who discovered island number {number}",
         "answers": [f"Captain {number}", f"Captain J. {number}"],
         "prediction": f"Captain {number}" if correct else f"Admiral {number}",
         "score": -0.01 * number,
-        "alternatives": [{"text": f"Sailor {number}", "score": -3.5}],
+        "alternatives": [Alternative(text=f"Sailor {number}", score=-3.5)],
         "task": "islands",
         "split": "test",
         "step": 100,
-        "meta": {},
+    }
+    row |= {key: changes.pop(key) for key in row.keys() & changes.keys()}
+    fields: dict[str, Any] = {
+        "row": Prediction(**row),
+        "id": f"q{number}",
         "scores": {"squad": score, "nq_open": score},
         "correct": correct,
-        "verdict": verdict,
-        "probability": 0.9 if verdict == "phrasing" else 0.1,
-        "reason": "names.surname" if verdict == "phrasing" else "none",
+        "verdict": outcome,
+        "label": None,
+        "probability": 0.9 if outcome == Outcome.PHRASING else 0.1,
+        "reason": "name" if outcome == Outcome.PHRASING else "different",
         "evidence": f"evidence of row {number}",
-        "flag": "time_dependent" if verdict == "unanswerable" else None,
-        "flag_reason": "now" if verdict == "unanswerable" else "",
-        "candidate": 0.75 if verdict == "incomplete?" else 0.0,
+        "flag": "time_dependent" if outcome == Outcome.UNANSWERABLE else None,
+        "flag_reason": "now" if outcome == Outcome.UNANSWERABLE else "",
+        "candidate": 0.75 if outcome == Outcome.INCOMPLETE else 0.0,
         "slices": {"question word": "who", "answer type": "person"},
-        **changes,
     }
+    return Example(**{**fields, **changes})
 
 
-def analysis_of(examples: list[dict[str, Any]], **changes: Any) -> Analysis:
-    """An analysis around the given examples, every part of it filled."""
+def _measures() -> Measures:
     drawn = random.Random(0)
-    n = len(examples)
-    ids = [row["id"] for row in examples]
-    confidence = {
-        "bins": [
-            {
-                "low": k / 10,
-                "high": (k + 1) / 10,
-                "n": drawn.randint(5, 90),
-                "confidence": (k + 0.5) / 10,
-                "accuracy": (k + 0.5) / 12,
-            }
-            for k in range(10)
-        ],
-        "ece": {"mean": 0.081, "low": 0.06, "high": 0.1},
-        "macro_ce": None,
-        "brier": {"mean": 0.19, "low": 0.17, "high": 0.21},
-        "risk_coverage": [{"coverage": k / 50, "risk": 0.5 * k / 50} for k in range(1, 51)],
-        "aurc": {"mean": 0.231, "low": 0.2, "high": 0.26},
-        "coverage_at_90": {"mean": 0.4, "low": 0.35, "high": 0.44},
+    bins = [
+        Bin(
+            low=k / 10,
+            high=(k + 1) / 10,
+            n=drawn.randint(5, 90),
+            confidence=(k + 0.5) / 10,
+            accuracy=(k + 0.5) / 12,
+        )
+        for k in range(10)
+    ]
+    return Measures(
+        ece=Estimate(mean=0.081, low=0.06, high=0.1),
+        ece_equal_width=None,
+        macro_ce=None,
+        brier=Estimate(mean=0.19, low=0.17, high=0.21),
+        aurc=Estimate(mean=0.231, low=0.2, high=0.26),
+        excess_aurc=None,
+        coverage_at_90=Estimate(mean=0.4, low=0.35, high=0.44),
+        bins=bins,
+        bins_equal_width=bins,
+        risk_coverage=[Point(coverage=k / 50, risk=0.5 * k / 50) for k in range(1, 51)],
+    )
+
+
+def _four_way(n: int) -> FourWay:
+    shares = {
+        Kind.TRUE_NEGATIVE: 0.62,
+        Kind.PHRASING: 0.133,
+        Kind.INCOMPLETE: 0.133,
+        Kind.UNANSWERABLE: 0.114,
     }
-    kinds = (("true negative", 0.62), ("phrasing", 0.133), ("incomplete", 0.133))
+    return FourWay(
+        labelled=False,
+        n=n,
+        wrong=round(0.634 * n),
+        rows=tuple(
+            KindShare(
+                name=kind,
+                asserted=kind != Kind.INCOMPLETE,
+                count=round(share * n),
+                share=share,
+                low=share - 0.05,
+                high=share + 0.05,
+            )
+            for kind, share in shares.items()
+        ),
+        em=_interval(0.366),
+        adjusted=_interval(0.5765),
+        how="from the judge's verdicts",
+    )
+
+
+def analysis_of(examples: list[Example], **changes: Any) -> Analysis:
+    """An analysis around the given examples, every part of it filled."""
+    n = len(examples)
+    ids = [row.id for row in examples]
     parts: dict[str, Any] = {
-        "meta": {
-            "source": "made_up.jsonl",
-            "n": n,
-            "n_questions": n,
-            "task": "islands",
-            "split": "test",
-            "protocol": "squad",
-            "judge": {"mode": "learned", "threshold": 0.5, "weights": "1"},
-            "closedbook": "0.1.0",
-        },
+        "meta": Meta(
+            source="made_up.jsonl",
+            n=n,
+            n_questions=n,
+            task="islands",
+            split="test",
+            protocol="squad",
+            judge=JudgeUsed(mode="learned", threshold=0.5, weights="1"),
+            also=[],
+            training_rows=None,
+            closedbook="0.1.0",
+        ),
         "protocols": [
-            {"protocol": "squad", "n": n, "em": _interval(0.366), "f1": _interval(0.42)},
-            {"protocol": "nq_open", "n": n, "em": _interval(0.35), "f1": None},
+            ProtocolScore(protocol="squad", n=n, em=_interval(0.366), f1=_interval(0.42)),
+            ProtocolScore(protocol="nq_open", n=n, em=_interval(0.35), f1=None),
         ],
         "disagreements": [
-            {
-                "protocols": ["squad", "nq_open"],
-                "only_first": 3,
-                "only_second": 1,
-                "why": [{"reason": "case", "right": "squad", "count": 4, "ids": ids[:4]}],
-            }
+            Disagreement(
+                protocols=("squad", "nq_open"),
+                only_first=3,
+                only_second=1,
+                why=[Why(reason="case", right="squad", count=4, ids=ids[:4])],
+            )
         ],
         "audit": [
-            {
-                "rule": "stop at a comma",
-                "em": 0.31,
-                "lost": 12,
-                "gained": 0,
-                "gold_unreachable": 3,
-                "ids": ids[:2],
-            }
+            StopCost(
+                rule="stop at a comma",
+                em=0.31,
+                lost=12,
+                gained=0,
+                ids=ids[:2],
+                answers_cut=9,
+                answers=50,
+                gold_unreachable=3,
+                ceiling=0.9,
+            )
         ],
-        "taxonomy": {
-            "labelled": False,
-            "n": n,
-            "wrong": round(0.634 * n),
-            "rows": [
-                {
-                    "name": name,
-                    "asserted": name != "incomplete",
-                    "count": round(share * n, 1),
-                    "share": share,
-                    "low": share - 0.05,
-                    "high": share + 0.05,
-                }
-                for name, share in (*kinds, ("unanswerable", 0.114))
-            ],
-            "em": _interval(0.366),
-            "adjusted": _interval(0.5765),
-            "how": "from the judge's probabilities",
-        },
+        "taxonomy": _four_way(n),
         "answerability": [
-            {"flag": "time_dependent", "count": 20, "share": 0.1, "low": 0.08, "high": 0.13}
+            FlagShare(flag="time_dependent", count=20, share=0.1, low=0.08, high=0.13)
         ],
         "slices": [
-            {
-                "slice": "question word",
-                "value": "who",
-                "n": n,
-                "em": _interval(0.366),
-                "adjusted": _interval(0.5765),
-            }
+            SliceScore(
+                slice="question word",
+                value="who",
+                n=n,
+                em=_interval(0.366),
+                adjusted=_interval(0.5765),
+            )
         ],
-        "confidence": {
-            "source": "exp(score)",
-            "probability": True,
-            "n": n,
-            "missing": 0,
-            "strict": confidence,
-            "adjusted": confidence,
-        },
+        "confidence": Reliability(
+            source="exp(score)",
+            probability=True,
+            n=n,
+            missing=0,
+            strict=_measures(),
+            adjusted=_measures(),
+        ),
         "candidates": [
-            {
-                "id": row["id"],
-                "question": row["question"],
-                "prediction": row["prediction"],
-                "score": 0.75,
-                "reasons": ["several systems agree"],
-            }
+            Review(
+                id=row.id,
+                question=row.row.question,
+                answers=row.row.answers,
+                prediction=row.row.prediction,
+                score=0.75,
+                reasons=["several systems agree"],
+            )
             for row in examples
-            if row["verdict"] == "incomplete?"
+            if row.verdict == Outcome.INCOMPLETE
         ][:30],
         "examples": examples,
     }
@@ -163,7 +210,7 @@ def analysis_of(examples: list[dict[str, Any]], **changes: Any) -> Analysis:
 
 
 @pytest.fixture
-def make_example() -> Callable[..., dict[str, Any]]:
+def make_example() -> Callable[..., Example]:
     """`example`: tests cannot import from here."""
     return example
 

@@ -1,11 +1,15 @@
 """The report in a real browser: filters, search, sorting, export, and nothing hostile runs."""
 
 import csv
+import dataclasses
 import io
 import itertools
 import pathlib
 from typing import Any
 
+from closedbook.eval.analysis.slices import SliceScore
+from closedbook.eval.intervals import UNKNOWN
+from closedbook.eval.predictions import Alternative
 from closedbook.eval.report import html
 
 _HOSTILE = (
@@ -68,7 +72,7 @@ def test_reasons_filter_from_the_columns_list(open_report, document):
     opened = open_report(document)
     heading = opened.page.locator("#table th", has_text="Reason")
     heading.locator(".dtcc-button_dropdown").click()
-    opened.page.locator(".dtcc-dropdown button", has_text="names").click()
+    opened.page.locator(".dtcc-dropdown button", has_text="name").click()
     assert _info(opened) == "1 to 8 of 8 (of 40)"
     opened.page.keyboard.press("Escape")
     opened.page.get_by_role("button", name="Clear filters").click()
@@ -135,7 +139,7 @@ def test_export_holds_the_rows_that_the_filters_leave(open_report, document):
     first = rows[0]
     assert first["Question"] == "who discovered island number 1"
     assert first["Gold answers"] == "Captain 1 / Captain J. 1"
-    assert first["Reason"] == "names.surname"
+    assert first["Reason"] == "name"
     assert first["Log-prob."] == "-0.01"
     assert first["em squad"] == "0"
     assert first["evidence"] == "evidence of row 1"
@@ -163,7 +167,7 @@ def test_hostile_text_is_shown_and_never_run(open_report, make_analysis, make_ex
             evidence=text,
             reason=text,
             flag=text,
-            alternatives=[{"text": text, "score": None}],
+            alternatives=[Alternative(text=text)],
             slices={text: text},
         )
         for k, text in enumerate(_HOSTILE)
@@ -171,12 +175,17 @@ def test_hostile_text_is_shown_and_never_run(open_report, make_analysis, make_ex
     made = make_analysis(
         rows,
         slices=[
-            {"slice": text, "value": text, "n": 1, "em": None, "adjusted": None}
+            SliceScore(slice=text, value=text, n=1, em=UNKNOWN, adjusted=UNKNOWN)
             for text in _HOSTILE
         ],
     )
-    made.meta.update(source=_HOSTILE[1], task=_HOSTILE[4])
-    made.disagreements[0]["why"][0]["reason"] = _HOSTILE[4]
+    [line] = made.disagreements
+    why = dataclasses.replace(line.why[0], reason=_HOSTILE[4])
+    made = dataclasses.replace(
+        made,
+        meta=dataclasses.replace(made.meta, source=_HOSTILE[1], task=_HOSTILE[4]),
+        disagreements=[dataclasses.replace(line, why=[why])],
+    )
     opened = open_report(html.render_html(made))
     shown = _rows(opened)
     assert shown[:10] == list(_HOSTILE[:10])

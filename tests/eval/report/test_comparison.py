@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from closedbook.eval.analysis.comparison import Comparison, compare
+from closedbook.eval.analysis.compared import Comparison
+from closedbook.eval.analysis.comparison import compare
 from closedbook.eval.predictions import Prediction
 from closedbook.eval.report import figures, html, latex, markdown
 
@@ -77,7 +78,7 @@ def test_many_systems_are_searched_and_exported(open_report, comparison):
     many = {
         f"system {k}": [
             Prediction(question="q", answers=("a",), prediction="zebra" if k == 7 else "b"),
-            Prediction(question=first["question"], answers=("a",), prediction="a"),
+            Prediction(question=first.question, answers=("a",), prediction="a"),
         ]
         for k in range(10)
     }

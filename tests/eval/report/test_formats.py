@@ -33,7 +33,7 @@ def test_markdown_gives_percent_with_intervals(analysis):
     cells = _rows_of(rendered)
     assert ["Exact match", "36.6", "[34.6, 38.6]"] in cells
     assert ["Adjusted", "57.6", "[55.6, 59.7]"] in cells
-    assert ["phrasing", "5.3", "13.3", "[8.3, 18.3]"] in cells
+    assert ["phrasing", "5", "13.3", "[8.3, 18.3]"] in cells
     assert ["incomplete", "not counted", "–", "8 candidates"] in cells
     assert "![Accuracy over confidence](figures/calibration.svg)" in rendered
     assert "](figures" not in markdown.render_markdown(analysis, figures=None)
@@ -62,9 +62,12 @@ def test_parts_without_data_are_left_out(analysis):
 
 
 def test_scores_that_only_rank_have_no_calibration_plot(analysis):
-    side = {**analysis.confidence["strict"], "bins": None, "ece": None, "brier": None}
+    side = dataclasses.replace(
+        analysis.confidence.strict, bins=None, bins_equal_width=None, ece=None, brier=None
+    )
     ranked = dataclasses.replace(
-        analysis, confidence={**analysis.confidence, "strict": side, "adjusted": side}
+        analysis,
+        confidence=dataclasses.replace(analysis.confidence, strict=side, adjusted=side),
     )
     assert "calibration" not in figures.specs(ranked)
     assert "calibration.svg" not in markdown.render_markdown(ranked)

@@ -29,7 +29,7 @@ def rendered(request, analysis):
     name = request.param
     if name is None:
         return [latex.render_latex(analysis)]
-    one = dataclasses.replace(analysis, meta=analysis.meta | {"source": name})
+    one = dataclasses.replace(analysis, meta=dataclasses.replace(analysis.meta, source=name))
     rows = [Prediction(question=str(n), answers=("a",), prediction="ab"[n % 2]) for n in range(9)]
     two = compare({name: rows, f"{name} 2": rows[1:], "": rows[2:]}, resamples=100)
     return [latex.render_latex(one), latex.render_comparison_latex(two)]

@@ -32,7 +32,7 @@ def test_a_lookup_table_of_wrong_facts_scores_0_and_says_what_it_holds(lookup_ta
     wrong = objects[1:] + objects[:1]
     rows = asked(lookup_table(wrong), table_facts)
     assert [row["top"][0]["text"] for row in rows] == wrong
-    assert summarise(table_facts, rows, Settings())["all"]["model"]["P@1"]["mean"] == 0
+    assert summarise(table_facts, rows, Settings())["all"]["model"]["P@1"].mean == 0
 
 
 def test_a_model_that_knows_nothing_is_last_everywhere(lookup_table, table_facts):
@@ -50,8 +50,8 @@ def test_closed_candidates_are_at_least_as_often_right_as_free_answers(atlas_qa)
     found = summarise(facts, rows, settings)
     assert [part["name"] for part in found["parts"]] == ["asked", "validation", "held out"]
     for part in found["parts"]:
-        assert part["model"]["P@1"]["mean"] >= part["model"]["exact match"]["mean"] > 0.5
-        assert part["model"]["judged right"]["mean"] >= part["model"]["exact match"]["mean"]
+        assert part["model"]["P@1"].mean >= part["model"]["exact match"].mean > 0.5
+        assert part["model"]["judged right"].mean >= part["model"]["exact match"].mean
 
 
 def test_a_killed_probe_goes_on_and_ends_with_the_same_rows(atlas_ssm, tmp_path, monkeypatch):
@@ -148,6 +148,7 @@ def test_summary_has_baselines_beside_the_model(lookup_table, table_facts):
     assert relation["candidates"] == 118
     assert relation["chance"]["P@1"] == pytest.approx(1 / 118)
     # Every object that is asked occurs once, the others never.
-    assert relation["freq"]["P@1"]["mean"] == pytest.approx(1 / 24)
-    assert relation["model"]["P@30"]["facts"] == 24
-    assert found["curve"][0] == {"k": 1, **found["all"]["model"]["P@1"]}
+    assert relation["freq"]["P@1"].mean == pytest.approx(1 / 24)
+    assert relation["model"]["P@30"].facts == 24
+    assert found["curve"][0].k == 1
+    assert found["curve"][0].mean == found["all"]["model"]["P@1"].mean

@@ -8,7 +8,7 @@ import pytest
 
 from closedbook.cli import gin_files
 from closedbook.corpora.shards import write_sentences
-from closedbook.data import build
+from closedbook.data import cache_lookup
 from closedbook.errors import UserError
 from closedbook.tasks import mixtures, own_files, specs
 from closedbook.tasks.spans import own_sentences as span_files
@@ -38,7 +38,7 @@ def folder(sentence, tmp_path_factory):
 @pytest.fixture
 def opened(vocabulary, tmp_path):
     def make(name, split="train", **arguments):
-        return build.token_cache(
+        return cache_lookup.token_cache(
             name, split, vocabulary=vocabulary, cache_dir=tmp_path / "caches", **arguments
         )
 
@@ -89,7 +89,7 @@ def test_an_unchanged_folder_is_not_read_again_and_options_make_caches_of_their_
         built.append(folder)
         raise Building
 
-    monkeypatch.setattr(build, "_build", note)
+    monkeypatch.setattr(cache_lookup, "build", note)
     assert opened("keyed").folder == first.folder
     keys = {first.folder}
     for changed in (
@@ -179,7 +179,7 @@ def test_a_mixture_trains_by_its_rates(folder, vocabulary, tmp_path):
     own_files.qa_from_files({"mix_quiz": {"train": tmp_path / "quiz.jsonl"}})
     span_files.ssm_from_files({"mix_ssm": folder})
     mixtures.mixture({"own_mix": {"mix_ssm": 0.7, "mix_quiz": 0.3}})
-    sources = build.training_sources("own_mix", vocabulary=vocabulary, cache_dir=tmp_path)
+    sources = cache_lookup.training_sources("own_mix", vocabulary=vocabulary, cache_dir=tmp_path)
     assert [(tokens.name, rate) for tokens, rate in sources] == [
         ("mix_ssm", 0.7),
         ("mix_quiz", 0.3),

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from closedbook.data import build, cache, task_facts
+from closedbook.data import cache, cache_lookup, task_facts
 from closedbook.data.batches import Batches
 from closedbook.data.cache import BrokenCacheError, TokenCache
 from closedbook.errors import UserError
@@ -26,7 +26,7 @@ def nq(nq_folder, vocabulary, cache_dir):
 
     def opened(split, task="natural_questions_open", **changed):
         arguments = {"vocabulary": vocabulary, "data_dir": nq_folder, "cache_dir": cache_dir}
-        return build.token_cache(task, split, **arguments | changed)
+        return cache_lookup.token_cache(task, split, **arguments | changed)
 
     return opened
 
@@ -79,19 +79,19 @@ def test_an_existing_cache_needs_no_tensorflow(nq, nq_folder, vocabulary, cache_
     program = f"""
 import sys
 sys.modules["tensorflow"] = sys.modules["seqio"] = sys.modules["tensorflow_datasets"] = None
-from closedbook.data import build, cache
+from closedbook.data import cache, cache_lookup
 from closedbook.data.batches import Batches
 from closedbook.data.leakage import leakage
 from closedbook.vocabulary.sentencepiece import Vocabulary
 arguments = dict(vocabulary=Vocabulary({vocabulary.path!r}), data_dir={str(nq_folder)!r},
                  cache_dir={str(cache_dir)!r})
-sources = build.training_sources("natural_questions_open", **arguments)
+sources = cache_lookup.training_sources("natural_questions_open", **arguments)
 batch = next(Batches(sources, 8, {{"inputs": 64, "targets": 16}}, True, 0))
 print(batch["encoder_input_tokens"].shape)
-[test] = build.evaluation_caches("natural_questions_open", "test", **arguments)
+[test] = cache_lookup.evaluation_caches("natural_questions_open", "test", **arguments)
 print(len(test), leakage([sources[0][0]], test).questions)
 try:
-    build.token_cache("web_questions_open", "train", **arguments | dict(data_dir=None))
+    cache_lookup.token_cache("web_questions_open", "train", **arguments | dict(data_dir=None))
 except Exception as error:
     print(type(error).__name__, error)
 """
@@ -106,11 +106,11 @@ def test_a_changed_file_gives_another_cache(vocabulary, tmp_path, monkeypatch):
     path.write_text('{"question": "who?", "answer": "me"}\n')
     own_files.qa_from_files({"own_changing": {"train": path}})
     arguments = {"vocabulary": vocabulary, "cache_dir": tmp_path / "caches"}
-    first = build.token_cache("own_changing", "train", **arguments)
-    again = build.token_cache("own_changing", "train", **arguments)
+    first = cache_lookup.token_cache("own_changing", "train", **arguments)
+    again = cache_lookup.token_cache("own_changing", "train", **arguments)
     assert first.folder == again.folder
     path.write_text('{"question": "who?", "answer": "you"}\n')
-    changed = build.token_cache("own_changing", "train", **arguments)
+    changed = cache_lookup.token_cache("own_changing", "train", **arguments)
     assert vocabulary.decode(changed.targets(0)) == "you"
     assert vocabulary.decode(first.targets(0)) == "me"
 
@@ -123,12 +123,12 @@ def test_a_truncated_cache_is_rebuilt(vocabulary, tmp_path, name):
     path.write_text('{"question": "who was it?", "answer": "me"}\n')
     own_files.qa_from_files({"own_truncated": {"train": path}})
     arguments = {"vocabulary": vocabulary, "cache_dir": tmp_path / "caches"}
-    folder = build.token_cache("own_truncated", "train", **arguments).folder
+    folder = cache_lookup.token_cache("own_truncated", "train", **arguments).folder
     broken = folder / name
     broken.write_bytes(broken.read_bytes()[:-2])
     with pytest.raises(BrokenCacheError):
         TokenCache(folder)
-    rebuilt = build.token_cache("own_truncated", "train", **arguments)
+    rebuilt = cache_lookup.token_cache("own_truncated", "train", **arguments)
     assert rebuilt.folder == folder
     assert vocabulary.decode(rebuilt.inputs(0)) == "question: who was it?"
     assert [p.name for p in (tmp_path / "caches").iterdir()] == [folder.name]
@@ -161,7 +161,7 @@ def test_a_mixture_weighs_by_examples(nq_folder, vocabulary, cache_dir, tmp_path
     }
     data = [trivia | {"QuestionId": f"tc_{i}"} for i in range(10)]
     (tmp_path / "unfiltered-web-train.json").write_text(json.dumps({"Data": data}))
-    sources = build.training_sources(
+    sources = cache_lookup.training_sources(
         "closed_book_qa", vocabulary=vocabulary, data_dir=tmp_path, cache_dir=cache_dir
     )
     assert {tokens.name: rate for tokens, rate in sources} == {
@@ -190,7 +190,7 @@ def test_a_task_of_another_package_is_cached_too(vocabulary, tmp_path):
             },
             metric_fns=[lambda targets, predictions: {"same": 0.0}],
         )
-    [tokens] = build.evaluation_caches(
+    [tokens] = cache_lookup.evaluation_caches(
         "theirs", "validation", vocabulary=vocabulary, cache_dir=tmp_path
     )
     assert [vocabulary.decode(tokens.inputs(i)) for i in range(2)] == ["a b", "c"]
@@ -202,11 +202,15 @@ def test_a_task_of_another_package_is_cached_too(vocabulary, tmp_path):
 
 def test_unknown_names_are_the_users_errors(vocabulary, tmp_path):
     with pytest.raises(UserError, match=r"natural_questions_opn.*nearest: natural_questions_open"):
-        build.training_sources("natural_questions_opn", vocabulary=vocabulary, cache_dir=tmp_path)
+        cache_lookup.training_sources(
+            "natural_questions_opn", vocabulary=vocabulary, cache_dir=tmp_path
+        )
     with pytest.raises(UserError, match="no split 'dev'; it has train, validation, test"):
-        build.token_cache("web_questions_open", "dev", vocabulary=vocabulary, cache_dir=tmp_path)
+        cache_lookup.token_cache(
+            "web_questions_open", "dev", vocabulary=vocabulary, cache_dir=tmp_path
+        )
     with pytest.raises(UserError, match=r"nothing to evaluate.*'test'"):
-        build.evaluation_caches("natural_questions_open_test", "test", vocabulary=vocabulary)
+        cache_lookup.evaluation_caches("natural_questions_open_test", "test", vocabulary=vocabulary)
 
 
 def test_a_mixtures_tasks_without_the_split_may_be_left_out(vocabulary, tmp_path, monkeypatch):
@@ -217,7 +221,9 @@ def test_a_mixtures_tasks_without_the_split_may_be_left_out(vocabulary, tmp_path
     )
     monkeypatch.setitem(specs.MIXTURES, "own_mixture", ("own_both", "own_train"))
     arguments = {"vocabulary": vocabulary, "cache_dir": tmp_path / "caches", "split": "validation"}
-    ((tokens, rate),) = build.training_sources("own_mixture", where_present=True, **arguments)
+    ((tokens, rate),) = cache_lookup.training_sources(
+        "own_mixture", where_present=True, **arguments
+    )
     assert (tokens.name, rate) == ("own_both", 1.0)
     with pytest.raises(UserError, match="own_train has no split 'validation'"):
-        build.training_sources("own_mixture", **arguments)
+        cache_lookup.training_sources("own_mixture", **arguments)

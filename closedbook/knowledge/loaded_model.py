@@ -1,0 +1,101 @@
+"""A model that is ready to be asked."""
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+from closedbook.checkpoints import ModelCard
+from closedbook.errors import UserError
+from closedbook.inference.predictor import Prediction, Predictor
+from closedbook.inference.settings import DecodeSettings
+from closedbook.models import network
+from closedbook.models.families import Config, Network
+from closedbook.models.parameters import Params
+from closedbook.vocabulary.protocol import AnyVocabulary
+
+_LONGEST = 512  # tokens of an input, where the card does not tell
+BEAMS = DecodeSettings(method="beam", num_beams=4)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LoadedModel:
+    """A model that is ready to be asked.
+
+    Attributes:
+        config: The network's, without dropout.
+        params: On the default device.
+        vocabulary: Of the training.
+        card: What the checkpoint folder says of itself.
+        step: The checkpoint's.
+    """
+
+    config: Config
+    params: Params
+    vocabulary: AnyVocabulary
+    card: ModelCard
+    step: int
+
+    @functools.cached_property
+    def module(self) -> Network:
+        """The network."""
+        return network(self.config)
+
+    @functools.cached_property
+    def _predictors(self) -> dict[DecodeSettings, Predictor]:
+        return {}
+
+    def predictor(self, settings: DecodeSettings = BEAMS) -> Predictor:
+        """A predictor for texts with their prefix; one per settings, with its programs, is kept.
+
+        Args:
+            settings: How to decode.
+
+        Raises:
+            UserError: The model has no room for answers of that length.
+        """
+        if settings not in self._predictors:
+            longest = self.card.lengths.get("inputs", _LONGEST)
+            room = self.config.most_positions(after=settings.max_decode_length)
+            if room is not None and room < 1:
+                raise UserError(
+                    f"DecodeSettings.max_decode_length is {settings.max_decode_length}, which "
+                    "leaves no position for a prompt; give a smaller one"
+                )
+            self._predictors[settings] = Predictor(
+                self.module,
+                self.vocabulary,
+                settings=settings,
+                max_input_length=longest if room is None else min(longest, room),
+                quick_compile=True,
+            )
+        return self._predictors[settings]
+
+    def ask(self, questions: Sequence[str], settings: DecodeSettings = BEAMS) -> list[Prediction]:
+        """Answers to questions, the task's prefix added.
+
+        A decoder-only model goes on with the question. Its answer is what it writes up to its
+        first line break that follows text, or to its end; the log-probability is that of all
+        that it wrote, because where it would have stopped is no event of its own.
+
+        The first call compiles; later ones with the same settings do not.
+
+        Args:
+            questions: Without prefix.
+            settings: How to decode.
+        """
+        continues = self.config.continues_prompt
+        # Lines of a prompt mean something; a blank at its end would be a token of its own.
+        texts = [text.rstrip() if continues else " ".join(text.split()) for text in questions]
+        texts = [self.card.prefix + text for text in texts]
+        found = self.predictor(settings).predict(self.params, texts)
+        return [_first_lines(each) for each in found] if continues else found
+
+
+def _first_lines(answer: Prediction) -> Prediction:
+    """The first line of each hypothesis that has text in it."""
+
+    def first(text: str) -> str:
+        return next((line.strip() for line in text.splitlines() if line.strip()), "")
+
+    others = tuple((first(text), log_prob) for text, log_prob in answer.alternatives)
+    return dataclasses.replace(answer, text=first(answer.text), alternatives=others)

@@ -1,0 +1,135 @@
+"""What an analysis of one predictions file holds; shares from 0 to 1, all intervals 95%."""
+
+import dataclasses
+import enum
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from closedbook.eval.analysis.audit import Disagreement, StopCost
+from closedbook.eval.analysis.confidence import Reliability
+from closedbook.eval.analysis.kinds import Kind
+from closedbook.eval.analysis.slices import SliceScore
+from closedbook.eval.analysis.summarized import Summarized, plain
+from closedbook.eval.analysis.taxonomy import FourWay
+from closedbook.eval.intervals import Estimate
+from closedbook.eval.predictions import Prediction
+
+
+class Outcome(enum.StrEnum):
+    """What a reader is told of a row."""
+
+    CORRECT = "correct"
+    PHRASING = "phrasing"
+    INCOMPLETE = "incomplete?"  # a candidate; nobody has said so
+    UNANSWERABLE = "unanswerable"
+    WRONG = "wrong"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class JudgeUsed:
+    """Which judge of equivalence was asked."""
+
+    mode: str  # its name, as the command line has it
+    threshold: float  # probability from which answers are equivalent
+    weights: str | None  # their version
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Meta:
+    """What was analysed, and with what."""
+
+    source: str | None  # the file's name
+    n: int  # rows
+    n_questions: int  # distinct ones
+    task: str | None  # of all rows; None where they differ
+    split: str | None
+    protocol: str  # the headline
+    judge: JudgeUsed
+    also: Sequence[str]  # names of the other systems whose predictions were at hand
+    training_rows: int | None  # None without a training set
+    closedbook: str  # version
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ProtocolScore:
+    """All rows under one protocol."""
+
+    protocol: str
+    n: int
+    em: Estimate
+    f1: Estimate | None  # None where the protocol has none
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FlagShare:
+    """How many questions have one flag of answerability."""
+
+    flag: str
+    count: int  # rows
+    share: float  # of all rows
+    low: float  # of the share's 95% interval
+    high: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Review:
+    """A prediction that may be right though no gold answer says so."""
+
+    id: str
+    question: str
+    answers: Sequence[str]
+    prediction: str
+    score: float  # 0 to 1, for ranking only: not a probability
+    reasons: Sequence[str]  # in words, strongest first
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RowScore:
+    """One row under one protocol."""
+
+    em: float  # 0 or 1
+    f1: float | None  # 0 to 1; None where the protocol has none
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Example:
+    """One row and all that was found of it."""
+
+    row: Prediction
+    id: str  # the row's, or its number from 1
+    scores: Mapping[str, RowScore]  # by protocol, the headline first
+    correct: bool  # under the headline
+    verdict: Outcome
+    label: Kind | None  # what people said of it
+    probability: float  # the judge's, that the prediction says the same as a gold answer
+    reason: str  # the judge's, a code of `closedbook.eval.equivalence.reasons.Reason`
+    evidence: str  # the words that show it
+    flag: str | None  # of answerability
+    flag_reason: str  # with the words that show it; empty without a flag
+    candidate: float  # score of the review; 0 where there is none
+    slices: Mapping[str, str]  # the part to which the row belongs in each slice
+
+    def as_dict(self) -> dict[str, Any]:
+        """The row as examples.jsonl has it: its own keys, as they were read, and the findings."""
+        found = {
+            field.name: plain(getattr(self, field.name))
+            for field in dataclasses.fields(self)
+            if field.name != "row"
+        }
+        return self.row.as_dict() | found
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Analysis(Summarized):
+    """The analysis of one predictions file."""
+
+    meta: Meta
+    protocols: Sequence[ProtocolScore]  # the headline first
+    disagreements: Sequence[Disagreement]
+    audit: Sequence[StopCost]
+    taxonomy: FourWay
+    answerability: Sequence[FlagShare]  # the most frequent first
+    slices: Sequence[SliceScore]
+    confidence: Reliability | None  # None where the rows state none
+    candidates: Sequence[Review]  # the likeliest first
+    examples: Sequence[Example]  # one per row
