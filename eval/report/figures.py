@@ -364,13 +364,16 @@ def category_axis() -> Spec:
     return {"title": None, "grid": False, "labelLimit": 160}
 
 
-def whiskers(channel: str, colour: str, *, zero: bool = True) -> Spec:
-    """A layer of intervals from "low" to "high" along a channel."""
+def whiskers(
+    channel: str, colour: str, *, zero: bool = True, others: Mapping[str, object] | None = None
+) -> Spec:
+    """A layer of intervals from "low" to "high" along a channel; `others` are more channels."""
     return {
         "mark": {"type": "rule", "strokeWidth": 1.25, "color": colour, "aria": False},
         "encoding": {
             channel: {"field": "low", "type": "quantitative", "scale": {"zero": zero}},
             f"{channel}2": {"field": "high"},
+            **(others or {}),
         },
     }
 

@@ -146,8 +146,6 @@ def _parts(summary: Mapping[str, Any], palette: Mapping[str, str]) -> figures.Sp
     ]
     offset = {"yOffset": {"field": "series", "type": "nominal", "sort": [first, last]}}
     colour = {"stroke": figures.series_colour(palette, [first, last])}
-    whiskers = figures.whiskers("x", palette["muted"])
-    whiskers["encoding"] |= offset
     return figures.chart(
         palette,
         f"{metric} of each relation, {first} and {last}, with 95% intervals",
@@ -155,7 +153,7 @@ def _parts(summary: Mapping[str, Any], palette: Mapping[str, str]) -> figures.Sp
         height={"step": 22, "for": "position"},
         encoding={"y": {**_NAME, "axis": figures.category_axis()}},
         layer=[
-            whiskers,
+            figures.whiskers("x", palette["muted"], others=offset),
             {
                 "mark": {"type": "point", "size": 38, "opacity": 1, "strokeWidth": 1.8},
                 "encoding": {

@@ -87,10 +87,10 @@ def probe(
     }
     inputs = prompting.inputs(facts.facts)
     room = model.config.most_positions(after=max(each.room for each in answers.values()))
-    for fact, row in zip(facts.facts, inputs, strict=True):
-        if room is not None and len(row) > room:
+    for fact, ids in zip(facts.facts, inputs, strict=True):
+        if room is not None and len(ids) > room:
             raise UserError(
-                f"the prompt of fact {fact.id} has {len(row)} tokens; the model has room for "
+                f"the prompt of fact {fact.id} has {len(ids)} tokens; the model has room for "
                 f"{room} beside its candidates: leave the fact out"
             )
     places: dict[str, list[int]] = {name: [] for name in facts.relations}

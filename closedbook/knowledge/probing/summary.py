@@ -48,7 +48,8 @@ def summarise(
         ks: Of P@k.
 
     Returns:
-        Dicts and lists of estimates, which `plain` makes JSON. "all" and "pooled" are means over relations and over facts; "relations",
+        Dicts and lists of estimates, of which `plain` makes JSON. "all" and "pooled" are means
+        over relations and over facts; "relations",
         "types", "corpora" and "parts" (splits) are lists; each entry holds "model", "freq" and
         "chance" (no interval: it is exact), metric -> estimate. "curve" is P@k over k,
         "normalisations" the model's means under each.

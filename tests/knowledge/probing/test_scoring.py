@@ -1,12 +1,51 @@
 """Scores of candidates along a trie are those of each pair by itself."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.scoring import Answers, CandidateScorer
+from closedbook.models import network, unboxed
+from closedbook.models.decoder_only import DecoderOnlyConfig
 from closedbook.tasks.facts import read_facts
+
+
+@pytest.fixture(scope="module")
+def continuing():
+    """A module and random parameters of each kind of model that goes on with its prompt."""
+    shape = {"vocab_size": 60, "emb_dim": 16, "num_heads": 4, "num_layers": 2, "head_dim": 4}
+    learned = DecoderOnlyConfig(**shape, mlp_dim=8, dropout_rate=0.0, max_positions=64)
+    rotary = DecoderOnlyConfig(
+        **shape,
+        num_kv_heads=2,
+        mlp_dim=8,
+        mlp_activations=("silu", "linear"),
+        norm="rms",
+        positions="rotary",
+        dropout_rate=0.0,
+    )
+    made = []
+    for config in (learned, rotary):
+        module = network(config)
+        params = module.init(jax.random.key(1), *module.example())["params"]
+        made.append((module, jax.tree.map(lambda x: 4 * x, unboxed(params))))
+    return made
+
+
+@pytest.mark.parametrize("kind", [0, 1], ids=["learned positions", "rotary"])
+def test_continuations_equal_the_sum_from_an_unbatched_forward(continuing, kind):
+    module, params = continuing[kind]
+    prompts = [[3, 4, 5], [9, 8, 7, 6, 5, 4, 3], [2]]
+    candidates = ((11, 12), (11, 13), (14,), (11, 12, 15), (16, 17))
+    found = CandidateScorer(module, params)(prompts, Answers(pieces=candidates))
+    for row, prompt in enumerate(prompts):
+        for column, pieces in enumerate(candidates):
+            logits = module.apply({"params": params}, jnp.array([[*prompt, *pieces]]))[0]
+            log_probs = np.asarray(jax.nn.log_softmax(logits))[len(prompt) - 1 : -1]
+            expected = log_probs[np.arange(len(pieces)), pieces].sum()
+            assert found[row, column] == pytest.approx(expected, abs=1e-4)
 
 
 def unbatched(model, inputs, answers: Answers) -> np.ndarray:
