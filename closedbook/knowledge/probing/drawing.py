@@ -45,7 +45,7 @@ def _relations(
             "freq": row["freq"][metric].mean,
             "chance": row["chance"][metric],
             "label": f"{inline(row['label'], 40)}: {numbers.with_interval(row['model'][metric])}, "
-            f"Freq {numbers.percent(row['freq'][metric]['mean'])}, "
+            f"Freq {numbers.percent(row['freq'][metric].mean)}, "
             f"chance {numbers.percent(row['chance'][metric])}",
         }
         for row in rows
