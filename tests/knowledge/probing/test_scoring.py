@@ -15,7 +15,8 @@ from closedbook.tasks.facts import read_facts
 @pytest.fixture(scope="module")
 def continuing():
     """A module and random parameters of each kind of model that goes on with its prompt."""
-    shape = {"vocab_size": 60, "emb_dim": 16, "num_heads": 4, "num_layers": 2, "head_dim": 4}
+    shape = {"vocab_size": 60, "emb_dim": 16, "num_heads": 4, "num_layers": 2}
+    shape |= {"head_dim": 4, "eos_id": -1}
     learned = DecoderOnlyConfig(**shape, mlp_dim=8, dropout_rate=0.0, max_positions=64)
     rotary = DecoderOnlyConfig(
         **shape,
