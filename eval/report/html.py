@@ -18,7 +18,7 @@ from closedbook.eval.analysis.compared import Comparison
 from closedbook.eval.analysis.results import Analysis
 from closedbook.eval.analysis.slices import SliceScore
 from closedbook.eval.analysis.summarized import Json
-from closedbook.eval.report import examples, figures, measures, numbers, text
+from closedbook.eval.report import charts, examples, figures, measures, numbers, text
 
 if TYPE_CHECKING:
     import jinja2
@@ -39,7 +39,7 @@ def render_html(analysis: Analysis) -> str:
     Returns:
         A whole HTML document, with scripts, styles and figures inside.
     """
-    drawn = figures.specs(analysis, figures.PAGE)
+    drawn = figures.specs(analysis, charts.PAGE)
     return page(
         _TEMPLATES / "report.html",
         script=_TEMPLATES / "report.js",
@@ -126,9 +126,9 @@ def _markup(trusted: str) -> "markupsafe.Markup":
     return markupsafe.Markup(trusted)
 
 
-def figure(spec: figures.Spec, alternative: str) -> "markupsafe.Markup":
+def figure(spec: charts.Spec, alternative: str) -> "markupsafe.Markup":
     """A figure as markup for a page, with a text for those who do not see it."""
-    drawn = figures.svg(spec)
+    drawn = charts.svg(spec)
     # Scales with the page; the viewBox keeps the shape.
     drawn = re.sub(r' width="[\d.]+" height="[\d.]+"', "", drawn, count=1)
     import markupsafe

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from closedbook.eval.report import figures, numbers
+from closedbook.eval.report import charts, numbers
 from closedbook.eval.report.text import inline
 
 _FIRST = "P@1"
@@ -11,13 +11,13 @@ _NAME = {"field": "name", "type": "nominal", "sort": None}
 
 
 def specs(
-    summary: Mapping[str, Any], palette: Mapping[str, str] = figures.PAPER
-) -> dict[str, figures.Spec]:
+    summary: Mapping[str, Any], palette: Mapping[str, str] = charts.PAPER
+) -> dict[str, charts.Spec]:
     """The figures that the summary has numbers for, by name.
 
     Args:
         summary: Of `summary.summarise`.
-        palette: Colours and font: `figures.PAGE` or `figures.PAPER`.
+        palette: Colours and font: `charts.PAGE` or `charts.PAPER`.
     """
     rows = [row for row in summary["relations"] if _first(summary) in row["model"]]
     made = {}
@@ -36,7 +36,7 @@ def _first(summary: Mapping[str, Any]) -> str:
 
 def _relations(
     summary: Mapping[str, Any], rows: list[Mapping[str, Any]], palette: Mapping[str, str]
-) -> figures.Spec:
+) -> charts.Spec:
     metric = _first(summary)
     data = [
         {
@@ -51,7 +51,7 @@ def _relations(
         for row in rows
     ]
 
-    def baseline(field: str, colour: str, dash: list[int]) -> figures.Spec:
+    def baseline(field: str, colour: str, dash: list[int]) -> charts.Spec:
         return {
             "mark": {
                 "type": "tick",
@@ -64,28 +64,28 @@ def _relations(
             "encoding": {"x": {"field": field, "type": "quantitative"}},
         }
 
-    return figures.chart(
+    return charts.chart(
         palette,
         f"{metric} of each relation with 95% intervals, and what Freq and chance have",
         data=data,
         height={"step": 19},
-        encoding={"y": {**_NAME, "axis": figures.category_axis()}},
+        encoding={"y": {**_NAME, "axis": charts.category_axis()}},
         layer=[
             {
                 "mark": {"type": "bar", "height": 11, "opacity": 0.5, "color": palette["accent"]},
                 "encoding": {
-                    "x": figures.share_axis("mean", f"{metric}, %", domain=[0, 1]),
+                    "x": charts.share_axis("mean", f"{metric}, %", domain=[0, 1]),
                     "description": {"field": "label"},
                 },
             },
-            figures.whiskers("x", palette["ink"]),
+            charts.whiskers("x", palette["ink"]),
             baseline("freq", palette["ink"], []),
             baseline("chance", palette["muted"], [2, 2]),
         ],
     )
 
 
-def _curve(summary: Mapping[str, Any], palette: Mapping[str, str]) -> figures.Spec:
+def _curve(summary: Mapping[str, Any], palette: Mapping[str, str]) -> charts.Spec:
     points = [
         {
             **vars(point),
@@ -99,8 +99,8 @@ def _curve(summary: Mapping[str, Any], palette: Mapping[str, str]) -> figures.Sp
         "scale": {"type": "log", "nice": False},
         "axis": {"title": "k", "values": [1, 2, 5, 10, 20, 50, 100], "grid": False},
     }
-    y = figures.share_axis("mean", "P@k, %", domain=[0, 1])
-    return figures.chart(
+    y = charts.share_axis("mean", "P@k, %", domain=[0, 1])
+    return charts.chart(
         palette,
         "P@k over k, the mean over relations with more than k candidates",
         data=points,
@@ -128,7 +128,7 @@ def _curve(summary: Mapping[str, Any], palette: Mapping[str, str]) -> figures.Sp
     )
 
 
-def _parts(summary: Mapping[str, Any], palette: Mapping[str, str]) -> figures.Spec:
+def _parts(summary: Mapping[str, Any], palette: Mapping[str, str]) -> charts.Spec:
     metric = _first(summary)
     labels = {row["name"]: inline(row["label"], 40) for row in summary["relations"]}
     first, last = summary["parts"][0]["name"], summary["parts"][-1]["name"]
@@ -145,19 +145,19 @@ def _parts(summary: Mapping[str, Any], palette: Mapping[str, str]) -> figures.Sp
         if metric in part["relations"].get(name, {})
     ]
     offset = {"yOffset": {"field": "series", "type": "nominal", "sort": [first, last]}}
-    colour = {"stroke": figures.series_colour(palette, [first, last])}
-    return figures.chart(
+    colour = {"stroke": charts.series_colour(palette, [first, last])}
+    return charts.chart(
         palette,
         f"{metric} of each relation, {first} and {last}, with 95% intervals",
         data=points,
         height={"step": 22, "for": "position"},
-        encoding={"y": {**_NAME, "axis": figures.category_axis()}},
+        encoding={"y": {**_NAME, "axis": charts.category_axis()}},
         layer=[
-            figures.whiskers("x", palette["muted"], others=offset),
+            charts.whiskers("x", palette["muted"], others=offset),
             {
                 "mark": {"type": "point", "size": 38, "opacity": 1, "strokeWidth": 1.8},
                 "encoding": {
-                    "x": figures.share_axis("mean", f"{metric}, %", domain=[0, 1]),
+                    "x": charts.share_axis("mean", f"{metric}, %", domain=[0, 1]),
                     "description": {"field": "label"},
                     **offset,
                     **colour,

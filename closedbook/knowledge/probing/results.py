@@ -10,7 +10,7 @@ from typing import Any
 
 import closedbook
 from closedbook.eval.analysis.summarized import Json, plain
-from closedbook.eval.report import figures, html, outputs
+from closedbook.eval.report import charts, html, outputs
 from closedbook.eval.report.text import clip, visible
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing import drawing
@@ -142,8 +142,8 @@ def write(result: Result, out: str | os.PathLike[str], *, force: bool = False) -
         outputs.write_text(folder / "report.html", render(result))
         drawn = {}
         for name, spec in drawing.specs(result.summary).items():
-            drawn[f"{name}.svg"] = figures.svg(spec).encode()
-            drawn[f"{name}.png"] = figures.png(spec)
+            drawn[f"{name}.svg"] = charts.svg(spec).encode()
+            drawn[f"{name}.png"] = charts.png(spec)
         outputs.write_files(folder / "figures", drawn)
     return pathlib.Path(out)
 
@@ -154,7 +154,7 @@ def _plain(values: Mapping[str, Any]) -> dict[str, Json]:
 
 def render(result: Result) -> str:
     """The page: one HTML file that needs no network."""
-    drawn = drawing.specs(result.summary, figures.PAGE)
+    drawn = drawing.specs(result.summary, charts.PAGE)
     return html.page(
         _TEMPLATES / "probe.html",
         script=_TEMPLATES / "probe.js",
