@@ -69,6 +69,8 @@ class CandidateScorer:
         self._begin = jax.jit(functools.partial(_begin, module), static_argnames="max_length")
         self._deeper = jax.jit(functools.partial(_deeper, module))
         self._gains = jax.jit(_gains)
+        # Apart from the step, so that a step is compiled per width, not per pair of widths.
+        self._continued = jax.jit(_continued)
 
     def __call__(
         self,
@@ -147,7 +149,7 @@ class CandidateScorer:
     ) -> list[jax.Array]:
         """For each level the scores [batch, nodes] of what ends at its nodes."""
         (logits, norm), found = root, []
-        so_far = jnp.zeros(norm.shape, norm.dtype)
+        so_far = np.zeros(norm.shape, np.float32)
         index = 1 + len(answers.before)
         for number, level in enumerate(trie.levels):
             reached = self._gains(so_far, logits, norm, *_padded(level.parents, level.tokens))
@@ -157,14 +159,13 @@ class CandidateScorer:
             parents, tokens, places = _padded(
                 level.parents[level.inner], level.tokens[level.inner], level.inner
             )
-            after = jnp.broadcast_to(parents, (len(norm), len(parents)))
+            state, so_far = self._continued(state, reached, parents, places)
             logits, norm, state = self._deeper(
-                self._params, state, after, tokens, jnp.int32(index + number)
+                self._params, state, tokens, np.int32(index + number)
             )
-            so_far = reached[:, places]
             if answers.end is not None:  # then all nodes are inner ones
-                own = jnp.arange(len(places), dtype=jnp.int32)
-                reached = self._gains(so_far, logits, norm, own, jnp.full_like(own, answers.end))
+                own = np.arange(len(places), dtype=np.int32)
+                reached = self._gains(so_far, logits, norm, own, np.full_like(own, answers.end))
             found.append(reached)
         return found
 
@@ -185,30 +186,41 @@ def _begin(
     return logits, jax.nn.logsumexp(logits, axis=-1), state
 
 
+def _continued(
+    state: DecodingState, reached: jax.Array, parents: jax.Array, places: jax.Array
+) -> tuple[DecodingState, jax.Array]:
+    """The state of the inner nodes [nodes] of a level, and their scores [batch, nodes].
+
+    Args:
+        state: Of the inner nodes of the level before.
+        reached: Scores of all nodes of the level [batch, all].
+        parents: For each inner node its place in `state`.
+        places: For each inner node its place in `reached`.
+    """
+    shape = (len(reached), len(parents))
+    return state.continued(jnp.broadcast_to(parents, shape)), reached[:, places]
+
+
 def _deeper(
-    module: Decoder,
-    params: Params,
-    state: DecodingState,
-    parents: jax.Array,
-    tokens: jax.Array,
-    index: jax.Array,
+    module: Decoder, params: Params, state: DecodingState, tokens: jax.Array, index: jax.Array
 ) -> tuple[jax.Array, jax.Array, DecodingState]:
-    """A level of the trie: its nodes, the same after every prompt, read their pieces.
+    """A level of the trie: its inner nodes, the same after every prompt, read their pieces.
 
     Args:
         module: The network.
         params: Its parameters.
-        state: Of the inner nodes of the level before.
-        parents: [batch, nodes], places among those.
+        state: Of these nodes.
         tokens: [nodes].
         index: How many tokens were read before.
 
     Returns:
         Logits [batch, nodes, vocab] of what follows, normalisers [batch, nodes] and the state.
     """
-    given = jnp.broadcast_to(tokens, parents.shape).reshape(-1, 1)
-    logits, state = step(module, params, given, index, state.continued(parents))
-    logits = logits.reshape(*parents.shape, -1)
+    rows = jax.tree.leaves(state.own)[0].shape[state.row_axis]
+    logits, state = step(
+        module, params, jnp.tile(tokens, rows // len(tokens))[:, None], index, state
+    )
+    logits = logits.reshape(-1, len(tokens), logits.shape[-1])
     return logits, jax.nn.logsumexp(logits, axis=-1), state
 
 
@@ -219,8 +231,8 @@ def _gains(
     return so_far[:, parents] + logits[:, parents, tokens] - norm[:, parents]
 
 
-def _padded(*arrays: np.ndarray) -> list[jax.Array]:
+def _padded(*arrays: np.ndarray) -> list[np.ndarray]:
     """Arrays [nodes] filled up with zeros to a length that occurs often."""
     size = len(arrays[0])
     width = next((w for w in _WIDTHS if w >= size), 0) or bucket(size, _ANY)
-    return [jnp.asarray(np.pad(array, (0, width - size))) for array in arrays]
+    return [np.pad(array, (0, width - size)) for array in arrays]
