@@ -26,16 +26,19 @@ class DecodingState(struct.PyTreeNode):
         """The state in which each hypothesis goes on from another one of the same input.
 
         Args:
-            parents: int32 [batch, hypotheses], places among the hypotheses of the same input.
+            parents: int32 [batch, hypotheses], places among the hypotheses of the same input. They
+                may be more or fewer than before.
         """
         batch, beams = parents.shape
-        if beams == 1:
+        before = jax.tree.leaves(self.own)[0].shape[self.row_axis]
+        if before == batch and beams == 1:
             return self
 
         def pick(x: jax.Array) -> jax.Array:
             # A gather within each input, so that a batch divided over devices stays in place.
-            rows = x.reshape(batch, beams, *x.shape[1:])
-            return jax.vmap(lambda row, parent: row[parent])(rows, parents).reshape(x.shape)
+            rows = x.reshape(batch, -1, *x.shape[1:])
+            picked = jax.vmap(lambda row, parent: row[parent])(rows, parents)
+            return picked.reshape(batch * beams, *x.shape[1:])
 
         for _ in range(self.row_axis):
             pick = jax.vmap(pick)

@@ -1,8 +1,4 @@
-"""The plots, as Vega-Lite: one description serves the HTML page and the files for papers.
-
-Vega writes text as SVG text, never as markup, so that labels need no escaping of ours. The
-conversion runs offline in the process (vl-convert); no browser and no network take part.
-"""
+"""The plots, as Vega-Lite: one description serves the HTML page and the files for papers."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -14,25 +10,19 @@ from closedbook.eval.analysis.kinds import Kind
 from closedbook.eval.analysis.results import Analysis, ProtocolScore
 from closedbook.eval.analysis.taxonomy import FourWay
 from closedbook.eval.report import measures, numbers
+from closedbook.eval.report.charts import (
+    PAPER,
+    Spec,
+    category_axis,
+    chart,
+    pdf,
+    series_colour,
+    share_axis,
+    svg,
+    whiskers,
+)
 from closedbook.eval.report.text import inline, visible
 
-Spec = dict[str, object]
-
-# On the page the colours are the page's own variables and follow its light and dark scheme.
-PAGE = {
-    "ink": "var(--ink)",
-    "muted": "var(--muted)",
-    "line": "var(--line)",
-    "accent": "var(--accent)",
-    "font": "inherit",
-}
-PAPER = {
-    "ink": "#1b1f24",
-    "muted": "#6a737d",
-    "line": "#d9dde2",
-    "accent": "#1f5fa8",
-    "font": "Helvetica, Arial, sans-serif",
-}
 _CURVE_POINTS = 200  # more are not to be told apart at this size
 
 
@@ -41,7 +31,7 @@ def specs(analysis: Analysis, palette: Mapping[str, str] = PAPER) -> dict[str, S
 
     Args:
         analysis: From `closedbook.eval.analysis.analyze`.
-        palette: Colours and font: `PAGE` or `PAPER`.
+        palette: Colours and font: `charts.PAGE` or `charts.PAPER`.
     """
     made = {"errors": errors(analysis.taxonomy, palette)}
     if len(analysis.protocols) > 1:
@@ -67,12 +57,12 @@ def errors(taxonomy: FourWay, palette: Mapping[str, str]) -> Spec:
         for row in taxonomy.rows
         if row.asserted
     ]
-    y = {"field": "name", "type": "nominal", "sort": None, "axis": _category_axis()}
+    y = {"field": "name", "type": "nominal", "sort": None, "axis": category_axis()}
     colour = {
         "condition": {"test": "datum.wrong", "value": palette["muted"]},
         "value": palette["accent"],
     }
-    return _chart(
+    return chart(
         palette,
         "Shares of the kinds of wrong answers, with 95% intervals",
         data=rows,
@@ -82,12 +72,12 @@ def errors(taxonomy: FourWay, palette: Mapping[str, str]) -> Spec:
             {
                 "mark": {"type": "bar", "height": 16, "opacity": 0.85},
                 "encoding": {
-                    "x": _share("share", "share of the wrong answers"),
+                    "x": share_axis("share", "share of the wrong answers"),
                     "color": colour,
                     "description": {"field": "label"},
                 },
             },
-            _whiskers("x", palette["ink"]),
+            whiskers("x", palette["ink"]),
             {
                 "mark": {"type": "text", "align": "left", "dx": 8, "color": palette["ink"]},
                 "encoding": {"x": {"field": "high", "type": "quantitative"}, "text": _text()},
@@ -109,21 +99,21 @@ def protocols(rows: Sequence[ProtocolScore], palette: Mapping[str, str]) -> Spec
         for measure, score in (("exact match", row.em), ("F1", row.f1))
         if score is not None
     ]
-    y = {"field": "name", "type": "nominal", "sort": None, "axis": _category_axis()}
-    return _chart(
+    y = {"field": "name", "type": "nominal", "sort": None, "axis": category_axis()}
+    return chart(
         palette,
         "Exact match and F1 under each protocol, with 95% intervals",
         data=points,
         height={"step": 26},
         encoding={"y": y},
         layer=[
-            _whiskers("x", palette["muted"], zero=False),
+            whiskers("x", palette["muted"], zero=False),
             {
                 "mark": {"type": "point", "size": 46, "opacity": 1, "strokeWidth": 1.5},
                 "encoding": {
-                    "x": _share("mean", "score, %", zero=False),
+                    "x": share_axis("mean", "score, %", zero=False),
                     "description": {"field": "label"},
-                    "stroke": _series_colour(palette, ["exact match", "F1"], reverse=True),
+                    "stroke": series_colour(palette, ["exact match", "F1"], reverse=True),
                     "fill": {
                         "condition": {
                             "test": "datum.series === 'exact match'",
@@ -153,10 +143,10 @@ def calibration(confidence: Reliability, palette: Mapping[str, str]) -> Spec:
         for label, side in measures.sides(confidence)
         for row in side.bins or ()
     ]
-    x = _share("confidence", "confidence, %", domain=[0, 1])
-    y = _share("accuracy", "accuracy, %", domain=[0, 1])
-    colour = _series_colour(palette, [label for label, _ in measures.sides(confidence)])
-    return _chart(
+    x = share_axis("confidence", "confidence, %", domain=[0, 1])
+    y = share_axis("accuracy", "accuracy, %", domain=[0, 1])
+    colour = series_colour(palette, [label for label, _ in measures.sides(confidence)])
+    return chart(
         palette,
         "Accuracy over confidence",
         data=points,
@@ -200,7 +190,7 @@ def risk_coverage(confidence: Reliability, palette: Mapping[str, str]) -> Spec:
         for label, side in measures.sides(confidence)
         for point in _thin(side.risk_coverage)
     ]
-    return _chart(
+    return chart(
         palette,
         "Risk over coverage",
         data=points,
@@ -209,9 +199,9 @@ def risk_coverage(confidence: Reliability, palette: Mapping[str, str]) -> Spec:
             {
                 "mark": {"type": "line", "strokeWidth": 1.5},
                 "encoding": {
-                    "x": _share("coverage", "coverage, % answered", domain=[0, 1]),
-                    "y": _share("risk", "risk, % wrong"),
-                    "stroke": _series_colour(
+                    "x": share_axis("coverage", "coverage, % answered", domain=[0, 1]),
+                    "y": share_axis("risk", "risk, % wrong"),
+                    "stroke": series_colour(
                         palette, [label for label, _ in measures.sides(confidence)]
                     ),
                 },
@@ -231,38 +221,24 @@ def systems(comparison: Comparison, palette: Mapping[str, str]) -> Spec:
         }
         for row in comparison.protocols[0].scores
     ]
-    y = {"field": "name", "type": "nominal", "sort": None, "axis": _category_axis()}
-    return _chart(
+    y = {"field": "name", "type": "nominal", "sort": None, "axis": category_axis()}
+    return chart(
         palette,
         "Exact match of each system, with 95% intervals",
         data=rows,
         height={"step": 22},
         encoding={"y": y},
         layer=[
-            _whiskers("x", palette["muted"], zero=False),
+            whiskers("x", palette["muted"], zero=False),
             {
                 "mark": {"type": "circle", "size": 46, "opacity": 1, "color": palette["accent"]},
                 "encoding": {
-                    "x": _share("mean", "exact match, %", zero=False),
+                    "x": share_axis("mean", "exact match, %", zero=False),
                     "description": {"field": "label"},
                 },
             },
         ],
     )
-
-
-def svg(spec: Spec) -> str:
-    """The figure as an SVG element."""
-    import vl_convert
-
-    return vl_convert.vegalite_to_svg(spec, allowed_base_urls=[])
-
-
-def pdf(spec: Spec) -> bytes:
-    """The figure as a page for LaTeX's `includegraphics`."""
-    import vl_convert
-
-    return vl_convert.vegalite_to_pdf(spec, allowed_base_urls=[])
 
 
 def render_figures(analysis: Analysis) -> dict[str, bytes]:
@@ -283,94 +259,8 @@ def _files(drawn: Mapping[str, Spec]) -> dict[str, bytes]:
     return files
 
 
-def _chart(
-    palette: Mapping[str, str],
-    description: str,
-    *,
-    data: Sequence[Mapping[str, object]],
-    height: object,
-    **parts: object,
-) -> Spec:
-    return {
-        "$schema": "https://vega.github.io/schema/vega-lite/v5.json",  # a name; never fetched
-        "description": description,
-        "width": 380,
-        "height": height,
-        "padding": 4,
-        "background": None,
-        "data": {"values": list(data)},
-        "config": {
-            "font": palette["font"],
-            "view": {"stroke": None},
-            "axis": {
-                "labelColor": palette["muted"],
-                "titleColor": palette["muted"],
-                "titleFontWeight": "normal",
-                "labelFontSize": 11,
-                "titleFontSize": 11,
-                "gridColor": palette["line"],
-                "domain": False,
-                "ticks": False,
-                "labelPadding": 6,
-                "titlePadding": 8,
-            },
-            "legend": {
-                "labelColor": palette["ink"],
-                "labelFontSize": 11,
-                "title": None,
-                "orient": "top",
-                "symbolType": "stroke",
-            },
-            "text": {"fontSize": 11},
-        },
-        **parts,
-    }
-
-
-def _share(
-    field: str, title: str, *, zero: bool = True, domain: Sequence[float] | None = None
-) -> Spec:
-    """A channel for shares, labelled in percent."""
-    scale: Spec = {"zero": zero, "nice": True}
-    if domain:
-        scale = {"domain": list(domain)}
-    return {
-        "field": field,
-        "type": "quantitative",
-        "scale": scale,
-        "title": title,
-        "axis": {"labelExpr": "format(100 * datum.value, '~g')", "tickCount": 5},
-    }
-
-
-def _category_axis() -> Spec:
-    return {"title": None, "grid": False, "labelLimit": 160}
-
-
-def _whiskers(channel: str, colour: str, *, zero: bool = True) -> Spec:
-    return {
-        "mark": {"type": "rule", "strokeWidth": 1.25, "color": colour, "aria": False},
-        "encoding": {
-            channel: {"field": "low", "type": "quantitative", "scale": {"zero": zero}},
-            f"{channel}2": {"field": "high"},
-        },
-    }
-
-
 def _text() -> Spec:
     return {"field": "label", "type": "nominal"}
-
-
-def _series_colour(
-    palette: Mapping[str, str], names: Sequence[str], *, reverse: bool = False
-) -> Spec:
-    colours = [palette["muted"], palette["accent"]]
-    return {
-        "field": "series",
-        "type": "nominal",
-        "sort": list(names),
-        "scale": {"domain": list(names), "range": colours[::-1] if reverse else colours},
-    }
 
 
 def _thin(points: Sequence[Point]) -> list[Point]:

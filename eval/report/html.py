@@ -18,7 +18,7 @@ from closedbook.eval.analysis.compared import Comparison
 from closedbook.eval.analysis.results import Analysis
 from closedbook.eval.analysis.slices import SliceScore
 from closedbook.eval.analysis.summarized import Json
-from closedbook.eval.report import examples, figures, measures, numbers, text
+from closedbook.eval.report import charts, examples, figures, measures, numbers, text
 
 if TYPE_CHECKING:
     import jinja2
@@ -39,15 +39,15 @@ def render_html(analysis: Analysis) -> str:
     Returns:
         A whole HTML document, with scripts, styles and figures inside.
     """
-    drawn = figures.specs(analysis, figures.PAGE)
-    return _page(
-        "report.html",
-        script="report.js",
+    drawn = figures.specs(analysis, charts.PAGE)
+    return page(
+        _TEMPLATES / "report.html",
+        script=_TEMPLATES / "report.js",
         data=examples.table_data(analysis.examples),
         a=analysis,
         slices=_grouped(analysis.slices),
         measures=measures,
-        figures={name: _figure(drawn[name], _FIGURES[name]) for name in _FIGURES if name in drawn},
+        figures={name: figure(drawn[name], _FIGURES[name]) for name in _FIGURES if name in drawn},
     )
 
 
@@ -57,9 +57,9 @@ def render_comparison_html(comparison: Comparison) -> str:
     Returns:
         A whole HTML document, as `render_html` gives.
     """
-    return _page(
-        "comparison.html",
-        script="comparison.js",
+    return page(
+        _TEMPLATES / "comparison.html",
+        script=_TEMPLATES / "comparison.js",
         data=examples.comparison_data(comparison),
         c=comparison,
         matrix=_agreement(comparison),
@@ -67,10 +67,21 @@ def render_comparison_html(comparison: Comparison) -> str:
     )
 
 
-def _page(template: str, *, script: str, data: Json, **context: object) -> str:
-    code = _datatables_script() + _template("table.js") + _template(script)
+def page(template: pathlib.Path, *, script: pathlib.Path, data: Json, **context: object) -> str:
+    """A page in the house style, of this room's templates or of another's.
+
+    Args:
+        template: It extends "base.html".
+        script: Runs after "table.js" and fills the table of examples.
+        data: What the script reads.
+        context: What the template reads; all text is escaped.
+
+    Returns:
+        A whole HTML document, with scripts, styles and figures inside.
+    """
+    code = _datatables_script() + _template("table.js") + script.read_text(encoding="utf-8")
     digest = base64.b64encode(hashlib.sha256(code.encode()).digest()).decode()
-    markup = _environment().get_template(template)
+    markup = _environment(template.parent).get_template(template.name)
     return markup.render(
         **context,
         script=_markup(code),
@@ -85,11 +96,11 @@ def _template(name: str) -> str:
 
 
 @functools.cache
-def _environment() -> "jinja2.Environment":
+def _environment(folder: pathlib.Path) -> "jinja2.Environment":
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(_TEMPLATES),
+        loader=jinja2.FileSystemLoader([folder, _TEMPLATES]),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
@@ -115,8 +126,9 @@ def _markup(trusted: str) -> "markupsafe.Markup":
     return markupsafe.Markup(trusted)
 
 
-def _figure(spec: figures.Spec, alternative: str) -> "markupsafe.Markup":
-    drawn = figures.svg(spec)
+def figure(spec: charts.Spec, alternative: str) -> "markupsafe.Markup":
+    """A figure as markup for a page, with a text for those who do not see it."""
+    drawn = charts.svg(spec)
     # Scales with the page; the viewBox keeps the shape.
     drawn = re.sub(r' width="[\d.]+" height="[\d.]+"', "", drawn, count=1)
     import markupsafe

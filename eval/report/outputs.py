@@ -6,6 +6,7 @@ import os
 import pathlib
 import shutil
 from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Set as AbstractSet
 
 from closedbook import whole_files
 from closedbook.errors import UserError
@@ -76,14 +77,14 @@ def write_analysis(
     from closedbook.eval.report.latex import render_latex
     from closedbook.eval.report.markdown import render_markdown
 
-    with _replacing(pathlib.Path(out), force=force) as folder:
-        _write_json(folder / _MARK, analysis.to_json())
-        _write_lines(folder / "examples.jsonl", (row.as_dict() for row in analysis.examples))
-        _write_lines(folder / "candidates.jsonl", map(plain, analysis.candidates))
-        _write_text(folder / "report.html", render_html(analysis))
-        _write_text(folder / "report.md", render_markdown(analysis))
-        _write_text(folder / "report.tex", render_latex(analysis))
-        _write_files(folder / "figures", render_figures(analysis))
+    with replacing(pathlib.Path(out), force=force) as folder:
+        write_json(folder / _MARK, analysis.to_json())
+        write_lines(folder / "examples.jsonl", (row.as_dict() for row in analysis.examples))
+        write_lines(folder / "candidates.jsonl", map(plain, analysis.candidates))
+        write_text(folder / "report.html", render_html(analysis))
+        write_text(folder / "report.md", render_markdown(analysis))
+        write_text(folder / "report.tex", render_latex(analysis))
+        write_files(folder / "figures", render_figures(analysis))
     return pathlib.Path(out)
 
 
@@ -96,26 +97,37 @@ def write_comparison(
     from closedbook.eval.report.latex import render_comparison_latex
     from closedbook.eval.report.markdown import render_comparison_markdown
 
-    with _replacing(pathlib.Path(out), force=force) as folder:
-        _write_json(folder / _MARK, comparison.to_json())
-        _write_lines(folder / "examples.jsonl", map(plain, comparison.examples))
-        _write_text(folder / "report.html", render_comparison_html(comparison))
-        _write_text(folder / "report.md", render_comparison_markdown(comparison))
-        _write_text(folder / "report.tex", render_comparison_latex(comparison))
-        _write_files(folder / "figures", render_comparison_figures(comparison))
+    with replacing(pathlib.Path(out), force=force) as folder:
+        write_json(folder / _MARK, comparison.to_json())
+        write_lines(folder / "examples.jsonl", map(plain, comparison.examples))
+        write_text(folder / "report.html", render_comparison_html(comparison))
+        write_text(folder / "report.md", render_comparison_markdown(comparison))
+        write_text(folder / "report.tex", render_comparison_latex(comparison))
+        write_files(folder / "figures", render_comparison_figures(comparison))
     return pathlib.Path(out)
 
 
 @contextlib.contextmanager
-def _replacing(out: pathlib.Path, *, force: bool) -> Iterator[pathlib.Path]:
-    """A folder that takes the place of `out` once it is written in full, and else is gone."""
+def replacing(
+    out: pathlib.Path, *, force: bool, ours: AbstractSet[str] = frozenset(_OURS)
+) -> Iterator[pathlib.Path]:
+    """A folder that takes the place of `out` once it is written in full, and else is gone.
+
+    Args:
+        out: The folder to make.
+        force: Whether one that holds results already may be replaced.
+        ours: Paths of the files that are written anew; others' files in the folder are kept.
+
+    Raises:
+        UserError: The folder must not be written (see `check_target`), or the disk refuses.
+    """
     check_target(out, force=force)
     try:
         with whole_files.folder(out, replace=True) as new:
             yield new
             check_target(out, force=force)  # another run may have finished there meanwhile
             if out.exists():
-                _keep_others(out, new)
+                _keep_others(out, new, ours)
     except OSError as error:
         raise UserError(
             f"cannot write the report {out}: {error.strerror or error}; free the disk or choose "
@@ -123,31 +135,35 @@ def _replacing(out: pathlib.Path, *, force: bool) -> Iterator[pathlib.Path]:
         ) from error
 
 
-def _keep_others(former: pathlib.Path, new: pathlib.Path) -> None:
+def _keep_others(former: pathlib.Path, new: pathlib.Path, ours: AbstractSet[str]) -> None:
     """Copies what others have put into a report, such as notes and labels, to the new one."""
     for path in sorted(former.rglob("*")):
         place = path.relative_to(former)
         if path.is_dir() and not path.is_symlink():
             (new / place).mkdir(exist_ok=True)
-        elif place.as_posix() not in _OURS:
+        elif place.as_posix() not in ours:
             shutil.copy2(path, new / place, follow_symlinks=False)
 
 
-def _write_json(path: pathlib.Path, value: Mapping[str, Json]) -> None:
-    _write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
+def write_json(path: pathlib.Path, value: Mapping[str, Json]) -> None:
+    """One value as a readable file."""
+    write_text(path, json.dumps(value, ensure_ascii=False, indent=1, allow_nan=False) + "\n")
 
 
-def _write_lines(path: pathlib.Path, rows: Iterable[object]) -> None:
+def write_lines(path: pathlib.Path, rows: Iterable[object]) -> None:
+    """JSON lines, one a row."""
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
             file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def _write_text(path: pathlib.Path, text: str) -> None:
+def write_text(path: pathlib.Path, text: str) -> None:
+    """A text file in UTF-8 with our line ends."""
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _write_files(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
+def write_files(folder: pathlib.Path, files: Mapping[str, bytes]) -> None:
+    """A new folder of files by their names."""
     folder.mkdir()
     for name, data in files.items():
         (folder / name).write_bytes(data)

@@ -1,0 +1,278 @@
+"""`closedbook probe`: which facts a model ranks first among a closed set of candidates."""
+
+import dataclasses
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from closedbook.knowledge.probing.prompts import Prompting
+    from closedbook.knowledge.probing.results import Result
+    from closedbook.tasks.facts import Facts
+
+_WIDTH = 160  # of the table: what is wider than the terminal goes on in its next line
+Choice = TypeVar("Choice", bound=str)
+
+
+def probe(
+    out: Annotated[
+        pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder of results to make.")
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="The model that is asked: a run's MODEL_DIR, any checkpoint (see `closedbook "
+            "ask`), or closedbook://atlas_ssm, closedbook://atlas_qa."
+        ),
+    ] = "closedbook://atlas_ssm",
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR|FILE|atlas",
+            help="The facts, recognised by content: LAMA, ParaRel, PopQA, BEAR, EntityQuestions, "
+            "CounterFact, known facts, your own JSON lines; or the packaged atlas.",
+        ),
+    ] = "atlas",
+    relations: Annotated[
+        str | None, typer.Option(metavar="A,B,...", help="Only these relations. Default: all.")
+    ] = None,
+    style: Annotated[
+        str | None,
+        typer.Option(
+            help="How facts are put to the model. question: the model's prefix and a question; "
+            "sentinels: a sentence with <extra_id_0>, T5's own target; bare: the same, the bare "
+            "object as target; nem: _X_ in the sentence; continuation: a sentence up to the "
+            "object. Default: as the model was trained."
+        ),
+    ] = None,
+    normalise: Annotated[
+        str,
+        typer.Option(
+            help="sum: a candidate's log-probability; length: that per token, the end included."
+        ),
+    ] = "sum",
+    k: Annotated[
+        str, typer.Option("--k", metavar="1,10,...", help="P@k for these k in the tables.")
+    ] = "1,10",
+    others: Annotated[
+        str,
+        typer.Option(
+            help="Other right objects of the same subject: removed from a fact's ranking, or "
+            "ranked against it, as in LAMA."
+        ),
+    ] = "removed",
+    candidates: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Rank these, one a line, for every relation, such as LAMA's common vocabulary. "
+            "Default: the objects of each relation.",
+        ),
+    ] = None,
+    single_token: Annotated[
+        bool,
+        typer.Option(
+            "--single-token",
+            help="LAMA's ranking: only candidates that are one piece, scored without an end.",
+        ),
+    ] = False,
+    same_tokens_as: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="MODEL",
+            help="With --single-token: only those that are one piece in this model's vocabulary "
+            "too; may be given several times.",
+        ),
+    ] = None,
+    drop_unspelled: Annotated[
+        bool,
+        typer.Option(
+            "--drop-unspelled",
+            help="Leave out candidates that the vocabulary cannot write or writes like another, "
+            "with their facts, and count them. Otherwise they are an error.",
+        ),
+    ] = False,
+    generate: Annotated[
+        bool | None,
+        typer.Option(
+            "--generate/--no-generate",
+            help="Also let the model answer freely (greedy), judged by exact match and by the "
+            "judge. Default: for questions.",
+        ),
+    ] = None,
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Only the first N facts of each relation; all candidates."
+        ),
+    ] = None,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(help="A SentencePiece model, for checkpoints that come without one."),
+    ] = None,
+    extra_ids: Annotated[
+        int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
+    ] = False,
+) -> None:
+    """Ask a model for facts without training it, as LAMA does (Petroni et al. 2019).
+
+    Each fact becomes a prompt; the model gives each candidate of its relation a probability; the
+    right object's place among them makes P@1, P@10 and MRR, beside Freq (the commonest objects of
+    the relation first) and chance. DIR gets report.html (open it in a browser), results.jsonl (a
+    row per fact), summary.json, command.json and figures. What is done when the command is killed
+    stays in DIR.unfinished, and the same command goes on from there.
+
+    Examples:
+
+    `closedbook probe --model closedbook://atlas_ssm --data atlas --out probe_ssm`
+
+    `closedbook probe --model runs/nq_small --data EntityQuestions/test --out probe_nq`
+
+    `closedbook probe --data LAMA/TREx --candidates common_vocab.txt --single-token --out lama`
+    """
+    arguments = {name: _plain(value) for name, value in locals().items()}
+    from closedbook.cli.analyze import progress_bar
+    from closedbook.errors import UserError
+    from closedbook.knowledge.loading import load_model
+    from closedbook.knowledge.probing import probe as probing
+    from closedbook.knowledge.probing import results
+    from closedbook.knowledge.probing.prompts import WAYS, Prompting
+
+    results.check_target(out, force=force)
+    way = _one_of("--style", style, WAYS) if style is not None else None
+    settings = probing.Settings(
+        normalise=_one_of("--normalise", normalise, probing.NORMALISATIONS),
+        others=_one_of("--others", others, probing.OTHERS),
+        single=single_token,
+    )
+    ks = _numbers(k)
+    if same_tokens_as and not single_token:
+        raise UserError("--same-tokens-as goes with --single-token; give both, or neither")
+    with progress_bar() as progress:
+        loaded = load_model(model, vocabulary=vocabulary, extra_ids=extra_ids)
+        prompting = Prompting.of(loaded, way)
+        settings = dataclasses.replace(
+            settings, generate=prompting.way == "question" if generate is None else generate
+        )
+        facts = _facts(data, relations, prompting)
+        alike = [Prompting.of(load_model(each), way) for each in same_tokens_as or []]
+        facts = _candidates(
+            facts, [prompting, *alike], candidates, settings.single, drop_unspelled, limit
+        )
+        with probing.unfinished(out) as kept:
+            rows = probing.probe(loaded, facts, prompting, settings, keep=kept, progress=progress)
+            progress("writing", 1, 1)
+            result = results.of(
+                rows,
+                facts,
+                loaded,
+                prompting,
+                settings,
+                ks=ks,
+                model_name=model,
+                arguments=arguments,
+            )
+            results.write(result, out, force=force)
+    _print(result, out)
+
+
+def _facts(data: str, relations: str | None, prompting: "Prompting") -> "Facts":
+    from closedbook.knowledge.probing.prompts import style_of
+    from closedbook.tasks.facts import atlas, read_facts
+
+    names = None
+    if relations is not None:
+        names = [name.strip() for name in relations.split(",") if name.strip()]
+    style = style_of(prompting.way) if data == atlas.NAME else None
+    return read_facts(data, relations=names, style=style)
+
+
+def _candidates(
+    facts: "Facts",
+    promptings: "Sequence[Prompting]",
+    file: pathlib.Path | None,
+    single: bool,
+    drop: bool,
+    limit: int | None,
+) -> "Facts":
+    """The facts with the candidates that the options ask for."""
+    from closedbook.knowledge.probing import candidates
+
+    if file is not None:
+        facts = candidates.of_all(facts, candidates.read(file), str(file))
+    if single:
+        facts = candidates.single_tokens(facts, promptings)
+    if drop:
+        facts = candidates.spelled(facts, promptings[0])
+    return facts if limit is None else candidates.first_facts(facts, limit)
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    from closedbook.errors import UserError
+
+    found = [each.strip() for each in text.split(",")]
+    if not all(each.isdecimal() and int(each) > 0 for each in found):
+        raise UserError(f"--k is {text!r}; give numbers from 1, with commas between: --k 1,10")
+    return tuple(dict.fromkeys(map(int, found)))
+
+
+def _one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
+    from closedbook.errors import unknown_name
+
+    for each in valid:
+        if value == each:
+            return each
+    raise unknown_name(f"{option}", value, valid)
+
+
+def _plain(value: object) -> object:
+    """An option's value as JSON has it."""
+    return str(value) if isinstance(value, pathlib.Path) else value
+
+
+def _print(result: "Result", out: pathlib.Path) -> None:
+    """The table of relations, and the means below it."""
+    from rich.console import Console
+    from rich.table import Table
+
+    from closedbook.eval.report import numbers
+    from closedbook.eval.report.text import inline
+
+    summary, meta = result.summary, result.meta
+    metrics = summary["metrics"]
+    screen = Console(highlight=False, soft_wrap=True, markup=False, width=_WIDTH)
+    screen.print(
+        f"{inline(meta['model'])} on {inline(meta['data'])}: {meta['facts']:,} facts, "
+        f"{meta['pairs']:,} pairs of prompt and candidate, style {meta['style']}, "
+        f"scores by {meta['normalise']}"
+    )
+    headings = ("relation", "n", *metrics, f"Freq {metrics[0]}", "chance")
+    table = Table(*headings, box=None, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
+    for column in table.columns[1:]:
+        column.justify = "right"
+
+    def line(name: str, n: int, row: "Mapping[str, Any]") -> None:
+        shown = [numbers.with_interval(row["model"].get(metric)) for metric in metrics]
+        freq = row["freq"].get(metrics[0])
+        chance = row["chance"].get(metrics[0])
+        cells = (numbers.percent(freq and freq.mean), numbers.percent(chance))
+        table.add_row(inline(name, 40), f"{n:,}", *shown, *cells)
+
+    for row in summary["relations"]:
+        line(row["label"], row["facts"], row)
+    table.add_section()
+    line("mean over relations", meta["facts"], summary["all"])
+    line("mean over facts", meta["facts"], summary["pooled"])
+    for part in summary["parts"]:
+        line(f"  {part['name']}", part["facts"], part)
+    screen.print(table)
+    for reason, number in meta["dropped"].items():
+        screen.print(f"left out     {number:,} facts: {inline(reason)}")
+    screen.print(f"report       {out / 'report.html'}")

@@ -1,0 +1,280 @@
+"""Asking a model for facts: every relation scored, ranked and kept, so that a kill costs one."""
+
+import contextlib
+import dataclasses
+import hashlib
+import json
+import logging
+import pathlib
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal, get_args
+
+import jax
+import numpy as np
+
+from closedbook import whole_files
+from closedbook.errors import UserError
+from closedbook.eval import equivalence, metrics
+from closedbook.inference.settings import DecodeSettings
+from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.knowledge.probing import metrics as ranking
+from closedbook.knowledge.probing.gold import Gold, gold
+from closedbook.knowledge.probing.prompts import Prompting
+from closedbook.knowledge.probing.scoring import Answers, CandidateScorer
+from closedbook.tasks.facts.form import Fact, Facts
+
+_log = logging.getLogger(__name__)
+Normalisation = Literal["sum", "length"]
+NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
+Others = Literal["removed", "ranked"]
+OTHERS: tuple[Others, ...] = get_args(Others)
+SHOWN = 5  # best candidates that a row names
+_GREEDY = DecodeSettings(method="greedy")
+
+Row = dict[str, Any]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What is asked and how it is ranked.
+
+    Attributes:
+        normalise: "sum" of the candidate's log-probabilities, or that over its "length" in
+            scored tokens, the end included.
+        others: Other right objects of a fact's subject are "removed" from its ranking, or
+            "ranked" against it, as LAMA does.
+        single: Candidates are single pieces, scored without an end (LAMA).
+        generate: Whether the model also answers freely, judged by exact match and the judge.
+    """
+
+    normalise: Normalisation = "sum"
+    others: Others = "removed"
+    single: bool = False
+    generate: bool = False
+
+
+def probe(
+    model: LoadedModel,
+    facts: Facts,
+    prompting: Prompting,
+    settings: Settings,
+    *,
+    keep: pathlib.Path | None = None,
+    progress: Progress = lambda step, done, total: None,
+) -> list[Row]:
+    """Asks a model for all facts; one row per fact, in the order of the data.
+
+    Args:
+        model: The model.
+        facts: What is asked; the candidates are those of their relations.
+        prompting: How it is put to the model.
+        settings: What is asked and how it is ranked.
+        keep: A folder for the rows of finished relations. What it holds of the same model, facts
+            and settings is not asked again.
+        progress: Is told a step, how many facts are done, and of how many.
+
+    Raises:
+        UserError: A prompt or a candidate cannot be put to the model, or it gives no numbers.
+    """
+    right = gold(facts)
+    scorer = CandidateScorer(model.module, model.params)
+    # Bad candidates and prompts are told of before any work is done.
+    answers = {
+        name: prompting.answers(relation, single=settings.single)
+        for name, relation in facts.relations.items()
+    }
+    inputs = prompting.inputs(facts.facts)
+    room = model.config.most_positions(after=max(each.room for each in answers.values()))
+    for fact, ids in zip(facts.facts, inputs, strict=True):
+        if room is not None and len(ids) > room:
+            raise UserError(
+                f"the prompt of fact {fact.id} has {len(ids)} tokens; the model has room for "
+                f"{room} beside its candidates: leave the fact out"
+            )
+    places: dict[str, list[int]] = {name: [] for name in facts.relations}
+    for place, fact in enumerate(facts.facts):
+        places[fact.relation].append(place)
+    kept = _Kept(keep, model_hash(model), settings, prompting.way) if keep else None
+    rows: list[Row] = [{} for _ in facts.facts]
+    done = known = 0
+    for name, of in places.items():
+        asked = [facts.facts[place] for place in of]
+        task = _Task(
+            facts=asked,
+            candidates=facts.relations[name].candidates,
+            inputs=[inputs[place] for place in of],
+            answers=answers[name],
+            right=Gold(index=right.index[of], others=[right.others[place] for place in of]),
+        )
+        found = kept.read(task) if kept else None
+        known += found is not None
+        if found is None:
+            step = facts.relations[name].label or name
+
+            def told(count: int, step: str = step, before: int = done) -> None:
+                progress(step, before + count, len(facts))
+
+            found = _asked(model, scorer, prompting, settings, task, told)
+            if kept:
+                kept.write(task, found)
+        for place, row in zip(of, found, strict=True):
+            rows[place] = row
+        done += len(of)
+        progress(name, done, len(facts))
+    if known:
+        _log.info("%d of %d relations were asked before the last run ended", known, len(places))
+    return rows
+
+
+def places_of(rows: Sequence[Row], normalise: Normalisation) -> ranking.Places:
+    """What stands before each fact's object, out of its row."""
+    found = [row["ranking"][normalise] for row in rows]
+    return ranking.Places(
+        better=np.array([each["better"] for each in found], np.int64),
+        equal=np.array([each["equal"] for each in found], np.int64),
+        candidates=np.array([row["candidates"] for row in rows], np.int64),
+    )
+
+
+def model_hash(model: LoadedModel) -> str:
+    """The hash of a model's parameters and vocabulary, sha256 in hexadecimals."""
+    digest = hashlib.sha256(model.card.vocabulary_sha256.encode())
+    for path, value in jax.tree_util.tree_leaves_with_path(model.params):
+        array = np.asarray(value)
+        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Task:
+    """The facts of one relation and what is asked of them."""
+
+    facts: Sequence[Fact]
+    candidates: Sequence[str]
+    inputs: Sequence[Sequence[int]]
+    answers: Answers
+    right: Gold
+
+
+def _asked(
+    model: LoadedModel,
+    scorer: CandidateScorer,
+    prompting: Prompting,
+    settings: Settings,
+    task: _Task,
+    progress: Callable[[int], None],
+) -> list[Row]:
+    scores = scorer(task.inputs, task.answers, progress)
+    if not np.isfinite(scores).all():
+        raise UserError(
+            f"the model gives no numbers for {task.facts[0].relation} (NaN or infinite); its "
+            "parameters are damaged, or overflow in its number type"
+        )
+    ranked = {"sum": scores, "length": scores / task.answers.lengths}
+    others = task.right.others if settings.others == "removed" else None
+    places = {name: ranking.places(each, task.right.index, others) for name, each in ranked.items()}
+    best = [ranking.best([row], SHOWN)[0] for row in ranked[settings.normalise]]
+    written = _generated(model, prompting, task) if settings.generate else [None] * len(task.facts)
+    rows = []
+    for number, fact in enumerate(task.facts):
+        own = int(task.right.index[number])
+        right = {own, *task.right.others[number].tolist()}
+        row: Row = {
+            **{name: getattr(fact, name) for name in ("id", "relation", "corpus", "type", "split")},
+            **{name: getattr(fact, name) for name in ("subject", "object")},
+            "objects": list(fact.objects),
+            "prompt": prompting.text(fact),
+            "rank": int(ranking.rank(places[settings.normalise])[number]),
+            "candidates": int(places["sum"].candidates[number]),
+            "log_prob": _rounded(scores[number, own]),
+            "tokens": int(task.answers.lengths[own]),
+            "ranking": {
+                name: {"better": int(each.better[number]), "equal": int(each.equal[number])}
+                for name, each in places.items()
+            },
+            "top": [
+                {
+                    "text": task.candidates[place],
+                    "log_prob": _rounded(scores[number, place]),
+                    "right": int(place) in right,
+                }
+                for place in best[number]
+            ],
+        }
+        if written[number] is not None:
+            row["generated"] = written[number]
+        rows.append(row)
+    return rows
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Answered:
+    question: str
+    answers: Sequence[str]
+    prediction: str
+
+
+def _generated(model: LoadedModel, prompting: Prompting, task: _Task) -> list[Row]:
+    """What the model answers by itself, and whether that is right."""
+    found = model.predictor(_GREEDY).predict_tokens(model.params, task.inputs)
+    answered = []
+    for number, (fact, prediction) in enumerate(zip(task.facts, found, strict=True)):
+        also = [task.candidates[place] for place in task.right.others[number]]
+        answered.append(
+            _Answered(
+                question=prompting.text(fact).removeprefix(prompting.prefix),
+                answers=list(dict.fromkeys([*fact.objects, *also])),
+                prediction=prompting.answer_in(prediction.text),
+            )
+        )
+    verdicts = equivalence.judge_all(answered)
+    return [
+        {
+            "text": row.prediction,
+            "log_prob": _rounded(prediction.log_prob),
+            "exact": metrics.is_right(row.prediction, row.answers),
+            "judged": verdict.equivalent,
+        }
+        for row, prediction, verdict in zip(answered, found, verdicts, strict=True)
+    ]
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 5)
+
+
+class _Kept:
+    """Rows of finished relations, each under the hash of all that they depend on."""
+
+    def __init__(self, folder: pathlib.Path, model: str, settings: Settings, way: str) -> None:
+        self._folder = folder
+        self._context = json.dumps([model, dataclasses.asdict(settings), way])
+
+    def _path(self, task: _Task) -> pathlib.Path:
+        digest = hashlib.sha256(self._context.encode())
+        digest.update(repr((task.facts, task.candidates, task.inputs, task.answers)).encode())
+        for others in (task.right.index, *task.right.others):
+            digest.update(np.ascontiguousarray(others).tobytes() + b";")
+        return self._folder / f"{digest.hexdigest()[:32]}.jsonl"
+
+    def read(self, task: _Task) -> list[Row] | None:
+        with contextlib.suppress(FileNotFoundError):
+            text = self._path(task).read_text(encoding="utf-8")
+            return [json.loads(line) for line in text.splitlines()]
+        return None
+
+    def write(self, task: _Task, rows: Sequence[Row]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        text = "".join(json.dumps(row) + "\n" for row in rows)
+        whole_files.write_text(self._path(task), text)
+
+
+@contextlib.contextmanager
+def unfinished(out: pathlib.Path) -> Iterator[pathlib.Path]:
+    """The folder beside a result that keeps what is done until it is written; then it goes."""
+    folder = out.with_name(f"{out.name}.unfinished")
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,199 @@
+"""The folder of results of a probe: rows, means, figures and a page; whole or not there."""
+
+import dataclasses
+import importlib.metadata
+import os
+import pathlib
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import closedbook
+from closedbook.eval.analysis.summarized import Json, plain
+from closedbook.eval.report import charts, html, outputs
+from closedbook.eval.report.text import clip, visible
+from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.knowledge.probing import drawing
+from closedbook.knowledge.probing.probe import Row, Settings, model_hash
+from closedbook.knowledge.probing.prompts import Prompting
+from closedbook.knowledge.probing.summary import summarise
+from closedbook.tasks.facts.form import Facts
+
+_TEMPLATES = pathlib.Path(__file__).parent / "templates"
+_FIGURES = {  # alternative texts; the numbers stand in a table beside each figure
+    "relations": "P@1 of each relation; the table below has the numbers.",
+    "curve": "P@k over k; summary.json has the numbers.",
+    "parts": "P@1 of each relation by part of the data; summary.json has the numbers.",
+}
+_OURS = frozenset(
+    {
+        *("summary.json", "results.jsonl", "report.html", "command.json"),
+        *(f"figures/{name}.{ending}" for name in _FIGURES for ending in ("svg", "png")),
+    }
+)
+_KEPT = 1000  # characters of a text on the page
+
+check_target = outputs.check_target
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a probe found.
+
+    Attributes:
+        meta: Model, data, conventions and counts; see `docs/probing.md`.
+        summary: Of `summary.summarise`.
+        rows: Of `probe`.
+        command: Arguments, versions and the model's hash.
+    """
+
+    meta: Mapping[str, Any]
+    summary: Mapping[str, Any]
+    rows: Sequence[Row]
+    command: Mapping[str, Any]
+
+
+def of(
+    rows: Sequence[Row],
+    facts: Facts,
+    model: LoadedModel,
+    prompting: Prompting,
+    settings: Settings,
+    *,
+    ks: Sequence[int],
+    model_name: str,
+    arguments: Mapping[str, Any],
+) -> Result:
+    """The result of a probe, with what it must say of itself.
+
+    Args:
+        rows: Of `probe`.
+        facts: What was asked.
+        model: What was asked.
+        prompting: How.
+        settings: Of the probe.
+        ks: Of P@k.
+        model_name: As the user names it.
+        arguments: Of the command.
+    """
+    candidates = {name: len(each.candidates) for name, each in facts.relations.items()}
+    meta = {
+        "model": model_name,
+        "step": model.step,
+        "data": facts.source,
+        "facts": len(facts),
+        "pairs": sum(candidates[fact.relation] for fact in facts.facts),
+        "style": prompting.way,
+        "normalise": settings.normalise,
+        "conventions": _conventions(prompting, settings, rows[0]),
+        "dropped": dict(facts.dropped),
+    }
+    command = {
+        "arguments": dict(arguments),
+        "model": {"name": model_name, "step": model.step, "sha256": model_hash(model)},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in ("jax", "flax", "numpy")},
+        },
+    }
+    return Result(
+        meta=meta, summary=summarise(facts, rows, settings, ks=ks), rows=rows, command=command
+    )
+
+
+def _conventions(prompting: Prompting, settings: Settings, first: Row) -> dict[str, str]:
+    """Under which rules the numbers were earned, in words."""
+    end = "its end included" if prompting.ended(settings.single) else "without an end"
+    return {
+        "A prompt": first["prompt"],
+        "A candidate's score": f"its log-probability after the prompt, {end}"
+        + (", per token" if settings.normalise == "length" else ""),
+        "Other right objects": "removed from a fact's ranking"
+        if settings.others == "removed"
+        else "ranked against it, as in LAMA",
+        "Ties": "the model's are counted against it; Freq has the mean over orders of equals",
+        "P@k of a relation": "only where it has more than k candidates",
+        "Intervals": "95%: Wilson's over the facts of a relation; of means over relations a "
+        "bootstrap that draws relations",
+    }
+
+
+def write(result: Result, out: str | os.PathLike[str], *, force: bool = False) -> pathlib.Path:
+    """Writes results.jsonl, summary.json, command.json, report.html and figures.
+
+    Args:
+        result: What the probe found.
+        out: The folder to make.
+        force: Whether to replace results that are there.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UserError: The folder must not be written (see `check_target`), or the disk refuses.
+    """
+    with outputs.replacing(pathlib.Path(out), force=force, ours=_OURS) as folder:
+        outputs.write_json(folder / "summary.json", _plain({**result.meta, **result.summary}))
+        outputs.write_lines(folder / "results.jsonl", result.rows)
+        outputs.write_json(
+            folder / "command.json",
+            _plain({"closedbook": closedbook.__version__, **result.command}),
+        )
+        outputs.write_text(folder / "report.html", render(result))
+        drawn = {}
+        for name, spec in drawing.specs(result.summary).items():
+            drawn[f"{name}.svg"] = charts.svg(spec).encode()
+            drawn[f"{name}.png"] = charts.png(spec)
+        outputs.write_files(folder / "figures", drawn)
+    return pathlib.Path(out)
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Json]:
+    return {name: plain(value) for name, value in values.items()}
+
+
+def render(result: Result) -> str:
+    """The page: one HTML file that needs no network."""
+    drawn = drawing.specs(result.summary, charts.PAGE)
+    return html.page(
+        _TEMPLATES / "probe.html",
+        script=_TEMPLATES / "probe.js",
+        data=_table_data(result),
+        meta=result.meta,
+        s=result.summary,
+        figures={name: html.figure(spec, _FIGURES[name]) for name, spec in drawn.items()},
+    )
+
+
+def _table_data(result: Result) -> dict[str, Any]:
+    """The facts as the page's script reads them: one list a row.
+
+    A row holds: id, prompt, right objects, rank, candidates, log-probability, relation, part, the
+    best candidates as [text, log-probability, whether right], the free answer or null, whether it
+    is right.
+    """
+    parts = {part["split"]: part["name"] for part in result.summary["parts"]}
+    labels = {row["name"]: row["label"] for row in result.summary["relations"]}
+    return {
+        "parts": [_text(name) for name in parts.values()],
+        "rows": [
+            [
+                _text(row["id"]),
+                _text(row["prompt"]),
+                [_text(each) for each in row["objects"][:20]],
+                row["rank"],
+                row["candidates"],
+                row["log_prob"],
+                _text(labels[row["relation"]]),
+                _text(parts.get(row["split"], row["split"])),
+                [[_text(c["text"]), c["log_prob"], int(c["right"])] for c in row["top"]],
+                _text(row["generated"]["text"]) if "generated" in row else None,
+                int(row["generated"]["exact"]) if "generated" in row else None,
+            ]
+            for row in result.rows
+        ],
+    }
+
+
+def _text(value: Any) -> str:
+    return visible(clip(str(value), _KEPT))

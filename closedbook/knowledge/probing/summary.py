@@ -1,0 +1,167 @@
+"""The numbers of a probe: means with intervals beside the baselines, as the report shows them."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from closedbook.eval.intervals import Estimate
+from closedbook.knowledge.probing import baselines, metrics, tables
+from closedbook.knowledge.probing.gold import gold
+from closedbook.knowledge.probing.probe import NORMALISATIONS, Row, Settings, places_of
+from closedbook.tasks.facts import atlas
+from closedbook.tasks.facts.form import Facts
+
+_CURVE = (1, 2, 3, 4, 5, 7, 10, 15, 20, 30, 50, 70, 100)
+# What the atlas's splits mean for a model that fine-tuning asked.
+_ATLAS_PARTS = {"train": "asked", "validation": "validation", "test": "held out"}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measured(Estimate):
+    """A mean from 0 to 1 with its 95% interval and what it is a mean of."""
+
+    facts: int
+    relations: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Point(Measured):
+    """P@k for one k."""
+
+    k: int
+
+
+Estimates = dict[str, Measured]  # by metric
+
+
+def summarise(
+    facts: Facts, rows: Sequence[Row], settings: Settings, *, ks: Sequence[int] = tables.KS
+) -> dict[str, Any]:
+    """All means of a probe, each with n and its 95% interval.
+
+    Args:
+        facts: What was asked.
+        rows: Of `probe`, in the order of the facts.
+        settings: Of the probe.
+        ks: Of P@k.
+
+    Returns:
+        Dicts and lists of estimates, of which `plain` makes JSON. "all" and "pooled" are means
+        over relations and over facts; "relations",
+        "types", "corpora" and "parts" (splits) are lists; each entry holds "model", "freq" and
+        "chance" (no interval: it is exact), metric -> estimate. "curve" is P@k over k,
+        "normalisations" the model's means under each.
+    """
+    found = places_of(rows, settings.normalise)
+    columns = {
+        "model": tables.measured(found, ks=ks),
+        "freq": _frequency(facts, settings, ks),
+        "chance": {
+            **{f"P@{k}": baselines.chance_precision(found.candidates, k) for k in ks},
+            "MRR": baselines.chance_reciprocal_rank(found.candidates),
+        },
+    }
+    if settings.generate:
+        generated = [row["generated"] for row in rows]
+        columns["model"]["exact match"] = np.array([float(each["exact"]) for each in generated])
+        columns["model"]["judged right"] = np.array([float(each["judged"]) for each in generated])
+    whole = {name: tables.of_facts(values, facts) for name, values in columns.items()}
+    return {
+        "metrics": list(columns["model"]),
+        "all": _entry({name: table.all for name, table in whole.items()}),
+        "pooled": _entry({name: table.pooled for name, table in whole.items()}),
+        "relations": [
+            {
+                "name": name,
+                "label": relation.label or name,
+                "type": relation.type,
+                "corpus": relation.corpus,
+                "candidates": len(relation.candidates),
+                "facts": sum(fact.relation == name for fact in facts.facts),
+                **_entry({key: table.relations[name] for key, table in whole.items()}),
+            }
+            for name, relation in facts.relations.items()
+        ],
+        **{
+            kind: [
+                {"name": name, **_entry({k: getattr(t, kind)[name] for k, t in whole.items()})}
+                for name in getattr(whole["model"], kind)
+            ]
+            for kind in ("types", "corpora")
+        },
+        "parts": _parts(facts, columns),
+        "curve": _curve(facts, found, max(ks)),
+        "normalisations": {
+            name: _estimates(
+                tables.of_facts(tables.measured(places_of(rows, name), ks=ks), facts).all
+            )
+            for name in NORMALISATIONS
+        },
+    }
+
+
+def _frequency(facts: Facts, settings: Settings, ks: Sequence[int]) -> dict[str, np.ndarray]:
+    """Freq with the mean over orders of equals: most relations have many objects of one fact."""
+    right = gold(facts)
+    others = right.others if settings.others == "removed" else None
+    places = metrics.places(baselines.frequency(facts), right.index, others)
+    return tables.measured(places, ks=ks, ties="expected")
+
+
+def _parts(facts: Facts, columns: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
+    """The splits apart, where the data has several."""
+    splits = list(dict.fromkeys(fact.split for fact in facts.facts if fact.split))
+    if len(splits) < 2:
+        return []
+    names = _ATLAS_PARTS if facts.source == atlas.NAME else {}
+    order = [name for name in names if name in splits] or splits
+    found = []
+    for split in order:
+        rows = [n for n, fact in enumerate(facts.facts) if fact.split == split]
+        part = facts.keep([facts.facts[n] for n in rows])
+        means = {
+            key: tables.of_facts({m: column[rows] for m, column in values.items()}, part)
+            for key, values in columns.items()
+        }
+        found.append(
+            {
+                "split": split,
+                "name": names.get(split, split),
+                "facts": len(rows),
+                **_entry({key: table.pooled for key, table in means.items()}),
+                "relations": {
+                    name: _estimates(each) for name, each in means["model"].relations.items()
+                },
+            }
+        )
+    return found
+
+
+def _curve(facts: Facts, found: metrics.Places, largest: int) -> list[Point]:
+    relations = [fact.relation for fact in facts.facts]
+    ks = sorted({*_CURVE, largest})
+    means = tables.curve(found, relations, [k for k in ks if k < found.candidates.max()])
+    return [Point(k=k, **vars(_estimate(mean))) for k, mean in means.items()]
+
+
+def _entry(means: Mapping[str, tables.Means]) -> dict[str, Any]:
+    entry: dict[str, Any] = {name: _estimates(each) for name, each in means.items()}
+    # Chance is computed, not measured: it has no interval.
+    entry["chance"] = {metric: each.mean for metric, each in entry["chance"].items()}
+    return entry
+
+
+def _estimates(means: tables.Means) -> Estimates:
+    return {metric: _estimate(mean) for metric, mean in means.items()}
+
+
+def _estimate(mean: tables.Mean) -> Measured:
+    return Measured(
+        mean=mean.value,
+        low=mean.low,
+        high=mean.high,
+        facts=mean.facts,
+        relations=mean.relations,
+    )

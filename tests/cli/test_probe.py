@@ -1,0 +1,150 @@
+"""`closedbook probe`: what it prints and writes, and mistakes."""
+
+import json
+import sys
+
+import pytest
+
+from closedbook.cli import closedbook
+
+_HOSTILE = "</script><script>window.pwned=1</script>"
+
+
+@pytest.fixture
+def probe(monkeypatch, capsys):
+    """Runs `closedbook probe` in this process: (exit code, output, errors)."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["closedbook", "probe", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            closedbook.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture
+def own_facts(tmp_path):
+    """A file of facts, among them hostile text."""
+    rows = [
+        {"subject": "Peru", "object": "Lima"},
+        {"subject": "Cuba", "object": "Havana"},
+        {"subject": _HOSTILE, "object": "Paris"},
+    ]
+    path = tmp_path / "facts.jsonl"
+    lines = [
+        json.dumps({**row, "relation": "capital", "prompt": "The capital city of {} is [Y]."})
+        for row in rows
+    ]
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_prints_the_table_and_writes_the_folder(probe, tmp_path):
+    out = tmp_path / "deep" / "out"
+    words = ("--relations", "state_capital,country_continent", "--limit", 8, "--out", out)
+    code, printed, errors = probe(*words)
+    assert (code, errors) == (0, "")
+    lines = [" ".join(line.split()) for line in printed.splitlines()]
+    assert "state capital 8 100.0 [67.6, 100.0] 100.0 [67.6, 100.0] 100.0 [67.6, 100.0]" in lines[3]
+    assert "country continent 8 100.0 [67.6, 100.0] – 100.0" in lines[2]
+    assert {"asked", "held", "mean"} <= {line.split()[0] for line in lines}
+    summary = json.loads((out / "summary.json").read_text())
+    assert (summary["facts"], summary["pairs"], summary["style"]) == (16, 8 * 49 + 8 * 6, "bare")
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert len(rows) == 16
+    assert rows[0]["top"][0]["right"]
+    command = json.loads((out / "command.json").read_text())
+    assert command["arguments"]["relations"] == "state_capital,country_continent"
+    assert len(command["model"]["sha256"]) == 64
+    drawn = {path.name: path.read_bytes() for path in (out / "figures").iterdir()}
+    assert sorted(drawn) == [
+        f"{name}.{end}" for name in ("curve", "parts", "relations") for end in ("png", "svg")
+    ]
+    assert drawn["curve.png"].startswith(b"\x89PNG")
+    page = (out / "report.html").read_text()
+    assert "default-src 'none'" in page
+    assert [path.name for path in out.parent.iterdir()] == ["out"], "nothing is left beside it"
+
+    code, _, errors = probe(*words)
+    assert code == 2
+    assert "holds a report already" in errors
+    (out / "notes.txt").write_text("mine")
+    assert probe(*words, "--force", "--k", "1,3")[0] == 0
+    assert (out / "notes.txt").read_text() == "mine"
+    assert "P@3" in json.loads((out / "summary.json").read_text())["all"]["model"]
+
+
+def test_own_facts_are_asked_and_their_text_is_harmless(probe, own_facts, tmp_path):
+    out = tmp_path / "out"
+    code, printed, _ = probe("--data", own_facts, "--generate", "--out", out)
+    assert code == 0
+    assert "exact match" in printed
+    page = (out / "report.html").read_text()
+    assert "<script>window.pwned" not in page
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert [row["rank"] for row in rows[:2]] == [1, 1]
+    assert rows[0]["generated"]["text"] == "Lima"
+
+
+def test_lamas_ranking_over_a_file_of_single_tokens(probe, own_facts, tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("Lima\nHavana\nOslo\nMadrid\nRio de Janeiro am Meer\n")
+    code, printed, _ = probe(
+        *("--data", own_facts, "--candidates", names, "--single-token", "--k", 1),
+        *("--same-tokens-as", "closedbook://atlas_qa", "--out", tmp_path / "out"),
+    )
+    assert code == 0
+    assert "left out     1 facts: object not in" in printed
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["relations"][0]["candidates"] == 4
+    assert "without an end" in summary["conventions"]["A candidate's score"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--model", "closedbook://nothing"), "unknown packaged model 'nothing'"),
+        (("--relations", "country_capitol"), "nearest: country_capital"),
+        (("--data", "nowhere"), "there is no nowhere"),
+        (("--style", "prose"), "unknown --style 'prose'"),
+        (("--normalise", "mean"), "unknown --normalise 'mean'"),
+        (("--others", "gone"), "unknown --others 'gone'"),
+        (("--k", "1,x"), "--k is '1,x'"),
+        (("--k", "0"), "--k is '0'"),
+        (("--same-tokens-as", "closedbook://atlas_qa"), "goes with --single-token"),
+        (("--candidates", "nowhere.txt"), "nowhere.txt"),
+        (("--vocabulary", "{vocabulary}", "--extra-ids", "0"), "has no <extra_id_0>"),
+    ],
+)
+def test_mistakes_are_one_message_and_leave_nothing(probe, tmp_path, words, message):
+    from closedbook.knowledge import load_model
+
+    path = load_model("closedbook://atlas_ssm").vocabulary.path
+    words = [word.format(vocabulary=path) for word in words]
+    code, _, errors = probe(*words, "--out", tmp_path / "out")
+    assert code == 2
+    assert message in errors
+    assert len(errors.strip().splitlines()) == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"object": " "}, "no object"),
+        ({"prompt": "The capital is [Y]."}, "0 places for the subject"),
+        ({"prompt": "What is {}?", "style": "question"}, "--style question"),
+        ({"object": "Peru of the Andes", "prompt": ""}, "prompt"),
+    ],
+)
+def test_facts_that_cannot_be_asked_are_one_message(probe, tmp_path, row, message):
+    path = tmp_path / "facts.jsonl"
+    fact = {"subject": "Peru", "relation": "r", "object": "Lima", "prompt": "{} has [Y]."}
+    path.write_text(json.dumps({**fact, **row}))
+    code, _, errors = probe("--data", path, "--out", tmp_path / "out")
+    assert code == 2
+    assert message in errors
+    assert "Traceback" not in errors
+    assert [each.name for each in tmp_path.iterdir()] == ["facts.jsonl"]
