@@ -26,7 +26,7 @@ def build(
     input: Annotated[
         list[str],
         typer.Option(
-            help="Text: a pattern in quotes ('text/*.jsonl', 'books/**/*.txt', 'gs://...'), a "
+            help="Text: a pattern in quotes (`text/*.jsonl`, `books/**/*.txt`, `gs://...`), a "
             "folder, or tfds:wikipedia/20230601.en. Give it several times for several."
         ),
     ],

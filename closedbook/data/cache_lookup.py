@@ -136,6 +136,6 @@ def evaluation_caches(
     if not found:
         raise UserError(
             f"nothing to evaluate: {task_or_mixture} has no split {split!r} with a metric; "
-            f"its splits: {', '.join(sorted(splits))}"
+            f"its splits: {', '.join(sorted(splits))}; set SPLIT to one of those that have answers"
         )
     return found

@@ -1,5 +1,7 @@
 """What is checked of a run's settings and of its first checkpoint before anything is done."""
 
+from collections.abc import Sequence
+
 from closedbook.checkpoints import Checkpoint
 from closedbook.checkpoints.card import check_fits
 from closedbook.errors import UserError
@@ -23,6 +25,24 @@ def check_periods(
         raise UserError(
             "SaveCheckpointConfig.keep_best needs evaluations; set EVAL_PERIOD, and a data set to "
             "evaluate on"
+        )
+
+
+def check_metric(save: SaveCheckpointConfig, names: Sequence[str]) -> None:
+    """Checks that some evaluation gives the metric by which the best state is kept.
+
+    Args:
+        save: Which metric that is, for example "natural_questions_open/em".
+        names: What the names of the run's scores begin with, before the slash.
+
+    Raises:
+        UserError: None gives it.
+    """
+    given = (save.metric or "").partition("/")[0]
+    if save.keep_best and given not in names:
+        raise UserError(
+            f"SaveCheckpointConfig.metric is {save.metric!r}, but the names of this run's scores "
+            f"begin with {', '.join(f'{name}/' for name in names)}; set it to one of them"
         )
 
 

@@ -47,6 +47,10 @@ class Every:
 class Evaluation(Protocol):
     """Scores the parameters of a step, and writes its own files."""
 
+    @property
+    def names(self) -> Sequence[str]:
+        """What the names of its scores begin with, before a slash."""
+
     def due(self, step: int) -> bool:
         """Whether to evaluate after so many steps."""
 
@@ -71,6 +75,11 @@ class HeldOutLoss:
     put: Callable[[dict[str, np.ndarray]], Batch]
     writer: MetricWriter
     every: Every
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the names of its scores begin with, before a slash."""
+        return ("eval",)
 
     def due(self, step: int) -> bool:
         """Whether to evaluate after so many steps."""
@@ -111,6 +120,11 @@ class QuestionScores:
     settings: Evaluator
     every: Every | None = None
     writers: Mapping[str, MetricWriter] = dataclasses.field(default_factory=dict)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What the names of its scores begin with, before a slash: the tasks."""
+        return tuple(cache.name for cache in self.caches)
 
     def due(self, step: int) -> bool:
         """Whether to evaluate after so many steps."""

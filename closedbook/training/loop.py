@@ -106,11 +106,12 @@ def train(
     checks.check_batches(train_dataset_cfg, trainer, partitioner)
     checks.check_vocabulary_size(model)
     feeds.import_task_modules(train_dataset_cfg, held_out, questions)
+    # Data that is missing is told before a folder is made.
+    data = feeds.RunData(model.vocabulary, model.features)
+    record = data.record(train_dataset_cfg)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(startup.open_store(folder, save)))
         stack.enter_context(partitioner.activate())
-        data = feeds.RunData(model.vocabulary, model.features)
-        record = data.record(train_dataset_cfg)
         start = startup.begin(
             model, partitioner, store, folder, checkpoint_cfg.restore, random_seed, record
         )
@@ -125,6 +126,7 @@ def train(
             evaluations.append(parts.held_out_loss(held_out, eval_steps, every))
         if questions:
             evaluations.append(parts.questions(questions, inference_evaluator, every))
+        checks.check_metric(save, [name for each in evaluations for name in each.names])
         run = _Run(
             folder=folder,
             start=start,

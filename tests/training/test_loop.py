@@ -204,6 +204,19 @@ def test_a_metric_that_does_not_exist_is_named(run):
         run(4, save={"keep_best": 1, "metric": "loop_quiz/exact"}, eval_period=4)
 
 
+def test_a_metric_of_a_task_that_is_not_evaluated_is_told_before_training(run, tmp_path):
+    save = {"keep_best": 1, "metric": "natural_questions_open/em"}
+    with pytest.raises(UserError, match=r"'natural_questions_open/em', but .*loop_quiz/"):
+        run(4, save=save, eval_period=4)
+    assert steps(tmp_path / "run") == []
+
+
+def test_data_that_is_missing_is_told_before_a_folder_is_made(run, tmp_path):
+    with pytest.raises(UserError, match="unknown task or mixture"):
+        run(4, data={"mixture_or_task_name": "loop_quizz"})
+    assert not (tmp_path / "run").exists()
+
+
 def test_batches_that_do_not_split_are_refused(run):
     from closedbook.training.settings import Trainer
 
