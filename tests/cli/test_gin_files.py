@@ -7,9 +7,8 @@ import sys
 import pytest
 
 from closedbook.cli import gin_files, t5x
-from closedbook.cli.modes import plan
 from closedbook.errors import UserError
-from closedbook.models import SIZES, decoder_only
+from closedbook.models import SIZES
 from closedbook.tasks import specs
 
 RUNS = sorted(
@@ -221,16 +220,3 @@ def test_mistakes_exit_with_code_2_and_one_message(monkeypatch, capsys, words, m
     assert code == 2
     assert message in err
     assert "Traceback" not in err + out
-
-
-def test_plain_language_models_have_the_shape_that_was_looked_into(tmp_path):
-    (tmp_path / "text.txt").write_text("a text\n")
-    given = [f"TEXT = '{tmp_path}/text.txt'", "VOCABULARY_FILE = 'absent.model'"]
-    arguments = gin_files.resolve("train", ["lm_tiny.gin"], given)
-    assert arguments["train_dataset_cfg"].mixture_or_task_name == "my_text"
-    assert arguments["model"].config.num_layers == 4
-    files = ["models/relu_lm.gin", "lm_tiny.gin"]  # the later file wins, so the full one again
-    arguments = gin_files.resolve("train", [*files, "models/relu_lm.gin"], given)
-    config = dataclasses.replace(arguments["model"].config, dtype="float32")
-    assert config == decoder_only.size("relu_lm")
-    assert "decoder-only, 234,440,704 parameters, 16 layers" in plan("train", arguments)
