@@ -62,25 +62,16 @@ def check_batches(cfg: DatasetConfig, trainer: Trainer, partitioner: Partitioner
 
 
 def check_vocabulary_size(model: Model) -> None:
-    """Checks that every id of the vocabulary has an embedding, and that ends mean the same.
+    """Checks that every id of the vocabulary has an embedding.
 
     Raises:
-        UserError: There are more ids than rows, or a language model would end or fill up texts
-            with other ids than the data does.
+        UserError: There are more ids than rows.
     """
     ids, rows = model.vocabulary.vocab_size, model.config.vocab_size
     if ids > rows:
         raise UserError(
             f"the vocabulary {model.vocabulary.path} has {ids} ids, extra ids included, but the "
-            f"model has {rows} embeddings; set {type(model.config).__name__}.vocab_size to "
-            f"{-(-ids // 128) * 128}"
-        )
-    told = (model.module.pad_id, model.module.eos_id)
-    if told != (model.vocabulary.pad_id, model.vocabulary.eos_id):
-        raise UserError(
-            f"DecoderOnlyConfig.pad_id and eos_id are {told}, but the vocabulary "
-            f"{model.vocabulary.path} has {model.vocabulary.pad_id} and {model.vocabulary.eos_id}; "
-            "set them to these"
+            f"model has {rows} embeddings; set T5Config.vocab_size to {-(-ids // 128) * 128}"
         )
 
 

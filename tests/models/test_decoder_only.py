@@ -268,7 +268,7 @@ def test_sinusoids_by_hand():
         ({"num_kv_heads": 3}, "num_kv_heads is 3; it must be a divisor of num_heads, 4"),
         ({"norm": "batch"}, "unknown value of DecoderOnlyConfig.norm 'batch'"),
         ({"eos_id": 20}, "eos_id is 20; it must be a row of the embedding, below 20"),
-        ({"pad_id": 1}, "pad_id is 1; it must be another than eos_id"),
+        ({"pad_id": 1}, "pad_id is 1; it must be another than bos_id and eos_id"),
         ({"add_bos": True}, "add_bos is True; it must be false without bos_id"),
         ({"rope_theta": float("nan")}, "rope_theta is nan; it must be above 0"),
     ],

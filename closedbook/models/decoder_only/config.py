@@ -90,9 +90,9 @@ class DecoderOnlyConfig:
             inside = -1 <= getattr(self, name) < self.vocab_size
             self._require(name, inside, f"a row of the embedding, below {self.vocab_size}, or -1")
         self._require("add_bos", not self.add_bos or self.bos_id >= 0, "false without bos_id")
-        # Padding may begin a text, as it does in T5X's training, but must not end one.
-        clash = self.pad_id >= 0 and self.pad_id == self.eos_id
-        self._require("pad_id", not clash, "another than eos_id; -1 always works")
+        # What ends a text or begins one would otherwise be taken for padding.
+        clash = self.pad_id >= 0 and self.pad_id in (self.bos_id, self.eos_id)
+        self._require("pad_id", not clash, "another than bos_id and eos_id; -1 always works")
 
     def _one_of(self, name: str, value: str, valid: Any) -> None:
         if value not in valid:

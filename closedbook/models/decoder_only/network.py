@@ -96,9 +96,11 @@ class DecoderOnly(nn.Module):
             UserError: There are no ids and no BOS either, so there is nothing to go on with.
         """
         cfg = self.config
-        if not ids and cfg.bos_id in (-1, cfg.pad_id):  # a row of padding alone only fills a batch
+        if cfg.bos_id >= 0 and (cfg.add_bos or not ids):
+            return [cfg.bos_id, *ids]
+        if not ids:
             raise UserError("the prompt is empty, and the model has no token that begins a text")
-        return [cfg.bos_id, *ids] if cfg.add_bos or not ids else list(ids)
+        return list(ids)
 
     def cut(self, ids: Sequence[int], longest: int) -> Sequence[int]:
         """A prompt of at most `longest` ids: BOS and the last ones are kept."""

@@ -52,8 +52,6 @@ SIZES: dict[str, DecoderOnlyConfig] = {
         embedding_scale=32.0,  # the root of emb_dim
         pad_id=0,
         eos_id=1,
-        bos_id=0,
-        add_bos=True,
     ),
 }
 
