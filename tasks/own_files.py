@@ -1,4 +1,4 @@
-"""Tasks out of a user's own files: questions and answers, or plain text; needs no TensorFlow."""
+"""A task out of a user's own files of questions and answers; needs no TensorFlow."""
 
 import os
 import pathlib
@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.tasks import specs
-from closedbook.tasks.sources import OwnFiles, TextFiles
+from closedbook.tasks.sources import OwnFiles
 
 _METRICS = ("squad", "trivia_qa", "nq_open")  # functions of closedbook.eval.metrics
 
@@ -36,40 +36,12 @@ def qa_from_files(
     if metric not in _METRICS:
         raise unknown_name("metric", metric, _METRICS)
     for name, of_split in (files or {}).items():
-        source = OwnFiles(splits=_paths(name, of_split))
+        if not of_split:
+            raise UserError(f'task {name!r} has no files; give {{"train": "a.jsonl"}}')
+        splits = {split: pathlib.Path(path).expanduser() for split, path in of_split.items()}
+        for split, path in splits.items():
+            if not path.is_file():
+                raise UserError(f"task {name!r}, split {split!r}: there is no file {path}")
+        source = OwnFiles(splits=splits)
         specs.add_task(specs.TaskSpec(name=name, source=source, prefix=prefix, metric=metric))
     return tuple(files or {})
-
-
-def language_model_from_files(
-    files: Mapping[str, Mapping[str, str | os.PathLike]] | None = None,
-) -> tuple[str, ...]:
-    """Makes a task out of every named set of files of plain text, for decoder-only models.
-
-    In a gin file: `tasks.language_model_from_files.files = {"my_text": {"train": "a.txt"}}`. Each
-    line is a text that ends in EOS; several share a row where they fit. What is longer than
-    TASK_FEATURE_LENGTHS is cut there, so give paragraphs. Forms of files: `tasks.texts`.
-
-    Args:
-        files: Task name -> split ("train", "validation") -> file.
-
-    Returns:
-        The names of the tasks.
-
-    Raises:
-        UserError: A file is missing, or a name is taken by a packaged task.
-    """
-    for name, of_split in (files or {}).items():
-        specs.add_task(specs.TaskSpec(name=name, source=TextFiles(splits=_paths(name, of_split))))
-    return tuple(files or {})
-
-
-def _paths(name: str, of_split: Mapping[str, str | os.PathLike]) -> dict[str, pathlib.Path]:
-    """The files of a task, which must be there."""
-    if not of_split:
-        raise UserError(f'task {name!r} has no files; give {{"train": "a.jsonl"}}')
-    splits = {split: pathlib.Path(path).expanduser() for split, path in of_split.items()}
-    for split, path in splits.items():
-        if not path.is_file():
-            raise UserError(f"task {name!r}, split {split!r}: there is no file {path}")
-    return splits

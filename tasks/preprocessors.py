@@ -41,12 +41,6 @@ def question_and_answers(dataset: tf.data.Dataset, prefix: str) -> tf.data.Datas
     return convert(dataset)
 
 
-@seqio.map_over_dataset
-def text_alone(example: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-    """`{"text"}` to targets without inputs, for language models."""
-    return {"targets": example["text"]}
-
-
 @functools.partial(seqio.map_over_dataset, num_seeds=1)
 def random_answer(example: dict[str, tf.Tensor], seed: tf.Tensor) -> dict[str, tf.Tensor]:
     """Puts a random one of the answers in the place of the target."""

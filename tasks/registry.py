@@ -127,7 +127,6 @@ def build(spec: TaskSpec) -> seqio.Task:
         features = output_features(str(atlas.VOCABULARY))
     else:
         features = output_features(os.environ.get("CLOSEDBOOK_VOCABULARY", DEFAULT_VOCABULARY))
-    features = {name: features[name] for name in spec.features}
     return _Task(
         spec.name,
         source=TaskSource(spec.source),
@@ -142,9 +141,7 @@ def _preprocessors(spec: TaskSpec) -> list[Callable]:
     if spec.masking is not None:
         return masked_examples.preprocessors(spec.masking)
     to_text: list[Callable]
-    if spec.features == ("targets",):
-        to_text = [preprocessors.text_alone]
-    elif spec.non_null:
+    if spec.non_null:
         to_text = [functools.partial(preprocessors.all_short_answers, prefix=spec.prefix)]
     else:
         to_text = [functools.partial(preprocessors.question_and_answers, prefix=spec.prefix)]

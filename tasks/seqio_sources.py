@@ -56,13 +56,6 @@ class TaskSource(seqio.DataSource):
                 return _InMemory(
                     source.splits, lambda _: list(map(_sentence, all_sentences())), _SENTENCE
                 )
-            case sources.TextFiles():
-                of_split = source.texts
-                return _InMemory(
-                    tuple(source.splits),
-                    lambda split: [{"text": text} for text in of_split(split)],
-                    {"text": _TEXT},
-                )
             case sources.Folder() | sources.OwnFiles() | sources.Atlas():
                 rows = source.rows
                 return _InMemory(

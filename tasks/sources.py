@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 from closedbook.errors import UserError
-from closedbook.tasks import atlas, local_files, rows, texts
+from closedbook.tasks import atlas, local_files, rows
 from closedbook.tasks.atlas import corpus
 from closedbook.tasks.file_hashes import file_hashes
 from closedbook.tasks.spans import sentence_files
@@ -188,33 +188,6 @@ class OwnFiles:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TextFiles:
-    """A user's own files of plain texts, in any form that `texts` reads.
-
-    Args:
-        splits: Split -> its file.
-    """
-
-    splits: Mapping[str, pathlib.Path]
-
-    def at(self, data_dir: str | os.PathLike | None) -> "TextFiles":
-        """Itself: a folder for other data sets changes nothing."""
-        return self
-
-    def texts(self, split: str) -> list[str]:
-        """The texts of a split.
-
-        Raises:
-            UserError: The file cannot be read, or a line is malformed.
-        """
-        return texts.read(_part(self.splits, split))
-
-    def fingerprint(self, split: str) -> dict[str, Any]:
-        """The file of a split."""
-        return {"files": file_hashes([_part(self.splits, split)])}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
 class Atlas:
     """Questions about the facts of the packaged atlas.
 
@@ -267,7 +240,7 @@ class AtlasSentences:
         return {"atlas": atlas.fingerprint()}
 
 
-Source = Tfds | Folder | OwnFiles | TextFiles | Atlas | AtlasSentences | Sentences
+Source = Tfds | Folder | OwnFiles | Atlas | AtlasSentences | Sentences
 
 
 def _part(splits: Mapping[str, _T], split: str) -> _T:

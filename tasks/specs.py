@@ -13,15 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from closedbook.errors import UserError, unknown_name
-from closedbook.tasks.sources import (
-    Atlas,
-    AtlasSentences,
-    Folder,
-    Sentences,
-    Source,
-    TextFiles,
-    Tfds,
-)
+from closedbook.tasks.sources import Atlas, AtlasSentences, Folder, Sentences, Source, Tfds
 from closedbook.tasks.spans.masking import Masking
 
 
@@ -42,11 +34,6 @@ class TaskSpec:
     def splits(self) -> tuple[str, ...]:
         """Names of the splits."""
         return tuple(self.source.splits)
-
-    @property
-    def features(self) -> tuple[str, ...]:
-        """What the examples have: inputs and targets; a text for a language model targets alone."""
-        return ("targets",) if isinstance(self.source, TextFiles) else ("inputs", "targets")
 
     @property
     def postprocessor(self) -> Literal["plain", "answer_sets"]:

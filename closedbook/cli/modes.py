@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from closedbook.cli import gin_files
-from closedbook.models import T5Config, decoder_only, parameter_count
-from closedbook.models.families import Config
+from closedbook.models import flops_per_step, parameter_count
 
 
 def join_processes(
@@ -69,7 +68,8 @@ def plan(mode: str, arguments: dict[str, Any]) -> str:
     config = model.config
     lines = [
         f"mode            {mode}",
-        f"model           {_model_words(config)}, {config.dtype}",
+        f"model           T5 {config.version}, {parameter_count(config):,} parameters, "
+        f"{config.num_encoder_layers}+{config.num_decoder_layers} layers, {config.dtype}",
         f"vocabulary      {model.vocabulary.path}",
     ]
     data = arguments.get("train_dataset_cfg") or arguments.get("dataset_cfg")
@@ -78,7 +78,7 @@ def plan(mode: str, arguments: dict[str, Any]) -> str:
         lines.append(f"data            {data.mixture_or_task_name} {data.split}, lengths {lengths}")
         if mode == "train" and lengths:
             tokens = data.batch_size * max(lengths.values())
-            flops = model.flops_per_step(data.batch_size, data.row_lengths(model.features))
+            flops = flops_per_step(config, data.batch_size, lengths["inputs"], lengths["targets"])
             lines.append(
                 f"batch           {data.batch_size} rows, {tokens:,} tokens of the longer side, "
                 f"{flops / 1e12:,.3g} TFLOP per step"
@@ -95,16 +95,6 @@ def plan(mode: str, arguments: dict[str, Any]) -> str:
     if mode == "train":
         lines.append(f"saves           {arguments['checkpoint_cfg'].save}")
     return "\n".join(lines)
-
-
-def _model_words(config: Config) -> str:
-    """Kind, parameters and layers of a model."""
-    if isinstance(config, T5Config):
-        kind, count = f"T5 {config.version}", parameter_count(config)
-    else:
-        kind, count = "decoder-only", decoder_only.parameter_count(config)
-    layers = "+".join(str(stack.layers) for stack in config.stacks.values())
-    return f"{kind}, {count:,} parameters, {layers} layers"
 
 
 def packaged_files() -> list[str]:

@@ -28,8 +28,7 @@ class Batches:
     Args:
         sources: Token caches and their mixing rates.
         batch_size: Rows of a batch, over all hosts.
-        lengths: Tokens of a row, "inputs" and "targets"; longer examples are trimmed. Without
-            one of inputs, batches have none, and the examples must have none either.
+        lengths: Tokens of a row, "inputs" and "targets"; longer examples are trimmed.
         pack: Whether to put several examples into a row.
         seed: Of the order, 0 or more.
 
@@ -48,8 +47,7 @@ class Batches:
         _check(sources, batch_size, lengths, seed)
         self._sources = [_Source(tokens, rate) for tokens, rate in sources]
         self._batch_size = batch_size
-        self._inputs_length = int(lengths.get("inputs", 0))
-        self._targets_length = int(lengths["targets"])
+        self._inputs_length, self._targets_length = int(lengths["inputs"]), int(lengths["targets"])
         self._pack = pack
         self._seed = seed
         self._position = {"epoch": 0, "index": 0}
@@ -265,17 +263,11 @@ def _check(
             raise UserError(f"task {tokens.name} has mixing rate {rate}; it must be above 0")
     if batch_size < 1:
         raise UserError(f"BATCH_SIZE is {batch_size}; a batch has at least one row")
-    for feature in {"targets", *lengths}:
+    for feature in ("inputs", "targets"):
         if int(lengths.get(feature, 0)) < 1:
             raise UserError(
                 f"TASK_FEATURE_LENGTHS gives no length for {feature!r}: {dict(lengths)}; "
                 'write {"inputs": 512, "targets": 114}'
-            )
-    for tokens, _ in sources:
-        if "inputs" not in lengths and tokens.flat("inputs")[0].size:
-            raise UserError(
-                f"task {tokens.name} has inputs, which a decoder-only model does not read; train "
-                "it on text (tasks.language_model_from_files), or give a T5 and a length of inputs"
             )
     if seed < 0:
         raise UserError(f"the seed of the data is {seed}; it must be 0 or more")

@@ -148,26 +148,28 @@ def fill(
         targets: Their targets.
         rows: The row of each example, int [examples]; within a row they stand in the order given.
         row_count: Rows of the batch; rows without an example stay 0.
-        inputs_length: Tokens of a row; 0 for examples without inputs.
+        inputs_length: Tokens of a row.
         targets_length: Tokens of a row.
         packed: Whether to add segment ids and positions.
 
     Returns:
         int32 arrays [row_count, length] under SeqIO's names.
     """
+    encoder = _Stack.of(inputs, rows, row_count, inputs_length)
     decoder = _Stack.of(targets, rows, row_count, targets_length)
-    stacks = {"decoder": decoder}
     batch = {
+        "encoder_input_tokens": encoder.tokens,
         "decoder_input_tokens": decoder.shifted(),
         "decoder_target_tokens": decoder.tokens,
         "decoder_loss_weights": (decoder.segments > 0).astype(np.int32),
     }
-    if inputs_length:
-        stacks["encoder"] = _Stack.of(inputs, rows, row_count, inputs_length)
-        batch["encoder_input_tokens"] = stacks["encoder"].tokens
     if packed:
-        for name, stack in stacks.items():
-            batch |= {f"{name}_segment_ids": stack.segments, f"{name}_positions": stack.positions}
+        batch |= {
+            "encoder_segment_ids": encoder.segments,
+            "encoder_positions": encoder.positions,
+            "decoder_segment_ids": decoder.segments,
+            "decoder_positions": decoder.positions,
+        }
     return batch
 
 

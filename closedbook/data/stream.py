@@ -61,8 +61,7 @@ class Stream:
             seed=seed,
             num_epochs=None,
         )
-        kind = seqio.EncDecFeatureConverter if "inputs" in lengths else seqio.LMFeatureConverter
-        converter = kind(pack=pack)
+        converter = seqio.EncDecFeatureConverter(pack=pack)
         self._dataset = (
             converter(dataset, task_feature_lengths=dict(lengths))
             .batch(batch_size, drop_remainder=True)
@@ -105,8 +104,7 @@ def _provider(
     features = registry.output_features(vocabulary.local_path, vocabulary.extra_ids)
     found = seqio.get_mixture_or_task(name)
     if isinstance(found, seqio.Task):
-        own = {feature: features[feature] for feature in found.output_features}
-        return registry.task(name, data_dir=data_dir, features=own)
+        return registry.task(name, data_dir=data_dir, features=features)
     copies = [
         (
             registry.task(task.name, data_dir=data_dir, features=features),

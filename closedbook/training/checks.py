@@ -6,7 +6,7 @@ from closedbook.checkpoints import Checkpoint
 from closedbook.checkpoints.card import check_fits
 from closedbook.errors import UserError
 from closedbook.parallel import Partitioner
-from closedbook.training.model import Model
+from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.settings import DatasetConfig, SaveCheckpointConfig, Trainer
 from closedbook.vocabulary import Vocabulary
 
@@ -61,7 +61,7 @@ def check_batches(cfg: DatasetConfig, trainer: Trainer, partitioner: Partitioner
     partitioner.check_batch(rows, "BATCH_SIZE / num_microbatches")
 
 
-def check_vocabulary_size(model: Model) -> None:
+def check_vocabulary_size(model: EncoderDecoderModel) -> None:
     """Checks that every id of the vocabulary has an embedding.
 
     Raises:
@@ -75,7 +75,7 @@ def check_vocabulary_size(model: Model) -> None:
         )
 
 
-def check_vocabulary(checkpoint: Checkpoint, model: Model) -> None:
+def check_vocabulary(checkpoint: Checkpoint, model: EncoderDecoderModel) -> None:
     """Checks that a checkpoint was trained with the model's vocabulary, where it tells.
 
     Raises:

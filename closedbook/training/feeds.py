@@ -4,7 +4,7 @@ import contextlib
 import importlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypedDict
 
 import numpy as np
@@ -49,13 +49,10 @@ class RunData:
 
     Args:
         vocabulary: The model's.
-        features: What the model reads.
     """
 
-    def __init__(
-        self, vocabulary: Vocabulary, features: Sequence[str] = ("inputs", "targets")
-    ) -> None:
-        self._vocabulary, self._features = vocabulary, features
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._vocabulary = vocabulary
         self._opened: dict[tuple[object, ...], TokenCache] = {}
 
     def record(self, cfg: DatasetConfig) -> dict[str, object]:
@@ -71,7 +68,7 @@ class RunData:
             "task": cfg.mixture_or_task_name,
             "split": cfg.split,
             "batch_size": cfg.batch_size,
-            "lengths": cfg.row_lengths(self._features),
+            "lengths": cfg.both_lengths(),
             "pack": cfg.pack,
             "seed": cfg.seed,
             "stream": cfg.stream,
@@ -164,8 +161,7 @@ class RunData:
         # Every process makes the whole batch, which costs little, and lays down what its devices
         # hold: with a model split over hosts several of them hold the same rows.
         sources = self._sources(cfg, where_present=where_present)
-        lengths = cfg.row_lengths(self._features)
-        return Batches(sources, cfg.batch_size, lengths, cfg.pack, seed)
+        return Batches(sources, cfg.batch_size, cfg.both_lengths(), cfg.pack, seed)
 
     def _stream(self, cfg: DatasetConfig, seed: int) -> Stream:
         if not is_alone():
@@ -176,7 +172,7 @@ class RunData:
         return Stream(
             cfg.mixture_or_task_name,
             cfg.batch_size,
-            cfg.row_lengths(self._features),
+            cfg.both_lengths(),
             cfg.pack,
             seed,
             vocabulary=self._vocabulary,
@@ -198,6 +194,6 @@ class _CacheArguments(TypedDict):
 
 
 def batch_tokens(batch: dict[str, np.ndarray]) -> int:
-    """Tokens other than padding in a batch [batch, length] of targets and, if there, of inputs."""
+    """Tokens other than padding in a batch [batch, length] of inputs and one of targets."""
     names = ("encoder_input_tokens", "decoder_target_tokens")
-    return sum(int(np.count_nonzero(batch[name])) for name in names if name in batch)
+    return sum(int(np.count_nonzero(batch[name])) for name in names)

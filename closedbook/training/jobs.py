@@ -16,7 +16,7 @@ from closedbook.parallel.processes import is_first
 from closedbook.telemetry import Progress
 from closedbook.training import checks, feeds, programs
 from closedbook.training.evaluators import QuestionScores
-from closedbook.training.model import Model
+from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckpointConfig
 from closedbook.training.state import abstract_state
 
@@ -25,7 +25,7 @@ INFER_MODES = ("predict", "score", "predict_with_aux")
 
 def evaluate(
     *,
-    model: Model,
+    model: EncoderDecoderModel,
     dataset_cfg: DatasetConfig,
     restore_checkpoint_cfg: RestoreCheckpointConfig,
     output_dir: str,
@@ -74,7 +74,7 @@ def evaluate(
 
 def infer(
     *,
-    model: Model,
+    model: EncoderDecoderModel,
     dataset_cfg: DatasetConfig,
     restore_checkpoint_cfg: RestoreCheckpointConfig,
     output_dir: str,

@@ -18,7 +18,7 @@ from closedbook.telemetry import MetricWriter, Progress, Throughput, open_writer
 from closedbook.training import checks, feeds, programs, report, startup
 from closedbook.training.evaluators import Evaluation, Every, HeldOutLoss, QuestionScores, evaluate
 from closedbook.training.interrupt import StopRequest
-from closedbook.training.model import Model, Sums
+from closedbook.training.model import EncoderDecoderModel, Sums
 from closedbook.training.settings import (
     CheckpointConfig,
     DatasetConfig,
@@ -50,7 +50,7 @@ class Result:
 
 def train(
     *,
-    model: Model,
+    model: EncoderDecoderModel,
     model_dir: str,
     train_dataset_cfg: DatasetConfig,
     checkpoint_cfg: CheckpointConfig,
@@ -107,7 +107,7 @@ def train(
     checks.check_vocabulary_size(model)
     feeds.import_task_modules(train_dataset_cfg, held_out, questions)
     # Data that is missing is told before a folder is made.
-    data = feeds.RunData(model.vocabulary, model.features)
+    data = feeds.RunData(model.vocabulary)
     record = data.record(train_dataset_cfg)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(startup.open_store(folder, save)))
@@ -155,7 +155,7 @@ def train(
 class _Parts:
     """Makes the parts of a run that write metrics; they are closed with `stack`."""
 
-    model: Model
+    model: EncoderDecoderModel
     partitioner: Partitioner
     folder: pathlib.Path
     data: feeds.RunData

@@ -1,17 +1,12 @@
 """What is trained: a network with its vocabulary, optimiser and objective."""
 
-import abc
 import dataclasses
-from collections.abc import Mapping
-from typing import ClassVar
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from closedbook.models import T5, DecoderOnly, DecoderOnlyConfig, T5Config, decoder_only, unboxed
-from closedbook.models import flops_per_step as t5_flops_per_step
-from closedbook.models.families import Config, Network
+from closedbook.models import T5, T5Config, unboxed
 from closedbook.models.parameters import Params
 from closedbook.training.loss import cross_entropy
 from closedbook.vocabulary import Vocabulary
@@ -21,21 +16,19 @@ Sums = dict[str, jax.Array]  # float32 scalars
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Model(abc.ABC):
-    """A network with its objective; the fields are those of T5X's models.
+class EncoderDecoderModel:
+    """A T5 with its objective; the fields are those of T5X's `models.EncoderDecoderModel`.
 
     Attributes:
-        features: Of a task, in the order of the encoder and the decoder that read them.
         module: The network.
-        vocabulary: Of all features.
+        vocabulary: Of inputs and targets.
         optimizer: Returns a direction for learning rate 1.
         z_loss: Factor of log(Z)^2.
         label_smoothing: Probability mass spread over wrong pieces.
         loss_normalizing_factor: See `loss.normalize_weights`.
     """
 
-    features: ClassVar[tuple[str, ...]]
-    module: Network
+    module: T5
     vocabulary: Vocabulary
     optimizer: optax.GradientTransformation
     z_loss: float = 1e-4
@@ -43,26 +36,14 @@ class Model(abc.ABC):
     loss_normalizing_factor: float | str | None = None
 
     @property
-    def config(self) -> Config:
+    def config(self) -> T5Config:
         """The network's configuration."""
         return self.module.config
 
-    @abc.abstractmethod
-    def logits(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
-        """Teacher-forced logits [batch, targets, vocab]; arguments as `loss`."""
-
-    @abc.abstractmethod
-    def flops_per_step(self, batch: int, lengths: Mapping[str, int]) -> int:
-        """Floating-point operations of a training step.
-
-        Args:
-            batch: Rows of the global batch.
-            lengths: Tokens of a row, by feature.
-        """
-
     def init(self, key: jax.Array) -> Params:
         """Fresh parameters, boxed with their logical axes."""
-        return self.module.init(key, *self.module.example())["params"]
+        tokens = jnp.ones((1, 2), jnp.int32)
+        return self.module.init(key, tokens, tokens)["params"]
 
     def init_unboxed(self, key: jax.Array) -> Params:
         """Fresh parameters as plain arrays."""
@@ -83,7 +64,16 @@ class Model(abc.ABC):
             Cross-entropy plus z-loss, and sums over all targets: `loss`, `cross_ent_loss`,
             `z_loss`, `correct`, `target_tokens`.
         """
-        logits = self.logits(params, batch, dropout_key)
+        rngs = None if dropout_key is None else {"dropout": dropout_key}
+        logits = self.module.apply(
+            {"params": params},
+            batch["encoder_input_tokens"],
+            batch["decoder_input_tokens"],
+            encoder_segment_ids=batch.get("encoder_segment_ids"),
+            decoder_segment_ids=batch.get("decoder_segment_ids"),
+            rngs=rngs,
+        )
+        assert isinstance(logits, jax.Array)  # not a pair with the records of taps
         targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
         ce, z = cross_entropy(
             logits, targets, weights, z_loss=self.z_loss, label_smoothing=self.label_smoothing
@@ -99,71 +89,6 @@ class Model(abc.ABC):
             "target_tokens": jnp.sum(counted),
         }
         return total, sums
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class EncoderDecoderModel(Model):
-    """A T5 that writes targets after reading inputs."""
-
-    features: ClassVar[tuple[str, ...]] = ("inputs", "targets")
-    module: T5
-
-    @property
-    def config(self) -> T5Config:
-        """The network's configuration."""
-        return self.module.config
-
-    def logits(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
-        """Logits of the targets, given the inputs."""
-        logits = self.module.apply(
-            {"params": params},
-            batch["encoder_input_tokens"],
-            batch["decoder_input_tokens"],
-            encoder_segment_ids=batch.get("encoder_segment_ids"),
-            decoder_segment_ids=batch.get("decoder_segment_ids"),
-            rngs=_rngs(dropout_key),
-        )
-        assert isinstance(logits, jax.Array)  # not a pair with the records of taps
-        return logits
-
-    def flops_per_step(self, batch: int, lengths: Mapping[str, int]) -> int:
-        """Of both stacks, each on the tokens that it sees."""
-        return t5_flops_per_step(self.config, batch, lengths["inputs"], lengths["targets"])
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DecoderOnlyModel(Model):
-    """A language model: it writes targets alone.
-
-    The first token of a text is predicted from padding, as in T5X.
-    """
-
-    features: ClassVar[tuple[str, ...]] = ("targets",)
-    module: DecoderOnly
-
-    @property
-    def config(self) -> DecoderOnlyConfig:
-        """The network's configuration."""
-        return self.module.config
-
-    def logits(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
-        """Logits of the targets."""
-        logits = self.module.apply(
-            {"params": params},
-            batch["decoder_input_tokens"],
-            decoder_segment_ids=batch.get("decoder_segment_ids"),
-            rngs=_rngs(dropout_key),
-        )
-        assert isinstance(logits, jax.Array)  # not a pair with the records of taps
-        return logits
-
-    def flops_per_step(self, batch: int, lengths: Mapping[str, int]) -> int:
-        """Of the one stack."""
-        return decoder_only.flops_per_step(self.config, batch, lengths["targets"])
-
-
-def _rngs(dropout_key: jax.Array | None) -> dict[str, jax.Array] | None:
-    return None if dropout_key is None else {"dropout": dropout_key}
 
 
 def _is_argmax(logits: jax.Array, targets: jax.Array) -> jax.Array:

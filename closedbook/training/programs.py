@@ -16,7 +16,7 @@ from closedbook.inference.settings import DecodeSettings
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import gather
-from closedbook.training.model import Batch, Model, Sums
+from closedbook.training.model import Batch, EncoderDecoderModel, Sums
 from closedbook.training.settings import DatasetConfig, Evaluator, Trainer
 from closedbook.training.state import TrainState, abstract_state, split_seed
 from closedbook.training.step import make_eval_step, make_train_step
@@ -24,13 +24,6 @@ from closedbook.training.step import make_eval_step, make_train_step
 _LONGEST_INPUT = 512  # tokens; inputs are cut there without lengths
 _LONGEST_ANSWER = 114  # target tokens of the paper; answers are cut there without lengths
 
-# The stack that reads a feature, and the arrays of a batch that hold it.
-_OF_FEATURE = {
-    "inputs": ("encoder", "encoder_input_tokens"),
-    "targets": (
-        *("decoder", "decoder_input_tokens", "decoder_target_tokens", "decoder_loss_weights"),
-    ),
-}
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 
@@ -62,7 +55,7 @@ class Program(Generic[_Arguments, _Result]):
 
 
 def train_step(
-    model: Model,
+    model: EncoderDecoderModel,
     partitioner: Partitioner,
     cfg: DatasetConfig,
     trainer: Trainer,
@@ -85,14 +78,14 @@ def train_step(
         function=jax.jit(step, donate_argnums=0),
         arguments=(
             abstract_state(model, partitioner),
-            abstract_batch(model, cfg, partitioner),
+            abstract_batch(cfg, partitioner),
             jax.eval_shape(keys, 0)[1],
         ),
     )
 
 
 def held_out_loss(
-    model: Model, partitioner: Partitioner, cfg: DatasetConfig
+    model: EncoderDecoderModel, partitioner: Partitioner, cfg: DatasetConfig
 ) -> Program[[Params, Batch], Sums]:
     """The function (parameters, batch) -> sums, without dropout.
 
@@ -104,29 +97,30 @@ def held_out_loss(
     return Program(
         name="held-out loss",
         function=jax.jit(make_eval_step(model)),
-        arguments=(
-            abstract_state(model, partitioner).params,
-            abstract_batch(model, cfg, partitioner),
-        ),
+        arguments=(abstract_state(model, partitioner).params, abstract_batch(cfg, partitioner)),
     )
 
 
-def abstract_batch(
-    model: Model, cfg: DatasetConfig, partitioner: Partitioner
-) -> dict[str, jax.ShapeDtypeStruct]:
+def abstract_batch(cfg: DatasetConfig, partitioner: Partitioner) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes and shardings of a batch: int32 [batch, length] under SeqIO's names."""
-    arrays = {}
-    for feature, length in cfg.row_lengths(model.features).items():
-        stack, *names = _OF_FEATURE[feature]
-        if cfg.pack:
-            names += [f"{stack}_segment_ids", f"{stack}_positions"]
-        for name in names:
-            arrays[name] = partitioner.abstract_rows(cfg.batch_size, length)
-    return arrays
+    lengths = cfg.both_lengths()
+    names = {
+        "encoder": ["encoder_input_tokens"],
+        "decoder": ["decoder_input_tokens", "decoder_target_tokens", "decoder_loss_weights"],
+    }
+    if cfg.pack:
+        for stack in names:
+            names[stack] += [f"{stack}_segment_ids", f"{stack}_positions"]
+    length = {"encoder": lengths["inputs"], "decoder": lengths["targets"]}
+    return {
+        name: partitioner.abstract_rows(cfg.batch_size, length[stack])
+        for stack in names
+        for name in names[stack]
+    }
 
 
 def predictor(
-    model: Model, partitioner: Partitioner, cfg: DatasetConfig, settings: Evaluator
+    model: EncoderDecoderModel, partitioner: Partitioner, cfg: DatasetConfig, settings: Evaluator
 ) -> Predictor:
     """What answers questions on the mesh and scores given answers.
 
@@ -151,7 +145,9 @@ def predictor(
     )
 
 
-def answering(predictor: Predictor, model: Model, partitioner: Partitioner) -> Iterator[Program]:
+def answering(
+    predictor: Predictor, model: EncoderDecoderModel, partitioner: Partitioner
+) -> Iterator[Program]:
     """The predictor's programs that decode, one for each shape of a batch of inputs.
 
     Args:
@@ -173,7 +169,7 @@ def answering(predictor: Predictor, model: Model, partitioner: Partitioner) -> I
 
 
 def scoring(
-    predictor: Predictor, model: Model, partitioner: Partitioner, longest: int
+    predictor: Predictor, model: EncoderDecoderModel, partitioner: Partitioner, longest: int
 ) -> Iterator[Program]:
     """The predictor's programs that score one given answer to each input.
 

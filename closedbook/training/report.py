@@ -12,10 +12,11 @@ import numpy as np
 from closedbook import whole_files
 from closedbook.checkpoints import ModelCard
 from closedbook.data.task_facts import question_prefix
+from closedbook.models import flops_per_step
 from closedbook.parallel.devices import device_kind
 from closedbook.parallel.processes import is_first
 from closedbook.training.evaluation import Answers
-from closedbook.training.model import Model
+from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.settings import DatasetConfig
 from closedbook.training.state import TrainState
 
@@ -51,13 +52,14 @@ def shown(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: metrics[name] for name in names if name in metrics}
 
 
-def flops_of_step(model: Model, cfg: DatasetConfig) -> int:
+def flops_of_step(model: EncoderDecoderModel, cfg: DatasetConfig) -> int:
     """The model's own arithmetic in one step, in FLOP: 3 x forward of all positions of the batch.
 
     Attention and output are counted, recomputation is not (PaLM, appendix B, with the two stacks
     counted apart).
     """
-    return model.flops_per_step(cfg.batch_size, cfg.row_lengths(model.features))
+    lengths = cfg.task_feature_lengths or {"inputs": 0, "targets": 0}
+    return flops_per_step(model.config, cfg.batch_size, lengths["inputs"], lengths["targets"])
 
 
 def utilization(flops: int, rates: Mapping[str, float]) -> dict[str, float]:
@@ -79,7 +81,7 @@ def utilization(flops: int, rates: Mapping[str, float]) -> dict[str, float]:
 
 def write_run_files(
     folder: pathlib.Path,
-    model: Model,
+    model: EncoderDecoderModel,
     abstract: TrainState,
     cfg: DatasetConfig,
     config_text: str,
@@ -93,7 +95,7 @@ def write_run_files(
         (folder / "config.gin").write_text(config_text, encoding="utf-8")
 
 
-def describe(model: Model, abstract: TrainState) -> str:
+def describe(model: EncoderDecoderModel, abstract: TrainState) -> str:
     """`model-info.txt`: every parameter with shape and sharding, and the totals."""
     lines, total = [], 0
     for path, x in jax.tree_util.tree_leaves_with_path(abstract.params):
@@ -104,7 +106,7 @@ def describe(model: Model, abstract: TrainState) -> str:
     return "\n".join([*lines, "", f"Total number of parameters: {total:,}", "", config, ""])
 
 
-def card(model: Model, cfg: DatasetConfig) -> ModelCard:
+def card(model: EncoderDecoderModel, cfg: DatasetConfig) -> ModelCard:
     """The card of a model trained on a task or mixture."""
     return ModelCard(
         config=model.config,

@@ -1,14 +1,11 @@
 """Settings of a run that gin binds; names and fields are those of T5X's `utils` and `trainer`."""
 
 import dataclasses
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.inference.settings import DecodeSettings
 from closedbook.training.schedules import Schedule, create_learning_rate_scheduler
-
-_EXAMPLE = {"inputs": 512, "targets": 128}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,24 +34,18 @@ class DatasetConfig:
                     'positive lengths for "inputs" and "targets"'
                 )
 
-    def row_lengths(self, features: Sequence[str]) -> dict[str, int]:
-        """Tokens of a row, by feature.
-
-        Args:
-            features: What the model reads.
+    def both_lengths(self) -> dict[str, int]:
+        """Tokens of a row of inputs and of targets.
 
         Raises:
-            UserError: Other lengths are given than those of the features.
+            UserError: One of them is not given.
         """
-        lengths = dict(self.task_feature_lengths or {})
-        if set(lengths) != set(features):
-            example = {name: length for name, length in _EXAMPLE.items() if name in features}
-            which = "both lengths" if len(features) == 2 else f"a length of {features[0]!r} alone"
+        if set(self.task_feature_lengths or {}) != {"inputs", "targets"}:
             raise UserError(
-                f"TASK_FEATURE_LENGTHS is {self.task_feature_lengths}; give {which}, for "
-                f"example {json.dumps(example)}"
+                f"TASK_FEATURE_LENGTHS is {self.task_feature_lengths}; give both lengths, for "
+                'example {"inputs": 512, "targets": 128}'
             )
-        return lengths
+        return dict(self.task_feature_lengths or {})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -25,7 +25,7 @@ from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import of_first
 from closedbook.training import checks
 from closedbook.training.adafactor import AdafactorState
-from closedbook.training.model import Model
+from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.settings import RestoreCheckpointConfig, SaveCheckpointConfig
 from closedbook.training.state import TrainState, abstract_state, fresh_opt_state, fresh_state
 
@@ -68,7 +68,7 @@ class Start:
 
 
 def begin(
-    model: Model,
+    model: EncoderDecoderModel,
     partitioner: Partitioner,
     store: CheckpointStore,
     folder: pathlib.Path,
@@ -106,7 +106,7 @@ def begin(
 
 
 def _resumed(
-    model: Model,
+    model: EncoderDecoderModel,
     partitioner: Partitioner,
     store: CheckpointStore,
     folder: pathlib.Path,
@@ -174,7 +174,9 @@ def _check_same_run(
         )
 
 
-def _random(model: Model, partitioner: Partitioner, seed: int, data: dict[str, object]) -> Start:
+def _random(
+    model: EncoderDecoderModel, partitioner: Partitioner, seed: int, data: dict[str, object]
+) -> Start:
     """Random parameters at step 0."""
     _log.info("starting from random parameters, seed %d", seed)
     return Start(
@@ -190,7 +192,7 @@ def _random(model: Model, partitioner: Partitioner, seed: int, data: dict[str, o
 
 
 def _restored(
-    model: Model,
+    model: EncoderDecoderModel,
     partitioner: Partitioner,
     restore: RestoreCheckpointConfig,
     seed: int,

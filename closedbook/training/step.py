@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from closedbook.training.loss import normalize_weights
-from closedbook.training.model import Batch, Model, Params, Sums
+from closedbook.training.model import Batch, EncoderDecoderModel, Params, Sums
 from closedbook.training.schedules import Schedule
 from closedbook.training.state import TrainState
 
@@ -15,7 +15,9 @@ TrainStep = Callable[[TrainState, Batch, jax.Array], tuple[TrainState, Sums]]
 EvalStep = Callable[[Params, Batch], Sums]
 
 
-def make_train_step(model: Model, schedule: Schedule, num_microbatches: int = 1) -> TrainStep:
+def make_train_step(
+    model: EncoderDecoderModel, schedule: Schedule, num_microbatches: int = 1
+) -> TrainStep:
     """The function (state, batch, trainer key) -> (state, sums).
 
     Gradients are summed in float32 over microbatches of the batch; the loss normalising factor is
@@ -63,21 +65,14 @@ def make_train_step(model: Model, schedule: Schedule, num_microbatches: int = 1)
             "learning_rate": rate,
             "gradient_norm": optax.tree.norm(grads),
             "parameter_norm": optax.tree.norm(params),
-            "input_tokens": _input_tokens(batch),
+            "input_tokens": jnp.sum(batch["encoder_input_tokens"] > 0).astype(jnp.float32),
         }
         return TrainState(state.step + 1, params, opt_state), sums
 
     return step
 
 
-def _input_tokens(batch: Batch) -> jax.Array:
-    """Tokens other than padding that an encoder reads, a float32 scalar."""
-    if "encoder_input_tokens" not in batch:
-        return jnp.zeros(())
-    return jnp.sum(batch["encoder_input_tokens"] > 0).astype(jnp.float32)
-
-
-def make_eval_step(model: Model) -> EvalStep:
+def make_eval_step(model: EncoderDecoderModel) -> EvalStep:
     """The function (params, batch) -> sums, without dropout."""
 
     def step(params: Params, batch: Batch) -> Sums:
