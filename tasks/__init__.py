@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from closedbook.on_import import around_import
 from closedbook.tasks.mixtures import mixture
 from closedbook.tasks.own_files import qa_from_files
+from closedbook.tasks.own_texts import language_model_from_files
 from closedbook.tasks.spans import sentence_files
 from closedbook.tasks.spans.own_sentences import span_corruption_from_files, ssm_from_files
 
@@ -32,6 +33,7 @@ else:
         pass
 
 __all__ = [
+    "language_model_from_files",
     "mixture",
     "qa_from_files",
     "sentence_files",

@@ -11,6 +11,12 @@ import seqio
 import tensorflow as tf
 
 
+@seqio.map_over_dataset
+def language_model(example: dict[str, Any]) -> dict[str, tf.Tensor]:
+    """`{"text"}` to targets, without inputs."""
+    return {"targets": example["text"]}
+
+
 def question_and_answers(dataset: tf.data.Dataset, prefix: str) -> tf.data.Dataset:
     """`{"question", "answer" or "answers"}` to inputs, targets and all answers.
 

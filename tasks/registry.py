@@ -12,7 +12,7 @@ from closedbook.errors import UserError
 from closedbook.eval import metrics
 from closedbook.tasks import atlas, postprocessors, preprocessors, specs
 from closedbook.tasks.seqio_sources import TaskSource
-from closedbook.tasks.sources import Atlas, AtlasSentences
+from closedbook.tasks.sources import Atlas, AtlasSentences, Texts
 from closedbook.tasks.spans import examples as masked_examples
 from closedbook.tasks.spans.masking import Masking
 from closedbook.tasks.specs import MIXTURES, SPECS, TaskSpec, rates
@@ -131,7 +131,7 @@ def build(spec: TaskSpec) -> seqio.Task:
         spec.name,
         source=TaskSource(spec.source),
         preprocessors=_preprocessors(spec),
-        output_features=features,
+        output_features={name: features[name] for name in spec.features},
         postprocess_fn=_POSTPROCESSORS[spec.postprocessor] if spec.metric else None,
         metric_fns=_metric_fns(spec),
     )
@@ -141,7 +141,9 @@ def _preprocessors(spec: TaskSpec) -> list[Callable]:
     if spec.masking is not None:
         return masked_examples.preprocessors(spec.masking)
     to_text: list[Callable]
-    if spec.non_null:
+    if isinstance(spec.source, Texts):
+        to_text = [preprocessors.language_model]
+    elif spec.non_null:
         to_text = [functools.partial(preprocessors.all_short_answers, prefix=spec.prefix)]
     else:
         to_text = [functools.partial(preprocessors.question_and_answers, prefix=spec.prefix)]

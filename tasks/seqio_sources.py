@@ -56,6 +56,13 @@ class TaskSource(seqio.DataSource):
                 return _InMemory(
                     source.splits, lambda _: list(map(_sentence, all_sentences())), _SENTENCE
                 )
+            case sources.Texts():
+                documents = source.documents
+                return _InMemory(
+                    source.splits,
+                    lambda split: [{"text": text} for text in documents(split)],
+                    {"text": _TEXT},
+                )
             case sources.Folder() | sources.OwnFiles() | sources.Atlas():
                 rows = source.rows
                 return _InMemory(

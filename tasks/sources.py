@@ -8,13 +8,14 @@ Some data sets lie in TFDS, in a user's DATA_DIR, or in both: `at` says which of
 """
 
 import dataclasses
+import hashlib
 import os
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, TypeVar
 
 from closedbook.errors import UserError
-from closedbook.tasks import atlas, local_files, rows
+from closedbook.tasks import atlas, local_files, rows, texts
 from closedbook.tasks.atlas import corpus
 from closedbook.tasks.file_hashes import file_hashes
 from closedbook.tasks.spans import sentence_files
@@ -188,6 +189,65 @@ class OwnFiles:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Texts:
+    """A user's own files of text, in any form that `texts` reads.
+
+    Args:
+        files: Split -> its files.
+        held_out: Share of the documents of "train" that make up "validation".
+    """
+
+    files: Mapping[str, tuple[pathlib.Path, ...]]
+    held_out: float = 0.0
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        """Those with files, and "validation" if a share of the documents is held out."""
+        return (*self.files, "validation") if self.held_out else tuple(self.files)
+
+    def at(self, data_dir: str | os.PathLike | None) -> "Texts":
+        """Itself: a folder for other data sets changes nothing."""
+        return self
+
+    def documents(self, split: str) -> Iterator[str]:
+        """The documents of a split, in the order of the files.
+
+        Raises:
+            UserError: A file cannot be read or is malformed, or there are no documents.
+        """
+        files, shared = self._files(split)
+        empty = True
+        for path in files:
+            for document in texts.read(path):
+                if not shared or self._is_held_out(document.text) == (split == "validation"):
+                    yield document.text
+                    empty = False
+        if empty:
+            names = ", ".join(map(str, files))
+            raise UserError(
+                f"of the documents in {names} held_out = {self.held_out} leaves none for "
+                f"{split!r}; give more documents, another share, or files for both splits"
+                if shared
+                else f"there is no text in {names}"
+            )
+
+    def fingerprint(self, split: str) -> dict[str, Any]:
+        """The files of a split, and the share of them that it has."""
+        files, shared = self._files(split)
+        return {"files": file_hashes(files)} | ({"held_out": self.held_out} if shared else {})
+
+    def _files(self, split: str) -> tuple[tuple[pathlib.Path, ...], bool]:
+        """The files of a split, and whether it shares them with another one."""
+        shared = bool(self.held_out) and split in ("train", "validation")
+        return _part(self.files, "train" if shared else split), shared
+
+    def _is_held_out(self, text: str) -> bool:
+        """By a hash of the text, so that copies of a document are not in both splits."""
+        digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+        return int.from_bytes(digest) < self.held_out * 2**64
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Atlas:
     """Questions about the facts of the packaged atlas.
 
@@ -240,7 +300,7 @@ class AtlasSentences:
         return {"atlas": atlas.fingerprint()}
 
 
-Source = Tfds | Folder | OwnFiles | Atlas | AtlasSentences | Sentences
+Source = Tfds | Folder | OwnFiles | Texts | Atlas | AtlasSentences | Sentences
 
 
 def _part(splits: Mapping[str, _T], split: str) -> _T:

@@ -13,7 +13,15 @@ from collections.abc import Callable, Mapping
 from typing import Literal
 
 from closedbook.errors import UserError, unknown_name
-from closedbook.tasks.sources import Atlas, AtlasSentences, Folder, Sentences, Source, Tfds
+from closedbook.tasks.sources import (
+    Atlas,
+    AtlasSentences,
+    Folder,
+    Sentences,
+    Source,
+    Texts,
+    Tfds,
+)
 from closedbook.tasks.spans.masking import Masking
 
 
@@ -34,6 +42,11 @@ class TaskSpec:
     def splits(self) -> tuple[str, ...]:
         """Names of the splits."""
         return tuple(self.source.splits)
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """What an example has: a text to go on with is targets alone."""
+        return ("targets",) if isinstance(self.source, Texts) else ("inputs", "targets")
 
     @property
     def postprocessor(self) -> Literal["plain", "answer_sets"]:

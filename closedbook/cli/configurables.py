@@ -8,16 +8,18 @@ from collections.abc import Mapping, Sequence
 
 import gin
 
+from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.inference.settings import DecodeSettings
-from closedbook.models import T5, T5Config, size
+from closedbook.models import T5, DecoderOnly, DecoderOnlyConfig, T5Config, size
 from closedbook.parallel import Partitioner, standard_logical_axis_rules
 from closedbook.tasks import atlas
 from closedbook.tasks.mixtures import mixture
 from closedbook.tasks.own_files import qa_from_files
+from closedbook.tasks.own_texts import language_model_from_files
 from closedbook.tasks.spans.own_sentences import span_corruption_from_files, ssm_from_files
 from closedbook.training import jobs, optimizers, settings
 from closedbook.training.loop import train
-from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.model import DecoderOnlyModel, EncoderDecoderModel
 from closedbook.training.schedules import create_learning_rate_scheduler
 from closedbook.vocabulary import EXTRA_IDS, Vocabulary
 
@@ -30,14 +32,22 @@ def _sentence_piece_vocabulary(
 
 def _atlas_vocabulary() -> Vocabulary:
     """The SentencePiece model that ships with the atlas."""
-    return Vocabulary(atlas.VOCABULARY)
+    return Vocabulary(_atlas_vocabulary_file())
+
+
+def _atlas_vocabulary_file() -> str:
+    """Its path."""
+    return str(atlas.VOCABULARY)
 
 
 _TABLE = (
     ("t5x.network", "T5Config", T5Config),
     ("t5x.network", "Transformer", T5),
     ("t5x.network", "size", size),
+    ("t5x.network", "DecoderOnlyConfig", DecoderOnlyConfig),
+    ("t5x.network", "DecoderOnly", DecoderOnly),
     ("t5x.models", "EncoderDecoderModel", EncoderDecoderModel),
+    ("t5x.models", "DecoderOnlyModel", DecoderOnlyModel),
     ("t5x.adafactor", "Adafactor", optimizers.adafactor),
     ("optax", "adamw", optimizers.adamw),
     ("optax", "lion", optimizers.lion),
@@ -52,18 +62,27 @@ _TABLE = (
     ("t5x.decoding", "DecodeSettings", DecodeSettings),
     ("seqio", "SentencePieceVocabulary", _sentence_piece_vocabulary),
     ("seqio", "Evaluator", settings.Evaluator),
+    ("closedbook.vocabulary", "open_vocabulary", open_vocabulary),
     ("closedbook.tasks", "qa_from_files", qa_from_files),
+    ("closedbook.tasks", "language_model_from_files", language_model_from_files),
     ("closedbook.tasks", "ssm_from_files", ssm_from_files),
     ("closedbook.tasks", "span_corruption_from_files", span_corruption_from_files),
     ("closedbook.tasks", "mixture", mixture),
     ("closedbook.tasks", "atlas_vocabulary", _atlas_vocabulary),
+    ("closedbook.tasks", "atlas_vocabulary_file", _atlas_vocabulary_file),
     ("train_script", "train", train),
     ("eval_script", "evaluate", jobs.evaluate),
     ("infer_script", "infer", jobs.infer),
 )
 
 # Called once a file is read: their bindings make tasks of a user's own files. Mixtures come last.
-TASK_MAKERS = ("qa_from_files", "ssm_from_files", "span_corruption_from_files", "mixture")
+TASK_MAKERS = (
+    "qa_from_files",
+    "language_model_from_files",
+    "ssm_from_files",
+    "span_corruption_from_files",
+    "mixture",
+)
 
 MODES: Mapping[str, str] = {
     "train": "train_script.train",

@@ -24,6 +24,7 @@ _MISTAKES = (
     KeyError,
     ImportError,
 )
+_ADDED_BY_GIN = "\n  In call to configurable "
 # T5X's own file names, so that `include "t5x/configs/runs/finetune.gin"` finds ours.
 _UPSTREAM = (
     ("t5x/configs/runs/", "runs/"),
@@ -79,8 +80,9 @@ def resolve(
         for maker in TASK_MAKERS:
             gin.get_configurable(f"tasks.{maker}")()
         return gin.get_bindings(MODES[mode], resolve_references=True)
-    except UserError:
-        raise
+    except UserError as error:
+        # What is raised inside a configurable gets lines of gin's own at its end.
+        raise UserError(str(error).partition(_ADDED_BY_GIN)[0]) from error
     except _MISTAKES as error:
         raise _explained(error, names) from error
 

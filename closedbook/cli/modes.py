@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from closedbook.cli import gin_files
-from closedbook.models import flops_per_step, parameter_count
+from closedbook.models import parameter_count
 
 
 def join_processes(
@@ -66,10 +66,11 @@ def plan(mode: str, arguments: dict[str, Any]) -> str:
     """What a run would do, in a few lines; nothing is read and no network is reached."""
     model = arguments["model"]
     config = model.config
+    layers = "+".join(str(stack.layers) for stack in config.stacks.values())
     lines = [
         f"mode            {mode}",
-        f"model           T5 {config.version}, {parameter_count(config):,} parameters, "
-        f"{config.num_encoder_layers}+{config.num_decoder_layers} layers, {config.dtype}",
+        f"model           {config.title}, {parameter_count(config):,} parameters, "
+        f"{layers} layers, {config.dtype}",
         f"vocabulary      {model.vocabulary.path}",
     ]
     data = arguments.get("train_dataset_cfg") or arguments.get("dataset_cfg")
@@ -77,10 +78,12 @@ def plan(mode: str, arguments: dict[str, Any]) -> str:
         lengths = dict(data.task_feature_lengths or {})
         lines.append(f"data            {data.mixture_or_task_name} {data.split}, lengths {lengths}")
         if mode == "train" and lengths:
+            lengths = data.lengths_of(model.converter.features)
             tokens = data.batch_size * max(lengths.values())
-            flops = flops_per_step(config, data.batch_size, lengths["inputs"], lengths["targets"])
+            side = " of the longer side" if len(lengths) > 1 else ""
+            flops = model.flops_per_step(data.batch_size, lengths)
             lines.append(
-                f"batch           {data.batch_size} rows, {tokens:,} tokens of the longer side, "
+                f"batch           {data.batch_size} rows, {tokens:,} tokens{side}, "
                 f"{flops / 1e12:,.3g} TFLOP per step"
             )
     restore = arguments.get("restore_checkpoint_cfg")

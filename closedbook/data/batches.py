@@ -11,6 +11,7 @@ import numpy as np
 
 from closedbook.data import packing
 from closedbook.data.cache import TokenCache
+from closedbook.data.converters import ENC_DEC, FeatureConverter
 from closedbook.errors import UserError
 
 # What random numbers are for, so that no two purposes share a stream.
@@ -23,14 +24,16 @@ class Batches:
     With several sources an epoch has as many examples as all of them together. Each source gives
     its share by rate, and a seeded interleaving mixes them. Where the rates are the numbers of
     examples, each example comes once per epoch. With other rates each source is gone through in
-    its own seeded order again and again, independently of the epochs.
+    its own seeded order again and again, independently of the epochs. (Where texts are cut into
+    pieces, rates count texts, and the pieces are drawn in their stead.)
 
     Args:
         sources: Token caches and their mixing rates.
         batch_size: Rows of a batch, over all hosts.
-        lengths: Tokens of a row, "inputs" and "targets"; longer examples are trimmed.
+        lengths: Tokens of a row of each of the converter's features.
         pack: Whether to put several examples into a row.
         seed: Of the order, 0 or more.
+        converter: What the arrays of a batch are.
 
     Raises:
         UserError: There is no source, or a number is out of range.
@@ -43,11 +46,13 @@ class Batches:
         lengths: Mapping[str, int],
         pack: bool,
         seed: int,
+        converter: FeatureConverter = ENC_DEC,
     ) -> None:
-        _check(sources, batch_size, lengths, seed)
-        self._sources = [_Source(tokens, rate) for tokens, rate in sources]
+        _check(sources, batch_size, lengths, seed, converter)
+        self._converter = converter
+        self._sources = [_Source(tokens, rate, lengths, converter) for tokens, rate in sources]
         self._batch_size = batch_size
-        self._inputs_length, self._targets_length = int(lengths["inputs"]), int(lengths["targets"])
+        self._lengths = {name: int(lengths[name]) for name in converter.features}
         self._pack = pack
         self._seed = seed
         self._position = {"epoch": 0, "index": 0}
@@ -93,21 +98,17 @@ class Batches:
             index: Of the batch within the epoch, from 0.
 
         Returns:
-            int32 arrays [batch, length] under SeqIO's names; `*_segment_ids` and `*_positions`
-            only with packing.
+            int32 arrays [batch, length] under SeqIO's names, as the converter gives them.
         """
         opened = self._open(epoch)
         placement = opened.placement(index)
         if placement is None:
             return None
-        inputs, targets = opened.sequences(slice(placement.start, placement.stop))
-        return packing.fill(
-            inputs,
-            targets,
+        return self._converter.fill(
+            *opened.sequences(slice(placement.start, placement.stop)),
             placement.rows,
             row_count=self._batch_size,
-            inputs_length=self._inputs_length,
-            targets_length=self._targets_length,
+            lengths=self._lengths,
             packed=self._pack,
         )
 
@@ -118,19 +119,27 @@ class Batches:
                 self._sources,
                 seed=self._seed,
                 batch_size=self._batch_size,
-                inputs_length=self._inputs_length,
-                targets_length=self._targets_length,
+                inputs_length=self._lengths.get("inputs", 0),
+                targets_length=self._lengths["targets"],
                 pack=self._pack,
             )
         return self._epoch
 
 
 class _Source:
-    """A token cache with its rate and its flat arrays."""
+    """The examples of a token cache, and the share that they have of an epoch."""
 
-    def __init__(self, tokens: TokenCache, rate: float) -> None:
-        self.cache, self.rate = tokens, rate
-        self.inputs, self.targets = tokens.flat("inputs"), tokens.flat("targets")
+    def __init__(
+        self,
+        tokens: TokenCache,
+        rate: float,
+        lengths: Mapping[str, int],
+        converter: FeatureConverter,
+    ) -> None:
+        found = converter.source(tokens, lengths)
+        self.cache, self.size = tokens, len(found)
+        self.inputs, self.targets, self.before = found.inputs, found.targets, found.before
+        self.rate = rate * (self.size / len(tokens))
 
 
 class _Epoch:
@@ -152,7 +161,7 @@ class _Epoch:
         self._batch_size = batch_size
         self._limits = {"inputs_length": inputs_length, "targets_length": targets_length}
         self._pack = pack
-        counts = _shares([source.rate for source in sources], [len(s.cache) for s in sources])
+        counts = _shares([source.rate for source in sources], [source.size for source in sources])
         total = sum(counts)
         # Which source each place of the epoch belongs to, then which example of it.
         self._source = np.repeat(np.arange(len(sources), dtype=np.int16), counts)
@@ -164,7 +173,7 @@ class _Epoch:
         target_lengths = np.zeros(total, np.int64)
         for which, (source, count) in enumerate(zip(sources, counts, strict=True)):
             places = np.flatnonzero(self._source == which)
-            examples = _drawn(len(source.cache), number * count, count, seed, which)
+            examples = _drawn(source.size, number * count, count, seed, which)
             draws = None
             if source.cache.has_alternatives:
                 draws = _random(count, seed, _ALTERNATIVE, number, which)
@@ -205,16 +214,22 @@ class _Epoch:
             )
         return self._placements[index]
 
-    def sequences(self, places: slice) -> tuple[packing.Sequences, packing.Sequences]:
-        """Inputs and targets of the examples at these places of the epoch."""
-        source = self._source[places]
+    def sequences(
+        self, places: slice
+    ) -> tuple[packing.Sequences, packing.Sequences, np.ndarray | None]:
+        """Inputs and targets of the examples at these places, and the tokens before the targets."""
+        source, target_row = self._source[places], self._target_row[places]
+        before = None
+        for which, each in enumerate(self._sources):
+            if each.before is not None:
+                before = np.zeros(len(source), np.int32) if before is None else before
+                before[source == which] = each.before[target_row[source == which]]
         return (
             packing.Sequences.merged(
                 [each.inputs for each in self._sources], source, self._input_row[places]
             ),
-            packing.Sequences.merged(
-                [each.targets for each in self._sources], source, self._target_row[places]
-            ),
+            packing.Sequences.merged([each.targets for each in self._sources], source, target_row),
+            before,
         )
 
 
@@ -255,6 +270,7 @@ def _check(
     batch_size: int,
     lengths: Mapping[str, int],
     seed: int,
+    converter: FeatureConverter,
 ) -> None:
     if not sources:
         raise UserError("there is nothing to train on: give at least one task")
@@ -263,11 +279,12 @@ def _check(
             raise UserError(f"task {tokens.name} has mixing rate {rate}; it must be above 0")
     if batch_size < 1:
         raise UserError(f"BATCH_SIZE is {batch_size}; a batch has at least one row")
-    for feature in ("inputs", "targets"):
+    for feature in converter.features:
         if int(lengths.get(feature, 0)) < 1:
+            example = {name: 512 if name == "inputs" else 114 for name in converter.features}
             raise UserError(
                 f"TASK_FEATURE_LENGTHS gives no length for {feature!r}: {dict(lengths)}; "
-                'write {"inputs": 512, "targets": 114}'
+                f"write {example}"
             )
     if seed < 0:
         raise UserError(f"the seed of the data is {seed}; it must be 0 or more")

@@ -1,19 +1,24 @@
-"""Token caches built out of SeqIO tasks: the one place where a task's preprocessing runs."""
+"""Token caches built out of tasks: the one place where a task's preprocessing runs.
+
+It is SeqIO's, apart from plain text, which is tokenised here without TensorFlow.
+"""
 
 import dataclasses
 import itertools
 import os
 import pathlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from closedbook.data import cache, cache_keys
 from closedbook.data.cache import TokenCache
-from closedbook.data.examples import examples
+from closedbook.data.examples import Example, examples, texts
 from closedbook.data.task_facts import registered_task
 from closedbook.errors import UserError
 from closedbook.tasks import specs
+from closedbook.tasks.sources import Texts
 from closedbook.vocabulary import Vocabulary
+from closedbook.vocabulary.protocol import AnyVocabulary
 
 if TYPE_CHECKING:
     import seqio
@@ -30,7 +35,7 @@ def add_seqio_cache_dirs(folders: Sequence[str]) -> None:
 def build(
     folder: pathlib.Path,
     key: cache_keys.Key,
-    vocabulary: Vocabulary,
+    vocabulary: AnyVocabulary,
     settings: cache_keys.Settings,
 ) -> TokenCache:
     """Builds the token cache that a key names, in a folder.
@@ -46,25 +51,11 @@ def build(
     """
     name, split = key["task"], key["split"]
     spec = specs.SPECS.get(name)
-    task = _task(name, vocabulary, settings["data_dir"])
-    if settings["use_seqio_cached"] and task.cache_dir is None:
-        raise UserError(
-            f"SeqIO's own cache of task {name} was not found in --seqio_additional_cache_dirs; "
-            "set USE_CACHED_TASKS = False, the token cache is built without it"
-        )
-    if split not in task.splits:
-        raise UserError(f"task {name} has no split {split!r}; it has {', '.join(task.splits)}")
-    dataset, in_batches = _dataset(task, spec, split, settings)
     alternatives = spec is not None and spec.random_answer and split == "train"
-    rows: Iterable = examples(
-        dataset,
-        task,
-        spec,
-        split,
-        vocabulary,
-        alternatives=alternatives,
-        in_batches=in_batches,
-    )
+    if spec is not None and isinstance(spec.source, Texts) and not settings["use_seqio_cached"]:
+        rows = texts(spec.source.documents(split), name, split, vocabulary)
+    else:
+        rows = _by_seqio(name, split, vocabulary, settings, alternatives=alternatives)
     return cache.write(
         folder,
         itertools.islice(rows, settings["num_examples"]),
@@ -82,8 +73,44 @@ def build(
     )
 
 
-def _task(name: str, vocabulary: Vocabulary, data_dir: str | os.PathLike | None) -> "seqio.Task":
+def _by_seqio(
+    name: str,
+    split: str,
+    vocabulary: AnyVocabulary,
+    settings: cache_keys.Settings,
+    *,
+    alternatives: bool,
+) -> Iterator[Example]:
+    """The examples that SeqIO makes; errors as in `build`."""
+    spec = specs.SPECS.get(name)
+    task = _task(name, vocabulary, settings["data_dir"])
+    if settings["use_seqio_cached"] and task.cache_dir is None:
+        raise UserError(
+            f"SeqIO's own cache of task {name} was not found in --seqio_additional_cache_dirs; "
+            "set USE_CACHED_TASKS = False, the token cache is built without it"
+        )
+    if split not in task.splits:
+        raise UserError(f"task {name} has no split {split!r}; it has {', '.join(task.splits)}")
+    dataset, in_batches = _dataset(task, spec, split, settings)
+    return examples(
+        dataset,
+        task,
+        spec,
+        split,
+        vocabulary,
+        alternatives=alternatives,
+        in_batches=in_batches,
+    )
+
+
+def _task(name: str, vocabulary: AnyVocabulary, data_dir: str | os.PathLike | None) -> "seqio.Task":
     """The SeqIO task, over this vocabulary; a feature's other settings stay the task's own."""
+    if not isinstance(vocabulary, Vocabulary):
+        raise UserError(
+            f"task {name} is tokenised by SeqIO, which knows SentencePiece alone, and the "
+            f"vocabulary is {vocabulary.path}; name a task of language_model_from_files, or a "
+            "SentencePiece model in VOCABULARY_FILE"
+        )
     own = registered_task(name).output_features
     from closedbook.tasks import registry
 

@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 from closedbook.data.cache import FORMAT
 from closedbook.errors import UserError
 from closedbook.tasks import specs
-from closedbook.vocabulary import Vocabulary
+from closedbook.vocabulary.protocol import AnyVocabulary
 
 Key = dict[str, Any]
 """JSON-able; the same tokens have the same key in every version of closedbook."""
@@ -31,7 +31,7 @@ class Settings(TypedDict):
     seed: int
 
 
-def cache_key(task_name: str, split: str, vocabulary: Vocabulary, settings: Settings) -> Key:
+def cache_key(task_name: str, split: str, vocabulary: AnyVocabulary, settings: Settings) -> Key:
     """The key of a split's cache.
 
     Raises:

@@ -13,13 +13,13 @@ from closedbook.data.build import build
 from closedbook.data.cache import TokenCache
 from closedbook.data.task_facts import task_rates, task_splits
 from closedbook.errors import UserError
-from closedbook.vocabulary import Vocabulary
+from closedbook.vocabulary.protocol import AnyVocabulary
 
 
 class CacheOptions(TypedDict, total=False):
     """Keyword arguments of `token_cache`, which the calls for several tasks pass on."""
 
-    vocabulary: Required[Vocabulary]
+    vocabulary: Required[AnyVocabulary]
     lengths: Mapping[str, int] | None
     cache_dir: str | os.PathLike | None
     data_dir: str | os.PathLike | None
@@ -38,7 +38,7 @@ def token_cache(
     task_name: str,
     split: str,
     *,
-    vocabulary: Vocabulary,
+    vocabulary: AnyVocabulary,
     lengths: Mapping[str, int] | None = None,
     cache_dir: str | os.PathLike | None = None,
     data_dir: str | os.PathLike | None = None,

@@ -1,15 +1,17 @@
-"""Examples out of SeqIO's data sets, as token caches hold them."""
+"""Examples out of SeqIO's data sets and out of plain text, as token caches hold them."""
 
+import itertools
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from closedbook.data.task_facts import is_evaluated
 from closedbook.tasks import specs
-from closedbook.vocabulary import EOS_ID, Vocabulary
+from closedbook.vocabulary import EOS_ID
+from closedbook.vocabulary.protocol import AnyVocabulary
 
 if TYPE_CHECKING:
     import seqio
@@ -17,7 +19,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
+# Rows of ids by feature, and the line of examples.jsonl: None for a task without questions.
+Example: TypeAlias = tuple[dict[str, Sequence[Sequence[int]]], dict[str, Any] | None]
+
 _ROWS_AT_ONCE = 512  # examples taken from TensorFlow together
+_TEXTS_AT_ONCE = 64  # documents tokenised together
 _PROGRESS_SECONDS = 10  # between two lines of the log
 
 
@@ -26,11 +32,11 @@ def examples(
     task: "seqio.Task",
     spec: specs.TaskSpec | None,
     split: str,
-    vocabulary: Vocabulary,
+    vocabulary: AnyVocabulary,
     *,
     alternatives: bool = False,
     in_batches: bool = False,
-) -> Iterator[tuple[dict[str, Sequence[Sequence[int]]], dict[str, Any] | None]]:
+) -> Iterator[Example]:
     """The examples of a data set in the form that `cache.write` takes.
 
     Args:
@@ -42,31 +48,62 @@ def examples(
         alternatives: Whether every answer is a row of targets.
         in_batches: Whether the data set holds batches.
 
-    Yields:
-        The example's rows of ids by feature, and its line of examples.jsonl: None for a task that
-        is only trained on.
+    Returns:
+        An iterator over each example's rows of ids by feature, and its line of examples.jsonl:
+        None for a task that is only trained on.
     """
     evaluated = is_evaluated(task)
-    _log.info("token cache: building %s %s", task.name, split)
+
+    def made() -> Iterator[Example]:
+        for count, example in enumerate(_elements(dataset, in_batches)):
+            rows: dict[str, Sequence[Sequence[int]]] = {
+                name: [example[name]] for name in task.output_features if name in example
+            }
+            if alternatives:
+                rows["targets"] = [
+                    [*vocabulary.encode(answer.decode()), EOS_ID] for answer in example["answers"]
+                ]
+            yield rows, _line(example, task, spec, split, count) if evaluated else None
+
+    return _logged(made(), task.name, split)
+
+
+def texts(
+    documents: Iterator[str], name: str, split: str, vocabulary: AnyVocabulary
+) -> Iterator[Example]:
+    """Documents as targets without inputs, each tokenised whole and ended by EOS.
+
+    Args:
+        documents: Of a split.
+        name: The task's.
+        split: The split's.
+        vocabulary: Of the targets.
+
+    Raises:
+        UserError: The vocabulary does not say which id ends a text.
+    """
+    eos_id = vocabulary.eos_id
+
+    def made() -> Iterator[Example]:
+        while group := list(itertools.islice(documents, _TEXTS_AT_ONCE)):
+            for ids in vocabulary.encode_batch(group):
+                yield {"targets": [[*ids, eos_id]]}, None
+
+    return _logged(made(), name, split)
+
+
+def _logged(made: Iterator[Example], name: str, split: str) -> Iterator[Example]:
+    """The same examples; the log says now and then how many there are."""
+    _log.info("token cache: building %s %s", name, split)
     started = reported = time.monotonic()
     count = 0
-    for example in _elements(dataset, in_batches):
-        rows: dict[str, Sequence[Sequence[int]]] = {
-            feature: [example[feature]] for feature in task.output_features if feature in example
-        }
-        if alternatives:
-            rows["targets"] = [
-                [*vocabulary.encode(answer.decode()), EOS_ID] for answer in example["answers"]
-            ]
-        yield rows, _line(example, task, spec, split, count) if evaluated else None
-        count += 1
+    for count, example in enumerate(made, start=1):
+        yield example
         if time.monotonic() - reported > _PROGRESS_SECONDS:
             reported = time.monotonic()
-            _log.info("token cache: %s examples of %s %s", f"{count:,}", task.name, split)
+            _log.info("token cache: %s examples of %s %s", f"{count:,}", name, split)
     seconds = time.monotonic() - started
-    _log.info(
-        "token cache: built %s %s: %s examples in %.1f s", task.name, split, f"{count:,}", seconds
-    )
+    _log.info("token cache: built %s %s: %s examples in %.1f s", name, split, f"{count:,}", seconds)
 
 
 def _elements(dataset: "tf.data.Dataset", in_batches: bool) -> Iterator[dict[str, Any]]:

@@ -131,60 +131,27 @@ class Sequences:
         return cls(ids=ids, starts=starts, lengths=lengths)
 
 
-def fill(
-    inputs: Sequences,
-    targets: Sequences,
-    rows: np.ndarray,
-    *,
-    row_count: int,
-    inputs_length: int,
-    targets_length: int,
-    packed: bool,
-) -> dict[str, np.ndarray]:
-    """The arrays of a batch; longer examples are trimmed, and keep their EOS.
-
-    Args:
-        inputs: Inputs of the examples.
-        targets: Their targets.
-        rows: The row of each example, int [examples]; within a row they stand in the order given.
-        row_count: Rows of the batch; rows without an example stay 0.
-        inputs_length: Tokens of a row.
-        targets_length: Tokens of a row.
-        packed: Whether to add segment ids and positions.
-
-    Returns:
-        int32 arrays [row_count, length] under SeqIO's names.
-    """
-    encoder = _Stack.of(inputs, rows, row_count, inputs_length)
-    decoder = _Stack.of(targets, rows, row_count, targets_length)
-    batch = {
-        "encoder_input_tokens": encoder.tokens,
-        "decoder_input_tokens": decoder.shifted(),
-        "decoder_target_tokens": decoder.tokens,
-        "decoder_loss_weights": (decoder.segments > 0).astype(np.int32),
-    }
-    if packed:
-        batch |= {
-            "encoder_segment_ids": encoder.segments,
-            "encoder_positions": encoder.positions,
-            "decoder_segment_ids": decoder.segments,
-            "decoder_positions": decoder.positions,
-        }
-    return batch
-
-
 @dataclasses.dataclass(frozen=True)
-class _Stack:
-    """One side of a batch, each array int32 [rows, length]."""
+class Stack:
+    """One side of a batch, each array but the last int32 [rows, length]."""
 
     tokens: np.ndarray
     segments: np.ndarray
     positions: np.ndarray
+    begins: np.ndarray  # int64 [examples]: where each begins, counted over all rows
 
     @classmethod
-    def of(cls, examples: Sequences, rows: np.ndarray, row_count: int, width: int) -> "_Stack":
-        """Writes examples into their rows, one after another."""
-        stack = cls(*(np.zeros((row_count, width), np.int32) for _ in range(3)))
+    def of(cls, examples: Sequences, rows: np.ndarray, row_count: int, width: int) -> "Stack":
+        """Writes examples into their rows, one after another; longer ones keep their EOS.
+
+        Args:
+            examples: What to write.
+            rows: The row of each, int [examples]; within a row they stand in the order given.
+            row_count: Rows of the batch; rows without an example stay 0.
+            width: Tokens of a row.
+        """
+        tokens, segments, positions = (np.zeros((row_count, width), np.int32) for _ in range(3))
+        stack = cls(tokens, segments, positions, np.zeros(len(rows), np.int64))
         if not len(rows):
             return stack
         order = np.argsort(rows, kind="stable")
@@ -196,6 +163,7 @@ class _Stack:
         run = np.diff(np.r_[first, len(rows)])
         segment = np.arange(len(rows)) - np.repeat(first, run) + 1
         into = rows * width + before - np.repeat(before[first], run)
+        stack.begins[order] = into
         number = np.arange(kept.sum())
         where = np.repeat(into - before, kept) + number
         stack.tokens.ravel()[where] = examples.ids[np.repeat(starts - before, kept) + number]
@@ -206,11 +174,17 @@ class _Stack:
         stack.tokens.ravel()[into[cut] + kept[cut] - 1] = EOS_ID
         return stack
 
-    def shifted(self) -> np.ndarray:
-        """Tokens shifted right by one; 0 where a segment starts and outside of segments."""
+    def shifted(self, before: np.ndarray | None = None) -> np.ndarray:
+        """Tokens shifted right by one; 0 outside of segments.
+
+        Args:
+            before: What stands where each example begins, int32 [examples]; 0 if None.
+        """
         shifted = np.zeros_like(self.tokens)
         shifted[:, 1:] = self.tokens[:, :-1]
         shifted[(self.positions == 0) | (self.segments == 0)] = 0
+        if before is not None:
+            shifted.ravel()[self.begins] = before
         return shifted
 
 

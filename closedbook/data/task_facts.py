@@ -54,6 +54,13 @@ def task_splits(name: str) -> Splits:
     return Splits(tuple(task.splits), is_evaluated(task))
 
 
+def task_features(name: str) -> tuple[str, ...]:
+    """The features of a task, packaged or of another package: "inputs", "targets"."""
+    if name in specs.SPECS:
+        return specs.SPECS[name].features
+    return tuple(registered_task(name).output_features)
+
+
 def is_evaluated(task: "seqio.Task") -> bool:
     """Whether a SeqIO task has a metric."""
     return bool(task.metric_fns or task.metric_objs)

@@ -7,6 +7,7 @@ from typing import TypeAlias
 import jax
 
 from closedbook.errors import unknown_name
+from closedbook.models import decoder_only, t5
 from closedbook.models.decoder_only import DecoderOnly, DecoderOnlyConfig
 from closedbook.models.parameters import Params, unboxed
 from closedbook.models.t5 import T5, T5Config
@@ -34,6 +35,15 @@ def network(config: Config) -> Network:
             return T5(config)
         case DecoderOnlyConfig():
             return DecoderOnly(config)
+
+
+def parameter_count(config: Config) -> int:
+    """Parameters of the network that a configuration describes, by arithmetic."""
+    match config:
+        case T5Config():
+            return t5.parameter_count(config)
+        case DecoderOnlyConfig():
+            return decoder_only.parameter_count(config)
 
 
 @functools.lru_cache(maxsize=16)

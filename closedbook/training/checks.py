@@ -4,11 +4,11 @@ from collections.abc import Sequence
 
 from closedbook.checkpoints import Checkpoint
 from closedbook.checkpoints.card import check_fits
+from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.errors import UserError
 from closedbook.parallel import Partitioner
-from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.model import TransformerModel
 from closedbook.training.settings import DatasetConfig, SaveCheckpointConfig, Trainer
-from closedbook.vocabulary import Vocabulary
 
 
 def check_periods(
@@ -61,21 +61,49 @@ def check_batches(cfg: DatasetConfig, trainer: Trainer, partitioner: Partitioner
     partitioner.check_batch(rows, "BATCH_SIZE / num_microbatches")
 
 
-def check_vocabulary_size(model: EncoderDecoderModel) -> None:
-    """Checks that every id of the vocabulary has an embedding.
+def check_vocabulary_ids(model: TransformerModel) -> None:
+    """Checks that every id of the vocabulary has an embedding, and ends and padding are the same.
 
     Raises:
-        UserError: There are more ids than rows.
+        UserError: There are more ids than rows, or network and vocabulary end texts differently.
     """
     ids, rows = model.vocabulary.vocab_size, model.config.vocab_size
+    kind = type(model.config).__name__
     if ids > rows:
         raise UserError(
             f"the vocabulary {model.vocabulary.path} has {ids} ids, extra ids included, but the "
-            f"model has {rows} embeddings; set T5Config.vocab_size to {-(-ids // 128) * 128}"
+            f"model has {rows} embeddings; set {kind}.vocab_size to {-(-ids // 128) * 128}"
+        )
+    if model.module.eos_id != model.vocabulary.eos_id:
+        raise UserError(
+            f"the vocabulary {model.vocabulary.path} ends a text with id "
+            f"{model.vocabulary.eos_id}, the model with {model.module.eos_id}; set {kind}.eos_id, "
+            "and bos_id where they are one, to the vocabulary's"
+        )
+    if model.module.pad_id not in (-1, model.vocabulary.pad_id):
+        raise UserError(
+            f"the model takes id {model.module.pad_id} for padding, which is a piece of the "
+            f"vocabulary {model.vocabulary.path}; set {kind}.pad_id to -1"
         )
 
 
-def check_vocabulary(checkpoint: Checkpoint, model: EncoderDecoderModel) -> None:
+def check_positions(model: TransformerModel, cfg: DatasetConfig) -> None:
+    """Checks that the model has a position for every token of a row.
+
+    Raises:
+        UserError: It has not.
+    """
+    most = model.config.most_positions(after=1)
+    longest = max(cfg.lengths_of(model.converter.features).values())
+    if most is not None and longest > most:
+        raise UserError(
+            f"TASK_FEATURE_LENGTHS is {dict(cfg.task_feature_lengths or {})}, but the model has "
+            f"{most} positions; give a smaller length, or set "
+            f"{type(model.config).__name__}.max_positions"
+        )
+
+
+def check_vocabulary(checkpoint: Checkpoint, model: TransformerModel) -> None:
     """Checks that a checkpoint was trained with the model's vocabulary, where it tells.
 
     Raises:
@@ -89,7 +117,7 @@ def check_vocabulary(checkpoint: Checkpoint, model: EncoderDecoderModel) -> None
         rows = embedding.shape[0]
         check_fits(ours.vocab_size, rows, vocabulary=ours.path, embedding=embedding.place)
         return
-    theirs = Vocabulary(checkpoint.vocabulary, checkpoint.extra_ids)
+    theirs = open_vocabulary(checkpoint.vocabulary, checkpoint.extra_ids)
     # Other tools write the same pieces into files that differ, so ids are compared, not bytes.
     named = card.vocabulary_sha256 if card else theirs.sha256
     if named != theirs.sha256 or not theirs.same_ids(ours):

@@ -12,13 +12,16 @@ import numpy as np
 from closedbook.data.batches import Batches
 from closedbook.data.cache import TokenCache
 from closedbook.data.cache_lookup import evaluation_caches, token_cache, training_sources
+from closedbook.data.converters import ENC_DEC, FeatureConverter
 from closedbook.data.leakage import leakage
 from closedbook.data.prefetch import Prefetch
 from closedbook.data.stream import Stream
+from closedbook.data.task_facts import task_features
 from closedbook.errors import UserError
 from closedbook.parallel.processes import is_alone, is_first
 from closedbook.training.settings import DatasetConfig
 from closedbook.vocabulary import Vocabulary
+from closedbook.vocabulary.protocol import AnyVocabulary
 
 _log = logging.getLogger(__name__)
 
@@ -49,10 +52,11 @@ class RunData:
 
     Args:
         vocabulary: The model's.
+        converter: The model's: what its batches are made of.
     """
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
-        self._vocabulary = vocabulary
+    def __init__(self, vocabulary: AnyVocabulary, converter: FeatureConverter = ENC_DEC) -> None:
+        self._vocabulary, self._converter = vocabulary, converter
         self._opened: dict[tuple[object, ...], TokenCache] = {}
 
     def record(self, cfg: DatasetConfig) -> dict[str, object]:
@@ -68,7 +72,7 @@ class RunData:
             "task": cfg.mixture_or_task_name,
             "split": cfg.split,
             "batch_size": cfg.batch_size,
-            "lengths": cfg.both_lengths(),
+            "lengths": self._lengths(cfg),
             "pack": cfg.pack,
             "seed": cfg.seed,
             "stream": cfg.stream,
@@ -130,6 +134,7 @@ class RunData:
 
     def _open(self, task: str, split: str, **arguments: Any) -> TokenCache:
         """`token_cache`, once for each task, split and set of arguments."""
+        self._converter.check(task, task_features(task))
         lengths: Mapping[str, int] = arguments["lengths"] or {}
         others = (arguments[name] for name in ("cache_dir", "data_dir", "use_seqio_cached"))
         key = (task, split, *sorted(lengths.items()), *others)
@@ -161,7 +166,10 @@ class RunData:
         # Every process makes the whole batch, which costs little, and lays down what its devices
         # hold: with a model split over hosts several of them hold the same rows.
         sources = self._sources(cfg, where_present=where_present)
-        return Batches(sources, cfg.batch_size, cfg.both_lengths(), cfg.pack, seed)
+        return Batches(sources, cfg.batch_size, self._lengths(cfg), cfg.pack, seed, self._converter)
+
+    def _lengths(self, cfg: DatasetConfig) -> dict[str, int]:
+        return cfg.lengths_of(self._converter.features)
 
     def _stream(self, cfg: DatasetConfig, seed: int) -> Stream:
         if not is_alone():
@@ -169,10 +177,15 @@ class RunData:
                 f"DatasetConfig.stream is set for {cfg.mixture_or_task_name}, but a stream feeds "
                 "one process alone; let several processes read the token cache (stream = False)"
             )
+        if not (self._converter.streams and isinstance(self._vocabulary, Vocabulary)):
+            raise UserError(
+                f"DatasetConfig.stream is set for {cfg.mixture_or_task_name}, but SeqIO's stream "
+                "feeds a T5 alone; let the run read the token cache (stream = False)"
+            )
         return Stream(
             cfg.mixture_or_task_name,
             cfg.batch_size,
-            cfg.both_lengths(),
+            self._lengths(cfg),
             cfg.pack,
             seed,
             vocabulary=self._vocabulary,
@@ -186,14 +199,8 @@ class _CacheArguments(TypedDict):
     """What `token_cache` is given for a DatasetConfig, beside the task."""
 
     split: str
-    vocabulary: Vocabulary
+    vocabulary: AnyVocabulary
     lengths: Mapping[str, int] | None
     cache_dir: str | os.PathLike[str] | None
     data_dir: str | os.PathLike[str] | None
     use_seqio_cached: bool
-
-
-def batch_tokens(batch: dict[str, np.ndarray]) -> int:
-    """Tokens other than padding in a batch [batch, length] of inputs and one of targets."""
-    names = ("encoder_input_tokens", "decoder_target_tokens")
-    return sum(int(np.count_nonzero(batch[name])) for name in names)

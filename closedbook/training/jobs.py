@@ -16,7 +16,7 @@ from closedbook.parallel.processes import is_first
 from closedbook.telemetry import Progress
 from closedbook.training import checks, feeds, programs
 from closedbook.training.evaluators import QuestionScores
-from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.model import TransformerModel
 from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckpointConfig
 from closedbook.training.state import abstract_state
 
@@ -25,7 +25,7 @@ INFER_MODES = ("predict", "score", "predict_with_aux")
 
 def evaluate(
     *,
-    model: EncoderDecoderModel,
+    model: TransformerModel,
     dataset_cfg: DatasetConfig,
     restore_checkpoint_cfg: RestoreCheckpointConfig,
     output_dir: str,
@@ -52,13 +52,13 @@ def evaluate(
     if restore_checkpoint_cfg.mode == "all":
         run = model_folder(path)
         paths = [str(run / f"checkpoint_{step}") for step in steps(run)] or [path]
-    checks.check_vocabulary_size(model)
+    checks.check_vocabulary_ids(model)
     checks.check_vocabulary(open_checkpoint(paths[-1]), model)
     feeds.import_task_modules(dataset_cfg)
     results: dict[int, dict[str, float]] = {}
     with partitioner.activate():
         questions = QuestionScores(
-            caches=feeds.RunData(model.vocabulary).questions(dataset_cfg),
+            caches=feeds.RunData(model.vocabulary, model.converter).questions(dataset_cfg),
             predictor=programs.predictor(model, partitioner, dataset_cfg, settings),
             folder=folder / "inference_eval",
             settings=settings,
@@ -74,7 +74,7 @@ def evaluate(
 
 def infer(
     *,
-    model: EncoderDecoderModel,
+    model: TransformerModel,
     dataset_cfg: DatasetConfig,
     restore_checkpoint_cfg: RestoreCheckpointConfig,
     output_dir: str,
@@ -105,12 +105,12 @@ def infer(
     folder = pathlib.Path(output_dir).expanduser().absolute()
     path = _path(restore_checkpoint_cfg)
     checkpoint = open_checkpoint(path)
-    checks.check_vocabulary_size(model)
+    checks.check_vocabulary_ids(model)
     checks.check_vocabulary(checkpoint, model)
     feeds.import_task_modules(dataset_cfg)
     files = []
     with partitioner.activate():
-        caches = feeds.RunData(model.vocabulary).questions(dataset_cfg)
+        caches = feeds.RunData(model.vocabulary, model.converter).questions(dataset_cfg)
         predictor = programs.predictor(model, partitioner, dataset_cfg, settings)
         params = load_params(checkpoint, abstract_state(model, partitioner).params)
         for cache in caches:

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ from closedbook.telemetry import MetricWriter, Progress, Throughput, open_writer
 from closedbook.training import checks, feeds, programs, report, startup
 from closedbook.training.evaluators import Evaluation, Every, HeldOutLoss, QuestionScores, evaluate
 from closedbook.training.interrupt import StopRequest
-from closedbook.training.model import EncoderDecoderModel, Sums
+from closedbook.training.model import Sums, TransformerModel
 from closedbook.training.settings import (
     CheckpointConfig,
     DatasetConfig,
@@ -50,7 +50,7 @@ class Result:
 
 def train(
     *,
-    model: EncoderDecoderModel,
+    model: TransformerModel,
     model_dir: str,
     train_dataset_cfg: DatasetConfig,
     checkpoint_cfg: CheckpointConfig,
@@ -104,10 +104,11 @@ def train(
     checks.check_periods(total_steps, relative_steps, save, evaluated)
     folder = startup.run_folder(model_dir)
     checks.check_batches(train_dataset_cfg, trainer, partitioner)
-    checks.check_vocabulary_size(model)
+    checks.check_vocabulary_ids(model)
+    checks.check_positions(model, train_dataset_cfg)
     feeds.import_task_modules(train_dataset_cfg, held_out, questions)
     # Data that is missing is told before a folder is made.
-    data = feeds.RunData(model.vocabulary)
+    data = feeds.RunData(model.vocabulary, model.converter)
     record = data.record(train_dataset_cfg)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(startup.open_store(folder, save)))
@@ -138,6 +139,7 @@ def train(
             logs=Every(stats_period or 0, last),
             save_evaluated=save.keep_best is not None,
             flops=report.flops_of_step(model, train_dataset_cfg),
+            tokens=model.converter.tokens,
         )
         step = programs.train_step(
             model, partitioner, train_dataset_cfg, trainer, use_hardware_rng=use_hardware_rng
@@ -155,7 +157,7 @@ def train(
 class _Parts:
     """Makes the parts of a run that write metrics; they are closed with `stack`."""
 
-    model: EncoderDecoderModel
+    model: TransformerModel
     partitioner: Partitioner
     folder: pathlib.Path
     data: feeds.RunData
@@ -215,6 +217,7 @@ class _Run:
     logs: Every
     save_evaluated: bool  # whether each evaluated state is saved
     flops: int  # of a step
+    tokens: Callable[[Mapping[str, np.ndarray]], int]  # of a batch, without padding
 
     def due(self, step: int) -> tuple[bool, list[Evaluation], bool]:
         """Whether to save after a step, which evaluations to make, and whether to log."""
@@ -264,7 +267,7 @@ def _loop(
                 jax.block_until_ready(sums)
                 throughput.restart()  # the first step compiles
             else:
-                throughput.count(tokens=feeds.batch_tokens(batch))
+                throughput.count(tokens=run.tokens(batch))
             due_save, due, due_log = run.due(step)
             if due_log:
                 metrics = _finite_means(waiting, step, run)

@@ -1,23 +1,27 @@
 """What is trained: a network with its vocabulary, optimiser and objective."""
 
+import abc
 import dataclasses
+from collections.abc import Mapping
 
 import jax
 import jax.numpy as jnp
 import optax
 
-from closedbook.models import T5, T5Config, unboxed
+from closedbook.data.converters import ENC_DEC, FeatureConverter, LMFeatureConverter
+from closedbook.models import T5, DecoderOnly, decoder_only, t5, unboxed
+from closedbook.models.families import Config, Network
 from closedbook.models.parameters import Params
 from closedbook.training.loss import cross_entropy
-from closedbook.vocabulary import Vocabulary
+from closedbook.vocabulary.protocol import AnyVocabulary
 
 Batch = dict[str, jax.Array]  # SeqIO's names; int32 [batch, length]
 Sums = dict[str, jax.Array]  # float32 scalars
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EncoderDecoderModel:
-    """A T5 with its objective; the fields are those of T5X's `models.EncoderDecoderModel`.
+class TransformerModel(abc.ABC):
+    """A network with its objective; what differs between families is in the subclasses.
 
     Attributes:
         module: The network.
@@ -28,22 +32,43 @@ class EncoderDecoderModel:
         loss_normalizing_factor: See `loss.normalize_weights`.
     """
 
-    module: T5
-    vocabulary: Vocabulary
+    module: Network
+    vocabulary: AnyVocabulary
     optimizer: optax.GradientTransformation
     z_loss: float = 1e-4
     label_smoothing: float = 0.0
     loss_normalizing_factor: float | str | None = None
 
     @property
-    def config(self) -> T5Config:
+    def config(self) -> Config:
         """The network's configuration."""
         return self.module.config
 
+    @property
+    @abc.abstractmethod
+    def converter(self) -> FeatureConverter:
+        """What batches for the network are made of."""
+
+    @abc.abstractmethod
+    def flops_per_step(self, batch_size: int, lengths: Mapping[str, int]) -> int:
+        """Floating-point operations of a training step, recomputation apart.
+
+        Args:
+            batch_size: Rows of the whole batch.
+            lengths: Tokens of a row of each of the converter's features.
+        """
+
+    @abc.abstractmethod
+    def logits(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
+        """Logits float32 [batch, length, vocab] of the targets; arguments as for `loss`."""
+
+    @abc.abstractmethod
+    def counts(self, batch: Batch) -> Sums:
+        """Further sums of a batch, of tokens that are read and not predicted."""
+
     def init(self, key: jax.Array) -> Params:
         """Fresh parameters, boxed with their logical axes."""
-        tokens = jnp.ones((1, 2), jnp.int32)
-        return self.module.init(key, tokens, tokens)["params"]
+        return self.module.init(key, *self.module.example())["params"]
 
     def init_unboxed(self, key: jax.Array) -> Params:
         """Fresh parameters as plain arrays."""
@@ -62,18 +87,9 @@ class EncoderDecoderModel:
 
         Returns:
             Cross-entropy plus z-loss, and sums over all targets: `loss`, `cross_ent_loss`,
-            `z_loss`, `correct`, `target_tokens`.
+            `z_loss`, `correct`, `target_tokens`, and those of `counts`.
         """
-        rngs = None if dropout_key is None else {"dropout": dropout_key}
-        logits = self.module.apply(
-            {"params": params},
-            batch["encoder_input_tokens"],
-            batch["decoder_input_tokens"],
-            encoder_segment_ids=batch.get("encoder_segment_ids"),
-            decoder_segment_ids=batch.get("decoder_segment_ids"),
-            rngs=rngs,
-        )
-        assert isinstance(logits, jax.Array)  # not a pair with the records of taps
+        logits = self.logits(params, batch, dropout_key)
         targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
         ce, z = cross_entropy(
             logits, targets, weights, z_loss=self.z_loss, label_smoothing=self.label_smoothing
@@ -88,7 +104,81 @@ class EncoderDecoderModel:
             "correct": jnp.sum(right * counted),
             "target_tokens": jnp.sum(counted),
         }
-        return total, sums
+        return total, sums | self.counts(batch)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EncoderDecoderModel(TransformerModel):
+    """A T5 with its objective; the fields are those of T5X's `models.EncoderDecoderModel`."""
+
+    module: T5
+
+    @property
+    def converter(self) -> FeatureConverter:
+        """Inputs and targets."""
+        return ENC_DEC
+
+    def flops_per_step(self, batch_size: int, lengths: Mapping[str, int]) -> int:
+        """Of both stacks, each on its own tokens (PaLM, appendix B, with the stacks apart)."""
+        inputs, targets = lengths["inputs"], lengths["targets"]
+        return t5.flops_per_step(self.module.config, batch_size, inputs, targets)
+
+    def logits(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
+        """As in `TransformerModel`."""
+        logits = self.module.apply(
+            {"params": params},
+            batch["encoder_input_tokens"],
+            batch["decoder_input_tokens"],
+            encoder_segment_ids=batch.get("encoder_segment_ids"),
+            decoder_segment_ids=batch.get("decoder_segment_ids"),
+            rngs=_rngs(dropout_key),
+        )
+        assert isinstance(logits, jax.Array)  # not a pair with the records of taps
+        return logits
+
+    def counts(self, batch: Batch) -> Sums:
+        """`input_tokens`, those of the encoder."""
+        return {
+            "input_tokens": jnp.sum(batch["encoder_input_tokens"] > 0).astype(jnp.float32),
+        }
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecoderOnlyModel(TransformerModel):
+    """A language model with its objective; the fields are those of T5X's `DecoderOnlyModel`.
+
+    Every token of a text counts, its first one and its end included.
+    """
+
+    module: DecoderOnly
+
+    @property
+    def converter(self) -> FeatureConverter:
+        """Targets alone."""
+        return LMFeatureConverter(self.module.config.begin_id)
+
+    def flops_per_step(self, batch_size: int, lengths: Mapping[str, int]) -> int:
+        """Of the one stack (PaLM, appendix B)."""
+        return decoder_only.flops_per_step(self.module.config, batch_size, lengths["targets"])
+
+    def logits(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
+        """As in `TransformerModel`."""
+        logits = self.module.apply(
+            {"params": params},
+            batch["decoder_input_tokens"],
+            decoder_segment_ids=batch.get("decoder_segment_ids"),
+            rngs=_rngs(dropout_key),
+        )
+        assert isinstance(logits, jax.Array)  # not a pair with the records of taps
+        return logits
+
+    def counts(self, batch: Batch) -> Sums:
+        """None: what is read is what is predicted."""
+        return {}
+
+
+def _rngs(dropout_key: jax.Array | None) -> dict[str, jax.Array] | None:
+    return None if dropout_key is None else {"dropout": dropout_key}
 
 
 def _is_argmax(logits: jax.Array, targets: jax.Array) -> jax.Array:

@@ -16,7 +16,7 @@ from closedbook.inference.settings import DecodeSettings
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import gather
-from closedbook.training.model import Batch, EncoderDecoderModel, Sums
+from closedbook.training.model import Batch, Sums, TransformerModel
 from closedbook.training.settings import DatasetConfig, Evaluator, Trainer
 from closedbook.training.state import TrainState, abstract_state, split_seed
 from closedbook.training.step import make_eval_step, make_train_step
@@ -55,7 +55,7 @@ class Program(Generic[_Arguments, _Result]):
 
 
 def train_step(
-    model: EncoderDecoderModel,
+    model: TransformerModel,
     partitioner: Partitioner,
     cfg: DatasetConfig,
     trainer: Trainer,
@@ -78,14 +78,14 @@ def train_step(
         function=jax.jit(step, donate_argnums=0),
         arguments=(
             abstract_state(model, partitioner),
-            abstract_batch(cfg, partitioner),
+            abstract_batch(model, cfg, partitioner),
             jax.eval_shape(keys, 0)[1],
         ),
     )
 
 
 def held_out_loss(
-    model: EncoderDecoderModel, partitioner: Partitioner, cfg: DatasetConfig
+    model: TransformerModel, partitioner: Partitioner, cfg: DatasetConfig
 ) -> Program[[Params, Batch], Sums]:
     """The function (parameters, batch) -> sums, without dropout.
 
@@ -97,30 +97,26 @@ def held_out_loss(
     return Program(
         name="held-out loss",
         function=jax.jit(make_eval_step(model)),
-        arguments=(abstract_state(model, partitioner).params, abstract_batch(cfg, partitioner)),
+        arguments=(
+            abstract_state(model, partitioner).params,
+            abstract_batch(model, cfg, partitioner),
+        ),
     )
 
 
-def abstract_batch(cfg: DatasetConfig, partitioner: Partitioner) -> dict[str, jax.ShapeDtypeStruct]:
+def abstract_batch(
+    model: TransformerModel, cfg: DatasetConfig, partitioner: Partitioner
+) -> dict[str, jax.ShapeDtypeStruct]:
     """Shapes and shardings of a batch: int32 [batch, length] under SeqIO's names."""
-    lengths = cfg.both_lengths()
-    names = {
-        "encoder": ["encoder_input_tokens"],
-        "decoder": ["decoder_input_tokens", "decoder_target_tokens", "decoder_loss_weights"],
-    }
-    if cfg.pack:
-        for stack in names:
-            names[stack] += [f"{stack}_segment_ids", f"{stack}_positions"]
-    length = {"encoder": lengths["inputs"], "decoder": lengths["targets"]}
+    converter = model.converter
+    shapes = converter.shapes(cfg.lengths_of(converter.features), packed=cfg.pack)
     return {
-        name: partitioner.abstract_rows(cfg.batch_size, length[stack])
-        for stack in names
-        for name in names[stack]
+        name: partitioner.abstract_rows(cfg.batch_size, length) for name, length in shapes.items()
     }
 
 
 def predictor(
-    model: EncoderDecoderModel, partitioner: Partitioner, cfg: DatasetConfig, settings: Evaluator
+    model: TransformerModel, partitioner: Partitioner, cfg: DatasetConfig, settings: Evaluator
 ) -> Predictor:
     """What answers questions on the mesh and scores given answers.
 
@@ -146,7 +142,7 @@ def predictor(
 
 
 def answering(
-    predictor: Predictor, model: EncoderDecoderModel, partitioner: Partitioner
+    predictor: Predictor, model: TransformerModel, partitioner: Partitioner
 ) -> Iterator[Program]:
     """The predictor's programs that decode, one for each shape of a batch of inputs.
 
@@ -169,7 +165,7 @@ def answering(
 
 
 def scoring(
-    predictor: Predictor, model: EncoderDecoderModel, partitioner: Partitioner, longest: int
+    predictor: Predictor, model: TransformerModel, partitioner: Partitioner, longest: int
 ) -> Iterator[Program]:
     """The predictor's programs that score one given answer to each input.
 

@@ -12,11 +12,10 @@ import numpy as np
 from closedbook import whole_files
 from closedbook.checkpoints import ModelCard
 from closedbook.data.task_facts import question_prefix
-from closedbook.models import flops_per_step
 from closedbook.parallel.devices import device_kind
 from closedbook.parallel.processes import is_first
 from closedbook.training.evaluation import Answers
-from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.model import TransformerModel
 from closedbook.training.settings import DatasetConfig
 from closedbook.training.state import TrainState
 
@@ -28,7 +27,8 @@ def means(rows: Sequence[Mapping[str, SupportsFloat]]) -> dict[str, float]:
         rows: The sums of each step, as `step.make_train_step` gives them.
 
     Returns:
-        Losses and accuracy per target token; gradient norm and tokens per step; learning rate
+        Losses and accuracy per target token; gradient norm and each kind of tokens per step;
+        learning rate
         and norm of the parameters after the last step.
     """
     total = {name: float(np.sum([row[name] for row in rows])) for name in rows[0]}
@@ -41,8 +41,7 @@ def means(rows: Sequence[Mapping[str, SupportsFloat]]) -> dict[str, float]:
         "learning_rate": float(rows[-1]["learning_rate"]),
         "gradient_norm": total["gradient_norm"] / len(rows),
         "parameter_norm": float(rows[-1]["parameter_norm"]),
-        "target_tokens": total["target_tokens"] / len(rows),
-        "input_tokens": total["input_tokens"] / len(rows),
+        **{name: total[name] / len(rows) for name in total if name.endswith("_tokens")},
     }
 
 
@@ -52,14 +51,12 @@ def shown(metrics: Mapping[str, float]) -> dict[str, float]:
     return {name: metrics[name] for name in names if name in metrics}
 
 
-def flops_of_step(model: EncoderDecoderModel, cfg: DatasetConfig) -> int:
+def flops_of_step(model: TransformerModel, cfg: DatasetConfig) -> int:
     """The model's own arithmetic in one step, in FLOP: 3 x forward of all positions of the batch.
 
-    Attention and output are counted, recomputation is not (PaLM, appendix B, with the two stacks
-    counted apart).
+    Attention and output are counted, recomputation is not.
     """
-    lengths = cfg.task_feature_lengths or {"inputs": 0, "targets": 0}
-    return flops_per_step(model.config, cfg.batch_size, lengths["inputs"], lengths["targets"])
+    return model.flops_per_step(cfg.batch_size, cfg.lengths_of(model.converter.features))
 
 
 def utilization(flops: int, rates: Mapping[str, float]) -> dict[str, float]:
@@ -81,7 +78,7 @@ def utilization(flops: int, rates: Mapping[str, float]) -> dict[str, float]:
 
 def write_run_files(
     folder: pathlib.Path,
-    model: EncoderDecoderModel,
+    model: TransformerModel,
     abstract: TrainState,
     cfg: DatasetConfig,
     config_text: str,
@@ -95,7 +92,7 @@ def write_run_files(
         (folder / "config.gin").write_text(config_text, encoding="utf-8")
 
 
-def describe(model: EncoderDecoderModel, abstract: TrainState) -> str:
+def describe(model: TransformerModel, abstract: TrainState) -> str:
     """`model-info.txt`: every parameter with shape and sharding, and the totals."""
     lines, total = [], 0
     for path, x in jax.tree_util.tree_leaves_with_path(abstract.params):
@@ -106,7 +103,7 @@ def describe(model: EncoderDecoderModel, abstract: TrainState) -> str:
     return "\n".join([*lines, "", f"Total number of parameters: {total:,}", "", config, ""])
 
 
-def card(model: EncoderDecoderModel, cfg: DatasetConfig) -> ModelCard:
+def card(model: TransformerModel, cfg: DatasetConfig) -> ModelCard:
     """The card of a model trained on a task or mixture."""
     return ModelCard(
         config=model.config,

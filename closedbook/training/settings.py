@@ -1,7 +1,7 @@
 """Settings of a run that gin binds; names and fields are those of T5X's `utils` and `trainer`."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.inference.settings import DecodeSettings
@@ -34,18 +34,21 @@ class DatasetConfig:
                     'positive lengths for "inputs" and "targets"'
                 )
 
-    def both_lengths(self) -> dict[str, int]:
-        """Tokens of a row of inputs and of targets.
+    def lengths_of(self, features: Sequence[str]) -> dict[str, int]:
+        """Tokens of a row of each of a model's features.
 
         Raises:
-            UserError: One of them is not given.
+            UserError: One of them is not given, or another one is.
         """
-        if set(self.task_feature_lengths or {}) != {"inputs", "targets"}:
+        given = dict(self.task_feature_lengths or {})
+        if set(given) != set(features):
+            wanted = "both lengths" if len(features) > 1 else f"the length of {features[0]} alone"
+            example = {name: 128 if name == "targets" else 512 for name in features}
             raise UserError(
-                f"TASK_FEATURE_LENGTHS is {self.task_feature_lengths}; give both lengths, for "
-                'example {"inputs": 512, "targets": 128}'
+                f"TASK_FEATURE_LENGTHS is {self.task_feature_lengths}; give {wanted}, for "
+                f"example {example}"
             )
-        return dict(self.task_feature_lengths or {})
+        return given
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

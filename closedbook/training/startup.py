@@ -25,7 +25,7 @@ from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import of_first
 from closedbook.training import checks
 from closedbook.training.adafactor import AdafactorState
-from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.model import TransformerModel
 from closedbook.training.settings import RestoreCheckpointConfig, SaveCheckpointConfig
 from closedbook.training.state import TrainState, abstract_state, fresh_opt_state, fresh_state
 
@@ -68,7 +68,7 @@ class Start:
 
 
 def begin(
-    model: EncoderDecoderModel,
+    model: TransformerModel,
     partitioner: Partitioner,
     store: CheckpointStore,
     folder: pathlib.Path,
@@ -106,7 +106,7 @@ def begin(
 
 
 def _resumed(
-    model: EncoderDecoderModel,
+    model: TransformerModel,
     partitioner: Partitioner,
     store: CheckpointStore,
     folder: pathlib.Path,
@@ -175,7 +175,7 @@ def _check_same_run(
 
 
 def _random(
-    model: EncoderDecoderModel, partitioner: Partitioner, seed: int, data: dict[str, object]
+    model: TransformerModel, partitioner: Partitioner, seed: int, data: dict[str, object]
 ) -> Start:
     """Random parameters at step 0."""
     _log.info("starting from random parameters, seed %d", seed)
@@ -192,7 +192,7 @@ def _random(
 
 
 def _restored(
-    model: EncoderDecoderModel,
+    model: TransformerModel,
     partitioner: Partitioner,
     restore: RestoreCheckpointConfig,
     seed: int,

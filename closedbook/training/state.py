@@ -11,7 +11,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 from closedbook.models import unboxed
 from closedbook.parallel import Partitioner
 from closedbook.training.adafactor import factored_dims, is_stacked
-from closedbook.training.model import EncoderDecoderModel, Params
+from closedbook.training.model import Params, TransformerModel
 
 _Path = tuple[jax.tree_util.KeyEntry, ...]
 
@@ -30,7 +30,7 @@ class TrainState(struct.PyTreeNode):
     opt_state: optax.OptState
 
 
-def abstract_state(model: EncoderDecoderModel, partitioner: Partitioner) -> TrainState:
+def abstract_state(model: TransformerModel, partitioner: Partitioner) -> TrainState:
     """Shapes, types and shardings of the state, without any memory for it."""
     boxed = jax.eval_shape(model.init, jax.random.key(0))
     params = unboxed(boxed)
@@ -86,7 +86,7 @@ def _slot_sharding(
     return NamedSharding(sharding.mesh, PartitionSpec())
 
 
-def fresh_state(model: EncoderDecoderModel, partitioner: Partitioner, seed: int) -> TrainState:
+def fresh_state(model: TransformerModel, partitioner: Partitioner, seed: int) -> TrainState:
     """A state at step 0 with random parameters, made in place on the devices."""
     shardings = jax.tree.map(lambda x: x.sharding, abstract_state(model, partitioner))
     key, _ = split_seed(seed)
@@ -100,7 +100,7 @@ def fresh_state(model: EncoderDecoderModel, partitioner: Partitioner, seed: int)
 
 
 def fresh_opt_state(
-    model: EncoderDecoderModel, params: Params, abstract: optax.OptState
+    model: TransformerModel, params: Params, abstract: optax.OptState
 ) -> optax.OptState:
     """An empty optimiser state for given parameters, laid out as an abstract one."""
     shardings = jax.tree.map(lambda x: x.sharding, abstract)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from closedbook.training.loss import normalize_weights
-from closedbook.training.model import Batch, EncoderDecoderModel, Params, Sums
+from closedbook.training.model import Batch, Params, Sums, TransformerModel
 from closedbook.training.schedules import Schedule
 from closedbook.training.state import TrainState
 
@@ -16,7 +16,7 @@ EvalStep = Callable[[Params, Batch], Sums]
 
 
 def make_train_step(
-    model: EncoderDecoderModel, schedule: Schedule, num_microbatches: int = 1
+    model: TransformerModel, schedule: Schedule, num_microbatches: int = 1
 ) -> TrainStep:
     """The function (state, batch, trainer key) -> (state, sums).
 
@@ -65,14 +65,13 @@ def make_train_step(
             "learning_rate": rate,
             "gradient_norm": optax.tree.norm(grads),
             "parameter_norm": optax.tree.norm(params),
-            "input_tokens": jnp.sum(batch["encoder_input_tokens"] > 0).astype(jnp.float32),
         }
         return TrainState(state.step + 1, params, opt_state), sums
 
     return step
 
 
-def make_eval_step(model: EncoderDecoderModel) -> EvalStep:
+def make_eval_step(model: TransformerModel) -> EvalStep:
     """The function (params, batch) -> sums, without dropout."""
 
     def step(params: Params, batch: Batch) -> Sums:

@@ -110,6 +110,17 @@ class DecoderOnlyConfig:
         return self.num_kv_heads or self.num_heads
 
     @property
+    def begin_id(self) -> int:
+        """What stands before the first token of a text in training: BOS, or what ends texts."""
+        return self.bos_id if self.bos_id >= 0 else self.eos_id
+
+    @property
+    def title(self) -> str:
+        """For people."""
+        unit = " x ".join(self.mlp_activations)
+        return f"decoder-only ({unit}, {self.positions} positions)"
+
+    @property
     def joined_kv(self) -> int:
         """Width of all heads of queries side by side."""
         return self.num_heads * self.head_dim

@@ -38,7 +38,8 @@ SIZES: dict[str, DecoderOnlyConfig] = {
         eos_id=2,
     ),
     # The shape of Geva et al. 2021 (Baevski and Auli 2019) without adaptive inputs and softmax:
-    # their 267,735 words of WikiText-103 make room for a vocabulary of pieces, padding and EOS.
+    # their 267,735 words of WikiText-103 make room for a vocabulary of pieces. As in fairseq, with
+    # which it was trained, what ends a text also stands before it.
     "relu_lm": DecoderOnlyConfig(
         vocab_size=32128,
         emb_dim=1024,
@@ -51,7 +52,9 @@ SIZES: dict[str, DecoderOnlyConfig] = {
         max_positions=512,
         embedding_scale=32.0,  # the root of emb_dim
         pad_id=0,
+        bos_id=1,
         eos_id=1,
+        add_bos=True,
     ),
 }
 

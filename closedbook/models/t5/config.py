@@ -60,6 +60,11 @@ class T5Config:
             raise UserError(f"T5Config.dropout_rate is {self.dropout_rate}; it must be in [0, 1)")
 
     @property
+    def title(self) -> str:
+        """For people."""
+        return f"T5 {self.version}"
+
+    @property
     def joined_kv(self) -> int:
         """Width of all heads side by side."""
         return self.num_heads * self.head_dim
