@@ -61,7 +61,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--plan", choices=sorted(PLANS), default="small", help="large: for a GPU")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/ssm_study"))
     parser.add_argument("--entity-questions", type=pathlib.Path, help="folder, or tar of it")
-    parser.add_argument("--workers", type=int, default=None, help="processes, one a core")
+    parser.add_argument("--workers", type=int, default=None, help="processes, one per core")
     parser.add_argument(
         "--page", type=pathlib.Path, default=REPOSITORY / "docs" / "ssm_study.md", help="written"
     )

@@ -39,7 +39,7 @@ class Plan:
     pretrain_steps: int  # of 8 packs of 128 input and 40 target tokens
     facts_per_relation: int  # of EntityQuestions
     subwords: int = 1000  # trained pieces of its vocabulary, beside its commoner words
-    # Fine-tuning by corpus: steps, and packs of 128 input tokens a step.
+    # Fine-tuning by corpus: steps, and packs of 128 input tokens per step.
     fine_tuning: dict[str, tuple[int, int]]
 
     def cells(self, corpora: tuple[str, ...] = CORPORA) -> list["Cell"]:

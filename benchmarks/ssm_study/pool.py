@@ -33,7 +33,7 @@ def run_all(
         plan: Of all of them.
         source: EntityQuestions, or None.
         out: The study's folder.
-        workers: Processes; None: one a core, or a single one for the large plan.
+        workers: Processes; None: one per core, or a single one for the large plan.
     """
     context = multiprocessing.get_context("spawn")
     cores: list[int | None] = [None]

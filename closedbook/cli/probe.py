@@ -67,7 +67,7 @@ def probe(
         pathlib.Path | None,
         typer.Option(
             metavar="FILE",
-            help="Rank these, one a line, for every relation, such as LAMA's common vocabulary. "
+            help="Rank these, one per line, for every relation, such as LAMA's common vocabulary. "
             "Default: the objects of each relation.",
         ),
     ] = None,

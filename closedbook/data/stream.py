@@ -1,6 +1,6 @@
 """Training batches straight from SeqIO, for tasks too large for a token cache.
 
-SeqIO mixes, shuffles in a buffer and packs, at about 0.2 million tokens a second. The position is
+SeqIO mixes, shuffles in a buffer and packs, at about 0.2 million tokens per second. The position is
 the number of batches consumed: restoring goes through that many again. It feeds one process alone.
 Prefer `Batches` wherever the tokens fit on a disk.
 """

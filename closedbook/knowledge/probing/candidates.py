@@ -15,15 +15,15 @@ from closedbook.tasks.facts.form import Facts, Relation, subject_key
 
 
 def read(path: pathlib.Path) -> tuple[str, ...]:
-    """The candidates of a file: one a line, each once; empty lines do not count.
+    """The candidates of a file: one per line, each once; empty lines do not count.
 
     Raises:
         UserError: It cannot be read, or names fewer than two.
     """
-    lines = text_files.lines(path, what="candidates", remedy="give a text file, one a line")
+    lines = text_files.lines(path, what="candidates", remedy="give a text file, one per line")
     names = tuple(dict.fromkeys(line.strip() for _, line in lines if line.strip()))
     if len(names) < 2:
-        raise UserError(f"{path} names {len(names)} candidates; give two or more, one a line")
+        raise UserError(f"{path} names {len(names)} candidates; give two or more, one per line")
     return names
 
 
