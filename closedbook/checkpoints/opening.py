@@ -16,6 +16,7 @@ from closedbook.checkpoints.layouts import UNUSED
 from closedbook.checkpoints.locate import PACKAGED, STEP, packaged_model
 from closedbook.checkpoints.mesh_tf import open_mesh_tf
 from closedbook.checkpoints.places import remote
+from closedbook.checkpoints.places.hub import HUB
 from closedbook.checkpoints.places.storage import GCS, Storage
 from closedbook.checkpoints.t5x.legacy import is_t5x_file, open_t5x_legacy
 from closedbook.checkpoints.t5x.native import open_t5x
@@ -87,7 +88,7 @@ def published_prefix(path: str) -> str | None:
 def find(path: str | pathlib.Path, *, newest: bool = True) -> Found:
     """Finds the checkpoint at a path, not opening it; arguments and errors as `open_checkpoint`."""
     text = str(path)
-    if text.startswith(remote.HUB):
+    if text.startswith(HUB):
         path = remote.fetch(text)
     elif text.startswith(PACKAGED):
         path = packaged_model(text.removeprefix(PACKAGED))

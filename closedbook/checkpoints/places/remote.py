@@ -11,28 +11,16 @@ import os
 import pathlib
 import re
 import sys
-import urllib.parse
 from collections.abc import Callable, Generator, Iterator
-from typing import Any
 
 from closedbook import whole_files
+from closedbook.checkpoints.places.hub import HUB, snapshot
 from closedbook.checkpoints.places.storage import GCS, list_bucket, read_part
 from closedbook.errors import UserError
 
-HUB = "hf://"
 CACHE_VARIABLE = "CLOSEDBOOK_CACHE"
 PARTS_AHEAD = 4  # asked for while one is written
 PART_BYTES = 16 * 2**20  # read from a bucket at once; a smaller file is asked for twice
-_SMALL_FILES = (
-    *("config.json", "generation_config.json", "*.index.json"),
-    *("spiece.model", "sentencepiece.model", "vocabulary.model"),
-    *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "merges.txt"),
-)
-_SAFETENSORS = ("*.safetensors",)
-_TORCH = ("pytorch_model*.bin",)
-_HUB_NAME = re.compile(r"^[\w.-]+(/[\w.-]+)?$")
-_REVISION = re.compile(r"^(refs/(?:pr/\d+|convert/[\w.-]+)|[^/]+)(?:/(.*))?$")
 
 
 def fetch(url: str) -> pathlib.Path:
@@ -55,11 +43,8 @@ def fetch(url: str) -> pathlib.Path:
     if url.startswith(GCS):
         return _mirror(url.rstrip("/"))
     if url.startswith(HUB):
-        return _snapshot(url)
+        return snapshot(url)
     raise UserError(f"{url!r} cannot be fetched; give gs://BUCKET/FOLDER or hf://ORGANISATION/NAME")
-
-
-# Buckets
 
 
 def _mirror(url: str) -> pathlib.Path:
@@ -193,103 +178,3 @@ def _progress(url: str, number: int, count: int) -> Callable[[int, bool], None]:
             print(start + line, end=end, file=sys.stderr, flush=True)
 
     return say
-
-
-# The hub
-
-
-def _snapshot(url: str) -> pathlib.Path:
-    name, revision, folder = _parse(url)
-    try:
-        import huggingface_hub
-    except ImportError as error:
-        raise UserError(
-            f"{url} needs huggingface_hub: pip install 'closedbook[huggingface]', or give the path "
-            "of a downloaded folder"
-        ) from error
-    prefix = f"{folder}/" if folder else ""
-
-    def download(*patterns: str) -> pathlib.Path:
-        snapshot = huggingface_hub.snapshot_download(
-            name,
-            revision=revision,
-            allow_patterns=[prefix + pattern for pattern in patterns],
-            ignore_patterns=[f"{prefix}*/*"],  # "*" matches "/" too
-        )
-        return pathlib.Path(snapshot) / folder
-
-    try:
-        # Without network the first call finds what there is; the second one then fetches nothing.
-        path = download(*_SMALL_FILES, *_SAFETENSORS)
-        if not any(path.glob("*.safetensors")):
-            path = download(*_SMALL_FILES, *_TORCH)
-    except Exception as error:  # the classes of its HTTP client differ from version to version
-        raise _refusal(url, name, revision, error) from error
-    if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
-        there = ", ".join(sorted(each.name for each in path.glob("*"))) or "nothing"
-        raise UserError(
-            f"{url} has neither safetensors nor pytorch_model.bin files (of those that closedbook "
-            f"looks for: {there}), or they were not all downloaded before the network went away"
-        )
-    return path
-
-
-def _parse(url: str) -> tuple[str, str | None, str]:
-    """Repository, revision and folder of "hf://ORGANISATION/NAME[@REVISION][/FOLDER]".
-
-    >>> _parse("hf://google/t5-small-ssm-nq")
-    ('google/t5-small-ssm-nq', None, '')
-    >>> _parse("hf://me/models@v1.0/large/best")
-    ('me/models', 'v1.0', 'large/best')
-    >>> _parse("hf://me/model@refs/pr/3")
-    ('me/model', 'refs/pr/3', '')
-    """
-    before, at, after = url[len(HUB) :].strip("/").partition("@")
-    parts = before.split("/")
-    name, folder, revision = "/".join(parts[:2]), "/".join(parts[2:]), None
-    if at:
-        match = None if folder else _REVISION.match(after)
-        if not match:
-            name = ""
-        else:
-            revision, folder = urllib.parse.unquote(match[1]), match[2] or ""
-    inside = folder.split("/") if folder else []
-    if not _HUB_NAME.match(name) or any(part in ("", ".", "..") for part in inside):
-        raise UserError(
-            f"{url!r} is no name of the Hugging Face hub; write hf://ORGANISATION/NAME, with "
-            "@REVISION and /FOLDER after it if need be"
-        )
-    return name, revision, folder
-
-
-def _refusal(url: str, name: str, revision: str | None, error: Exception) -> UserError:
-    from huggingface_hub import errors
-
-    detail = " ".join(str(error).split())[:300]
-    kinds: list[tuple[type[Exception], Any]] = [
-        (
-            errors.GatedRepoError,
-            f"is gated: accept its terms at https://huggingface.co/{name} and log in with "
-            "`hf auth login`, or set HF_TOKEN",
-        ),
-        (
-            errors.RepositoryNotFoundError,
-            "does not exist, or is private: check the name, or log in with `hf auth login` or "
-            "HF_TOKEN",
-        ),
-        (errors.RevisionNotFoundError, f"has no revision {revision!r}"),
-        (
-            errors.LocalEntryNotFoundError,
-            "is not in the local cache, and the hub was not asked or did not answer: check the "
-            f"network, HF_HUB_OFFLINE and HF_HOME ({detail})",
-        ),
-        (errors.HFValidationError, f"is no name of the Hugging Face hub: {detail}"),
-        (OSError, f"cannot be downloaded: {detail}; check the network and the disk"),
-    ]
-    for kind, text in kinds:
-        if isinstance(error, kind):
-            return UserError(f"{url} {text}")
-    return UserError(
-        f"{url} cannot be downloaded: {type(error).__name__}: {detail}; check the network and the "
-        "proxy, then start again"
-    )
