@@ -114,8 +114,8 @@ def test_hidden_knowledge_is_printed_and_written(probe, tmp_path):
     assert "hidden knowledge: 16 facts, 64 pairs" in printed
     found = json.loads((out / "summary.json").read_text())["hidden"]
     assert [each["name"] for each in found["internal"]] == [
-        "decoder.1.resid_post",
-        "decoder.final_norm",
+        *("decoder.1.resid_post", "decoder.1.resid_post, centred"),
+        *("decoder.final_norm", "decoder.final_norm, centred"),
     ]
     assert [each["k"]["mean"] for each in found["external"]] == [1.0, 1.0]
     for each in found["internal"]:

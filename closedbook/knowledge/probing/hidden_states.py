@@ -38,6 +38,7 @@ _PAIRS = 128  # read at once
 _LOGITS = 1 << 25  # numbers that a forward pass may give at once, 128 MiB
 _ANY = 1 << 30  # no longest
 _SHORTEST = 8  # tokens of a row
+_NOTHING = 1e-6  # of the largest number of a state: below it is rounding
 _SHOWN = {"sum": "log-probability", "length": "log-probability per token"}
 
 
@@ -186,7 +187,13 @@ def read(
 def summarise(facts: Facts, pairs: Pairs, found: Read) -> dict[str, Any]:
     """K by the model's own scores and by a probe per site, and the gaps between them.
 
-    The probes learn from all relations at once. Intervals draw whole relations; where there is
+    The probes learn from all relations at once. A site has two: one reads the states, one ("site,
+    centred") the states less their mean over the questions that were asked with the same
+    candidate. A probe of plain states knows a candidate again: the object of one subject alone
+    was right for nobody else, so that other subjects teach it to be wrong, and K may fall far
+    below a half. The centred one is left out where no question changes the state.
+
+    Intervals draw whole relations; where there is
     one relation, subjects.
 
     Returns:
@@ -206,10 +213,16 @@ def summarise(facts: Facts, pairs: Pairs, found: Read) -> dict[str, Any]:
         "sum": k_of_facts(pairs, found.log_probs),
         "length": k_of_facts(pairs, found.log_probs / found.tokens),
     }
-    internal = {
-        name: k_of_facts(pairs, linear.cross_validated(states, pairs.right, fold))
-        for name, states in found.states.items()
-    }
+    own = {name: place for place, name in enumerate(facts.relations)}
+    names = np.array([own[facts.facts[number].relation] for number in pairs.fact])
+    same = np.unique(np.stack([names, pairs.candidate]), axis=1, return_inverse=True)[1].ravel()
+    internal = {}
+    for name, states in found.states.items():
+        internal[name] = k_of_facts(pairs, linear.cross_validated(states, pairs.right, fold))
+        less = linear.centred(states, same)
+        if np.abs(less).max() > _NOTHING * np.abs(states).max():
+            k = k_of_facts(pairs, linear.cross_validated(less, pairs.right, fold))
+            internal[f"{name}, centred"] = k
 
     def entry(name: str, k: np.ndarray) -> dict[str, Any]:
         known = hidden.knowledge(k, clusters)

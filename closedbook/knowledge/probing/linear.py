@@ -89,3 +89,21 @@ def cross_validated(states: np.ndarray, right: np.ndarray, fold: np.ndarray) -> 
         weights = fit((states[seen] - mean) / scale, right[seen])
         scores[~seen] = ((states[~seen] - mean) / scale) @ weights[:-1] + weights[-1]
     return scores
+
+
+def centred(states: np.ndarray, group: np.ndarray) -> np.ndarray:
+    """States less the mean of their group, float64 [rows, features]; labels are not looked at.
+
+    Where groups are candidates, nothing that is linear in the states says any more which
+    candidate a row has, only what the question made of it.
+
+    Args:
+        states: [rows, features].
+        group: int [rows], from 0, no number left out.
+
+    >>> centred(np.array([[1.0], [3.0], [5.0]]), np.array([0, 0, 1])).ravel().tolist()
+    [-1.0, 1.0, 0.0]
+    """
+    sums = np.zeros((group.max() + 1, states.shape[1]))
+    np.add.at(sums, group, states)
+    return states - (sums / np.bincount(group)[:, None])[group]

@@ -66,7 +66,8 @@ def test_what_the_states_tell_and_the_scores_do_not_is_found():
     by_sum, per_token = found["external"]
     assert (by_sum["k"].mean, by_sum["full"].mean) == (0.5, 0.0)
     assert per_token["k"].mean == 0.5  # -1 is then equal to -1, which is not ranked right
-    telling, silent = found["internal"]
+    telling, centred, silent = found["internal"]
+    assert (centred["name"], centred["k"].mean) == ("telling, centred", 1.0)
     assert (telling["k"].mean, telling["full"].mean) == (1.0, 1.0)
     assert telling["relations"] == {"relation 0": 1.0, "relation 1": 1.0}
     gap = telling["gaps"]["sum"]
@@ -96,6 +97,24 @@ def test_probe_learns_nothing_of_the_subjects_that_it_is_tried_on():
     assert found.low < 0.5 < found.high
     leaking = linear.cross_validated(states, pairs.right, pairs.fact % 7)
     assert hidden_states.k_of_facts(pairs, leaking).mean() > 0.9
+
+
+def test_candidates_known_again_mislead_the_plain_probe_and_not_the_centred_one():
+    facts = [
+        Fact(id=f"{n}", subject=f"s{n}", relation="r", object=f"o{n}", prompt="{} has [Y].")
+        for n in range(200)
+    ]
+    facts = gather(facts, source="made")  # each object is right for one subject
+    pairs = hidden_states.sample(facts)
+    random = np.random.default_rng(3)
+    states = random.normal(size=(200, 64))[pairs.candidate]
+    states = states + 0.2 * random.normal(size=states.shape)
+    read = hidden_states.Read(
+        states={"site": states}, log_probs=np.zeros(len(states)), tokens=np.ones(len(states))
+    )
+    plain, centred = hidden_states.summarise(facts, pairs, read)["internal"]
+    assert plain["k"].high < 0.5
+    assert centred["k"].low < 0.5 < centred["k"].high
 
 
 def test_subjects_are_in_one_fold_each_and_folds_are_even():
