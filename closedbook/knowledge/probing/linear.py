@@ -56,7 +56,7 @@ def folds(subjects: Sequence[str], number: int) -> np.ndarray:
     be that of relations or of names, says nothing about the fold.
 
     >>> folds(["a", "b", "a", "c"], 2).tolist()
-    [1, 0, 1, 0]
+    [0, 1, 0, 0]
     """
     dealt = sorted(set(subjects), key=lambda name: hashlib.sha256(name.encode()).digest())
     fold = {name: place % number for place, name in enumerate(dealt)}
