@@ -8,6 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from closedbook.knowledge.loaded_model import LoadedModel
+    from closedbook.knowledge.probing.hidden_states import Pairs
+    from closedbook.knowledge.probing.probe import Progress
     from closedbook.knowledge.probing.prompts import Prompting
     from closedbook.knowledge.probing.results import Result
     from closedbook.tasks.facts import Facts
@@ -108,6 +113,28 @@ def probe(
             min=1, metavar="N", help="Only the first N facts of each relation; all candidates."
         ),
     ] = None,
+    hidden: Annotated[
+        bool,
+        typer.Option(
+            "--hidden",
+            help="Also look for hidden knowledge (Gekhman et al. 2025): how many (right, wrong) "
+            "pairs the model's own scores rank right, and how many linear probes on its states.",
+        ),
+    ] = False,
+    hidden_sites: Annotated[
+        str | None,
+        typer.Option(
+            metavar="GLOB,...",
+            help="With --hidden: the sites that are probed, such as decoder.*.resid_post. "
+            "Default: the residual stream after the middle and the last layer, and the embedding.",
+        ),
+    ] = None,
+    hidden_wrong: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="With --hidden: wrong candidates per fact. Default: 10."
+        ),
+    ] = None,
     vocabulary: Annotated[
         str | None,
         typer.Option(help="A SentencePiece model, for checkpoints that come without one."),
@@ -151,6 +178,8 @@ def probe(
         single=single_token,
     )
     ks = _numbers(k)
+    if not hidden and (hidden_sites, hidden_wrong) != (None, None):
+        raise UserError("--hidden-sites and --hidden-wrong go with --hidden; give it too")
     if same_tokens_as and not single_token:
         raise UserError("--same-tokens-as goes with --single-token; give both, or neither")
     with progress_bar() as progress:
@@ -164,8 +193,12 @@ def probe(
         facts = _candidates(
             facts, [prompting, *alike], candidates, settings.single, drop_unspelled, limit
         )
+        # What cannot be probed for hidden knowledge is told of before any work is done.
+        look = _look(loaded, facts, hidden_sites, hidden_wrong) if hidden else None
         with probing.unfinished(out) as kept:
             rows = probing.probe(loaded, facts, prompting, settings, keep=kept, progress=progress)
+            single = settings.single
+            inside = _hidden(loaded, facts, prompting, single, look, progress) if look else None
             progress("writing", 1, 1)
             result = results.of(
                 rows,
@@ -176,6 +209,7 @@ def probe(
                 ks=ks,
                 model_name=model,
                 arguments=arguments,
+                hidden=inside,
             )
             results.write(result, out, force=force)
     _print(result, out)
@@ -210,6 +244,36 @@ def _candidates(
     if drop:
         facts = candidates.spelled(facts, promptings[0])
     return facts if limit is None else candidates.first_facts(facts, limit)
+
+
+def _look(
+    model: "LoadedModel", facts: "Facts", globs: str | None, wrong: int | None
+) -> "tuple[Pairs, tuple[str, ...]]":
+    """The pairs and the sites that a look for hidden knowledge is about."""
+    from closedbook.knowledge.probing import hidden_states
+
+    named = [name.strip() for name in (globs or "").split(",") if name.strip()]
+    pairs = hidden_states.sample(facts, hidden_states.WRONG if wrong is None else wrong)
+    return pairs, hidden_states.sites(model.config, named)
+
+
+def _hidden(
+    model: "LoadedModel",
+    facts: "Facts",
+    prompting: "Prompting",
+    single: bool,
+    look: "tuple[Pairs, tuple[str, ...]]",
+    progress: "Progress",
+) -> dict[str, Any]:
+    from closedbook.knowledge.probing import hidden_states
+
+    pairs, names = look
+
+    def told(done: int) -> None:
+        progress("hidden states", done, len(pairs.fact))
+
+    read = hidden_states.read(model, facts, prompting, pairs, names, single=single, progress=told)
+    return hidden_states.summarise(facts, pairs, read)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -273,6 +337,32 @@ def _print(result: "Result", out: pathlib.Path) -> None:
     for part in summary["parts"]:
         line(f"  {part['name']}", part["facts"], part)
     screen.print(table)
+    if "hidden" in summary:
+        _print_hidden(screen, summary["hidden"])
     for reason, number in meta["dropped"].items():
         screen.print(f"left out     {number:,} facts: {inline(reason)}")
     screen.print(f"report       {out / 'report.html'}")
+
+
+def _print_hidden(screen: "Console", found: "Mapping[str, Any]") -> None:
+    """K by the model's own scores and by the probe of each site."""
+    from rich.table import Table
+
+    from closedbook.eval.report import numbers
+
+    screen.print(
+        f"\nhidden knowledge: {found['facts']:,} facts, {found['pairs']:,} pairs of prompt and "
+        f"candidate, probes cross-validated over {found['folds']} folds of subjects"
+    )
+    labels = {each["name"]: each["label"] for each in found["external"]}
+    headings = ("scores by", "K", "all pairs right", *(f"K above {labels[e]}" for e in labels))
+    table = Table(*headings, box=None, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
+    for column in table.columns[1:]:
+        column.justify = "right"
+    for row in [*found["external"], *found["internal"]]:
+        gaps = [row["gaps"][name]["value"] if "gaps" in row else None for name in labels]
+        shown = map(numbers.with_interval, (row["k"], row["full"], *gaps))
+        table.add_row(labels.get(row["name"], row["name"]), *shown)
+    screen.print(table)

@@ -65,6 +65,7 @@ def test_prints_the_table_and_writes_the_folder(probe, tmp_path):
     assert drawn["curve.png"].startswith(b"\x89PNG")
     page = (out / "report.html").read_text()
     assert "default-src 'none'" in page
+    assert "Hidden knowledge" not in page
     assert [path.name for path in out.parent.iterdir()] == ["out"], "nothing is left beside it"
 
     code, _, errors = probe(*words)
@@ -102,6 +103,30 @@ def test_lamas_ranking_over_a_file_of_single_tokens(probe, own_facts, tmp_path):
     assert "without an end" in summary["conventions"]["A candidate's score"]
 
 
+def test_hidden_knowledge_is_printed_and_written(probe, tmp_path):
+    out = tmp_path / "out"
+    code, printed, errors = probe(
+        *("--relations", "state_capital,country_continent", "--limit", 8, "--hidden"),
+        *("--hidden-sites", "decoder.1.resid_post, decoder.*norm", "--hidden-wrong", 3),
+        *("--out", out),
+    )
+    assert (code, errors) == (0, "")
+    assert "hidden knowledge: 16 facts, 64 pairs" in printed
+    found = json.loads((out / "summary.json").read_text())["hidden"]
+    assert [each["name"] for each in found["internal"]] == [
+        *("decoder.1.resid_post", "decoder.1.resid_post, centred"),
+        *("decoder.final_norm", "decoder.final_norm, centred"),
+    ]
+    assert [each["k"]["mean"] for each in found["external"]] == [1.0, 1.0]
+    for each in found["internal"]:
+        gap = each["gaps"]["sum"]
+        assert gap["value"]["mean"] == pytest.approx(each["k"]["mean"] - 1)
+        assert f"{each['name']}  " in printed
+    page = (out / "report.html").read_text()
+    assert "probe of decoder.final_norm" in page
+    assert 'id="hidden"' in page
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -115,6 +140,8 @@ def test_lamas_ranking_over_a_file_of_single_tokens(probe, own_facts, tmp_path):
         (("--k", "0"), "--k is '0'"),
         (("--same-tokens-as", "closedbook://atlas_qa"), "goes with --single-token"),
         (("--candidates", "nowhere.txt"), "nowhere.txt"),
+        (("--hidden-wrong", "3"), "go with --hidden"),
+        (("--hidden", "--hidden-sites", "encoder.*.mlp.out"), "decoder.*.resid_post"),
         (("--vocabulary", "{vocabulary}", "--extra-ids", "0"), "has no <extra_id_0>"),
     ],
 )

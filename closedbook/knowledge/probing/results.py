@@ -63,6 +63,7 @@ def of(
     ks: Sequence[int],
     model_name: str,
     arguments: Mapping[str, Any],
+    hidden: Mapping[str, Any] | None = None,
 ) -> Result:
     """The result of a probe, with what it must say of itself.
 
@@ -75,6 +76,7 @@ def of(
         ks: Of P@k.
         model_name: As the user names it.
         arguments: Of the command.
+        hidden: Of `hidden_states.summarise`, where it was asked for.
     """
     candidates = {name: len(each.candidates) for name, each in facts.relations.items()}
     meta = {
@@ -96,9 +98,10 @@ def of(
             **{name: importlib.metadata.version(name) for name in ("jax", "flax", "numpy")},
         },
     }
-    return Result(
-        meta=meta, summary=summarise(facts, rows, settings, ks=ks), rows=rows, command=command
-    )
+    summary = summarise(facts, rows, settings, ks=ks)
+    if hidden is not None:
+        summary["hidden"] = hidden
+    return Result(meta=meta, summary=summary, rows=rows, command=command)
 
 
 def _conventions(prompting: Prompting, settings: Settings, first: Row) -> dict[str, str]:

@@ -12,7 +12,9 @@ from closedbook.tasks.facts import Fact
 from closedbook.tasks.facts.form import gather
 
 
-@pytest.mark.parametrize("name", ["metrics", "agreement", "baselines", "correlation", "hidden"])
+@pytest.mark.parametrize(
+    "name", ["metrics", "agreement", "baselines", "correlation", "hidden", "linear"]
+)
 def test_examples_in_docstrings_run(name):
     result = doctest.testmod(importlib.import_module(f"closedbook.knowledge.probing.{name}"))
     assert result.attempted > 0
