@@ -67,6 +67,7 @@ def run_all(
             name = str(smollm2.place()) if cell.model == SMOLLM2 else cell.model
             loaded = {cell.model: load_model(name)}
         file = _result(out, cell)
+        file.parent.mkdir(parents=True, exist_ok=True)
         found = running.run(
             cell, loaded[cell.model], places.get(cell.data), plan.limit(cell), file.parent
         )

@@ -21,7 +21,8 @@ def expected_precision(found: metrics.Places, size: int) -> np.ndarray:
     are drawn; none of the b is with the probability C(n - 1 - b, size - 1) / C(n - 1, size - 1).
     NaN where there are not so many candidates.
 
-    >>> found = metrics.Places(better=np.array([1, 0]), equal=np.array([0, 0]), candidates=np.array([3, 3]))
+    >>> none, three = np.array([0, 0]), np.array([3, 3])
+    >>> found = metrics.Places(better=np.array([1, 0]), equal=none, candidates=three)
     >>> expected_precision(found, 2).round(6)
     array([0.5, 1. ])
     """
