@@ -113,6 +113,7 @@ def _probed(
         "sizes": measures.by_size(places, [fact.relation for fact in facts.facts]),
         "correlations": measures.correlations(facts, everything, rows),
         "consistency": measures.consistency(facts, wordings),
+        "strangers": measures.strangers(facts, everything, rows),
     }
 
 
@@ -143,6 +144,7 @@ def _first_token(model: LoadedModel, prompting: Prompting, facts: Facts) -> dict
         "sizes": measures.by_size(found, relations),
         "correlations": measures.correlations(facts, facts, rows),
         "consistency": {},
+        "strangers": None,
     }
 
 

@@ -106,6 +106,22 @@ def correlations(facts: Facts, everything: Facts, rows: Sequence[Mapping[str, An
     return found
 
 
+def strangers(facts: Facts, everything: Facts, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The share of facts whose best candidate is no object of the relation at all, such as "the".
+
+    Args:
+        facts: Those that were asked.
+        everything: Those of which they are a sample: their objects are the relation's.
+        rows: Of the probe.
+    """
+    objects: dict[str, set[str]] = {}
+    for fact in everything.facts:
+        objects.setdefault(fact.relation, set()).update(fact.objects)
+    values = [float(row["top"][0]["text"] not in objects[row["relation"]]) for row in rows]
+    relations = [fact.relation for fact in facts.facts]
+    return estimate(tables.table({"strangers": np.array(values)}, relations).all["strangers"])
+
+
 def consistency(
     facts: Facts, wordings: Sequence[Sequence[Mapping[str, Any]]]
 ) -> dict[str, dict[str, Any]]:

@@ -107,6 +107,13 @@ def test_consistency_by_hand():
     assert measures.consistency(facts, wordings[:1]) == {}
 
 
+def test_strangers_are_objects_of_no_fact_of_the_relation():
+    facts = made_up(4)
+    sample = facts.keep([fact for fact in facts.facts if fact.relation == "a"])
+    rows = [{"relation": "a", "top": [{"text": t}]} for t in ("o2", "the", "common", "the")]
+    assert measures.strangers(sample, facts, rows)["mean"] == 0.5
+
+
 def test_data_are_found_in_folders_and_in_tars(tmp_path):
     folder = tmp_path / "data"
     for name in ("lama/TREx/P1.jsonl", "lama/relations.jsonl", "rome/known_1000.json", "x/y.txt"):
@@ -236,6 +243,7 @@ def _result(model, data, mean):
             {"name": "tokens of the object", "value": -0.5, "low": -0.6, "high": -0.4, "n": 20},
             {"name": "page views", "value": 0.25, "low": None, "high": None, "n": 20},
         ],
+        "strangers": _estimate(0.57),
         "consistency": {
             "consistency": _estimate(0.6, prompts=50),
             "consistent and right": _estimate(0.3, prompts=50),
@@ -259,6 +267,7 @@ def test_page_says_what_the_cells_found(tmp_path):
         "| 22.0 | 0.010 |" in page
     )
     assert f"relations aside, {name} has the first piece right in 42.0 [41.0, 43.0]" in page
+    assert "On LAMA T-REx the best word is in 57.0 [56.0, 58.0] no object" in page
     assert "P@1 N-1 33.0 [32.0, 34.0] (4 relations)" in page
     assert "| the atlas | `atlas_qa` | 50.0 | 25.0 | 6.2 | – |" in page
     assert f"| {name} | 4 | 20 | 2.5 | 60.0 [59.0, 61.0] | 30.0 [29.0, 31.0] |" in page
