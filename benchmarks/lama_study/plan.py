@@ -107,7 +107,7 @@ PLANS = {
             name="quick",
             atlas=40,
             limits={
-                "known": 16,
+                "known": None,
                 "google_re": 48,
                 "trex": 16,
                 "pararel": 4,

@@ -107,6 +107,7 @@ def write(results: Sequence[Result], plan: Plan, page: pathlib.Path) -> pathlib.
     parts = [
         _HEAD.format(plan=plan.name, cells=len(results), minutes=minutes),
         "## What came out",
+        _findings(results),
         _table(results),
         _left_out(results),
         _types(results),
@@ -138,6 +139,25 @@ def shown(estimate: Mapping[str, Any] | None) -> str:
 
 def _name(result: Result) -> str:
     return f"{DATA_SETS[result['data']].name} | {_NAMES[result['model']]}"
+
+
+def _findings(results: Sequence[Result]) -> str:
+    """Where the models surely have more than Freq, and less."""
+    sides: dict[str, list[str]] = {"above": [], "below": [], "around": []}
+    for each in results:
+        if each["freq"]:
+            model, freq = each["means"]["P@1"], each["freq"]["P@1"]["mean"]
+            side = "above" if model["low"] > freq else "below" if model["high"] < freq else "around"
+            name = f"{_NAMES[each['model']]} on {DATA_SETS[each['data']].name}"
+            sides[side].append(name)
+    told = {
+        "above": "P@1 surely above Freq (the interval is)",
+        "below": "surely below it",
+        "around": "the interval holds Freq",
+    }
+    return "\n".join(
+        f"- {words}: {', '.join(sides[side]) or 'none'}." for side, words in told.items()
+    )
 
 
 def _table(results: Sequence[Result]) -> str:

@@ -262,6 +262,8 @@ def test_page_says_what_the_cells_found(tmp_path):
     page = report.write(rows, PLANS["quick"], tmp_path / "docs" / "study.md").read_text("utf-8")
     name = "SmolLM2-135M-Instruct (Q4_1)"
     assert "plan `quick`: 4 cells, 2 minutes" in page
+    assert f"Freq (the interval is): `atlas_qa` on the atlas, {name} on LAMA T-REx, " in page
+    assert "- surely below it: none." in page
     assert (
         f"| LAMA T-REx | {name} | 20 / 1,234 | 4 | 40.0 [39.0, 41.0] | – | 40.0 [39.0, 41.0] "
         "| 22.0 | 0.010 |" in page
