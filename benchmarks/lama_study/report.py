@@ -67,9 +67,9 @@ _LIMITS = """## What this does not show
 - **Not LAMA's number for SmolLM2.** Its words are those of its own vocabulary, other than LAMA's
   common one, and P@1 falls with their number. Facts whose object is several pieces are left out:
   the commoner names stay. Prompts in which text follows the object are left out too.
-- **What the model would say is not what it knows.** After "works in the field of" a language model
-  may go on with "the", which is no object. Closed candidates forgive this and a vocabulary
-  does not; the difference between the rows is partly that.
+- **What the model would say is not what it knows.** After "was born in" a language model goes on
+  with "the" or "a", and LAMA's ranking counts that as wrong; BERT, which sees the full stop after
+  the gap, has no such way out. ParaRel's row asks T-REx's triples too, among closed candidates.
 - **An Instruct model is asked in plain sentences**, without its chat template, and PopQA's
   questions with the answer right after them.
 - **The atlas's models are asked about the atlas alone.** Their vocabulary is its words, so that
