@@ -42,12 +42,15 @@ def expected_precision(found: metrics.Places, size: int) -> np.ndarray:
 
 
 def by_size(found: metrics.Places, relations: Sequence[str]) -> list[dict[str, Any]]:
-    """P@1 for growing sets of candidates, each the mean over the relations that have so many."""
-    rows = []
+    """P@1 for growing sets of candidates, each the mean over the relations that have so many.
+
+    A size that fewer than half of the relations have is left out: its mean would be another thing.
+    """
+    rows, fewest = [], len(set(relations)) / 2
     for size in _SIZES:
         name = f"{size}"
         means = tables.table({name: expected_precision(found, size)}, relations).all
-        if name in means:
+        if name in means and means[name].relations >= fewest:
             rows.append({"size": size, **estimate(means[name])})
     return rows
 

@@ -24,8 +24,7 @@ _NAMES = {
 
 _HEAD = """# What do models know that nobody taught to answer?
 
-Made by `make study-lama` (plan `{plan}`: {cells} cells, {minutes:.0f} minutes), which counts what \
-is said below.
+Made by `{command}` ({cells} cells, {minutes:.0f} minutes), which counts what is said below.
 
 LAMA (Petroni et al. 2019) asks a model for facts without training it: each fact becomes a prompt,
 and the model ranks candidates for its object. `atlas_ssm` has read sentences about the facts of
@@ -58,7 +57,8 @@ P@1 of others, under their settings, which are not those above:
 
 LAMA ranks the 21,000 words that its models have in common; BERT sees what follows the gap. Here
 28 of T-REx's 41 relations are at hand, and a model that goes on with its prompt can be asked only
-where the prompt ends with the object. BEAR's score takes the likelihood of the whole sentence in
+where the prompt ends with the object. Google-RE's dates of birth are left out: SmolLM2's vocabulary
+has no year in one piece. BEAR's score takes the likelihood of the whole sentence in
 three templates; here one template that ends with the object is asked, and the object scored.
 """
 
@@ -84,10 +84,10 @@ _LIMITS = """## What this does not show
 ## Again
 
 ```sh
-make smollm2                          # once: SmolLM2-135M-Instruct (Q4_1), 93 MB
-make study-lama                       # the atlas, and the data sets where they lie
+make smollm2                  # once: SmolLM2-135M-Instruct (Q4_1), 93 MB
+make study-lama               # the atlas, and the data sets where they lie
 make study-lama LAMA_DATA=path/to/folder
-python -m benchmarks.lama_study --plan quick --data path/to/folder --out runs/lama_quick
+make study-lama ARGS='--plan quick --out runs/lama_quick'    # few facts of each relation
 ```
 
 It goes on where it stopped. `runs/lama_study/cells/` has a folder per cell with `result.json`, and
@@ -103,9 +103,10 @@ def write(results: Sequence[Result], plan: Plan, page: pathlib.Path) -> pathlib.
         plan: What was run.
         page: The Markdown file.
     """
+    command = "make study-lama" + f" ARGS='--plan {plan.name}'" * (plan.name != "default")
     minutes = sum(each["seconds"] for each in results) / 60
     parts = [
-        _HEAD.format(plan=plan.name, cells=len(results), minutes=minutes),
+        _HEAD.format(command=command, cells=len(results), minutes=minutes),
         "## What came out",
         _findings(results),
         _table(results),
@@ -151,9 +152,9 @@ def _findings(results: Sequence[Result]) -> str:
             name = f"{_NAMES[each['model']]} on {DATA_SETS[each['data']].name}"
             sides[side].append(name)
     told = {
-        "above": "P@1 surely above Freq (the interval is)",
-        "below": "surely below it",
-        "around": "the interval holds Freq",
+        "above": "P@1 is surely above Freq, its whole interval is",
+        "below": "it is surely below Freq",
+        "around": "its interval holds Freq",
     }
     return "\n".join(
         f"- {words}: {', '.join(sides[side]) or 'none'}." for side, words in told.items()
@@ -230,7 +231,7 @@ def _sizes(results: Sequence[Result]) -> str:
     lines = [
         "P@1, had only so many of its candidates been drawn at random beside the right one: the "
         "expectation over all draws, counted from the ranks. Each number is the mean over the "
-        "relations that have so many candidates.",
+        "relations that have so many candidates, where at least half do.",
         "",
         f"| data | model | {' | '.join(f'{size:,}' for size in columns)} |",
         f"|---|---|{'---|' * len(columns)}",
@@ -243,21 +244,36 @@ def _sizes(results: Sequence[Result]) -> str:
 
 
 def _correlations(results: Sequence[Result]) -> str:
+    found = {
+        (number, row["name"]): row
+        for number, each in enumerate(results)
+        for row in each["correlations"]
+    }
+    names = list(dict.fromkeys(name for _, name in found))
     lines = [
         "Pearson's r of being right (0 or 1) over all facts of a cell, its interval clustered by "
-        "relation, as in LAMA's analysis. How often a subject is mentioned in what a model has "
-        "read is not known here; PopQA's page views stand for it.",
+        "relation, as in LAMA's analysis; a dash where one of the two never varies. How often a "
+        "subject is mentioned in what a model has read is not known here; PopQA's page views "
+        "stand for it.",
         "",
-        "| data | model | with | r | facts |",
-        "|---|---|---|---|---|",
+        f"| data | model | {' | '.join(names)} |",
+        f"|---|---|{'---|' * len(names)}",
     ]
-    for each in results:
-        for row in each["correlations"]:
-            ends = "" if row["low"] is None else f" [{row['low']:.2f}, {row['high']:.2f}]"
-            lines.append(
-                f"| {_name(each)} | {row['name']} | {row['value']:.2f}{ends} | {row['n']:,} |"
-            )
+    for number, each in enumerate(results):
+        if each["correlations"]:
+            values = " | ".join(_coefficient(found.get((number, name))) for name in names)
+            lines.append(f"| {_name(each)} | {values} |")
     return "\n".join(lines)
+
+
+def _coefficient(row: Mapping[str, Any] | None) -> str:
+    if row is None:
+        return "–"
+    value, *ends = (
+        None if row[key] is None else f"{round(row[key], 2) + 0.0:.2f}"  # no minus before 0.00
+        for key in ("value", "low", "high")
+    )
+    return f"{value} [{', '.join(ends)}]" if all(ends) else f"{value}"
 
 
 def _consistency(results: Sequence[Result]) -> str:

@@ -83,6 +83,15 @@ def test_expected_precision_is_the_mean_over_all_draws():
     assert np.isnan(measures.expected_precision(found, 7)[0])
 
 
+def test_sizes_are_those_that_half_of_the_relations_have():
+    sizes = {"a": 40, "b": 20, "c": 5}
+    found = Places(
+        better=np.zeros(3, int), equal=np.zeros(3, int), candidates=np.array([40, 20, 5])
+    )
+    rows = measures.by_size(found, list(sizes))
+    assert [(row["size"], row["relations"]) for row in rows] == [(2, 3), (4, 3), (8, 2), (16, 2)]
+
+
 def test_freq_counts_all_facts_and_not_the_sample():
     facts = made_up()
     sample = facts.keep([fact for fact in facts.facts if fact.object != "common"][:1])
@@ -261,9 +270,12 @@ def test_page_says_what_the_cells_found(tmp_path):
     ]
     page = report.write(rows, PLANS["quick"], tmp_path / "docs" / "study.md").read_text("utf-8")
     name = "SmolLM2-135M-Instruct (Q4_1)"
-    assert "plan `quick`: 4 cells, 2 minutes" in page
-    assert f"Freq (the interval is): `atlas_qa` on the atlas, {name} on LAMA T-REx, " in page
-    assert "- surely below it: none." in page
+    assert "`make study-lama ARGS='--plan quick'` (4 cells, 2 minutes)" in page
+    assert (
+        f"surely above Freq, its whole interval is: `atlas_qa` on the atlas, {name} on LAMA T-REx, "
+        in page
+    )
+    assert "- it is surely below Freq: none." in page
     assert (
         f"| LAMA T-REx | {name} | 20 / 1,234 | 4 | 40.0 [39.0, 41.0] | – | 40.0 [39.0, 41.0] "
         "| 22.0 | 0.010 |" in page
@@ -273,8 +285,8 @@ def test_page_says_what_the_cells_found(tmp_path):
     assert "P@1 N-1 33.0 [32.0, 34.0] (4 relations)" in page
     assert "| the atlas | `atlas_qa` | 50.0 | 25.0 | 6.2 | – |" in page
     assert f"| {name} | 4 | 20 | 2.5 | 60.0 [59.0, 61.0] | 30.0 [29.0, 31.0] |" in page
-    assert "| tokens of the object | -0.50 [-0.60, -0.40] | 20 |" in page
-    assert "| page views | 0.25 | 20 |" in page
+    assert "| data | model | tokens of the object | page views |" in page
+    assert f"| ParaRel | {name} | -0.50 [-0.60, -0.40] | 0.25 |" in page
     assert f"was not there: `atlas_ssm` on the atlas, {name} on LAMA Google-RE" in page
     assert "What this does not show" in page
     figure = (tmp_path / "docs" / "images" / "lama_study.svg").read_text("utf-8")
