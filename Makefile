@@ -16,12 +16,14 @@ TORCH ?= torch==2.13.0+cpu
 ARGS ?=
 # Folder or tar of EntityQuestions, for study-ssm; without it the study runs on the atlas alone.
 ENTITY_QUESTIONS ?= $(wildcard ../shared/data/qa.tar.xz)
+# Folder with LAMA and other data, or with tars of them, for study-lama; without it likewise.
+LAMA_DATA ?= $(wildcard ../shared/data)
 # A name such as python3.13 may stand on the path and yet not run, so each candidate is tried.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
 	$$python -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info[:2] <= (3, 13)' \
 	2>/dev/null && echo $$python && break; done)
 
-.PHONY: help setup quickstart study-ssm smollm2 test lint format types wheel-check clean
+.PHONY: help setup quickstart study-ssm study-lama smollm2 test lint format types wheel-check clean
 
 help: ## Shows this list
 	@echo 'closedbook: knowledge in the parameters of a T5. Start with `make quickstart`.'
@@ -53,6 +55,9 @@ quickstart: setup ## Fine-tunes the packaged model, asks it about facts it was n
 
 study-ssm: setup ## Does salient span masking put facts in? 54 small trainings, an hour on two cores; goes on if stopped
 	@$(BIN)/python -m benchmarks.ssm_study $(addprefix --entity-questions ,$(ENTITY_QUESTIONS)) $(ARGS)
+
+study-lama: setup ## What do models know that nobody taught to answer? LAMA and others, up to an hour on two cores; goes on if stopped
+	@$(BIN)/python -m benchmarks.lama_study $(addprefix --data ,$(LAMA_DATA)) $(ARGS)
 
 smollm2: setup ## Fetches SmolLM2-135M-Instruct (Q4_1, 93 MB), the real model of some tests and studies, once
 	@$(BIN)/python -m benchmarks.smollm2

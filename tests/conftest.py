@@ -46,6 +46,19 @@ def shared() -> pathlib.Path:
     return folder
 
 
+@pytest.fixture
+def smollm2(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """SmolLM2-135M-Instruct, Q4_1, where it was fetched."""
+    from benchmarks.smollm2 import place
+
+    pytest.importorskip("gguf", reason="gguf is an extra")
+    file = place()
+    if not file.is_file():
+        pytest.skip(f"no {file}; `make smollm2` fetches it")
+    monkeypatch.setenv("CLOSEDBOOK_CACHE", str(tmp_path / "cache"))
+    return file
+
+
 @pytest.fixture(scope="session")
 def golden() -> pathlib.Path:
     """Numbers that other implementations produced on random weights and made-up text."""

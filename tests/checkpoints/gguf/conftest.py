@@ -132,16 +132,3 @@ def llama(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> MadeLlama:
     pytest.importorskip("gguf", reason="gguf is an extra")
     monkeypatch.setenv("CLOSEDBOOK_CACHE", str(tmp_path / "cache"))
     return MadeLlama(tmp_path)
-
-
-@pytest.fixture
-def smollm2(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """SmolLM2-135M-Instruct, Q4_1, where it was fetched."""
-    from benchmarks.smollm2 import place
-
-    pytest.importorskip("gguf", reason="gguf is an extra")
-    file = place()
-    if not file.is_file():
-        pytest.skip(f"no {file}; `make smollm2` fetches it")
-    monkeypatch.setenv("CLOSEDBOOK_CACHE", str(tmp_path / "cache"))
-    return file

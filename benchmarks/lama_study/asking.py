@@ -1,0 +1,84 @@
+"""The facts of a cell: filtered, with the candidates that its kind asks for, and a fixed sample."""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+
+from benchmarks.lama_study.plan import DATA_SETS
+from closedbook.knowledge.probing import candidates
+from closedbook.knowledge.probing.prompts import Prompting, style_of
+from closedbook.tasks.facts import atlas, filters, read_facts, templates
+from closedbook.tasks.facts.form import Fact, Facts
+
+_BEFORE = "It is"  # a piece after it is one inside of a text
+
+
+def read(data: str, place: pathlib.Path | None, prompting: Prompting) -> Facts:
+    """The facts of a data set that can be put to a model, with the candidates of its kind.
+
+    Args:
+        data: Of `DATA_SETS`.
+        place: Its file or folder; None for the atlas.
+        prompting: Of the model.
+    """
+    style = style_of(prompting.way) if place is None else None
+    facts = read_facts(os.fspath(place) if place else atlas.NAME, style=style)
+    kind = DATA_SETS[data].kind
+    if kind == "first token":
+        return facts
+    facts = filters.lama(facts)
+    if prompting.way == "continuation":
+        facts = _ending_with_object(facts)
+    if kind == "words":
+        return candidates.of_all(facts, words(prompting), "the vocabulary's words")
+    if kind == "paraphrases":
+        facts = candidates.single_tokens(facts, [prompting])
+    return candidates.spelled(facts, prompting)
+
+
+def words(prompting: Prompting) -> tuple[str, ...]:
+    """The pieces of a vocabulary that are whole words of letters, which LAMA ranks."""
+    vocabulary = prompting.vocabulary
+    before = vocabulary.encode(_BEFORE)
+    said = (vocabulary.decode([*before, piece]) for piece in range(vocabulary.vocab_size))
+    names = (text.removeprefix(f"{_BEFORE} ") for text in said if text.startswith(f"{_BEFORE} "))
+    found = list(dict.fromkeys(name for name in names if name.isalpha()))
+    kept = prompting.single(found)
+    return tuple(name for name, keep in zip(found, kept, strict=True) if keep)
+
+
+def sample(facts: Facts, limit: int | None) -> Facts:
+    """At most so many facts of each relation, chosen by a hash: neither the first nor the easiest.
+
+    All candidates stay, and so does what is right.
+    """
+    if limit is None:
+        return facts
+    ordered = sorted(facts.facts, key=_hash)
+    return candidates.first_facts(facts.keep(ordered), limit)
+
+
+def wordings(fact: Fact) -> tuple[str, ...]:
+    """The prompts of a fact that end with the object, which a model can go on with."""
+    return tuple(each for each in fact.prompts if templates.before_object(each, fact.subject))
+
+
+def in_wording(facts: Facts, number: int) -> Facts | None:
+    """The facts that have so many wordings, each in that one; None where there is none."""
+    found = [
+        dataclasses.replace(fact, prompt=wordings(fact)[number], paraphrases=())
+        for fact in facts.facts
+        if len(wordings(fact)) > number
+    ]
+    return facts.keep(found) if found else None
+
+
+def _ending_with_object(facts: Facts) -> Facts:
+    kept = [fact for fact in facts.facts if wordings(fact)]
+    return facts.keep(kept, {"text follows the object": len(facts) - len(kept)})
+
+
+def _hash(fact: Fact) -> str:
+    key = "\0".join((fact.relation, fact.subject, fact.object, fact.id))
+    return hashlib.sha256(key.encode()).hexdigest()
