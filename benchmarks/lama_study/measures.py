@@ -63,11 +63,9 @@ def frequency(facts: Facts, everything: Facts, *, others_ranked: bool) -> dict[s
         everything: Those of which they are a sample, with the same candidates.
         others_ranked: Whether other right objects are ranked against a fact's own.
     """
-    pairs = zip(everything.facts, baselines.frequency(everything), strict=True)
-    scores = {fact.relation: of for fact, of in pairs}
     right = gold(facts)
     places = metrics.places(
-        [scores[fact.relation] for fact in facts.facts],
+        baselines.frequency(facts, everything),
         right.index,
         None if others_ranked else right.others,
     )

@@ -168,6 +168,7 @@ def probe(
     from closedbook.knowledge.loading import load_model
     from closedbook.knowledge.probing import probe as probing
     from closedbook.knowledge.probing import results
+    from closedbook.knowledge.probing.candidates import first_facts
     from closedbook.knowledge.probing.prompts import WAYS, Prompting
 
     results.check_target(out, force=force)
@@ -190,9 +191,10 @@ def probe(
         )
         facts = _facts(data, relations, prompting)
         alike = [Prompting.of(load_model(each), way) for each in same_tokens_as or []]
-        facts = _candidates(
-            facts, [prompting, *alike], candidates, settings.single, drop_unspelled, limit
+        everything = _candidates(
+            facts, [prompting, *alike], candidates, settings.single, drop_unspelled
         )
+        facts = everything if limit is None else first_facts(everything, limit)
         # What cannot be probed for hidden knowledge is told of before any work is done.
         look = _look(loaded, facts, hidden_sites, hidden_wrong) if hidden else None
         with probing.unfinished(out) as kept:
@@ -210,6 +212,7 @@ def probe(
                 model_name=model,
                 arguments=arguments,
                 hidden=inside,
+                everything=everything,
             )
             results.write(result, out, force=force)
     _print(result, out)
@@ -232,7 +235,6 @@ def _candidates(
     file: pathlib.Path | None,
     single: bool,
     drop: bool,
-    limit: int | None,
 ) -> "Facts":
     """The facts with the candidates that the options ask for."""
     from closedbook.knowledge.probing import candidates
@@ -243,7 +245,7 @@ def _candidates(
         facts = candidates.single_tokens(facts, promptings)
     if drop:
         facts = candidates.spelled(facts, promptings[0])
-    return facts if limit is None else candidates.first_facts(facts, limit)
+    return facts
 
 
 def _look(

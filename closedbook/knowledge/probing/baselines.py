@@ -9,19 +9,23 @@ from closedbook.tasks.facts.form import Facts
 from closedbook.tasks.facts.triples import Triple
 
 
-def frequency(facts: Facts) -> list[np.ndarray]:
-    """LAMA's Freq: a candidate scores how often it is the object of its relation in these facts.
+def frequency(facts: Facts, counted: Facts | None = None) -> list[np.ndarray]:
+    """LAMA's Freq: a candidate scores how often it is the object of its relation.
 
     It sees the answers of the test data, so it says what one gains by knowing their distribution
     alone. Facts of one relation share one array.
+
+    Args:
+        facts: Those that are asked.
+        counted: Those whose objects are counted, of which `facts` may be a sample; `facts` if None.
 
     Returns:
         For each fact the scores of its relation's candidates, float64.
     """
     counts: dict[str, dict[str, int]] = {name: {} for name in facts.relations}
-    for fact in facts.facts:
-        of = counts[fact.relation]
-        of[fact.object] = of.get(fact.object, 0) + 1
+    for fact in (counted or facts).facts:
+        if (of := counts.get(fact.relation)) is not None:
+            of[fact.object] = of.get(fact.object, 0) + 1
     scores = {
         name: np.array([counts[name].get(each, 0) for each in relation.candidates], np.float64)
         for name, relation in facts.relations.items()

@@ -64,6 +64,7 @@ def of(
     model_name: str,
     arguments: Mapping[str, Any],
     hidden: Mapping[str, Any] | None = None,
+    everything: Facts | None = None,
 ) -> Result:
     """The result of a probe, with what it must say of itself.
 
@@ -77,6 +78,7 @@ def of(
         model_name: As the user names it.
         arguments: Of the command.
         hidden: Of `hidden_states.summarise`, where it was asked for.
+        everything: The facts of which `facts` are the first ones, for Freq; `facts` if None.
     """
     candidates = {name: len(each.candidates) for name, each in facts.relations.items()}
     meta = {
@@ -98,7 +100,7 @@ def of(
             **{name: importlib.metadata.version(name) for name in ("jax", "flax", "numpy")},
         },
     }
-    summary = summarise(facts, rows, settings, ks=ks)
+    summary = summarise(facts, rows, settings, ks=ks, everything=everything)
     if hidden is not None:
         summary["hidden"] = hidden
     return Result(meta=meta, summary=summary, rows=rows, command=command)

@@ -37,7 +37,12 @@ Estimates = dict[str, Measured]  # by metric
 
 
 def summarise(
-    facts: Facts, rows: Sequence[Row], settings: Settings, *, ks: Sequence[int] = tables.KS
+    facts: Facts,
+    rows: Sequence[Row],
+    settings: Settings,
+    *,
+    ks: Sequence[int] = tables.KS,
+    everything: Facts | None = None,
 ) -> dict[str, Any]:
     """All means of a probe, each with n and its 95% interval.
 
@@ -46,6 +51,7 @@ def summarise(
         rows: Of `probe`, in the order of the facts.
         settings: Of the probe.
         ks: Of P@k.
+        everything: The facts of which `facts` are a sample, for Freq; `facts` if None.
 
     Returns:
         Dicts and lists of estimates, of which `plain` makes JSON. "all" and "pooled" are means
@@ -57,7 +63,7 @@ def summarise(
     found = places_of(rows, settings.normalise)
     columns = {
         "model": tables.measured(found, ks=ks),
-        "freq": _frequency(facts, settings, ks),
+        "freq": _frequency(facts, everything or facts, settings, ks),
         "chance": {
             **{f"P@{k}": baselines.chance_precision(found.candidates, k) for k in ks},
             "MRR": baselines.chance_reciprocal_rank(found.candidates),
@@ -102,11 +108,13 @@ def summarise(
     }
 
 
-def _frequency(facts: Facts, settings: Settings, ks: Sequence[int]) -> dict[str, np.ndarray]:
+def _frequency(
+    facts: Facts, everything: Facts, settings: Settings, ks: Sequence[int]
+) -> dict[str, np.ndarray]:
     """Freq with the mean over orders of equals: most relations have many objects of one fact."""
     right = gold(facts)
     others = right.others if settings.others == "removed" else None
-    places = metrics.places(baselines.frequency(facts), right.index, others)
+    places = metrics.places(baselines.frequency(facts, everything), right.index, others)
     return tables.measured(places, ks=ks, ties="expected")
 
 

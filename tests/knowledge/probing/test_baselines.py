@@ -5,7 +5,7 @@ import tarfile
 import numpy as np
 import pytest
 
-from closedbook.knowledge.probing import baselines, metrics, tables
+from closedbook.knowledge.probing import baselines, candidates, metrics, tables
 from closedbook.knowledge.probing.gold import gold
 from closedbook.tasks.facts import Fact, filters, read_facts
 from closedbook.tasks.facts.form import gather
@@ -29,6 +29,13 @@ def test_frequency_ranks_objects_by_how_often_they_answer_the_relation(facts):
     found = metrics.places(scores, gold(facts).index)
     assert metrics.precision(found, 1)[:4].tolist() == [1, 1, 0, 0]
     assert metrics.rank(found).tolist() == [1, 1, 3, 3, 1]
+
+
+def test_frequency_counts_all_facts_where_a_sample_is_asked(facts):
+    sample = candidates.first_facts(facts, 1)
+    assert [fact.subject for fact in sample.facts] == ["Ada", "Ada"]
+    assert baselines.frequency(sample)[0].tolist() == [1, 0, 0]
+    assert baselines.frequency(sample, facts)[0].tolist() == [2, 1, 1]
 
 
 def test_chance_equals_the_mean_of_random_scores():
