@@ -271,14 +271,14 @@ def test_what_others_put_into_a_report_is_kept_when_it_is_replaced(tmp_path):
 
 
 def test_a_report_that_another_run_finished_meanwhile_is_not_replaced(tmp_path, monkeypatch):
-    found, out, write_lines = analyzed(), tmp_path / "report", outputs._write_lines
+    found, out, write_lines = analyzed(), tmp_path / "report", outputs.write_lines
 
     def slow(path, rows):
         out.mkdir(exist_ok=True)
         (out / "summary.json").write_text("the other's")
         write_lines(path, rows)
 
-    monkeypatch.setattr(outputs, "_write_lines", slow)
+    monkeypatch.setattr(outputs, "write_lines", slow)
     with pytest.raises(UserError, match="--force"):
         outputs.write_analysis(found, out)
     assert (out / "summary.json").read_text() == "the other's"
@@ -316,7 +316,7 @@ def test_a_failure_leaves_the_former_report_and_nothing_else(tmp_path, monkeypat
     def broken(path, rows):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(outputs, "_write_lines", broken)
+    monkeypatch.setattr(outputs, "write_lines", broken)
     with pytest.raises(UserError, match="No space left"):
         outputs.write_analysis(found, out, force=True)
     assert (out / "summary.json").read_bytes() == before
