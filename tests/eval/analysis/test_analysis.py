@@ -182,37 +182,37 @@ def test_real_predictions_have_the_published_exact_match(judged):
     assert told["phrasing"] == found.taxonomy.rows[1].count  # one number under one name
 
 
-@pytest.mark.parametrize("system", ["fid", "gpt35", "chatgpt", "gpt4", "newbing"])
-def test_the_adjusted_score_holds_what_people_say_of_the_same_predictions(judged, system):
+def test_the_adjusted_score_holds_what_people_say_of_the_same_predictions(judged):
     """Marks of EVOUNA's annotators, on the questions that they did not call improper.
 
     They marked right answers by the gold, so incomplete annotations do not count for them either.
     The judge has learned from four in five of these marks or more.
     """
     data = json.loads((judged / "judged/evouna/NQ.json").read_text(encoding="utf-8"))
-    kept = [
-        row
-        for row in data
-        if row["golden_answer"]
-        and not row["improper"]
-        and row[f"answer_{system}"] is not None
-        and row[f"judge_{system}"] is not None
-    ]
-    rows = [
-        Prediction(
-            question=row["question"],
-            answers=row["golden_answer"].split("/"),
-            prediction=row[f"answer_{system}"],
-        )
-        for row in kept
-    ]
-    found = analysis.analyze(rows)
-    people = [
-        row[f"judge_{system}"] or example.correct
-        for row, example in zip(kept, found.examples, strict=True)
-    ]
-    adjusted = found.taxonomy.adjusted
-    assert adjusted.low < sum(people) / len(people) < adjusted.high
+    for system in ("fid", "gpt35", "chatgpt", "gpt4", "newbing"):
+        kept = [
+            row
+            for row in data
+            if row["golden_answer"]
+            and not row["improper"]
+            and row[f"answer_{system}"] is not None
+            and row[f"judge_{system}"] is not None
+        ]
+        rows = [
+            Prediction(
+                question=row["question"],
+                answers=row["golden_answer"].split("/"),
+                prediction=row[f"answer_{system}"],
+            )
+            for row in kept
+        ]
+        found = analysis.analyze(rows)
+        people = [
+            row[f"judge_{system}"] or example.correct
+            for row, example in zip(kept, found.examples, strict=True)
+        ]
+        adjusted = found.taxonomy.adjusted
+        assert adjusted.low < sum(people) / len(people) < adjusted.high, system
 
 
 def test_importing_needs_nothing_heavy():

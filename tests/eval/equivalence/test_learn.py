@@ -114,13 +114,17 @@ def test_shipped_weights_fit_the_evidence_and_stay_small():
 MEASURED = {"fid": 0.82, "gpt35": 0.86, "gpt4": 0.84}
 
 
-@pytest.mark.parametrize("system", MEASURED)
-def test_shipped_weights_agree_with_humans_as_measured(shared, tmp_path, system):
+def test_shipped_weights_agree_with_humans_as_measured(shared):
     with tarfile.open(shared / "data" / "judged.tar.xz") as archive:
         name = next(n for n in archive.getnames() if n.endswith("evouna/NQ.json"))
         file = archive.extractfile(name)
         assert file is not None
         document = json.load(file)
+    found = {system: _kappa_on(document, system) for system in MEASURED}
+    assert found == pytest.approx(MEASURED, abs=0.015)
+
+
+def _kappa_on(document, system):
     rows, right = [], []
     for row in document:
         text, label, golden = row[f"answer_{system}"], row[f"judge_{system}"], row["golden_answer"]
@@ -132,8 +136,7 @@ def test_shipped_weights_agree_with_humans_as_measured(shared, tmp_path, system)
         rows.append(Prediction(question=row["question"], answers=answers, prediction=text))
         right.append(label)
     told = verdicts.judge_all(rows)
-    kappa = agreement.kappa(np.array(right), np.array([v.equivalent for v in told]))
-    assert kappa == pytest.approx(MEASURED[system], abs=0.015)
+    return agreement.kappa(np.array(right), np.array([v.equivalent for v in told]))
 
 
 def _shipped(**changes):

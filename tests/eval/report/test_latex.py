@@ -26,7 +26,10 @@ ESCAPED = re.compile(r"\\(?:text[a-z]+|ldots)\{\}|\\[{}$&#%_]|\{[][]?\}|\$-\$")
 @pytest.fixture(params=[*HOSTILE, None], ids=[*map(str, range(len(HOSTILE))), "plain"])
 def rendered(request, analysis):
     """Both documents, made with a hostile name."""
-    name = request.param
+    return _rendered(analysis, request.param)
+
+
+def _rendered(analysis, name):
     if name is None:
         return [latex.render_latex(analysis)]
     one = dataclasses.replace(analysis, meta=dataclasses.replace(analysis.meta, source=name))
@@ -72,13 +75,16 @@ def test_no_character_of_a_text_is_obeyed(hostile):
 
 
 @pytest.mark.skipif(not shutil.which("pdflatex"), reason="pdflatex is not installed")
-def test_pdftex_compiles_them(rendered, tmp_path):
+def test_pdftex_compiles_them(analysis, tmp_path):
     source = tmp_path / "paper.tex"
-    source.write_text(
-        "\\documentclass{article}\\usepackage{booktabs}\\begin{document}"
-        f"{''.join(rendered)}\\end{{document}}",
-        encoding="utf-8",
-    )
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", source.name]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, errors="replace")
-    assert done.returncode == 0, done.stdout[-2000:]
+    for name in (*HOSTILE, None):
+        source.write_text(
+            "\\documentclass{article}\\usepackage{booktabs}\\begin{document}"
+            f"{''.join(_rendered(analysis, name))}\\end{{document}}",
+            encoding="utf-8",
+        )
+        done = subprocess.run(
+            command, cwd=tmp_path, capture_output=True, text=True, errors="replace"
+        )
+        assert done.returncode == 0, (name, done.stdout[-2000:])

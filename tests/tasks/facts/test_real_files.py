@@ -31,18 +31,15 @@ def test_pararel(unpacked):
     assert recognise(folder) == "ParaRel"
 
 
-@pytest.mark.parametrize(
-    ("folder", "count", "style"),
-    [
+def test_sets_for_editing(unpacked):
+    for folder, count, style in (
         ("probe/counterfact", 21_919, "continuation"),
         ("probe/rome", 1_209, "continuation"),
         ("probe/zsre", 1_000, "question"),
-    ],
-)
-def test_sets_for_editing(unpacked, folder, count, style):
-    facts = read_facts(unpacked("probe", folder), style=style)
-    assert len(facts) == count
-    assert len({fact.id for fact in facts.facts}) == count
+    ):
+        facts = read_facts(unpacked("probe", folder), style=style)
+        assert len(facts) == count, folder
+        assert len({fact.id for fact in facts.facts}) == count, folder
 
 
 def test_qaedit(unpacked):
