@@ -160,9 +160,8 @@ def _check_key(url: str, key: str) -> None:
 def _lock(path: pathlib.Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
-        with contextlib.suppress(
-            OSError
-        ):  # some file systems have no locks: files are copied twice
+        # Some file systems have no locks; there two processes may copy the same files.
+        with contextlib.suppress(OSError):
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
 

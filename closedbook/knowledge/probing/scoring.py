@@ -91,17 +91,17 @@ class CandidateScorer:
         groups = tries.groups(answers.pieces, ended=answers.end is not None, widest=_WIDTHS[-1])
         scores = np.empty((len(inputs), len(answers.pieces)), np.float32)
         done = 0
-        for chosen, batch in self._batches(inputs, answers):
+        for chosen, batch in self._batches(inputs, groups):
             scores[chosen] = self._scored(batch, answers, groups)[: len(chosen)]
             done += len(chosen)
             progress(done)
         return scores
 
     def _batches(
-        self, inputs: Sequence[Sequence[int]], answers: Answers
+        self, inputs: Sequence[Sequence[int]], groups: Sequence[tries.Trie]
     ) -> Iterator[tuple[list[int], np.ndarray]]:
         """Numbers of inputs of like lengths, and their ids [batch, length], padded."""
-        rows = self._rows(answers)
+        rows = self._rows(groups)
         order = np.argsort([len(row) for row in inputs], kind="stable").tolist()
         for first in range(0, len(order), rows):
             chosen = order[first : first + rows]
@@ -122,9 +122,11 @@ class CandidateScorer:
         )
         return shapes[0].shape[-1]
 
-    def _rows(self, answers: Answers) -> int:
+    def _rows(self, groups: Sequence[tries.Trie]) -> int:
         """Prompts that are read at once: a power of two."""
-        most = max(1, _LOGITS // (self._vocabulary * _WIDTHS[-1]))
+        # Where all candidates are one piece without an end, nothing is read after the prompt.
+        goes_deeper = any(len(level.inner) for trie in groups for level in trie.levels)
+        most = max(1, _LOGITS // (self._vocabulary * (_WIDTHS[-1] if goes_deeper else 1)))
         return min(_MOST_PROMPTS, 1 << (most.bit_length() - 1))
 
     def _scored(

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from closedbook.knowledge.probing import scoring
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.scoring import Answers, CandidateScorer
 from closedbook.models import network, unboxed
@@ -104,6 +105,20 @@ def test_probabilities_of_all_single_pieces_sum_to_one(atlas_ssm, asked):
     pieces = tuple((n,) for n in range(atlas_ssm.config.vocab_size))
     found = CandidateScorer(atlas_ssm.module, atlas_ssm.params)(inputs, Answers(pieces=pieces))
     np.testing.assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-4)
+
+
+def test_more_prompts_are_read_at_once_where_nothing_is_read_after_them(
+    atlas_ssm, asked, monkeypatch
+):
+    inputs, answers = asked
+    monkeypatch.setattr(scoring, "_LOGITS", atlas_ssm.config.vocab_size * 128)
+    scorer = CandidateScorer(atlas_ssm.module, atlas_ssm.params)
+    seen: list[int] = []
+    scorer(inputs, answers, seen.append)
+    assert seen == [1, 2, 3]
+    seen.clear()
+    scorer(inputs, Answers(pieces=((4,), (9,))), seen.append)
+    assert seen == [3]
 
 
 def test_progress_counts_inputs_and_lengths_count_the_end(atlas_ssm, asked):
