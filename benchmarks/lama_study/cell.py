@@ -9,6 +9,7 @@ from benchmarks.lama_study import asking, measures
 from benchmarks.lama_study.plan import DATA_SETS, SMOLLM2, Cell
 from closedbook.errors import UserError
 from closedbook.eval.analysis.summarized import plain
+from closedbook.knowledge import result_folders
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing import metrics, results, tables
 from closedbook.knowledge.probing import probe as probing
@@ -75,7 +76,7 @@ def _probed(
         generate=prompting.way == "question" and cell.model != SMOLLM2,
     )
     out = folder / "probe"
-    with probing.unfinished(out) as kept:
+    with result_folders.unfinished(out) as kept:
 
         def ask(some: Facts) -> list[probing.Row]:
             return probing.probe(model, some, prompting, settings, keep=kept)

@@ -165,13 +165,14 @@ def probe(
     arguments = {name: _plain(value) for name, value in locals().items()}
     from closedbook.cli.analyze import progress_bar
     from closedbook.errors import UserError
+    from closedbook.knowledge import result_folders
     from closedbook.knowledge.loading import load_model
     from closedbook.knowledge.probing import probe as probing
     from closedbook.knowledge.probing import results
     from closedbook.knowledge.probing.candidates import first_facts
     from closedbook.knowledge.probing.prompts import WAYS, Prompting
 
-    results.check_target(out, force=force)
+    result_folders.check_target(out, force=force)
     way = _one_of("--style", style, WAYS) if style is not None else None
     settings = probing.Settings(
         normalise=_one_of("--normalise", normalise, probing.NORMALISATIONS),
@@ -197,7 +198,7 @@ def probe(
         facts = everything if limit is None else first_facts(everything, limit)
         # What cannot be probed for hidden knowledge is told of before any work is done.
         look = _look(loaded, facts, hidden_sites, hidden_wrong) if hidden else None
-        with probing.unfinished(out) as kept:
+        with result_folders.unfinished(out) as kept:
             rows = probing.probe(loaded, facts, prompting, settings, keep=kept, progress=progress)
             single = settings.single
             inside = _hidden(loaded, facts, prompting, single, look, progress) if look else None

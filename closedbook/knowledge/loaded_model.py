@@ -2,7 +2,11 @@
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Sequence
+
+import jax
+import numpy as np
 
 from closedbook.checkpoints import ModelCard
 from closedbook.errors import UserError
@@ -39,6 +43,16 @@ class LoadedModel:
     def module(self) -> Network:
         """The network."""
         return network(self.config)
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """The hash of parameters and vocabulary, in hexadecimals: which model it is."""
+        digest = hashlib.sha256(self.card.vocabulary_sha256.encode())
+        for path, value in jax.tree_util.tree_leaves_with_path(self.params):
+            array = np.asarray(value)
+            digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+        return digest.hexdigest()
 
     @functools.cached_property
     def _predictors(self) -> dict[DecodeSettings, Predictor]:

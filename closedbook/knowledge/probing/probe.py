@@ -6,11 +6,9 @@ import hashlib
 import json
 import logging
 import pathlib
-import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, get_args
 
-import jax
 import numpy as np
 
 from closedbook import whole_files
@@ -96,7 +94,7 @@ def probe(
     places: dict[str, list[int]] = {name: [] for name in facts.relations}
     for place, fact in enumerate(facts.facts):
         places[fact.relation].append(place)
-    kept = _Kept(keep, model_hash(model), settings, prompting.way) if keep else None
+    kept = _Kept(keep, model.sha256, settings, prompting.way) if keep else None
     rows: list[Row] = [{} for _ in facts.facts]
     done = known = 0
     for name, of in places.items():
@@ -136,16 +134,6 @@ def places_of(rows: Sequence[Row], normalise: Normalisation) -> ranking.Places:
         equal=np.array([each["equal"] for each in found], np.int64),
         candidates=np.array([row["candidates"] for row in rows], np.int64),
     )
-
-
-def model_hash(model: LoadedModel) -> str:
-    """The hash of a model's parameters and vocabulary, sha256 in hexadecimals."""
-    digest = hashlib.sha256(model.card.vocabulary_sha256.encode())
-    for path, value in jax.tree_util.tree_leaves_with_path(model.params):
-        array = np.asarray(value)
-        digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -270,11 +258,3 @@ class _Kept:
         self._folder.mkdir(parents=True, exist_ok=True)
         text = "".join(json.dumps(row) + "\n" for row in rows)
         whole_files.write_text(self._path(task), text)
-
-
-@contextlib.contextmanager
-def unfinished(out: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The folder beside a result that keeps what is done until it is written; then it goes."""
-    folder = out.with_name(f"{out.name}.unfinished")
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)

@@ -1,20 +1,18 @@
 """The folder of results of a probe: rows, means, figures and a page; whole or not there."""
 
 import dataclasses
-import importlib.metadata
 import os
 import pathlib
-import platform
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import closedbook
-from closedbook.eval.analysis.summarized import Json, plain
-from closedbook.eval.report import charts, html, outputs
+from closedbook.eval.analysis.summarized import Json
+from closedbook.eval.report import charts, html
 from closedbook.eval.report.text import clip, visible
+from closedbook.knowledge import result_folders
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing import drawing
-from closedbook.knowledge.probing.probe import Row, Settings, model_hash
+from closedbook.knowledge.probing.probe import Row, Settings
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.summary import summarise
 from closedbook.tasks.facts.form import Facts
@@ -25,15 +23,7 @@ _FIGURES = {  # alternative texts; the numbers stand in a table beside each figu
     "curve": "P@k over k; summary.json has the numbers.",
     "parts": "P@1 of each relation by part of the data; summary.json has the numbers.",
 }
-_OURS = frozenset(
-    {
-        *("summary.json", "results.jsonl", "report.html", "command.json"),
-        *(f"figures/{name}.{ending}" for name in _FIGURES for ending in ("svg", "png")),
-    }
-)
 _KEPT = 1000  # characters of a text on the page
-
-check_target = outputs.check_target
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -50,7 +40,7 @@ class Result:
     meta: Mapping[str, Any]
     summary: Mapping[str, Any]
     rows: Sequence[Row]
-    command: Mapping[str, Any]
+    command: Mapping[str, Json]
 
 
 def of(
@@ -92,14 +82,7 @@ def of(
         "conventions": _conventions(prompting, settings, rows[0]),
         "dropped": dict(facts.dropped),
     }
-    command = {
-        "arguments": dict(arguments),
-        "model": {"name": model_name, "step": model.step, "sha256": model_hash(model)},
-        "versions": {
-            "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("jax", "flax", "numpy")},
-        },
-    }
+    command = result_folders.command(model, model_name, arguments)
     summary = summarise(facts, rows, settings, ks=ks, everything=everything)
     if hidden is not None:
         summary["hidden"] = hidden
@@ -137,24 +120,15 @@ def write(result: Result, out: str | os.PathLike[str], *, force: bool = False) -
     Raises:
         UserError: The folder must not be written (see `check_target`), or the disk refuses.
     """
-    with outputs.replacing(pathlib.Path(out), force=force, ours=_OURS) as folder:
-        outputs.write_json(folder / "summary.json", _plain({**result.meta, **result.summary}))
-        outputs.write_lines(folder / "results.jsonl", result.rows)
-        outputs.write_json(
-            folder / "command.json",
-            _plain({"closedbook": closedbook.__version__, **result.command}),
-        )
-        outputs.write_text(folder / "report.html", render(result))
-        drawn = {}
-        for name, spec in drawing.specs(result.summary).items():
-            drawn[f"{name}.svg"] = charts.svg(spec).encode()
-            drawn[f"{name}.png"] = charts.png(spec)
-        outputs.write_files(folder / "figures", drawn)
-    return pathlib.Path(out)
-
-
-def _plain(values: Mapping[str, Any]) -> dict[str, Json]:
-    return {name: plain(value) for name, value in values.items()}
+    return result_folders.write(
+        out,
+        page=render(result),
+        summary={**result.meta, **result.summary},
+        rows=result.rows,
+        command=result.command,
+        figures=drawing.specs(result.summary),
+        force=force,
+    )
 
 
 def render(result: Result) -> str:

@@ -7,10 +7,11 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.knowledge.probing import candidates, metrics
-from closedbook.knowledge.probing.probe import Settings, places_of, probe, unfinished
+from closedbook.knowledge.probing.probe import Settings, places_of, probe
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.scoring import CandidateScorer
 from closedbook.knowledge.probing.summary import summarise
+from closedbook.knowledge.result_folders import unfinished
 from closedbook.tasks.facts import Fact, read_facts
 from closedbook.tasks.facts.form import gather
 

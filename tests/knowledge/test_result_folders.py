@@ -1,0 +1,31 @@
+"""Folders of results: tables in two forms, and whose files are whose."""
+
+import json
+
+from closedbook.knowledge import result_folders
+from closedbook.knowledge.result_folders import Table
+
+
+def test_table_is_safe_in_a_spreadsheet():
+    table = Table(("piece", "score"), [("=1+1", -0.5), ("a,b", None)])
+    assert table.as_csv() == 'piece,score\n\'=1+1,-0.5\n"a,b",\n'
+    assert table.as_json() == [{"piece": "=1+1", "score": -0.5}, {"piece": "a,b", "score": None}]
+
+
+def test_new_results_take_the_old_ones_away_and_keep_what_others_wrote(tmp_path):
+    out = tmp_path / "out"
+    said = {"page": "<p>", "summary": {}, "rows": [], "command": {}, "figures": {}}
+    result_folders.write(out, **said, tables={"old": Table(("a",), [(1,)])})
+    (out / "tables" / "notes.txt").write_text("mine")
+    result_folders.write(out, **said, tables={"new": Table(("a",), [(2,)])}, force=True)
+    names = sorted(path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file())
+    assert names == [
+        "command.json",
+        "report.html",
+        "results.jsonl",
+        "summary.json",
+        "tables/new.csv",
+        "tables/new.json",
+        "tables/notes.txt",
+    ]
+    assert "tables/new.csv" in json.loads((out / "command.json").read_bytes())["files"]
