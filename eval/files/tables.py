@@ -87,6 +87,8 @@ def cells(
     """
     lines = text_files.lines(path, what=what, remedy=remedy)
     first = next((line for _, line in lines if line.strip()), "")
+    if not first:
+        raise UserError(f"{path} holds no {what}; write a line of column names, and one per row")
     mark, named = _separated(first, separator(path), names)
     rows = _records(path, mark, what=what, remedy=remedy)
     if named:

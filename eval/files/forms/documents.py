@@ -84,16 +84,17 @@ def _helm(value: Row) -> Listed | None:
 
     def convert(state: object) -> object:
         instance = _get(state, "instance")
-        references = _get(instance, "references") or []
         right = [
-            _get(each, "output") for each in references if "correct" in (_get(each, "tags") or [])
+            _get(each, "output")
+            for each in _list(_get(instance, "references"))
+            if "correct" in _list(_get(each, "tags"))
         ]
-        said = _get(_get(state, "result"), "completions") or [None]
+        said = _list(_get(_get(state, "result"), "completions"))
         return {
             "id": _get(instance, "id"),
             "question": _get(instance, "input"),
             "answers": right,
-            "prediction": said[0],
+            "prediction": said[0] if said else None,
             "split": _get(instance, "split"),
         }
 
@@ -104,8 +105,8 @@ def _helm(value: Row) -> Listed | None:
 
 
 def _selfrag(value: Row) -> Listed | None:
-    said, right, prompts = (value.get(key) for key in ("preds", "golds", "prompts"))
-    if not all(isinstance(each, list) for each in (said, right)):
+    said, right, prompts = value.get("preds"), value.get("golds"), value.get("prompts")
+    if not isinstance(said, list) or not isinstance(right, list):
         return None
     if not isinstance(prompts, list):
         raise UserError('"preds" and "golds" are here, but no "prompts" to tell the questions')
@@ -155,9 +156,10 @@ def _table(value: Row) -> Listed | None:
 
 
 def _schema(value: Row) -> Listed | None:
-    if "schema" not in value or not isinstance(value.get("data"), list):
+    data = value.get("data")
+    if "schema" not in value or not isinstance(data, list):
         return None
-    return Listed("a pandas table with its schema", _numbered(value["data"]), ours=False)
+    return Listed("a pandas table with its schema", _numbered(data), ours=False)
 
 
 def _frame(value: Row) -> Listed | None:
@@ -231,3 +233,7 @@ def _get(value: object, key: str) -> object:
 
 def _row(value: object) -> Row:
     return value if isinstance(value, Mapping) else {}
+
+
+def _list(value: object) -> Sequence[object]:
+    return value if isinstance(value, list) else []

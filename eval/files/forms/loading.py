@@ -201,11 +201,13 @@ def _by_columns(
     if gold is not None:
         needed = ["prediction"]
     with json_lines.place(str(path)):
+        asked = [given[field] for field in needed if field in given]
+        strange = [n for n in asked if n not in names and n.partition(".")[0] not in names]
+        if strange:
+            there = ", ".join(names[:12]) or "none"
+            raise UserError(f"--columns names {strange[0]!r}; the keys are {there}")
         first = columns.guess(() if unnamed else names, given)
         columns.check(first, names, needed, cells=unnamed)
-        strange = [name for name in given.values() if name.partition(".")[0] not in names]
-        if strange and not any(name in names for name in strange):
-            raise UserError(f"--columns names {strange[0]!r}; the keys are {', '.join(names[:12])}")
     guessed = {tuple(names): first}
 
     def convert(row: Row) -> dict[str, object]:
@@ -224,7 +226,7 @@ def _by_columns(
 
 def _kept(row: Row, used: set[str]) -> dict[str, object]:
     """Texts and numbers of a row that are none of our fields."""
-    kept = {}
+    kept: dict[str, object] = {}
     for name, value in row.items():
         if name in used or name in columns.FIELDS or name in _OTHERS[2:]:
             continue
