@@ -57,7 +57,8 @@ def analyze(
         typer.Option(
             metavar="JSONL",
             help='What people say of wrong predictions, all or a random sample: {"id", "label"}, '
-            "a label being 'true negative', 'phrasing', 'incomplete' or 'unanswerable'.",
+            "a label being 'true negative' (or 'wrong'), 'phrasing', 'incomplete' or "
+            "'unanswerable'.",
         ),
     ] = None,
     train: Annotated[

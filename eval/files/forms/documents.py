@@ -200,7 +200,7 @@ def _by_id(value: Row) -> Listed | None:
     """SQuAD's predictions: a text by id; questions and answers are in another file."""
     if not value or not all(isinstance(each, str) or each is None for each in value.values()):
         return None
-    if columns.are_names(list(value)):
+    if columns.guess(list(value)).paths:  # a row
         return None
     items = ((f"id {key!r}", {"id": key, "prediction": text}) for key, text in value.items())
     return Listed("answers by id (SQuAD)", items)
