@@ -6,6 +6,7 @@ import itertools
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NoReturn
 
 from closedbook.errors import UserError
 from closedbook.eval.files import json_lines, tables
@@ -120,8 +121,14 @@ def load(
         convert = _by_columns(path, columns_given, names, gold=gold, cells=cells)
     elif not ours and (tool := tools.of(first)) is not None:
         form, convert = tool.name, _noting(tool, notes)
+        if tool.needs_gold and gold is None:
+            _need_gold(path, form)
     elif not ours:
+        if cells and gold is not None and names == ["1", "2"]:
+            form = "answers by id (FiD)"
         convert = _by_columns(path, {}, names, gold=gold, cells=cells)
+    elif gold is None and isinstance(first, Mapping) and "answers" not in first:
+        _need_gold(path, form)
     lookup = None if gold is None else _Lookup(gold)
     rows = []
     for place, item in items:
@@ -137,15 +144,17 @@ def load(
             if row.get("answers") == []:
                 notes[NO_ANSWER] += 1
                 continue
-            if "answers" not in row and not own:
-                raise UserError(
-                    "no gold answers; give the file that has them: --gold FILE (SQuAD's, KILT's, "
-                    "FiD's, or JSON lines with id, question and answers)"
-                )
             rows.append((place, row))
     if not own:
         _own_ids(rows)
     return Loaded(form=form, own=own, rows=rows, notes=dict(notes))
+
+
+def _need_gold(path: str | os.PathLike[str], form: str) -> NoReturn:
+    raise UserError(
+        f"{path} holds {form}, without gold answers; give the file that has them: --gold FILE "
+        "(SQuAD's, KILT's, FiD's input, or rows with id, question and answers)"
+    )
 
 
 def _names_columns(given: Mapping[str, str]) -> tables.Names:

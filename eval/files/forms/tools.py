@@ -26,15 +26,16 @@ class Tool:
     Attributes:
         name: For people.
         matches: Whether a row is one of its.
-        convert: A row under our names. Without "answers" the answers are in another file; None
-            passes over a row that repeats another.
+        convert: A row under our names; None passes over a row that repeats another.
         left_out: Why `convert` passes rows over, in words.
+        needs_gold: Whether the answers are in another file.
     """
 
     name: str
     matches: Callable[[Row], bool]
     convert: Callable[[Row], dict[str, object] | None]
     left_out: str = ""
+    needs_gold: bool = False
 
 
 def _harness() -> Tool:
@@ -171,7 +172,7 @@ def of(row: Row) -> Tool | None:
             ),
             _flashrag,
         ),
-        Tool("KILT's predictions", is_kilt, _kilt),
+        Tool("KILT's predictions", is_kilt, _kilt, needs_gold=True),
     )
     return next((tool for tool in tools if tool.matches(row)), None)
 
