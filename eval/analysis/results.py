@@ -48,6 +48,8 @@ class Meta:
     also: Sequence[str]  # names of the other systems whose predictions were at hand
     training_rows: int | None  # None without a training set
     closedbook: str  # version
+    form: str | None = None  # what the file was taken for, in words
+    notes: Mapping[str, int] = dataclasses.field(default_factory=dict)  # rows, by what is odd
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
