@@ -128,6 +128,12 @@ class Prompting:
         space = " " if before and not before.endswith(" ") else ""
         return f"{before}{space}{sentinel(0)}{after}"
 
+    def wordings(self, fact: Fact) -> tuple[str, ...]:
+        """The prompts of a fact that can be put in this way, the one that is asked first."""
+        if self.way != "continuation":
+            return fact.prompts
+        return tuple(each for each in fact.prompts if templates.before_object(each, fact.subject))
+
     def inputs(self, facts: Sequence[Fact]) -> list[list[int]]:
         """Ids of the prompts, with what the network wants around them.
 
