@@ -242,7 +242,11 @@ class DecoderOnly(nn.Module):
         return x
 
     def logits(self, x: jax.Array) -> jax.Array:
+<<<<<<< HEAD
         """The decoder's normalised outputs [..., length, emb] to logits [..., length, vocab]."""
+=======
+        """Logits float32 [batch, length, vocab] of the site `decoder.final_norm`."""
+>>>>>>> tracing
         tied = self.config.logits_via_embedding
         logits = self.token_embedder.attend(x) if tied else self.decoder.logits(x)
         logits = logits.astype(self.config.precision.accumulate)
