@@ -7,11 +7,11 @@
 | bare | the same | the object, and the end of the text |
 | nem | `nem: ` and a sentence with `_X_` for the object | the object, and the end of the text |
 | continuation | a sentence up to where the object begins | the object, whatever follows |
-| mask | a sentence with masks for the object (`masked`) | its pieces, one per mask |
+| mask | a sentence with masks for the object (`families`) | its pieces, one per mask |
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 from closedbook.errors import UserError, unknown_name
@@ -136,6 +136,12 @@ class Prompting:
         space = " " if before and not before.endswith(" ") else ""
         return f"{before}{space}{sentinel(0)}{after}"
 
+    def wordings(self, fact: Fact) -> tuple[str, ...]:
+        """The prompts of a fact that can be put in this way, the one that is asked first."""
+        if self.way != "continuation":
+            return fact.prompts
+        return tuple(each for each in fact.prompts if templates.before_object(each, fact.subject))
+
     def inputs(self, facts: Sequence[Fact]) -> list[list[int]]:
         """Ids of the prompts, with what the network wants around them.
 
@@ -204,14 +210,14 @@ class Prompting:
         model: LoadedModel,
         facts: Sequence[Fact],
         inputs: Sequence[Sequence[int]],
-        answers: Iterable[Answers],
+        answers: Answers,
     ) -> None:
-        """Whether the model has positions for all prompts and candidates.
+        """Whether the model has positions for prompts and the candidates of their relation.
 
         Raises:
             UserError: It has not, for one of the prompts.
         """
-        room = model.config.most_positions(after=max(each.room for each in answers))
+        room = model.config.most_positions(after=answers.room)
         for fact, ids in zip(facts, inputs, strict=True):
             if room is not None and len(ids) > room:
                 raise UserError(

@@ -1,6 +1,6 @@
 """What a probe asks of a model: how facts are put to it, and what it gives candidates."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -51,7 +51,7 @@ class Spelling(Protocol):
 class AnyPrompting(Spelling, Protocol[Asked]):
     """How facts are put to models of one kind.
 
-    `prompts.Prompting` (T5, GPT-2, Llama) and `masked.MaskedPrompting` (BERT, ...) are such.
+    `Prompting` (T5, GPT-2, Llama) and `MaskedPrompting` (BERT, RoBERTa, ...) are such.
     """
 
     @property
@@ -65,6 +65,9 @@ class AnyPrompting(Spelling, Protocol[Asked]):
     def text(self, fact: Fact) -> str:
         """What the model reads."""
 
+    def wordings(self, fact: Fact) -> tuple[str, ...]:
+        """The prompts of a fact that can be put in this way, the one that is asked first."""
+
     def inputs(self, facts: Sequence[Fact]) -> list[list[int]]:
         """Ids of the prompts, with what the network wants around them."""
 
@@ -76,7 +79,7 @@ class AnyPrompting(Spelling, Protocol[Asked]):
         model: Asked,
         facts: Sequence[Fact],
         inputs: Sequence[Sequence[int]],
-        answers: Iterable[Any],
+        answers: Any,
     ) -> None:
         """Raises UserError where the model has no room for a prompt and its candidates."""
 
