@@ -2,22 +2,18 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from closedbook.knowledge.loaded_model import LoadedModel
     from closedbook.knowledge.probing.hidden_states import Pairs
     from closedbook.knowledge.probing.probe import Progress
     from closedbook.knowledge.probing.prompts import Prompting
-    from closedbook.knowledge.probing.results import Result
     from closedbook.tasks.facts import Facts
 
-_WIDTH = 160  # of the table: what is wider than the terminal goes on in its next line
 Choice = TypeVar("Choice", bound=str)
 
 
@@ -163,6 +159,7 @@ def probe(
     `closedbook probe --data LAMA/TREx --candidates common_vocab.txt --single-token --out lama`
     """
     arguments = {name: _plain(value) for name, value in locals().items()}
+    from closedbook.cli import probe_table
     from closedbook.cli.analyze import progress_bar
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
@@ -216,7 +213,7 @@ def probe(
                 everything=everything,
             )
             results.write(result, out, force=force)
-    _print(result, out)
+    probe_table.show(result, out)
 
 
 def _facts(data: str, relations: str | None, prompting: "Prompting") -> "Facts":
@@ -300,72 +297,3 @@ def _one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
 def _plain(value: object) -> object:
     """An option's value as JSON has it."""
     return str(value) if isinstance(value, pathlib.Path) else value
-
-
-def _print(result: "Result", out: pathlib.Path) -> None:
-    """The table of relations, and the means below it."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from closedbook.eval.report import numbers
-    from closedbook.eval.report.text import inline
-
-    summary, meta = result.summary, result.meta
-    metrics = summary["metrics"]
-    screen = Console(highlight=False, soft_wrap=True, markup=False, width=_WIDTH)
-    screen.print(
-        f"{inline(meta['model'])} on {inline(meta['data'])}: {meta['facts']:,} facts, "
-        f"{meta['pairs']:,} pairs of prompt and candidate, style {meta['style']}, "
-        f"scores by {meta['normalise']}"
-    )
-    headings = ("relation", "n", *metrics, f"Freq {metrics[0]}", "chance")
-    table = Table(*headings, box=None, pad_edge=False)
-    for column in table.columns:
-        column.no_wrap = True
-    for column in table.columns[1:]:
-        column.justify = "right"
-
-    def line(name: str, n: int, row: "Mapping[str, Any]") -> None:
-        shown = [numbers.with_interval(row["model"].get(metric)) for metric in metrics]
-        freq = row["freq"].get(metrics[0])
-        chance = row["chance"].get(metrics[0])
-        cells = (numbers.percent(freq and freq.mean), numbers.percent(chance))
-        table.add_row(inline(name, 40), f"{n:,}", *shown, *cells)
-
-    for row in summary["relations"]:
-        line(row["label"], row["facts"], row)
-    table.add_section()
-    line("mean over relations", meta["facts"], summary["all"])
-    line("mean over facts", meta["facts"], summary["pooled"])
-    for part in summary["parts"]:
-        line(f"  {part['name']}", part["facts"], part)
-    screen.print(table)
-    if "hidden" in summary:
-        _print_hidden(screen, summary["hidden"])
-    for reason, number in meta["dropped"].items():
-        screen.print(f"left out     {number:,} facts: {inline(reason)}")
-    screen.print(f"report       {out / 'report.html'}")
-
-
-def _print_hidden(screen: "Console", found: "Mapping[str, Any]") -> None:
-    """K by the model's own scores and by the probe of each site."""
-    from rich.table import Table
-
-    from closedbook.eval.report import numbers
-
-    screen.print(
-        f"\nhidden knowledge: {found['facts']:,} facts, {found['pairs']:,} pairs of prompt and "
-        f"candidate, probes cross-validated over {found['folds']} folds of subjects"
-    )
-    labels = {each["name"]: each["label"] for each in found["external"]}
-    headings = ("scores by", "K", "all pairs right", *(f"K above {labels[e]}" for e in labels))
-    table = Table(*headings, box=None, pad_edge=False)
-    for column in table.columns:
-        column.no_wrap = True
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in [*found["external"], *found["internal"]]:
-        gaps = [row["gaps"][name]["value"] if "gaps" in row else None for name in labels]
-        shown = map(numbers.with_interval, (row["k"], row["full"], *gaps))
-        table.add_row(labels.get(row["name"], row["name"]), *shown)
-    screen.print(table)
