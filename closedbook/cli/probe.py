@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from closedbook.knowledge.loaded_model import LoadedModel
     from closedbook.knowledge.probing.hidden_states import Pairs
     from closedbook.knowledge.probing.probe import Progress
-    from closedbook.knowledge.probing.prompts import Prompting
+    from closedbook.knowledge.probing.protocol import AnyPrompting, Spelling
     from closedbook.tasks.facts import Facts
 
 Choice = TypeVar("Choice", bound=str)
@@ -25,7 +24,8 @@ def probe(
         str,
         typer.Option(
             help="The model that is asked: a run's MODEL_DIR, any checkpoint (see `closedbook "
-            "ask`), or closedbook://atlas_ssm, closedbook://atlas_qa."
+            "ask`), a folder of a masked language model such as BERT, or closedbook://atlas_ssm, "
+            "closedbook://atlas_qa."
         ),
     ] = "closedbook://atlas_ssm",
     data: Annotated[
@@ -45,7 +45,7 @@ def probe(
             help="How facts are put to the model. question: the model's prefix and a question; "
             "sentinels: a sentence with <extra_id_0>, T5's own target; bare: the same, the bare "
             "object as target; nem: _X_ in the sentence; continuation: a sentence up to the "
-            "object. Default: as the model was trained."
+            "object; mask: a sentence with masks. Default: as the model was trained."
         ),
     ] = None,
     normalise: Annotated[
@@ -163,11 +163,16 @@ def probe(
     from closedbook.cli.analyze import progress_bar
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
-    from closedbook.knowledge.loading import load_model
     from closedbook.knowledge.probing import probe as probing
     from closedbook.knowledge.probing import results
     from closedbook.knowledge.probing.candidates import first_facts
-    from closedbook.knowledge.probing.prompts import WAYS, Prompting
+    from closedbook.knowledge.probing.opening import (
+        check_can,
+        open_model,
+        prompting_of,
+        spelling_of,
+    )
+    from closedbook.knowledge.probing.prompts import WAYS
 
     result_folders.check_target(out, force=force)
     way = _one_of("--style", style, WAYS) if style is not None else None
@@ -182,13 +187,14 @@ def probe(
     if same_tokens_as and not single_token:
         raise UserError("--same-tokens-as goes with --single-token; give both, or neither")
     with progress_bar() as progress:
-        loaded = load_model(model, vocabulary=vocabulary, extra_ids=extra_ids)
-        prompting = Prompting.of(loaded, way)
+        loaded = open_model(model, vocabulary=vocabulary, extra_ids=extra_ids)
+        prompting = prompting_of(loaded, way)
         settings = dataclasses.replace(
             settings, generate=prompting.way == "question" if generate is None else generate
         )
+        check_can(loaded, hidden=hidden, generate=settings.generate)
         facts = _facts(data, relations, prompting)
-        alike = [Prompting.of(load_model(each), way) for each in same_tokens_as or []]
+        alike = [spelling_of(open_model(each)) for each in same_tokens_as or []]
         everything = _candidates(
             facts, [prompting, *alike], candidates, settings.single, drop_unspelled
         )
@@ -216,7 +222,7 @@ def probe(
     probe_table.show(result, out)
 
 
-def _facts(data: str, relations: str | None, prompting: "Prompting") -> "Facts":
+def _facts(data: str, relations: str | None, prompting: "AnyPrompting[Any]") -> "Facts":
     from closedbook.knowledge.probing.prompts import style_of
     from closedbook.tasks.facts import atlas, read_facts
 
@@ -229,7 +235,7 @@ def _facts(data: str, relations: str | None, prompting: "Prompting") -> "Facts":
 
 def _candidates(
     facts: "Facts",
-    promptings: "Sequence[Prompting]",
+    promptings: "Sequence[Spelling]",
     file: pathlib.Path | None,
     single: bool,
     drop: bool,
@@ -247,7 +253,7 @@ def _candidates(
 
 
 def _look(
-    model: "LoadedModel", facts: "Facts", globs: str | None, wrong: int | None
+    model: Any, facts: "Facts", globs: str | None, wrong: int | None
 ) -> "tuple[Pairs, tuple[str, ...]]":
     """The pairs and the sites that a look for hidden knowledge is about."""
     from closedbook.knowledge.probing import hidden_states
@@ -258,9 +264,9 @@ def _look(
 
 
 def _hidden(
-    model: "LoadedModel",
+    model: Any,
     facts: "Facts",
-    prompting: "Prompting",
+    prompting: Any,
     single: bool,
     look: "tuple[Pairs, tuple[str, ...]]",
     progress: "Progress",

@@ -14,12 +14,9 @@ import numpy as np
 from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.eval import equivalence, metrics
-from closedbook.inference.settings import DecodeSettings
-from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing import metrics as ranking
 from closedbook.knowledge.probing.gold import Gold, gold
-from closedbook.knowledge.probing.prompts import Prompting
-from closedbook.knowledge.probing.scoring import Answers, CandidateScorer
+from closedbook.knowledge.probing.protocol import AnyAnswers, AnyPrompting, Model, Scorer
 from closedbook.tasks.facts.form import Fact, Facts
 
 _log = logging.getLogger(__name__)
@@ -28,7 +25,6 @@ NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 Others = Literal["removed", "ranked"]
 OTHERS: tuple[Others, ...] = get_args(Others)
 SHOWN = 5  # best candidates that a row names
-_GREEDY = DecodeSettings(method="greedy")
 
 Row = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -54,9 +50,9 @@ class Settings:
 
 
 def probe(
-    model: LoadedModel,
+    model: Model,
     facts: Facts,
-    prompting: Prompting,
+    prompting: AnyPrompting[Model],
     settings: Settings,
     *,
     keep: pathlib.Path | None = None,
@@ -77,20 +73,14 @@ def probe(
         UserError: A prompt or a candidate cannot be put to the model, or it gives no numbers.
     """
     right = gold(facts)
-    scorer = CandidateScorer(model.module, model.params)
+    scorer = prompting.scorer(model)
     # Bad candidates and prompts are told of before any work is done.
     answers = {
         name: prompting.answers(relation, single=settings.single)
         for name, relation in facts.relations.items()
     }
     inputs = prompting.inputs(facts.facts)
-    room = model.config.most_positions(after=max(each.room for each in answers.values()))
-    for fact, ids in zip(facts.facts, inputs, strict=True):
-        if room is not None and len(ids) > room:
-            raise UserError(
-                f"the prompt of fact {fact.id} has {len(ids)} tokens; the model has room for "
-                f"{room} beside its candidates: leave the fact out"
-            )
+    prompting.check_room(model, facts.facts, inputs, answers.values())
     places: dict[str, list[int]] = {name: [] for name in facts.relations}
     for place, fact in enumerate(facts.facts):
         places[fact.relation].append(place)
@@ -143,14 +133,14 @@ class _Task:
     facts: Sequence[Fact]
     candidates: Sequence[str]
     inputs: Sequence[Sequence[int]]
-    answers: Answers
+    answers: AnyAnswers
     right: Gold
 
 
 def _asked(
-    model: LoadedModel,
-    scorer: CandidateScorer,
-    prompting: Prompting,
+    model: Model,
+    scorer: Scorer,
+    prompting: AnyPrompting[Model],
     settings: Settings,
     task: _Task,
     progress: Callable[[int], None],
@@ -205,28 +195,28 @@ class _Answered:
     prediction: str
 
 
-def _generated(model: LoadedModel, prompting: Prompting, task: _Task) -> list[Row]:
+def _generated(model: Model, prompting: AnyPrompting[Model], task: _Task) -> list[Row]:
     """What the model answers by itself, and whether that is right."""
-    found = model.predictor(_GREEDY).predict_tokens(model.params, task.inputs)
+    found = prompting.written(model, task.inputs)
     answered = []
-    for number, (fact, prediction) in enumerate(zip(task.facts, found, strict=True)):
+    for number, (fact, (prediction, _)) in enumerate(zip(task.facts, found, strict=True)):
         also = [task.candidates[place] for place in task.right.others[number]]
         answered.append(
             _Answered(
                 question=prompting.text(fact).removeprefix(prompting.prefix),
                 answers=list(dict.fromkeys([*fact.objects, *also])),
-                prediction=prompting.answer_in(prediction.text),
+                prediction=prediction,
             )
         )
     verdicts = equivalence.judge_all(answered)
     return [
         {
             "text": row.prediction,
-            "log_prob": _rounded(prediction.log_prob),
+            "log_prob": _rounded(log_prob),
             "exact": metrics.is_right(row.prediction, row.answers),
             "judged": verdict.equivalent,
         }
-        for row, prediction, verdict in zip(answered, found, verdicts, strict=True)
+        for row, (_, log_prob), verdict in zip(answered, found, verdicts, strict=True)
     ]
 
 
