@@ -9,6 +9,7 @@ from closedbook.knowledge.loading import load_model
 from closedbook.knowledge.probing import masked
 from closedbook.knowledge.probing.prompts import Prompting, Way
 from closedbook.knowledge.probing.protocol import AnyPrompting, Spelling
+from closedbook.knowledge.probing.statements import StatementPrompting
 from closedbook.knowledge.torch_folders import TorchModel
 
 
@@ -48,6 +49,8 @@ def prompting_of(model: LoadedModel | TorchModel, way: Way | None = None) -> Any
     """
     if isinstance(model, TorchModel):
         return masked.MaskedPrompting.of(model, way)
+    if way == "sentence" and model.config.continues_prompt:
+        return StatementPrompting.of(model)
     return Prompting.of(model, way)
 
 

@@ -16,7 +16,7 @@ from closedbook.errors import UserError
 from closedbook.eval import equivalence, metrics
 from closedbook.knowledge.probing import metrics as ranking
 from closedbook.knowledge.probing.gold import Gold, gold
-from closedbook.knowledge.probing.protocol import AnyAnswers, AnyPrompting, Model, Scorer
+from closedbook.knowledge.probing.protocol import AnyPrompting, Model, Scorer
 from closedbook.tasks.facts.form import Fact, Facts
 
 _log = logging.getLogger(__name__)
@@ -132,8 +132,8 @@ class _Task:
 
     facts: Sequence[Fact]
     candidates: Sequence[str]
-    inputs: Sequence[Sequence[int]]
-    answers: AnyAnswers
+    inputs: Sequence[Sequence[Any]]
+    answers: Any
     right: Gold
 
 
@@ -151,7 +151,8 @@ def _asked(
             f"the model gives no numbers for {task.facts[0].relation} (NaN or infinite); its "
             "parameters are damaged, or overflow in its number type"
         )
-    ranked = {"sum": scores, "length": scores / task.answers.lengths}
+    lengths = np.broadcast_to(prompting.lengths(task.inputs, task.answers), scores.shape)
+    ranked = {"sum": scores, "length": scores / lengths}
     others = task.right.others if settings.others == "removed" else None
     places = {name: ranking.places(each, task.right.index, others) for name, each in ranked.items()}
     best = [ranking.best([row], SHOWN)[0] for row in ranked[settings.normalise]]
@@ -168,7 +169,7 @@ def _asked(
             "rank": int(ranking.rank(places[settings.normalise])[number]),
             "candidates": int(places["sum"].candidates[number]),
             "log_prob": _rounded(scores[number, own]),
-            "tokens": int(task.answers.lengths[own]),
+            "tokens": int(lengths[number, own]),
             "ranking": {
                 name: {"better": int(each.better[number]), "equal": int(each.equal[number])}
                 for name, each in places.items()
