@@ -7,12 +7,12 @@
 | bare | the same | the object, and the end of the text |
 | nem | `nem: ` and a sentence with `_X_` for the object | the object, and the end of the text |
 | continuation | a sentence up to where the object begins | the object, whatever follows |
-| sentence | a sentence (`statements`) | the object in its place; the whole is scored |
-| mask | a sentence with masks for the object (`masked`) | its pieces, one per mask |
+| sentence | a sentence (`families`) | the object in its place; the whole is scored |
+| mask | a sentence with masks for the object (`families`) | its pieces, one per mask |
 """
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -144,6 +144,12 @@ class Prompting:
         space = " " if before and not before.endswith(" ") else ""
         return f"{before}{space}{sentinel(0)}{after}"
 
+    def wordings(self, fact: Fact) -> tuple[str, ...]:
+        """The prompts of a fact that can be put in this way, the one that is asked first."""
+        if self.way != "continuation":
+            return fact.prompts
+        return tuple(each for each in fact.prompts if templates.before_object(each, fact.subject))
+
     def inputs(self, facts: Sequence[Fact]) -> list[list[int]]:
         """Ids of the prompts, with what the network wants around them.
 
@@ -178,11 +184,13 @@ class Prompting:
         self._check(relation, rows, single)
         ended = self.ended(single)
         end = self.module.eos_id if ended else None
-        before: tuple[int, ...] = ()
         if self.way == "sentinels":
-            before = (self._sentinel(0),)
             end = self._sentinel(1) if ended else None
-        return Answers(pieces=tuple(rows), before=before, end=end)
+        return Answers(pieces=tuple(rows), before=self.answer_start(), end=end)
+
+    def answer_start(self) -> tuple[int, ...]:
+        """Ids that the decoder reads before an answer, beside the padding that it begins with."""
+        return (self._sentinel(0),) if self.way == "sentinels" else ()
 
     def ended(self, single: bool) -> bool:
         """Whether an end is scored after a candidate."""
@@ -212,14 +220,14 @@ class Prompting:
         model: LoadedModel,
         facts: Sequence[Fact],
         inputs: Sequence[Sequence[int]],
-        answers: Iterable[Answers],
+        answers: Answers,
     ) -> None:
-        """Whether the model has positions for all prompts and candidates.
+        """Whether the model has positions for prompts and the candidates of their relation.
 
         Raises:
             UserError: It has not, for one of the prompts.
         """
-        room = model.config.most_positions(after=max(each.room for each in answers))
+        room = model.config.most_positions(after=answers.room)
         for fact, ids in zip(facts, inputs, strict=True):
             if room is not None and len(ids) > room:
                 raise UserError(

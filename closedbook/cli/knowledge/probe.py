@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
+    from closedbook.knowledge.probing.families.protocol import AnyPrompting, Spelling
     from closedbook.knowledge.probing.hidden_states import Pairs
     from closedbook.knowledge.probing.probe import Progress
-    from closedbook.knowledge.probing.protocol import AnyPrompting, Spelling
     from closedbook.tasks.facts import Facts
 
 Choice = TypeVar("Choice", bound=str)
@@ -95,6 +95,46 @@ def probe(
             "with their facts, and count them. Otherwise they are an error.",
         ),
     ] = False,
+    lama_filters: Annotated[
+        bool,
+        typer.Option(
+            "--lama-filters",
+            help="Leave out and count what LAMA does: prompts over 100 words, facts that raters "
+            "denied, facts said before.",
+        ),
+    ] = False,
+    uhn: Annotated[
+        bool,
+        typer.Option(
+            "--uhn",
+            help="LAMA-UHN (Poerner et al. 2020): leave out facts whose subject's name holds the "
+            "object's, and count them.",
+        ),
+    ] = False,
+    uhn_names: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --uhn: also those whose object a part of the subject's name suggests, by "
+            'JSON lines of {"relation", "name", "objects"}.',
+        ),
+    ] = None,
+    paraphrases: Annotated[
+        bool,
+        typer.Option(
+            "--paraphrases",
+            help="Also ask every other wording of a fact: whether the answers agree (ParaRel's "
+            "consistency, Elazar et al. 2021), and are right in all.",
+        ),
+    ] = False,
+    negated: Annotated[
+        bool,
+        typer.Option(
+            "--negated",
+            help='Also ask each fact with "not" in its prompt (Kassner and Schütze 2020): whether '
+            "the best candidate and the ranking change.",
+        ),
+    ] = False,
     generate: Annotated[
         bool | None,
         typer.Option(
@@ -147,8 +187,8 @@ def probe(
     Each fact becomes a prompt; the model gives each candidate of its relation a probability; the
     right object's place among them makes P@1, P@10 and MRR, beside Freq (the commonest objects of
     the relation first) and chance. DIR gets report.html (open it in a browser), results.jsonl (a
-    row per fact), summary.json, command.json and figures. What is done when the command is killed
-    stays in DIR.unfinished, and the same command goes on from there.
+    row per fact), summary.json, command.json, figures and tables. What is done when the command
+    is killed stays in DIR.unfinished, and the same command goes on from there.
 
     Examples:
 
@@ -158,15 +198,15 @@ def probe(
 
     `closedbook probe --data LAMA/TREx --candidates common_vocab.txt --single-token --out lama`
     """
-    arguments = {name: _plain(value) for name, value in locals().items()}
-    from closedbook.cli import probe_table
+    arguments = {name: plain(value) for name, value in locals().items()}
     from closedbook.cli.analyze import progress_bar
+    from closedbook.cli.knowledge import probe_table
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
     from closedbook.knowledge.probing import probe as probing
     from closedbook.knowledge.probing import results
     from closedbook.knowledge.probing.candidates import first_facts
-    from closedbook.knowledge.probing.opening import (
+    from closedbook.knowledge.probing.families.opening import (
         check_can,
         open_model,
         prompting_of,
@@ -175,15 +215,19 @@ def probe(
     from closedbook.knowledge.probing.prompts import WAYS
 
     result_folders.check_target(out, force=force)
-    way = _one_of("--style", style, WAYS) if style is not None else None
+    way = one_of("--style", style, WAYS) if style is not None else None
     settings = probing.Settings(
-        normalise=_one_of("--normalise", normalise, probing.NORMALISATIONS),
-        others=_one_of("--others", others, probing.OTHERS),
+        normalise=one_of("--normalise", normalise, probing.NORMALISATIONS),
+        others=one_of("--others", others, probing.OTHERS),
         single=single_token,
+        paraphrases=paraphrases,
+        negated=negated,
     )
     ks = _numbers(k)
     if not hidden and (hidden_sites, hidden_wrong) != (None, None):
         raise UserError("--hidden-sites and --hidden-wrong go with --hidden; give it too")
+    if uhn_names is not None and not uhn:
+        raise UserError("--uhn-names goes with --uhn; give both, or neither")
     if same_tokens_as and not single_token:
         raise UserError("--same-tokens-as goes with --single-token; give both, or neither")
     with progress_bar() as progress:
@@ -194,6 +238,7 @@ def probe(
         )
         check_can(loaded, hidden=hidden, generate=settings.generate)
         facts = _facts(data, relations, prompting)
+        facts = _filtered(facts, lama=lama_filters, uhn=uhn, names=uhn_names)
         alike = [spelling_of(open_model(each)) for each in same_tokens_as or []]
         everything = _candidates(
             facts, [prompting, *alike], candidates, settings.single, drop_unspelled
@@ -231,6 +276,18 @@ def _facts(data: str, relations: str | None, prompting: "AnyPrompting[Any]") -> 
         names = [name.strip() for name in relations.split(",") if name.strip()]
     style = style_of(prompting.way) if data == atlas.NAME else None
     return read_facts(data, relations=names, style=style)
+
+
+def _filtered(facts: "Facts", *, lama: bool, uhn: bool, names: pathlib.Path | None) -> "Facts":
+    """The facts that the filters leave, with a count of what each dropped."""
+    from closedbook.tasks.facts import filters
+
+    if lama:
+        facts = filters.lama(facts)
+    if uhn:
+        told = filters.read_names(names) if names is not None else None
+        facts = filters.unhelpful_names(facts, told)
+    return facts
 
 
 def _candidates(
@@ -291,7 +348,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, found)))
 
 
-def _one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
+def one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
     from closedbook.errors import unknown_name
 
     for each in valid:
@@ -300,6 +357,6 @@ def _one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
     raise unknown_name(f"{option}", value, valid)
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """An option's value as JSON has it."""
     return str(value) if isinstance(value, pathlib.Path) else value

@@ -1,6 +1,6 @@
 """What a probe asks of a model: how facts are put to it, and what it gives candidates."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -43,8 +43,8 @@ class Spelling(Protocol):
 class AnyPrompting(Spelling, Protocol[Asked]):
     """How facts are put to models of one kind.
 
-    `prompts.Prompting` (T5, GPT-2, Llama), `statements.StatementPrompting` (GPT-2, Llama) and
-    `masked.MaskedPrompting` (BERT, ...) are such.
+    `Prompting` (T5, GPT-2, Llama), `StatementPrompting` (GPT-2, Llama) and `MaskedPrompting` (BERT,
+    RoBERTa, ...) are such.
     """
 
     @property
@@ -57,6 +57,9 @@ class AnyPrompting(Spelling, Protocol[Asked]):
 
     def text(self, fact: Fact) -> str:
         """What the model reads."""
+
+    def wordings(self, fact: Fact) -> tuple[str, ...]:
+        """The prompts of a fact that can be put in this way, the one that is asked first."""
 
     def inputs(self, facts: Sequence[Fact]) -> Sequence[Sequence[Any]]:
         """The prompts as the scorer reads them, such as ids."""
@@ -72,7 +75,7 @@ class AnyPrompting(Spelling, Protocol[Asked]):
         model: Asked,
         facts: Sequence[Fact],
         inputs: Sequence[Sequence[Any]],
-        answers: Iterable[Any],
+        answers: Any,
     ) -> None:
         """Raises UserError where the model has no room for a prompt and its candidates."""
 

@@ -8,7 +8,7 @@ begins a text.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -76,6 +76,10 @@ class StatementPrompting:
             )
         return templates.OBJECT.join(templates.around_object(fact.prompt, fact.subject))
 
+    def wordings(self, fact: Fact) -> tuple[str, ...]:
+        """The prompts of a fact: all are statements, wherever the object stands."""
+        return fact.prompts
+
     def inputs(self, facts: Sequence[Fact]) -> list[Parts]:
         """The parts of each statement, between which the object stands.
 
@@ -111,7 +115,7 @@ class StatementPrompting:
         model: LoadedModel,
         facts: Sequence[Fact],
         inputs: Sequence[Parts],
-        answers: Iterable[Names],
+        answers: Names,
     ) -> None:
         """Whether the model has positions for all statements.
 
@@ -121,7 +125,7 @@ class StatementPrompting:
         room = model.config.most_positions(after=1)
         if room is None:
             return
-        longest = max((name for each in answers for name in each.names), key=len)
+        longest = max(answers.names, key=len)
         for fact, parts in zip(facts, inputs, strict=True):
             read = len(self.rows(parts, [longest])[0]) - 1
             if read > room:
@@ -149,8 +153,8 @@ class StatementPrompting:
         """How a candidate's score comes about, in words."""
         return (
             "the log-likelihood of the whole statement with it in the object's place, each token "
-            f"after the one that begins a text (id {self.begin}), which is not scored; the first letter is a capital one, nothing else "
-            "of the template is changed (BEAR, lm-pub-quiz)"
+            f"after those before it and the one that begins a text (id {self.begin}, not scored); "
+            "the first letter is a capital one, and nothing else of the template is changed"
         )
 
     def written(self, model: LoadedModel, inputs: Sequence[Parts]) -> list[tuple[str, float]]:

@@ -6,8 +6,13 @@ import torch
 import transformers
 
 from closedbook.errors import UserError
-from closedbook.knowledge.probing import masked
-from closedbook.knowledge.probing.opening import check_can, open_model, prompting_of, spelling_of
+from closedbook.knowledge.probing.families import masked_models
+from closedbook.knowledge.probing.families.opening import (
+    check_can,
+    open_model,
+    prompting_of,
+    spelling_of,
+)
 from closedbook.knowledge.probing.probe import Settings, probe
 from closedbook.tasks.facts import read_facts
 from closedbook.tasks.facts.form import Fact, Relation
@@ -172,9 +177,9 @@ def test_prompts_that_do_not_fit_are_refused(bert):
     answers = prompting.answers(Relation(name="r", candidates=("lima", "janeiro")))
     assert model.longest == 38
     fits, long = fact("peru " * 33), fact("peru " * 34)
-    prompting.check_room(model, [fits], prompting.inputs([fits]), [answers])
+    prompting.check_room(model, [fits], prompting.inputs([fits]), answers)
     with pytest.raises(UserError, match="has 38 tokens; the model has room for 37"):
-        prompting.check_room(model, [long], prompting.inputs([long]), [answers])
+        prompting.check_room(model, [long], prompting.inputs([long]), answers)
 
 
 def test_ways_and_options_of_other_families_are_refused(bert):
@@ -199,7 +204,7 @@ def test_folders_that_are_not_whole_are_refused(bert, tmp_path):
 
     import safetensors.torch
 
-    assert not masked.is_masked(tmp_path)
+    assert not masked_models.is_masked(tmp_path)
     folder = tmp_path / "model"
     shutil.copytree(bert, folder)
     weights = safetensors.torch.load_file(folder / "model.safetensors")

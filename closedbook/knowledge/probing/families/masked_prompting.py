@@ -1,13 +1,13 @@
 """How a fact is put to a masked language model: its statement, with masks for the object."""
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
 
 from closedbook.errors import UserError
-from closedbook.knowledge.probing.masked.scoring import MaskedAnswers, MaskedScorer
+from closedbook.knowledge.probing.families.masked_scoring import MaskedAnswers, MaskedScorer
 from closedbook.knowledge.torch_folders import TorchModel
 from closedbook.tasks.facts import templates
 from closedbook.tasks.facts.form import Fact, Relation
@@ -61,6 +61,10 @@ class MaskedPrompting:
         if templates.OBJECT not in asked:
             asked = f"{asked} {templates.OBJECT}."
         return asked.replace(templates.OBJECT, self.tokenizer.mask_token)
+
+    def wordings(self, fact: Fact) -> tuple[str, ...]:
+        """The prompts of a fact that can be put in this way: all of them."""
+        return fact.prompts
 
     def inputs(self, facts: Sequence[Fact]) -> list[list[int]]:
         """Ids of the statements; of several masks the first is the one that candidates fill.
@@ -133,14 +137,14 @@ class MaskedPrompting:
         model: TorchModel,
         facts: Sequence[Fact],
         inputs: Sequence[Sequence[int]],
-        answers: Iterable[MaskedAnswers],
+        answers: MaskedAnswers,
     ) -> None:
-        """Whether the model has positions for all statements with the longest candidate.
+        """Whether the model has positions for statements with the longest candidate.
 
         Raises:
             UserError: It has not, for one of them.
         """
-        room = model.longest - max(int(each.lengths.max()) for each in answers) + 1
+        room = model.longest - int(answers.lengths.max()) + 1
         for fact, ids in zip(facts, inputs, strict=True):
             if len(ids) > room:
                 raise UserError(

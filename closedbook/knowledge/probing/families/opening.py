@@ -6,10 +6,11 @@ from closedbook.errors import UserError
 from closedbook.knowledge import torch_folders
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.loading import load_model
-from closedbook.knowledge.probing import masked
+from closedbook.knowledge.probing.families import masked_models
+from closedbook.knowledge.probing.families.masked_prompting import MaskedPrompting
+from closedbook.knowledge.probing.families.protocol import AnyPrompting, Spelling
 from closedbook.knowledge.probing.prompts import Prompting, Way
-from closedbook.knowledge.probing.protocol import AnyPrompting, Spelling
-from closedbook.knowledge.probing.statements import StatementPrompting
+from closedbook.knowledge.probing.families.statement_prompting import StatementPrompting
 from closedbook.knowledge.torch_folders import TorchModel
 
 
@@ -27,14 +28,14 @@ def open_model(
         UserError: There is no such model, or it cannot be read.
     """
     folder = torch_folders.folder_of(path)
-    if folder is None or not masked.is_masked(folder):
+    if folder is None or not masked_models.is_masked(folder):
         return load_model(path, vocabulary=vocabulary, extra_ids=extra_ids)
     if vocabulary is not None or extra_ids is not None:
         raise UserError(
             f"{path} is a masked language model, whose tokenizer lies beside it; leave "
             "--vocabulary and --extra-ids out"
         )
-    return masked.load(folder)
+    return masked_models.load(folder)
 
 
 def prompting_of(model: LoadedModel | TorchModel, way: Way | None = None) -> AnyPrompting[Any]:
@@ -48,7 +49,7 @@ def prompting_of(model: LoadedModel | TorchModel, way: Way | None = None) -> Any
         UserError: The way is none for the model.
     """
     if isinstance(model, TorchModel):
-        return masked.MaskedPrompting.of(model, way)
+        return MaskedPrompting.of(model, way)
     if way == "sentence" and model.config.continues_prompt:
         return StatementPrompting.of(model)
     return Prompting.of(model, way)
@@ -57,7 +58,7 @@ def prompting_of(model: LoadedModel | TorchModel, way: Way | None = None) -> Any
 def spelling_of(model: LoadedModel | TorchModel) -> Spelling:
     """How a model's vocabulary writes candidates, however it is asked."""
     if isinstance(model, TorchModel):
-        return masked.MaskedPrompting.of(model)
+        return MaskedPrompting.of(model)
     # Questions need no sentinels, which a vocabulary may lack.
     return Prompting.of(model, "continuation" if model.config.continues_prompt else "question")
 
