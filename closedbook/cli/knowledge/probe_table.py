@@ -47,6 +47,8 @@ def show(result: Result, out: pathlib.Path) -> None:
     for part in summary["parts"]:
         line(f"  {part['name']}", part["facts"], part)
     screen.print(table)
+    if "templates" in summary:
+        _templates(screen, summary["templates"])
     if "wordings" in summary:
         _wordings(screen, summary["wordings"])
     if "negated" in summary:
@@ -57,6 +59,15 @@ def show(result: Result, out: pathlib.Path) -> None:
     for reason, number in meta["dropped"].items():
         screen.print(f"left out     {number:,} facts: {inline(reason)}")
     screen.print(f"report       {out / 'report.html'}")
+
+
+def _templates(screen: Console, found: Mapping[str, Any]) -> None:
+    """The mean over templates in one line, with what it is a mean of."""
+    each = ", ".join(numbers.percent(one.mean) for one in found["each"])
+    screen.print(
+        f"{found['name']:12} {numbers.with_interval(found['score'])}, standard deviation "
+        f"{numbers.percent(found['deviation'])} over {len(found['each'])} templates: {each}"
+    )
 
 
 def _wordings(screen: Console, found: Mapping[str, Any]) -> None:
