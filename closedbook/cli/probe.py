@@ -171,6 +171,29 @@ def probe(
             min=1, metavar="N", help="With --hidden: wrong candidates per fact. Default: 10."
         ),
     ] = None,
+    triples: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also rank what a relation extractor found (LAMA's RE): rows with subject, "
+            "relation, object, score, and fact (its id) for oracle linking.",
+        ),
+    ] = None,
+    retrieve: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CORPUS",
+            help="Also look facts up in text by TF-IDF, as DrQA does: files by pattern, folders, "
+            "tfds:NAME; may be given several times.",
+        ),
+    ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="With --retrieve: a SQuAD model of transformers that reads answers out of it.",
+        ),
+    ] = None,
     vocabulary: Annotated[
         str | None,
         typer.Option(help="A SentencePiece model, for checkpoints that come without one."),
@@ -199,7 +222,7 @@ def probe(
     `closedbook probe --data LAMA/TREx --candidates common_vocab.txt --single-token --out lama`
     """
     arguments = {name: _plain(value) for name, value in locals().items()}
-    from closedbook.cli import probe_table
+    from closedbook.cli import probe_baselines, probe_table
     from closedbook.cli.analyze import progress_bar
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
@@ -230,6 +253,7 @@ def probe(
         raise UserError("--uhn-names goes with --uhn; give both, or neither")
     if same_tokens_as and not single_token:
         raise UserError("--same-tokens-as goes with --single-token; give both, or neither")
+    beside = probe_baselines.Asked(triples=triples, retrieve=retrieve or (), reader=reader)
     with progress_bar() as progress:
         loaded = open_model(model, vocabulary=vocabulary, extra_ids=extra_ids)
         prompting = prompting_of(loaded, way)
@@ -246,6 +270,7 @@ def probe(
         facts = everything if limit is None else first_facts(everything, limit)
         # What cannot be probed for hidden knowledge is told of before any work is done.
         look = _look(loaded, facts, hidden_sites, hidden_wrong) if hidden else None
+        found_beside = probe_baselines.of(beside, facts, data, settings, ks, progress)
         with result_folders.unfinished(out) as kept:
             rows = probing.probe(loaded, facts, prompting, settings, keep=kept, progress=progress)
             single = settings.single
@@ -262,6 +287,8 @@ def probe(
                 arguments=arguments,
                 hidden=inside,
                 everything=everything,
+                baselines=found_beside[0],
+                retrieved=found_beside[1],
             )
             results.write(result, out, force=force)
     probe_table.show(result, out)
