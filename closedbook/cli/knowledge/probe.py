@@ -221,9 +221,9 @@ def probe(
 
     `closedbook probe --data LAMA/TREx --candidates common_vocab.txt --single-token --out lama`
     """
-    arguments = {name: _plain(value) for name, value in locals().items()}
-    from closedbook.cli import probe_baselines, probe_table
+    arguments = {name: plain(value) for name, value in locals().items()}
     from closedbook.cli.analyze import progress_bar
+    from closedbook.cli.knowledge import probe_baselines, probe_table
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
     from closedbook.knowledge.probing import probe as probing
@@ -238,10 +238,10 @@ def probe(
     from closedbook.knowledge.probing.prompts import WAYS
 
     result_folders.check_target(out, force=force)
-    way = _one_of("--style", style, WAYS) if style is not None else None
+    way = one_of("--style", style, WAYS) if style is not None else None
     settings = probing.Settings(
-        normalise=_one_of("--normalise", normalise, probing.NORMALISATIONS),
-        others=_one_of("--others", others, probing.OTHERS),
+        normalise=one_of("--normalise", normalise, probing.NORMALISATIONS),
+        others=one_of("--others", others, probing.OTHERS),
         single=single_token,
         paraphrases=paraphrases,
         negated=negated,
@@ -375,7 +375,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, found)))
 
 
-def _one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
+def one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
     from closedbook.errors import unknown_name
 
     for each in valid:
@@ -384,6 +384,6 @@ def _one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
     raise unknown_name(f"{option}", value, valid)
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """An option's value as JSON has it."""
     return str(value) if isinstance(value, pathlib.Path) else value
