@@ -67,7 +67,7 @@ def of(
         ks: Of P@k.
         model_name: As the user names it.
         arguments: Of the command.
-        hidden: Of `hidden_states.summarise`, where it was asked for.
+        hidden: Of `hidden.states.summarise`, where it was asked for.
         everything: The facts of which `facts` are the first ones, for Freq; `facts` if None.
     """
     candidates = {name: len(each.candidates) for name, each in facts.relations.items()}

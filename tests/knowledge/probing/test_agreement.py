@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from closedbook.knowledge.probing import agreement, correlation, hidden
+from closedbook.knowledge.probing import agreement, correlation
+from closedbook.knowledge.probing.hidden import share
 
 
 def test_consistency_counts_agreeing_pairs_of_paraphrases():
@@ -89,27 +90,27 @@ def test_missing_values_are_left_out():
 
 
 def test_k_counts_pairs_of_right_and_wrong():
-    assert hidden.k_of(np.array([3.0, 1.0]), np.array([2.0, 0.0, 3.0])) == pytest.approx(3 / 6)
-    assert hidden.k_of(np.array([1.0]), np.array([1.0, 1.0])) == 0  # equals are not told apart
+    assert share.k_of(np.array([3.0, 1.0]), np.array([2.0, 0.0, 3.0])) == pytest.approx(3 / 6)
+    assert share.k_of(np.array([1.0]), np.array([1.0, 1.0])) == 0  # equals are not told apart
 
 
 def test_k_of_candidates_is_the_mean_over_questions():
     scores = [np.array([0.5, 0.3, 0.2]), np.array([0.5, 0.3, 0.2, 0.1])]
-    k = hidden.of_candidates(scores, [np.array([0]), np.array([1, 3])])
+    k = share.of_candidates(scores, [np.array([0]), np.array([1, 3])])
     assert k == pytest.approx([1, 1 / 4])
-    known = hidden.knowledge(k)
+    known = share.knowledge(k)
     assert (known.k, known.full, known.questions) == (pytest.approx(5 / 8), 0.5, 2)
 
 
 def test_question_without_an_answer_to_compare_is_refused():
     with pytest.raises(ValueError, match="a right and a wrong answer"):
-        hidden.k_of(np.array([1.0]), np.array([]))
+        share.k_of(np.array([1.0]), np.array([]))
 
 
 def test_gap_is_paired_by_question():
     random = np.random.default_rng(4)
     external = random.random(300) * 0.8
-    found = hidden.gap(external + 0.1, external)
+    found = share.gap(external + 0.1, external)
     assert found.value == pytest.approx(0.1)
     assert found.interval == pytest.approx((0.1, 0.1))
     assert found.relative == pytest.approx(0.1 / external.mean())
