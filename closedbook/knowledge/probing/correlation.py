@@ -47,9 +47,9 @@ def explained(
 
     Returns:
         "name", "value", "low", "high", "n" and "within" of each variable that varies, as does
-        being right, and that ten facts have. "within" is the coefficient of deviations from the relation's means (None
-        where nothing varies within relations), which relations as such cannot explain. Ends of
-        intervals are None where one relation alone tells nothing of others.
+        being right, and that ten facts have. "within" is the coefficient of deviations from the
+        relation's means, which relations as such cannot explain (None where nothing varies within
+        relations). Ends of intervals are None where they are infinite.
     """
     hits = np.array([float(row["rank"] == 1) for row in rows])
     relations = [fact.relation for fact in facts.facts]
