@@ -242,7 +242,7 @@ class DecoderOnly(nn.Module):
         """
         x = self._embedded(tokens, positions)
         x, _, _ = self.decoder(x, positions, seen[:, None], None, None, None)
-        return self._logits(x)
+        return self.logits(x)
 
     def _embedded(self, tokens: jax.Array, positions: jax.Array) -> jax.Array:
         """Tokens and positions [batch, length] to inputs of the layers [batch, length, emb]."""
