@@ -9,7 +9,7 @@ import typer
 
 if TYPE_CHECKING:
     from closedbook.knowledge.probing.families.protocol import AnyPrompting, Spelling
-    from closedbook.knowledge.probing.hidden_states import Pairs
+    from closedbook.knowledge.probing.hidden.states import Pairs
     from closedbook.knowledge.probing.probe import Progress
     from closedbook.tasks.facts import Facts
 
@@ -274,7 +274,9 @@ def probe(
         with result_folders.unfinished(out) as kept:
             rows = probing.probe(loaded, facts, prompting, settings, keep=kept, progress=progress)
             single = settings.single
-            inside = _hidden(loaded, facts, prompting, single, look, progress) if look else None
+            inside = (
+                _hidden(loaded, facts, prompting, single, look, kept, progress) if look else None
+            )
             progress("writing", 1, 1)
             result = results.of(
                 rows,
@@ -340,11 +342,11 @@ def _look(
     model: Any, facts: "Facts", globs: str | None, wrong: int | None
 ) -> "tuple[Pairs, tuple[str, ...]]":
     """The pairs and the sites that a look for hidden knowledge is about."""
-    from closedbook.knowledge.probing import hidden_states
+    from closedbook.knowledge.probing.hidden import states
 
     named = [name.strip() for name in (globs or "").split(",") if name.strip()]
-    pairs = hidden_states.sample(facts, hidden_states.WRONG if wrong is None else wrong)
-    return pairs, hidden_states.sites(model.config, named)
+    pairs = states.sample(facts, states.WRONG if wrong is None else wrong)
+    return pairs, states.sites(model.config, named)
 
 
 def _hidden(
@@ -353,17 +355,20 @@ def _hidden(
     prompting: Any,
     single: bool,
     look: "tuple[Pairs, tuple[str, ...]]",
+    keep: pathlib.Path,
     progress: "Progress",
 ) -> dict[str, Any]:
-    from closedbook.knowledge.probing import hidden_states
+    from closedbook.knowledge.probing.hidden import states
 
     pairs, names = look
 
     def told(done: int) -> None:
         progress("hidden states", done, len(pairs.fact))
 
-    read = hidden_states.read(model, facts, prompting, pairs, names, single=single, progress=told)
-    return hidden_states.summarise(facts, pairs, read)
+    read = states.read(
+        model, facts, prompting, pairs, names, single=single, keep=keep, progress=told
+    )
+    return states.summarise(facts, pairs, read)
 
 
 def _numbers(text: str) -> tuple[int, ...]:

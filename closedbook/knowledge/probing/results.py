@@ -69,7 +69,7 @@ def of(
         ks: Of P@k.
         model_name: As the user names it.
         arguments: Of the command.
-        hidden: Of `hidden_states.summarise`, where it was asked for.
+        hidden: Of `hidden.states.summarise`, where it was asked for.
         everything: The facts of which `facts` are the first ones, for Freq; `facts` if None.
         baselines: Beside Freq and chance.
         retrieved: For each fact what was retrieved and read for it, where that was asked for.
