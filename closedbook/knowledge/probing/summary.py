@@ -124,9 +124,38 @@ def summarise(
     }
     if settings.paraphrases:
         summary["wordings"] = _wordings(facts, rows)
+        if (bear := _bear(facts, rows)) is not None:
+            summary["templates"] = bear
     if settings.negated:
         summary["negated"] = _negated(facts, rows)
     return summary
+
+
+def _bear(facts: Facts, rows: Sequence[Row]) -> dict[str, Any] | None:
+    """BEAR's score: the mean over templates of the share of facts whose object scores best.
+
+    None unless all facts have equally many wordings. The best candidate is the best of all, other
+    right objects among them, and of equals the first: so lm-pub-quiz counts.
+    """
+    right = [
+        [each["answer"] == fact.object for each in row.get("wordings", [])]
+        for fact, row in zip(facts.facts, rows, strict=True)
+    ]
+    if len(set(map(len, right))) != 1 or not right[0]:
+        return None
+    found = np.array(right, np.float64)
+    _, deviation = agreement.bear_score(found)
+    names = [f"{number + 1}" for number in range(found.shape[1])]
+    of = tables.of_facts(
+        {"mean": found.mean(axis=1), **dict(zip(names, found.T, strict=True))}, facts
+    )
+    pooled = _estimates(of.pooled)
+    return {
+        "score": pooled["mean"],
+        "deviation": deviation,
+        "each": [pooled[name] for name in names],
+        "relations": {name: _estimates(each)["mean"] for name, each in of.relations.items()},
+    }
 
 
 def _wordings(facts: Facts, rows: Sequence[Row]) -> dict[str, Any]:
