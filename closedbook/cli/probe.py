@@ -3,9 +3,11 @@
 import dataclasses
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from closedbook.cli.run import one_of
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from closedbook.tasks.facts import Facts
 
 _WIDTH = 160  # of the table: what is wider than the terminal goes on in its next line
-Choice = TypeVar("Choice", bound=str)
 
 
 def probe(
@@ -173,10 +174,10 @@ def probe(
     from closedbook.knowledge.probing.prompts import WAYS, Prompting
 
     result_folders.check_target(out, force=force)
-    way = _one_of("--style", style, WAYS) if style is not None else None
+    way = one_of("--style", style, WAYS) if style is not None else None
     settings = probing.Settings(
-        normalise=_one_of("--normalise", normalise, probing.NORMALISATIONS),
-        others=_one_of("--others", others, probing.OTHERS),
+        normalise=one_of("--normalise", normalise, probing.NORMALISATIONS),
+        others=one_of("--others", others, probing.OTHERS),
         single=single_token,
     )
     ks = _numbers(k)
@@ -286,15 +287,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     if not all(each.isdecimal() and int(each) > 0 for each in found):
         raise UserError(f"--k is {text!r}; give numbers from 1, with commas between: --k 1,10")
     return tuple(dict.fromkeys(map(int, found)))
-
-
-def _one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
-    from closedbook.errors import unknown_name
-
-    for each in valid:
-        if value == each:
-            return each
-    raise unknown_name(f"{option}", value, valid)
 
 
 def _plain(value: object) -> object:

@@ -70,15 +70,15 @@ def random_texts(config: Config) -> list[Example]:
     """Texts of random ids and lengths, none twice."""
     rng = np.random.default_rng(3)
 
-    def ids(low: int) -> tuple[int, ...]:
-        return tuple(rng.integers(2, 3000, rng.integers(low, 20)).tolist())
+    def ids(low: int, high: int) -> tuple[int, ...]:
+        return tuple(rng.integers(2, 3000, rng.integers(low, high)).tolist())
 
-    inputs = [() if config.continues_prompt else ids(2) for _ in range(TEXTS)]
-    return [Example(inputs=each, targets=ids(1), fact=f"f{len(each)}") for each in inputs]
+    inputs = [() if config.continues_prompt else ids(2, 9) for _ in range(TEXTS)]
+    return [Example(inputs=each, targets=ids(1, 13), fact=f"f{len(each)}") for each in inputs]
 
 
 def corpus(texts: list[Example]) -> Corpus:
-    return Corpus(name="made", way="bare", examples=lambda: iter(texts), total=len(texts))
+    return Corpus(name="made", way="bare", examples=lambda: iter(texts))
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
@@ -87,7 +87,7 @@ def case(request, tmp_path_factory) -> tuple[LoadedModel, list[Example], Index]:
     texts = random_texts(model.config)
     out = tmp_path_factory.mktemp("index") / "index"
     settings = build.Settings(t=T, tokens=200)
-    return model, texts, build.build(model, corpus(texts), out, settings, model_name="tiny")
+    return model, texts, build.build(model, corpus(texts), out, settings, named={"name": "tiny"})
 
 
 def of_each_text(model: LoadedModel, texts: list[Example]) -> list[dict[str, np.ndarray]]:
