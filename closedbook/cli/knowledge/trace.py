@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from closedbook.cli.knowledge.probe import one_of, plain
+from closedbook.cli.knowledge.probe import plain
+from closedbook.cli.run import one_of
 
 if TYPE_CHECKING:
     from closedbook.knowledge.loaded_model import LoadedModel
