@@ -70,7 +70,12 @@ def of_question(model: LoadedModel, question: str, text: str | None = None) -> A
 
 
 def framed(
-    model: LoadedModel, prompt: "tuple[int, ...] | list[int]", ids: list[int], text: str, *, own: bool
+    model: LoadedModel,
+    prompt: "tuple[int, ...] | list[int]",
+    ids: list[int],
+    text: str,
+    *,
+    own: bool,
 ) -> Answer:
     """An answer's ids after a prompt's, and the end where answers have one."""
     continues = model.config.continues_prompt
