@@ -1,7 +1,7 @@
 """What `closedbook probe` prints."""
 
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -47,11 +47,45 @@ def show(result: Result, out: pathlib.Path) -> None:
     for part in summary["parts"]:
         line(f"  {part['name']}", part["facts"], part)
     screen.print(table)
+    if "wordings" in summary:
+        _wordings(screen, summary["wordings"])
+    if "negated" in summary:
+        _negated(screen, summary["negated"])
+    _correlations(screen, summary["correlations"])
     if "hidden" in summary:
         _hidden(screen, summary["hidden"])
     for reason, number in meta["dropped"].items():
         screen.print(f"left out     {number:,} facts: {inline(reason)}")
     screen.print(f"report       {out / 'report.html'}")
+
+
+def _wordings(screen: Console, found: Mapping[str, Any]) -> None:
+    """ParaRel's measures in one line."""
+    means = found["all"]
+    shown = (f"{name} {numbers.with_interval(means.get(name))}" for name in found["metrics"])
+    screen.print(f"other words  {found['facts']:,} facts, {found['prompts']:,} prompts: ", end="")
+    screen.print(", ".join(shown))
+
+
+def _negated(screen: Console, found: Mapping[str, Any]) -> None:
+    """What changes when prompts are denied, in one line."""
+    means = found["all"]
+    shown = [f"{n} {numbers.with_interval(means.get(n))}" for n in found["metrics"][:-1]]
+    alike = means.get("rank correlation")
+    if alike is not None:
+        shown.append(f"rank correlation {alike.mean:.2f} [{alike.low:.2f}, {alike.high:.2f}]")
+    screen.print(f"denied       {found['facts']:,} facts: {', '.join(shown)}")
+
+
+def _correlations(screen: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    """The strongest three of those whose interval leaves out 0, in one line."""
+    sure = [e for e in found if e["low"] is not None and (e["low"] > 0 or e["high"] < 0)]
+    strongest = sorted(sure, key=lambda each: -abs(each["value"]))[:3]
+    if strongest:
+        told = (
+            f"{e['name']} {e['value']:.2f} [{e['low']:.2f}, {e['high']:.2f}]" for e in strongest
+        )
+        screen.print(f"goes with    being right (r): {', '.join(told)}")
 
 
 def _hidden(screen: Console, found: Mapping[str, Any]) -> None:
