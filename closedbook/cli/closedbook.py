@@ -6,14 +6,15 @@ from typing import Annotated
 import typer
 
 from closedbook.cli import ask as ask_command
-from closedbook.cli import atlas, memories, ssm
+from closedbook.cli import atlas, ssm
 from closedbook.cli.analyze import analyze
 from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
-from closedbook.cli.probe import probe
+from closedbook.cli.knowledge import memories
+from closedbook.cli.knowledge.probe import probe
+from closedbook.cli.knowledge.trace import trace
 from closedbook.cli.run import guarded, log_to_stderr
 from closedbook.cli.tensorflow_start import prepare_tensorflow
-from closedbook.cli.trace import trace
 
 app = typer.Typer(
     name="closedbook",

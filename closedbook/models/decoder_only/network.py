@@ -242,7 +242,7 @@ class DecoderOnly(nn.Module):
         """
         x = self._embedded(tokens, positions)
         x, _, _ = self.decoder(x, positions, seen[:, None], None, None, None)
-        return self._logits(x)
+        return self.logits(x)
 
     def _embedded(self, tokens: jax.Array, positions: jax.Array) -> jax.Array:
         """Tokens and positions [batch, length] to inputs of the layers [batch, length, emb]."""
@@ -258,11 +258,7 @@ class DecoderOnly(nn.Module):
         return x
 
     def logits(self, x: jax.Array) -> jax.Array:
-<<<<<<< HEAD
         """The decoder's normalised outputs [..., length, emb] to logits [..., length, vocab]."""
-=======
-        """Logits float32 [batch, length, vocab] of the site `decoder.final_norm`."""
->>>>>>> tracing
         tied = self.config.logits_via_embedding
         logits = self.token_embedder.attend(x) if tied else self.decoder.logits(x)
         logits = logits.astype(self.config.precision.accumulate)

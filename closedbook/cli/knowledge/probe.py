@@ -199,8 +199,8 @@ def probe(
     `closedbook probe --data LAMA/TREx --candidates common_vocab.txt --single-token --out lama`
     """
     arguments = {name: plain(value) for name, value in locals().items()}
-    from closedbook.cli import probe_table
     from closedbook.cli.analyze import progress_bar
+    from closedbook.cli.knowledge import probe_table
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
     from closedbook.knowledge.probing import probe as probing

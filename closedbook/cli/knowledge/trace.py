@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from closedbook.cli.probe import one_of, plain
+from closedbook.cli.knowledge.probe import one_of, plain
 
 if TYPE_CHECKING:
     from closedbook.knowledge.loaded_model import LoadedModel
