@@ -125,9 +125,8 @@ class Predictor:
         self._place = place or jnp.asarray
         self._fetch = fetch or (lambda results: jax.tree.map(np.asarray, results))
         # Programs of this object alone: logical axis rules are no part of jit's cache key.
-        jit = functools.partial(
-            jax.jit, compiler_options=quick_options() if quick_compile else None
-        )
+        options = quick_options() if quick_compile else None
+        jit = functools.partial(jax.jit, compiler_options=options)
         self.decode_function = jit(functools.partial(decode, module, self.settings))
         self.score_function = jit(functools.partial(score_candidates, module))
 

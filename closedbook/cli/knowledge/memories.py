@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from closedbook.cli.knowledge import memories_explain
+
 if TYPE_CHECKING:
     from closedbook.knowledge.loaded_model import LoadedModel
     from closedbook.knowledge.memories.index import Index
@@ -22,6 +24,10 @@ _IN_SHORT = (
     "A memory is one cell of a feed-forward layer. Its key answers to a pattern in the text; its "
     "value is then added to the model's state and votes for tokens."
 )
+
+
+app.command()(memories_explain.explain)
+app.command()(memories_explain.ablate)
 
 
 @app.callback()

@@ -26,7 +26,7 @@ from closedbook.eval import intervals
 from closedbook.eval.intervals import Estimate
 from closedbook.inference.predictor import bucket
 from closedbook.knowledge.loaded_model import LoadedModel
-from closedbook.knowledge.memories.attribution import ANSWERS, attribute, recorded
+from closedbook.knowledge.memories.explanations.attribution import ANSWERS, attribute, recorded
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.models.families import Network, network
 from closedbook.models.parameters import Params, layers_apart, unboxed
@@ -134,43 +134,43 @@ def ablate(
     run = jax.jit(functools.partial(_forward, network(config), stacks))
     found: dict[str, Row] = {}
     for batch in _batches(model, facts, prompting):
-        sizes = {name: batch.length(name) for name in stacks}
-        nothing = {
-            name: np.zeros(
-                (config.stacks[name].layers, _AT_ONCE, sizes[name], config.mlp_dim), bool
-            )
+        shapes = {
+            name: (config.stacks[name].layers, _AT_ONCE, batch.length(name), config.mlp_dim)
             for name in stacks
         }
         ask = functools.partial(run, params, batch.inputs, batch.rows, batch.targets)
+        nothing = {name: np.zeros(shape, bool) for name, shape in shapes.items()}
         clean, added, coefficients = jax.device_get(ask(nothing))
         chosen = [
             _Choice.of(fact, row, batch, added, coefficients, norms, stacks, settings)
             for row, fact in enumerate(batch.facts)
         ]
 
-        def falls(cells: Callable[["_Choice"], np.ndarray]) -> np.ndarray:
-            where = {name: array.copy() for name, array in nothing.items()}
-            for row, choice in enumerate(chosen):
-                for stack, layer, position, cell in cells(choice).tolist():
+        def fall(
+            cells: Sequence[np.ndarray],
+            ask: Callable[..., tuple[jax.Array, ...]] = ask,
+            clean: np.ndarray = clean,
+            shapes: Mapping[str, tuple[int, ...]] = shapes,
+        ) -> np.ndarray:
+            where = {name: np.zeros(shape, bool) for name, shape in shapes.items()}
+            for row, of_fact in enumerate(cells):
+                for stack, layer, position, cell in of_fact.tolist():
                     where[stacks[stack]][layer, row, position, cell] = True
             return clean - np.asarray(ask(where)[0])
 
-        top = falls(lambda choice: choice.top)
-        draws = {
-            control: np.mean(
-                [falls(lambda c, d=d, k=control: c.drawn[k][d]) for d in range(settings.draws)],
-                axis=0,
-            )
-            for control in CONTROLS
-        }
+        top = fall([choice.top for choice in chosen])
+        falls: dict[Control, np.ndarray] = {}
+        for control in CONTROLS:
+            each = [fall([c.drawn[control][d] for c in chosen]) for d in range(settings.draws)]
+            falls[control] = np.mean(each, axis=0)
         for row, (fact, choice) in enumerate(zip(batch.facts, chosen, strict=True)):
             found[fact.id] = Row(
                 id=fact.id,
                 relation=fact.relation,
                 log_prob=float(clean[row]),
                 top=float(top[row]),
-                random=float(draws["random"][row]),
-                matched=float(draws["matched"][row]),
+                random=float(falls["random"][row]),
+                matched=float(falls["matched"][row]),
                 active=choice.active,
                 silenced=len(choice.top),
             )

@@ -1,6 +1,7 @@
 """A question with the answer that is explained, as ids that a model reads and is to say."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from closedbook.errors import UserError
 from closedbook.knowledge.loaded_model import LoadedModel
@@ -71,7 +72,7 @@ def of_question(model: LoadedModel, question: str, text: str | None = None) -> A
 
 def framed(
     model: LoadedModel,
-    prompt: "tuple[int, ...] | list[int]",
+    prompt: Sequence[int],
     ids: list[int],
     text: str,
     *,

@@ -15,9 +15,16 @@ import numpy as np
 from closedbook.errors import UserError
 from closedbook.inference.predictor import bucket, quick_options
 from closedbook.knowledge.loaded_model import LoadedModel
-from closedbook.knowledge.memories import answers
-from closedbook.knowledge.memories.answers import Answer
-from closedbook.knowledge.memories.attribution import ANSWERS, Written, attribute, recorded
+from closedbook.knowledge.memories.cells import Cell
+from closedbook.knowledge.memories.explanations import answers
+from closedbook.knowledge.memories.explanations.answers import Answer
+from closedbook.knowledge.memories.explanations.attribution import (
+    ANSWERS,
+    Written,
+    attribute,
+    recorded,
+)
+from closedbook.knowledge.memories.values import token_text
 from closedbook.models.families import Network, network
 from closedbook.models.parameters import Params, unboxed
 from closedbook.models.taps import Taps
@@ -37,6 +44,11 @@ class Part:
     layer: int | None  # None for what stands before the first layer or after the last
     name: str  # in words
     value: float
+
+    @property
+    def label(self) -> str:
+        """In words, with its layer: "layer 1 cross-attention"."""
+        return self.name if self.layer is None else f"layer {self.layer} {self.name}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -66,7 +78,7 @@ class Memory:
     @property
     def name(self) -> str:
         """As commands take it: "decoder.1.42"."""
-        return f"{self.stack}.{self.layer}.{self.cell}"
+        return Cell(self.stack, self.layer, self.cell).name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -184,7 +196,7 @@ def explain(
     if not model.config.continues_prompt:
         reading |= {name: list(range(len(given.inputs))) for name in found if name != ANSWERS}
     texts = {name: given.row if name == ANSWERS else given.inputs for name in found}
-    parts = _parts(found[ANSWERS], ANSWERS)
+    parts = _parts(model, found[ANSWERS], ANSWERS)
     total = sum(part.value for part in parts)
     if not np.isfinite([explained, total]).all():
         raise UserError(
@@ -195,7 +207,9 @@ def explain(
         heads += _heads(written, name, reading[name])
         tokens = [word(model, texts[name][p]) for p in reading[name]]
         memories += _memories(written, coefficients[name], name, reading[name], tokens)
-    encoder = [part for name in found if name != ANSWERS for part in _parts(found[name], name)]
+    encoder = [
+        part for name in found if name != ANSWERS for part in _parts(model, found[name], name)
+    ]
     return Explanation(
         question=question,
         answer=given,
@@ -210,17 +224,16 @@ def explain(
         error=explained - total,
         heads=tuple(sorted(heads, key=lambda each: -abs(each.value))),
         memories=tuple(sorted(memories, key=lambda each: -abs(each.value))),
-        reads=_reads(model, given, found[ANSWERS]),
+        reads=_reads(model, given, found[ANSWERS], given.at(place)),
         encoder_parts=tuple(encoder),
     )
 
 
 def word(model: LoadedModel, token: int) -> str:
-    """A token in words; its number where it is none by itself."""
-    if token == model.vocabulary.eos_id:
+    """A token in words; padding, of what a decoder reads, is what it begins with."""
+    if token in (model.vocabulary.eos_id, model.module.eos_id):
         return "</s>"
-    text = model.vocabulary.decode([token])
-    return text if text.strip() else f"<{token}>"
+    return "<start>" if token == model.module.pad_id else token_text(model, token)
 
 
 def _exact(model: LoadedModel) -> Network:
@@ -256,7 +269,7 @@ def _forward(
     return logits[0], found, coefficients
 
 
-def _parts(written: Written, stack: str) -> list[Part]:
+def _parts(model: LoadedModel, written: Written, stack: str) -> list[Part]:
     """A stack's parts in the order in which they are written, those that it lacks left out."""
 
     def part(kind: Kind, layer: int | None, name: str, value: np.ndarray) -> Part:
@@ -267,9 +280,9 @@ def _parts(written: Written, stack: str) -> list[Part]:
         found.append(part("positions", None, "position", written.position))
     biases = []
     for layer in range(len(written.memories)):
-        for site, heads in written.heads.items():
+        for site in (unit.site for unit in model.config.stacks[stack].attentions):
             name = site.replace("_", "-")
-            found.append(part("heads", layer, name, heads[layer]))
+            found.append(part("heads", layer, name, written.heads[site][layer]))
             if written.attention_bias[site].any():
                 bias = written.attention_bias[site][layer]
                 biases.append(part("biases", layer, f"biases of {name}", bias))
@@ -320,16 +333,17 @@ def _memories(
     ]
 
 
-def _reads(model: LoadedModel, given: Answer, written: Written) -> dict[str, tuple[Read, ...]]:
+def _reads(
+    model: LoadedModel, given: Answer, written: Written, place: int
+) -> dict[str, tuple[Read, ...]]:
     """By attention, the tokens that its heads read; padding and later tokens are left out."""
-    units = {unit.site: unit for unit in model.config.stacks[ANSWERS].attentions}
     found = {}
-    for site, values in written.sources.items():
-        ids = given.row if units[site].reads == ANSWERS else given.inputs
-        sums = values[:, 0, 0].sum((0, 1))
-        found[site] = tuple(
+    for unit in model.config.stacks[ANSWERS].attentions:
+        own = unit.reads == ANSWERS
+        sums = written.sources[unit.site][:, 0, 0].sum((0, 1))
+        read = given.row[: place + 1] if own else given.inputs
+        found[unit.site] = tuple(
             Read(position=p, token=word(model, token), value=float(sums[p]))
-            for p, token in enumerate(ids)
-            if sums[p] or units[site].reads != ANSWERS
+            for p, token in enumerate(read)
         )
     return found
