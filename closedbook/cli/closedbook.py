@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from closedbook.cli import ask as ask_command
-from closedbook.cli import atlas, ssm
+from closedbook.cli import atlas, memories, ssm
 from closedbook.cli.analyze import analyze
 from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
@@ -27,6 +27,7 @@ app.command()(analyze)
 app.command()(compare)
 app.command()(probe)
 app.add_typer(atlas.app, name="atlas")
+app.add_typer(memories.app, name="memories")
 app.add_typer(ssm.app, name="ssm")
 
 

@@ -168,11 +168,13 @@ class Prompting:
         self._check(relation, rows, single)
         ended = self.ended(single)
         end = self.module.eos_id if ended else None
-        before: tuple[int, ...] = ()
         if self.way == "sentinels":
-            before = (self._sentinel(0),)
             end = self._sentinel(1) if ended else None
-        return Answers(pieces=tuple(rows), before=before, end=end)
+        return Answers(pieces=tuple(rows), before=self.answer_start(), end=end)
+
+    def answer_start(self) -> tuple[int, ...]:
+        """Ids that the decoder reads before an answer, beside the padding that it begins with."""
+        return (self._sentinel(0),) if self.way == "sentinels" else ()
 
     def ended(self, single: bool) -> bool:
         """Whether an end is scored after a candidate."""

@@ -151,7 +151,7 @@ class DecoderOnly(nn.Module):
             positions = index - jax.lax.cummax(jnp.where(begins, index, 0), axis=1)
         x = self._embedded(decoder_input_tokens, positions)
         x, records, _ = self.decoder(x, positions, mask, taps, None, None)
-        logits = self._logits(x)
+        logits = self.logits(x)
         return logits if taps is None else (logits, records)
 
     def start(
@@ -226,7 +226,7 @@ class DecoderOnly(nn.Module):
         own = jax.tree.map(
             lambda c: c.replace(prompt_key=None, prompt_value=None), cache, is_leaf=_is_cache
         )
-        return self._logits(x), state.replace(own=own)
+        return self.logits(x), state.replace(own=own)
 
     def _embedded(self, tokens: jax.Array, positions: jax.Array) -> jax.Array:
         """Tokens and positions [batch, length] to inputs of the layers [batch, length, emb]."""
@@ -241,7 +241,8 @@ class DecoderOnly(nn.Module):
             x = x + sinusoids(positions, cfg.emb_dim).astype(x.dtype)
         return x
 
-    def _logits(self, x: jax.Array) -> jax.Array:
+    def logits(self, x: jax.Array) -> jax.Array:
+        """The decoder's normalised outputs [..., length, emb] to logits [..., length, vocab]."""
         tied = self.config.logits_via_embedding
         logits = self.token_embedder.attend(x) if tied else self.decoder.logits(x)
         logits = logits.astype(self.config.precision.accumulate)
