@@ -123,6 +123,30 @@ def read_any(
         columns_given=columns,
         gold=None if gold is None else gold_files.read(gold),
     )
+    return _checked(found, path, faults)
+
+
+def of_rows(rows: Iterable[object], *, columns: Mapping[str, str] | None = None) -> Read:
+    """Takes rows in memory, objects with keys as a file of JSON lines has them.
+
+    Args:
+        rows: Mappings, or predictions of ours.
+        columns: As `read_any` has it.
+
+    Raises:
+        UserError: As `read_any`.
+    """
+    listed = list(rows)
+    ours = [row for row in listed if isinstance(row, Prediction)]
+    if ours and len(ours) == len(listed):
+        return Read(rows=ours, form="rows", notes={})
+    plain = (row.as_dict() if isinstance(row, Prediction) else row for row in listed)
+    faults = loading.Faults("the rows")
+    found = loading.of_rows(plain, faults=faults, columns_given=columns)
+    return _checked(found, "the rows", faults)
+
+
+def _checked(found: loading.Loaded, path: str | os.PathLike[str], faults: loading.Faults) -> Read:
     rows: list[Prediction] = []
     lines_of_ids: dict[str, str] = {}
     for place, value in found.rows:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from closedbook.errors import UserError
 from closedbook.eval.files import text_files
-from closedbook.knowledge.probing.prompts import Prompting
+from closedbook.knowledge.probing.families.protocol import Spelling
 from closedbook.tasks.facts.form import Facts, Relation
 
 
@@ -36,7 +36,7 @@ def of_all(facts: Facts, names: Sequence[str], source: str) -> Facts:
     return _with(facts, dict.fromkeys(facts.relations, tuple(names)), f"object not in {source}")
 
 
-def single_tokens(facts: Facts, promptings: Sequence[Prompting]) -> Facts:
+def single_tokens(facts: Facts, promptings: Sequence[Spelling]) -> Facts:
     """Those candidates that are one known piece in the vocabularies of all models.
 
     Raises:
@@ -50,7 +50,7 @@ def single_tokens(facts: Facts, promptings: Sequence[Prompting]) -> Facts:
     return _with(facts, kept, "object not a single token")
 
 
-def spelled(facts: Facts, prompting: Prompting) -> Facts:
+def spelled(facts: Facts, prompting: Spelling) -> Facts:
     """Those candidates that the vocabulary can write; of several that it writes alike the first.
 
     Raises:

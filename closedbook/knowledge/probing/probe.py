@@ -14,13 +14,10 @@ import numpy as np
 from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.eval import equivalence, metrics
-from closedbook.inference.settings import DecodeSettings
-from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing import metrics as ranking
 from closedbook.knowledge.probing import wordings
+from closedbook.knowledge.probing.families.protocol import AnyAnswers, AnyPrompting, Model, Scorer
 from closedbook.knowledge.probing.gold import Gold, gold
-from closedbook.knowledge.probing.prompts import Prompting
-from closedbook.knowledge.probing.scoring import Answers, CandidateScorer
 from closedbook.tasks.facts.form import Fact, Facts
 
 _log = logging.getLogger(__name__)
@@ -29,7 +26,6 @@ NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 Others = Literal["removed", "ranked"]
 OTHERS: tuple[Others, ...] = get_args(Others)
 SHOWN = 5  # best candidates that a row names
-_GREEDY = DecodeSettings(method="greedy")
 
 Row = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -59,9 +55,9 @@ class Settings:
 
 
 def probe(
-    model: LoadedModel,
+    model: Model,
     facts: Facts,
-    prompting: Prompting,
+    prompting: AnyPrompting[Model],
     settings: Settings,
     *,
     keep: pathlib.Path | None = None,
@@ -83,7 +79,7 @@ def probe(
             there is no other wording of any fact where some are asked for.
     """
     right = gold(facts)
-    scorer = CandidateScorer(model.module, model.params)
+    scorer = prompting.scorer(model)
     # Bad candidates and prompts are told of before any work is done.
     answers = {
         name: prompting.answers(relation, single=settings.single)
@@ -105,7 +101,7 @@ def probe(
         )
         for name, of in places.items()
     }
-    _check(model, facts, tasks, settings)
+    _check(model, prompting, facts, tasks, settings)
     kept = _Kept(keep, model.sha256, settings, prompting.way) if keep else None
     rows: list[Row] = [{} for _ in facts.facts]
     done = known = 0
@@ -148,7 +144,7 @@ class _Task:
     facts: Sequence[Fact]
     candidates: Sequence[str]
     inputs: Sequence[Sequence[int]]
-    answers: Answers
+    answers: AnyAnswers
     right: Gold
     reworded: Sequence[wordings.Variant] = ()  # beside the first wording
     negated: wordings.Variant | None = None
@@ -163,9 +159,9 @@ def _task(
     facts: Sequence[Fact],
     inputs: Sequence[Sequence[int]],
     candidates: Sequence[str],
-    answers: Answers,
+    answers: AnyAnswers,
     right: Gold,
-    prompting: Prompting,
+    prompting: AnyPrompting[Model],
     settings: Settings,
 ) -> _Task:
     return _Task(
@@ -180,20 +176,18 @@ def _task(
 
 
 def _check(
-    model: LoadedModel, facts: Facts, tasks: Mapping[str, _Task], settings: Settings
+    model: Model,
+    prompting: AnyPrompting[Model],
+    facts: Facts,
+    tasks: Mapping[str, _Task],
+    settings: Settings,
 ) -> None:
     """Tells of prompts that are too long, and of wordings that nobody gave."""
-    room = model.config.most_positions(after=max(each.answers.room for each in tasks.values()))
     for task in tasks.values():
-        numbered = [*enumerate(task.inputs)]
+        prompting.check_room(model, task.facts, task.inputs, task.answers)
         for variant in task.variants:
-            numbered += zip(variant.places, variant.inputs, strict=True)
-        for place, ids in numbered:
-            if room is not None and len(ids) > room:
-                raise UserError(
-                    f"the prompt of fact {task.facts[place].id} has {len(ids)} tokens; the model "
-                    f"has room for {room} beside its candidates: leave the fact out"
-                )
+            asked = [task.facts[place] for place in variant.places]
+            prompting.check_room(model, asked, variant.inputs, task.answers)
     if settings.paraphrases and not any(task.reworded for task in tasks.values()):
         raise UserError(
             f"{facts.source}: no fact has a second wording that the model can be asked in; give "
@@ -207,9 +201,9 @@ def _check(
 
 
 def _asked(
-    model: LoadedModel,
-    scorer: CandidateScorer,
-    prompting: Prompting,
+    model: Model,
+    scorer: Scorer,
+    prompting: AnyPrompting[Model],
     settings: Settings,
     task: _Task,
     progress: Callable[[int], None],
@@ -278,28 +272,28 @@ class _Answered:
     prediction: str
 
 
-def _generated(model: LoadedModel, prompting: Prompting, task: _Task) -> list[Row]:
+def _generated(model: Model, prompting: AnyPrompting[Model], task: _Task) -> list[Row]:
     """What the model answers by itself, and whether that is right."""
-    found = model.predictor(_GREEDY).predict_tokens(model.params, task.inputs)
+    found = prompting.written(model, task.inputs)
     answered = []
-    for number, (fact, prediction) in enumerate(zip(task.facts, found, strict=True)):
+    for number, (fact, (prediction, _)) in enumerate(zip(task.facts, found, strict=True)):
         also = [task.candidates[place] for place in task.right.others[number]]
         answered.append(
             _Answered(
                 question=prompting.text(fact).removeprefix(prompting.prefix),
                 answers=list(dict.fromkeys([*fact.objects, *also])),
-                prediction=prompting.answer_in(prediction.text),
+                prediction=prediction,
             )
         )
     verdicts = equivalence.judge_all(answered)
     return [
         {
             "text": row.prediction,
-            "log_prob": _rounded(prediction.log_prob),
+            "log_prob": _rounded(log_prob),
             "exact": metrics.is_right(row.prediction, row.answers),
             "judged": verdict.equivalent,
         }
-        for row, prediction, verdict in zip(answered, found, verdicts, strict=True)
+        for row, (_, log_prob), verdict in zip(answered, found, verdicts, strict=True)
     ]
 
 

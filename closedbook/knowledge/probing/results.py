@@ -10,10 +10,9 @@ from closedbook.eval.analysis.summarized import Json
 from closedbook.eval.report import charts, html
 from closedbook.eval.report.text import clip, visible
 from closedbook.knowledge import result_folders
-from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing import drawing, result_tables
+from closedbook.knowledge.probing.families.protocol import AnyPrompting, Model
 from closedbook.knowledge.probing.probe import Row, Settings
-from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.summary import summarise
 from closedbook.tasks.facts.form import Facts
 
@@ -46,8 +45,8 @@ class Result:
 def of(
     rows: Sequence[Row],
     facts: Facts,
-    model: LoadedModel,
-    prompting: Prompting,
+    model: Model,
+    prompting: AnyPrompting[Model],
     settings: Settings,
     *,
     ks: Sequence[int],
@@ -89,12 +88,11 @@ def of(
     return Result(meta=meta, summary=summary, rows=rows, command=command)
 
 
-def _conventions(prompting: Prompting, settings: Settings, first: Row) -> dict[str, str]:
+def _conventions(prompting: AnyPrompting[Model], settings: Settings, first: Row) -> dict[str, str]:
     """Under which rules the numbers were earned, in words."""
-    end = "its end included" if prompting.ended(settings.single) else "without an end"
     return {
         "A prompt": first["prompt"],
-        "A candidate's score": f"its log-probability after the prompt, {end}"
+        "A candidate's score": prompting.rule(settings.single)
         + (", per token" if settings.normalise == "length" else ""),
         "Other right objects": "removed from a fact's ranking"
         if settings.others == "removed"

@@ -12,7 +12,7 @@ import numpy as np
 
 from closedbook.knowledge.probing import agreement
 from closedbook.knowledge.probing import metrics as ranking
-from closedbook.knowledge.probing.prompts import Prompting
+from closedbook.knowledge.probing.families.protocol import AnyPrompting
 from closedbook.tasks.facts import negation
 from closedbook.tasks.facts.form import Fact
 
@@ -36,7 +36,7 @@ class Variant:
     given: tuple[bool, ...]
 
 
-def paraphrases(facts: Sequence[Fact], prompting: Prompting) -> tuple[Variant, ...]:
+def paraphrases(facts: Sequence[Fact], prompting: AnyPrompting[Any]) -> tuple[Variant, ...]:
     """The second wordings of the facts that have one, the third ones, and so on.
 
     Of a model that goes on with its prompt only wordings that end with the object count.
@@ -59,7 +59,7 @@ def paraphrases(facts: Sequence[Fact], prompting: Prompting) -> tuple[Variant, .
     )
 
 
-def negations(facts: Sequence[Fact], prompting: Prompting) -> Variant | None:
+def negations(facts: Sequence[Fact], prompting: AnyPrompting[Any]) -> Variant | None:
     """The wording in which each fact is asked, denied; None where no fact has such a one.
 
     The data's own stands before that of `negation.negated`.
@@ -164,7 +164,7 @@ def _in(fact: Fact, prompt: str) -> Fact:
     return dataclasses.replace(fact, prompt=prompt, paraphrases=(), negated=None)
 
 
-def _variant(rows: Sequence[tuple[int, Fact, bool]], prompting: Prompting) -> Variant:
+def _variant(rows: Sequence[tuple[int, Fact, bool]], prompting: AnyPrompting[Any]) -> Variant:
     worded = [fact for _, fact, _ in rows]
     return Variant(
         places=tuple(place for place, _, _ in rows),

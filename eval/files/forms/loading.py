@@ -5,8 +5,7 @@ import dataclasses
 import itertools
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import NoReturn
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from closedbook.errors import UserError
 from closedbook.eval.files import json_lines, tables
@@ -106,29 +105,50 @@ def load(
         names=_names_columns(columns_given or {}),
         on_fault=faults.add,
     )
+    return _loaded(found, path, faults=faults, given=columns_given or {}, gold=gold)
+
+
+def of_rows(
+    rows: Iterable[object], *, faults: Faults, columns_given: Mapping[str, str] | None = None
+) -> Loaded:
+    """Takes rows that are in memory as `load` takes those of a file of JSON lines."""
+    items = ((f"row {number}", row) for number, row in enumerate(rows, start=1))
+    found = contents.Rows("rows", items)
+    return _loaded(found, "the rows", faults=faults, given=columns_given or {}, gold=None)
+
+
+def _loaded(
+    found: contents.Rows | contents.Document,
+    path: str | os.PathLike[str],
+    *,
+    faults: Faults,
+    given: Mapping[str, str],
+    gold: Sequence[Gold] | None,
+) -> Loaded:
     notes: Counter[str] = Counter()
     form, items, ours, cells = _items(path, found, notes)
     first, items = _first(items)
-    names = [str(name) for name in first] if isinstance(first, Mapping) else []
-    own = not columns_given and not ours and {"question", "prediction"} <= set(names)
-    own = own and ("answers" in names or "answer" in names)
+    keys = {str(key): value for key, value in first.items()} if isinstance(first, Mapping) else {}
+    needs_gold = False
     convert: _Convert = dict
-    if own or not isinstance(first, Mapping):
-        form = OWN if not cells and form == "JSON lines" else form
-        own = True
-    elif columns_given:
-        form = f"{form}, columns as given"
-        convert = _by_columns(path, columns_given, names, gold=gold, cells=cells)
-    elif not ours and (tool := tools.of(first)) is not None:
-        form, convert = tool.name, _noting(tool, notes)
-        if tool.needs_gold and gold is None:
-            _need_gold(path, form)
-    elif not ours:
-        if cells and gold is not None and names == ["1", "2"]:
-            form = "answers by id (FiD)"
-        convert = _by_columns(path, {}, names, gold=gold, cells=cells)
-    elif gold is None and isinstance(first, Mapping) and "answers" not in first:
-        _need_gold(path, form)
+    own = not ours and not given and (not keys or _is_own(keys))
+    if own:
+        form = OWN if form == "JSON lines" else form
+    elif ours:
+        needs_gold = "answers" not in keys
+    elif not given and (tool := tools.of(keys)) is not None:
+        form, convert, needs_gold = tool.name, _noting(tool, notes), tool.needs_gold
+    else:
+        if given:
+            form = f"{form}, columns as given"
+        elif cells and gold is not None and list(keys) == ["1", "2"]:
+            form, given = "answers by id (FiD)", {"id": "1", "prediction": "2"}
+        convert = _by_columns(path, given, list(keys), gold=gold is not None, cells=cells)
+    if needs_gold and gold is None:
+        raise UserError(
+            f"{path} holds {form}, without gold answers; give the file that has them: --gold FILE "
+            "(SQuAD's, KILT's, FiD's input, or rows with id, question and answers)"
+        )
     lookup = None if gold is None else _Lookup(gold)
     rows = []
     for place, item in items:
@@ -150,11 +170,9 @@ def load(
     return Loaded(form=form, own=own, rows=rows, notes=dict(notes))
 
 
-def _need_gold(path: str | os.PathLike[str], form: str) -> NoReturn:
-    raise UserError(
-        f"{path} holds {form}, without gold answers; give the file that has them: --gold FILE "
-        "(SQuAD's, KILT's, FiD's input, or rows with id, question and answers)"
-    )
+def _is_own(keys: Row) -> bool:
+    """Whether a row is of our form."""
+    return {"question", "prediction"} <= set(keys) and ("answers" in keys or "answer" in keys)
 
 
 def _names_columns(given: Mapping[str, str]) -> tables.Names:
@@ -199,16 +217,12 @@ def _by_columns(
     given: Mapping[str, str],
     names: Sequence[str],
     *,
-    gold: Sequence[Gold] | None,
+    gold: bool,
     cells: bool,
 ) -> _Convert:
     """Puts rows under our names by those of their keys; other texts and numbers are kept."""
     unnamed = cells and names == [str(number) for number in range(1, len(names) + 1)]
-    if unnamed and not given and gold is not None and len(names) == 2:  # FiD's: id, tab, answer
-        given = {"id": names[0], "prediction": names[1]}
-    needed = ["question", "answers", "prediction"]
-    if gold is not None:
-        needed = ["prediction"]
+    needed = ["prediction"] if gold else ["question", "answers", "prediction"]
     with json_lines.place(str(path)):
         asked = [given[field] for field in needed if field in given]
         strange = [n for n in asked if n not in names and n.partition(".")[0] not in names]

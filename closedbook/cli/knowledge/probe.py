@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from closedbook.knowledge.loaded_model import LoadedModel
+    from closedbook.knowledge.probing.families.protocol import AnyPrompting, Spelling
     from closedbook.knowledge.probing.hidden_states import Pairs
     from closedbook.knowledge.probing.probe import Progress
-    from closedbook.knowledge.probing.prompts import Prompting
     from closedbook.tasks.facts import Facts
 
 Choice = TypeVar("Choice", bound=str)
@@ -25,7 +24,8 @@ def probe(
         str,
         typer.Option(
             help="The model that is asked: a run's MODEL_DIR, any checkpoint (see `closedbook "
-            "ask`), or closedbook://atlas_ssm, closedbook://atlas_qa."
+            "ask`), a folder of a masked language model such as BERT, or closedbook://atlas_ssm, "
+            "closedbook://atlas_qa."
         ),
     ] = "closedbook://atlas_ssm",
     data: Annotated[
@@ -45,7 +45,7 @@ def probe(
             help="How facts are put to the model. question: the model's prefix and a question; "
             "sentinels: a sentence with <extra_id_0>, T5's own target; bare: the same, the bare "
             "object as target; nem: _X_ in the sentence; continuation: a sentence up to the "
-            "object. Default: as the model was trained."
+            "object; mask: a sentence with masks. Default: as the model was trained."
         ),
     ] = None,
     normalise: Annotated[
@@ -198,22 +198,27 @@ def probe(
 
     `closedbook probe --data LAMA/TREx --candidates common_vocab.txt --single-token --out lama`
     """
-    arguments = {name: _plain(value) for name, value in locals().items()}
-    from closedbook.cli import probe_table
+    arguments = {name: plain(value) for name, value in locals().items()}
     from closedbook.cli.analyze import progress_bar
+    from closedbook.cli.knowledge import probe_table
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
-    from closedbook.knowledge.loading import load_model
     from closedbook.knowledge.probing import probe as probing
     from closedbook.knowledge.probing import results
     from closedbook.knowledge.probing.candidates import first_facts
-    from closedbook.knowledge.probing.prompts import WAYS, Prompting
+    from closedbook.knowledge.probing.families.opening import (
+        check_can,
+        open_model,
+        prompting_of,
+        spelling_of,
+    )
+    from closedbook.knowledge.probing.prompts import WAYS
 
     result_folders.check_target(out, force=force)
-    way = _one_of("--style", style, WAYS) if style is not None else None
+    way = one_of("--style", style, WAYS) if style is not None else None
     settings = probing.Settings(
-        normalise=_one_of("--normalise", normalise, probing.NORMALISATIONS),
-        others=_one_of("--others", others, probing.OTHERS),
+        normalise=one_of("--normalise", normalise, probing.NORMALISATIONS),
+        others=one_of("--others", others, probing.OTHERS),
         single=single_token,
         paraphrases=paraphrases,
         negated=negated,
@@ -226,14 +231,15 @@ def probe(
     if same_tokens_as and not single_token:
         raise UserError("--same-tokens-as goes with --single-token; give both, or neither")
     with progress_bar() as progress:
-        loaded = load_model(model, vocabulary=vocabulary, extra_ids=extra_ids)
-        prompting = Prompting.of(loaded, way)
+        loaded = open_model(model, vocabulary=vocabulary, extra_ids=extra_ids)
+        prompting = prompting_of(loaded, way)
         settings = dataclasses.replace(
             settings, generate=prompting.way == "question" if generate is None else generate
         )
+        check_can(loaded, hidden=hidden, generate=settings.generate)
         facts = _facts(data, relations, prompting)
         facts = _filtered(facts, lama=lama_filters, uhn=uhn, names=uhn_names)
-        alike = [Prompting.of(load_model(each), way) for each in same_tokens_as or []]
+        alike = [spelling_of(open_model(each)) for each in same_tokens_as or []]
         everything = _candidates(
             facts, [prompting, *alike], candidates, settings.single, drop_unspelled
         )
@@ -261,7 +267,7 @@ def probe(
     probe_table.show(result, out)
 
 
-def _facts(data: str, relations: str | None, prompting: "Prompting") -> "Facts":
+def _facts(data: str, relations: str | None, prompting: "AnyPrompting[Any]") -> "Facts":
     from closedbook.knowledge.probing.prompts import style_of
     from closedbook.tasks.facts import atlas, read_facts
 
@@ -286,7 +292,7 @@ def _filtered(facts: "Facts", *, lama: bool, uhn: bool, names: pathlib.Path | No
 
 def _candidates(
     facts: "Facts",
-    promptings: "Sequence[Prompting]",
+    promptings: "Sequence[Spelling]",
     file: pathlib.Path | None,
     single: bool,
     drop: bool,
@@ -304,7 +310,7 @@ def _candidates(
 
 
 def _look(
-    model: "LoadedModel", facts: "Facts", globs: str | None, wrong: int | None
+    model: Any, facts: "Facts", globs: str | None, wrong: int | None
 ) -> "tuple[Pairs, tuple[str, ...]]":
     """The pairs and the sites that a look for hidden knowledge is about."""
     from closedbook.knowledge.probing import hidden_states
@@ -315,9 +321,9 @@ def _look(
 
 
 def _hidden(
-    model: "LoadedModel",
+    model: Any,
     facts: "Facts",
-    prompting: "Prompting",
+    prompting: Any,
     single: bool,
     look: "tuple[Pairs, tuple[str, ...]]",
     progress: "Progress",
@@ -342,7 +348,7 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, found)))
 
 
-def _one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
+def one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
     from closedbook.errors import unknown_name
 
     for each in valid:
@@ -351,6 +357,6 @@ def _one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
     raise unknown_name(f"{option}", value, valid)
 
 
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """An option's value as JSON has it."""
     return str(value) if isinstance(value, pathlib.Path) else value
