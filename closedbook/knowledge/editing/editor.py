@@ -83,9 +83,7 @@ class Editor:
         started = time.monotonic()
         if self._settings.method in ("rome", *FINE_TUNING):
             steps = [self._one(edit) for edit in edits]
-            changes = {
-                place: _joined([step[0] for step in steps]) for place in self._places
-            }
+            changes = {place: _joined([step[0] for step in steps]) for place in self._places}
             record = [step[1] for step in steps]
         else:
             changes, record = self._together(edits)
@@ -201,9 +199,7 @@ class Editor:
             anchor = self._original_length(place, batch)
         model = self._model
         start = read[1][0]
-        return values.find(
-            model.module, self.params, place, batch, gain, start, settings, anchor
-        )
+        return values.find(model.module, self.params, place, batch, gain, start, settings, anchor)
 
     def _original_length(self, place: Place, batch: Batch) -> float:
         """The length of the value of the bare prompt in the stored original."""
@@ -222,7 +218,9 @@ class Editor:
         return np.asarray(read[0, acts_at(last, batch)[0]], np.float64)
 
     def _write(self, place: Place, change: Change) -> None:
-        self.params = with_kernels(self.params, {place: applied(kernel(self.params, place), change)})
+        self.params = with_kernels(
+            self.params, {place: applied(kernel(self.params, place), change)}
+        )
 
     def _remember(self, place: Place, matrix: np.ndarray) -> None:
         self._earlier[place] = self._earlier[place] + matrix @ matrix.T
@@ -236,7 +234,9 @@ def applied(matrix: object, change: Change) -> np.ndarray:
 
 def _rounded(change: Change) -> Change:
     """The change as a delta file holds it: factors of float32 numbers."""
-    return Change(*(each.astype(np.float32).astype(np.float64) for each in (change.left, change.right)))
+    return Change(
+        *(each.astype(np.float32).astype(np.float64) for each in (change.left, change.right))
+    )
 
 
 def _joined(changes: Sequence[Change]) -> Change:

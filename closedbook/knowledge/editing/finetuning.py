@@ -80,9 +80,9 @@ def _descend(
             spot = first[:, None, None]
             logits = jnp.take_along_axis(logits, spot, axis=1)
             logits = jnp.broadcast_to(logits, (*batch.labels.shape, logits.shape[-1]))
-        chosen = jnp.take_along_axis(
-            jax.nn.log_softmax(logits), batch.labels[..., None], axis=-1
-        )[..., 0]
+        chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), batch.labels[..., None], axis=-1)[
+            ..., 0
+        ]
         return -(chosen * share).sum() / rows
 
     def body(carry: Any) -> Any:
@@ -96,7 +96,5 @@ def _descend(
         return step + 1, weights, new_state, losses.at[step].set(value), ends
 
     carry = (0, start, optimizer.init(start), jnp.zeros(steps), jnp.bool_(False))
-    step, weights, _, losses, _ = jax.lax.while_loop(
-        lambda c: ~c[4] & (c[0] < steps), body, carry
-    )
+    step, weights, _, losses, _ = jax.lax.while_loop(lambda c: ~c[4] & (c[0] < steps), body, carry)
     return weights, losses, step

@@ -36,7 +36,8 @@ class Corpus:
     Attributes:
         name: For people.
         texts: As a model reads them, its prefix included.
-        answers: One per text, for the keys of an encoder-decoder's decoder; empty without.
+        answers: Of the first texts, for the keys of an encoder-decoder's decoder, which reads no
+            other text; empty where there are none.
     """
 
     name: str
@@ -167,7 +168,8 @@ def _rows(model: LoadedModel, place: Place, corpus: Corpus) -> list[Row]:
             )
         encoded = model.vocabulary.encode_batch(corpus.answers)
         answers = [[*ids, model.module.eos_id] for ids in encoded]
-    texts = model.vocabulary.encode_batch(corpus.texts)
+    read = corpus.texts[: len(answers)]  # what has no answer has no keys in a decoder
+    texts = model.vocabulary.encode_batch(read)
     framed = [model.module.cut(model.module.framed(ids), _LONGEST) for ids in texts]
     return [
         Row(prompt=tuple(ids), subject=0, answer=tuple(answer))

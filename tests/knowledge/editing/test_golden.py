@@ -22,7 +22,9 @@ def found(gpt2, rome):
     prompts = zip(told["rewrite_prompts_tokens"], last, strict=True)
     rows = [Row(prompt=tuple(ids), subject=at, answer=target) for ids, at in prompts]
     keep = Row(
-        prompt=tuple(told["kl_prompt_tokens"]), subject=told["subject_range"][1] - 1, at_subject=True
+        prompt=tuple(told["kl_prompt_tokens"]),
+        subject=told["subject_range"][1] - 1,
+        at_subject=True,
     )
     batch = pack(gpt2, rows, [keep])
     read = keys.at_places(gpt2, gpt2.params, batch, [place], len(rows))[place]
@@ -49,7 +51,7 @@ def test_every_step_of_the_search_has_romes_losses(found, rome):
 
 
 def test_the_change_is_romes(found, rome):
-    place, (key, value), search = found
+    _, (key, _), search = found
     weighing = updates.Weighing(rome[1]["C"].astype(np.float64))
     change = updates.rank_one(weighing, key.mean(0), search.delta, divisor=key[0])
     theirs = rome[1]["delta"]
@@ -59,7 +61,7 @@ def test_the_change_is_romes(found, rome):
 
 
 def test_with_one_key_throughout_the_edited_layer_gives_the_value_exactly(gpt2, found, rome):
-    place, (key, value), search = found
+    place, (key, _), search = found
     weighing = updates.Weighing(rome[1]["C"].astype(np.float64))
     matrix = np.asarray(kernel(gpt2.params, place), np.float64)
     mean = key.mean(0)
