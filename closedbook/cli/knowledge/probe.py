@@ -45,7 +45,8 @@ def probe(
             help="How facts are put to the model. question: the model's prefix and a question; "
             "sentinels: a sentence with <extra_id_0>, T5's own target; bare: the same, the bare "
             "object as target; nem: _X_ in the sentence; continuation: a sentence up to the "
-            "object; mask: a sentence with masks. Default: as the model was trained."
+            "object; sentence: the likelihood of a whole one; mask: a sentence with masks. "
+            "Default: as the model was trained."
         ),
     ] = None,
     normalise: Annotated[
@@ -120,13 +121,14 @@ def probe(
         ),
     ] = None,
     paraphrases: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            "--paraphrases",
+            "--paraphrases/--no-paraphrases",
             help="Also ask every other wording of a fact: whether the answers agree (ParaRel's "
-            "consistency, Elazar et al. 2021), and are right in all.",
+            "consistency, Elazar et al. 2021), and are right in all. Default: for BEAR by "
+            "sentences, whose score is the mean over its templates.",
         ),
-    ] = False,
+    ] = None,
     negated: Annotated[
         bool,
         typer.Option(
@@ -243,7 +245,6 @@ def probe(
         normalise=one_of("--normalise", normalise, probing.NORMALISATIONS),
         others=one_of("--others", others, probing.OTHERS),
         single=single_token,
-        paraphrases=paraphrases,
         negated=negated,
     )
     ks = _numbers(k)
@@ -260,8 +261,11 @@ def probe(
         settings = dataclasses.replace(
             settings, generate=prompting.way == "question" if generate is None else generate
         )
-        check_can(loaded, hidden=hidden, generate=settings.generate)
+        check_can(loaded, prompting.way, hidden=hidden, generate=settings.generate)
         facts = _facts(data, relations, prompting)
+        bear = {relation.corpus for relation in facts.relations.values()} == {"BEAR"}
+        asked = bear and prompting.way == "sentence" if paraphrases is None else paraphrases
+        settings = dataclasses.replace(settings, paraphrases=asked)
         facts = _filtered(facts, lama=lama_filters, uhn=uhn, names=uhn_names)
         alike = [spelling_of(open_model(each)) for each in same_tokens_as or []]
         everything = _candidates(

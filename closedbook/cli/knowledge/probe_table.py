@@ -55,6 +55,8 @@ def show(result: Result, out: pathlib.Path) -> None:
         means = summary["all"][each["name"]]
         shown = (f"{name} {numbers.with_interval(means.get(name))}" for name in each["metrics"])
         screen.print(f"{each['label']:<12} mean over relations: {', '.join(shown)}")
+    if "templates" in summary:
+        _templates(screen, summary["templates"])
     if "wordings" in summary:
         _wordings(screen, summary["wordings"])
     if "negated" in summary:
@@ -65,6 +67,15 @@ def show(result: Result, out: pathlib.Path) -> None:
     for reason, number in meta["dropped"].items():
         screen.print(f"left out     {number:,} facts: {inline(reason)}")
     screen.print(f"report       {out / 'report.html'}")
+
+
+def _templates(screen: Console, found: Mapping[str, Any]) -> None:
+    """The mean over templates in one line, with what it is a mean of."""
+    each = ", ".join(numbers.percent(one.mean) for one in found["each"])
+    screen.print(
+        f"{found['name']:12} {numbers.with_interval(found['score'])}, standard deviation "
+        f"{numbers.percent(found['deviation'])} over {len(found['each'])} templates: {each}"
+    )
 
 
 def _wordings(screen: Console, found: Mapping[str, Any]) -> None:

@@ -91,6 +91,10 @@ def of(
     }
     command = result_folders.command(model, model_name, arguments)
     summary = summarise(facts, rows, settings, ks=ks, everything=everything, baselines=baselines)
+    if "templates" in summary:
+        corpora = {relation.corpus for relation in facts.relations.values()}
+        own = prompting.way == "sentence" and corpora == {"BEAR"} and settings.normalise == "sum"
+        summary["templates"]["name"] = "BEAR score" if own else "mean over templates"
     if hidden is not None:
         summary["hidden"] = hidden
     if retrieved:

@@ -66,12 +66,18 @@ def spelling_of(model: LoadedModel | TorchModel) -> Spelling:
     return Prompting.of(model, "continuation" if model.config.continues_prompt else "question")
 
 
-def check_can(model: LoadedModel | TorchModel, *, hidden: bool, generate: bool) -> None:
-    """Whether a model can be looked into and answer by itself.
+def check_can(model: LoadedModel | TorchModel, way: str, *, hidden: bool, generate: bool) -> None:
+    """Whether a model that is asked in a way can be looked into and answer by itself.
 
     Raises:
         UserError: It cannot do what is asked for.
     """
+    if way == "sentence" and (hidden or generate):
+        option = "--hidden" if hidden else "--generate"
+        raise UserError(
+            f'the style "sentence" scores whole statements, not answers after a prompt; leave '
+            f"{option} out, or use --style continuation"
+        )
     if isinstance(model, TorchModel) and (hidden or generate):
         what = "--hidden reads states of T5, GPT-2 and Llama" if hidden else "it writes no answers"
         option = "--hidden" if hidden else "--generate"
