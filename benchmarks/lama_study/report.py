@@ -72,8 +72,8 @@ _LIMITS = """## What this does not show
   the gap, has no such way out. ParaRel's row asks T-REx's triples too, among closed candidates.
 - **An Instruct model is asked in plain sentences**, without its chat template, and PopQA's
   questions with the answer right after them.
-- **The atlas's models are asked about the atlas alone.** Their vocabulary is its words, so that
-  other data sets would measure which names they can spell. That `atlas_ssm` is right about
+- **The atlas's models know the atlas alone.** Their vocabulary is its words; T-REx's closed row is
+  a control, for what a model has that was told none of these facts. That `atlas_ssm` is right about
   sentences it was trained on is memory, as it was meant to be, and nothing about the web.
 - **Samples.** The intervals tell how the means would change with other relations; where few facts
   per relation are asked, each relation's own mean is rough.

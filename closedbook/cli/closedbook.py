@@ -6,11 +6,13 @@ from typing import Annotated
 import typer
 
 from closedbook.cli import ask as ask_command
-from closedbook.cli import atlas, memories, ssm
+from closedbook.cli import atlas, ssm
 from closedbook.cli.analyze import analyze
 from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
-from closedbook.cli.probe import probe
+from closedbook.cli.knowledge import memories
+from closedbook.cli.knowledge.probe import probe
+from closedbook.cli.knowledge.trace import trace
 from closedbook.cli.run import guarded, log_to_stderr
 from closedbook.cli.tensorflow_start import prepare_tensorflow
 
@@ -26,6 +28,7 @@ app.command()(convert)
 app.command()(analyze)
 app.command()(compare)
 app.command()(probe)
+app.command()(trace)
 app.add_typer(atlas.app, name="atlas")
 app.add_typer(memories.app, name="memories")
 app.add_typer(ssm.app, name="ssm")

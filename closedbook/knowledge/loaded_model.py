@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -33,6 +34,7 @@ class LoadedModel:
         step: The checkpoint's.
     """
 
+    packages: ClassVar[tuple[str, ...]] = ("jax", "flax", "numpy")  # that it runs on
     config: Config
     params: Params
     vocabulary: AnyVocabulary

@@ -133,6 +133,10 @@ class BytePairVocabulary:
         rows = self._loaded.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
         return [row.ids for row in rows]
 
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Characters (start, limit) of `text` that each of its ids stands for."""
+        return self._loaded.tokenizer.encode(text, add_special_tokens=False).offsets
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids` up to the first EOS, without special tokens and unknown ids."""
         size, kept = self.vocab_size, []

@@ -50,6 +50,13 @@ class AnyVocabulary(Protocol):
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text alone."""
 
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Characters (start, limit) of `text` that each of its ids stands for.
+
+        As many as `encode` gives ids. A blank before a word belongs to the id that holds it. Ids
+        that share a character, such as its bytes, have the same place.
+        """
+
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids` up to the first end of sequence."""
 

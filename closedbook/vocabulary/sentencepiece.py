@@ -7,6 +7,7 @@ sentinels in it gets SeqIO's ids too.
 
 import functools
 import hashlib
+import itertools
 import os
 import pathlib
 import urllib.error
@@ -115,6 +116,26 @@ class Vocabulary:
     def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
         """Ids of each text, without EOS."""
         return self._loaded.tokenizer.EncodeAsIds(list(texts)) if texts else []
+
+    def places(self, text: str) -> list[tuple[int, int]]:
+        """Characters (start, limit) of `text` that each of its ids stands for.
+
+        The mark of a word's beginning that SentencePiece puts before the text stands for none.
+        """
+        from sentencepiece import sentencepiece_pb2
+
+        found = sentencepiece_pb2.SentencePieceText()  # type: ignore[attr-defined]  # generated
+        found.ParseFromString(self._loaded.tokenizer.EncodeAsSerializedProto(text))
+        ends = itertools.accumulate(len(c.encode()) for c in text)
+        character = {0: 0} | {end: number for number, end in enumerate(ends, 1)}
+        places: list[tuple[int, int]] = []
+        limit = 0
+        for piece in reversed(found.pieces):
+            # Of the pieces of one character, such as its bytes, the last one alone has a length.
+            own = piece.end > piece.begin or piece.piece == WORD_START
+            limit = piece.end if own else max(limit, piece.end)
+            places.append((character[piece.begin], character[limit]))
+        return places[::-1]
 
     def decode(self, ids: Iterable[int]) -> str:
         """The text of `ids` up to the first EOS; ids past the vocabulary count as unknown."""

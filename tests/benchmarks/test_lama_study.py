@@ -132,6 +132,7 @@ def test_data_are_found_in_folders_and_in_tars(tmp_path):
     plain = sources.find(folder, tmp_path / "unpacked")
     assert plain == {
         "trex": folder / "probe/lama/TREx",
+        "trex_closed": folder / "probe/lama/TREx",
         "known": folder / "probe/rome/known_1000.json",
     }
     packed = tmp_path / "packed"
@@ -287,7 +288,7 @@ def test_page_says_what_the_cells_found(tmp_path):
     assert f"| {name} | 4 | 20 | 2.5 | 60.0 [59.0, 61.0] | 30.0 [29.0, 31.0] |" in page
     assert "| data | model | tokens of the object | page views |" in page
     assert f"| ParaRel | {name} | -0.50 [-0.60, -0.40] | 0.25 |" in page
-    assert f"was not there: `atlas_ssm` on the atlas, {name} on LAMA Google-RE" in page
+    assert "was not there: `atlas_ssm` on the atlas, `atlas_ssm` on LAMA T-REx, closed, " in page
     assert "What this does not show" in page
     figure = (tmp_path / "docs" / "images" / "lama_study.svg").read_text("utf-8")
     assert "SmolLM2: ParaRel" in figure

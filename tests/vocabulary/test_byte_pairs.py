@@ -205,6 +205,14 @@ def test_a_tokenizer_json_gives_transformers_ids_and_texts(pipeline, tmp_path):
     assert_equal_ids(BytePairVocabulary(tmp_path), theirs, EVERY)
 
 
+def test_places_lead_from_ids_to_characters(gpt2):
+    vocabulary = BytePairVocabulary(gpt2)
+    for text in TEXTS:
+        places = vocabulary.places(text)
+        assert len(places) == len(vocabulary.encode(text))
+        assert "".join(text[a:b] for a, b in dict.fromkeys(places)) == text
+
+
 def test_llamas_own_class_in_transformers_gives_the_same_ids(llama):
     transformers = pytest.importorskip("transformers", reason="transformers is an extra")
     theirs = transformers.LlamaTokenizer.from_pretrained(llama)

@@ -68,6 +68,30 @@ def _assert_equal_to_seqio(model_file, questions, extra_ids):
     assert ours.vocab_size == theirs.vocab_size
 
 
+def test_places_lead_from_ids_to_characters():
+    vocabulary = Vocabulary(VOCABULARY_FILE)
+    for text in (
+        "Côte d'Ivoire  or 東京: y?",
+        "ﬁve ＡＢＣ in México…",
+        "x <extra_id_0> y",
+        "",
+        "Ünal",
+    ):
+        places = vocabulary.places(text)
+        assert len(places) == len(vocabulary.encode(text))
+        assert "".join(text[a:b] for a, b in dict.fromkeys(places)) == text  # in order, none lost
+    text = "東京ﬁ"
+    pairs = list(zip(vocabulary.encode(text), vocabulary.places(text), strict=True))
+    shared = {place: [i for i, p in pairs if p == place] for _, place in pairs}
+    # Three bytes of each character, two letters of the ligature.
+    assert {place: len(ids) for place, ids in shared.items()} == {
+        (0, 0): 1,
+        (0, 1): 3,
+        (1, 2): 3,
+        (2, 3): 2,
+    }
+
+
 def test_decoding_stops_at_eos_and_takes_ids_past_the_end_as_unknown(model_file):
     import seqio
 
