@@ -102,12 +102,15 @@ class LoadedModel:
             questions: Without prefix.
             settings: How to decode; 4 beams if None.
         """
+        found = self.predictor(settings).predict(self.params, self.texts(questions))
+        return [_first_lines(each) for each in found] if self.config.continues_prompt else found
+
+    def texts(self, questions: Sequence[str]) -> list[str]:
+        """What the model reads of questions: with its prefix, and without needless blanks."""
         continues = self.config.continues_prompt
         # Lines of a prompt mean something; a blank at its end would be a token of its own.
         texts = [text.rstrip() if continues else " ".join(text.split()) for text in questions]
-        texts = [self.card.prefix + text for text in texts]
-        found = self.predictor(settings).predict(self.params, texts)
-        return [_first_lines(each) for each in found] if continues else found
+        return [self.card.prefix + text for text in texts]
 
 
 def _first_lines(answer: Prediction) -> Prediction:

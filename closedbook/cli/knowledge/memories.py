@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from closedbook.cli.knowledge import memories_explain
 from closedbook.cli.run import one_of
 
 if TYPE_CHECKING:
@@ -43,6 +44,10 @@ IN_SHORT = (
     "for some tokens and against others."
 )
 _LONGEST = 200  # characters that are printed of each side of a trigger
+
+
+app.command()(memories_explain.explain)
+app.command()(memories_explain.ablate)
 
 
 @app.callback()
