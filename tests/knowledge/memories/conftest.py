@@ -52,6 +52,11 @@ CONFIGS: dict[str, Config] = {
 }
 
 
+def uneven(x: jax.Array) -> jax.Array:
+    """The array plus 0 to 0.1, rising."""
+    return x + 0.1 * np.linspace(0, 1, x.size, dtype=np.float32).reshape(x.shape)
+
+
 @pytest.fixture(scope="session")
 def tiny():
     """Makes a model of random parameters by the name of its config; each once."""
@@ -75,7 +80,7 @@ def tiny():
     return model
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def random_texts():
     """Makes texts of random ids and lengths for a model."""
 
@@ -91,7 +96,7 @@ def random_texts():
     return made
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def corpus():
     """Makes a corpus of examples."""
 
