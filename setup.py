@@ -15,8 +15,7 @@ setup(
         "closedbook.eval.equivalence": ["weights/*"],
         "closedbook.eval.report": ["templates/*"],
         "closedbook.gin": ["**/*.gin"],
-        "closedbook.knowledge.memories.explanations": ["templates/*"],
-        "closedbook.knowledge.probing": ["templates/*"],
+        "closedbook.knowledge": ["**/templates/*"],
         "closedbook.tasks.atlas": ["data/*", "models/**"],
     },
 )

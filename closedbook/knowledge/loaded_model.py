@@ -88,7 +88,11 @@ class LoadedModel:
         return self._predictors[settings]
 
     def ask(
-        self, questions: Sequence[str], settings: DecodeSettings | None = None
+        self,
+        questions: Sequence[str],
+        settings: DecodeSettings | None = None,
+        *,
+        params: Params | None = None,
     ) -> list[Prediction]:
         """Answers to questions, the task's prefix added.
 
@@ -101,8 +105,10 @@ class LoadedModel:
         Args:
             questions: Without prefix.
             settings: How to decode; 4 beams if None.
+            params: Others of the same shapes, such as edited ones; the model's own if None.
         """
-        found = self.predictor(settings).predict(self.params, self.texts(questions))
+        chosen = self.params if params is None else params
+        found = self.predictor(settings).predict(chosen, self.texts(questions))
         return [_first_lines(each) for each in found] if self.config.continues_prompt else found
 
     def texts(self, questions: Sequence[str]) -> list[str]:
