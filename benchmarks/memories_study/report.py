@@ -41,8 +41,9 @@ _LIMITS = """## What this does not show
   has 61 times its width times depth and had read WikiText-103 many times. Where it disagrees, the
   paper is not refuted.
 - **SmolLM2 is another kind of model**: gated units (SwiGLU), whose coefficients have two signs and
-  no clear zero; an RMSNorm before the output, which the paper's model lacks; four bits per weight; an
-  instruction-tuned model in plain text. What the paper says of activity is not asked of it.
+  no clear zero; an RMSNorm before the output, which the paper's model lacks; four bits per weight;
+  trained to follow instructions, and reading plain text here. It is not asked what the paper says
+  of active memories.
 - **Triggers come from little text.** The paper searched all of WikiText-103's training text; here
   it is a part of WikiText-2's, and the validation set for SmolLM2, which may have read it before.
   With fewer texts the strongest triggers of a memory are less alike.

@@ -16,7 +16,7 @@ from closedbook.errors import UserError
 from closedbook.eval import equivalence, metrics
 from closedbook.knowledge.probing import metrics as ranking
 from closedbook.knowledge.probing import wordings
-from closedbook.knowledge.probing.families.protocol import AnyAnswers, AnyPrompting, Model, Scorer
+from closedbook.knowledge.probing.families.protocol import AnyPrompting, Model, Scorer
 from closedbook.knowledge.probing.gold import Gold, gold
 from closedbook.tasks.facts.form import Fact, Facts
 
@@ -143,8 +143,8 @@ class _Task:
 
     facts: Sequence[Fact]
     candidates: Sequence[str]
-    inputs: Sequence[Sequence[int]]
-    answers: AnyAnswers
+    inputs: Sequence[Sequence[Any]]
+    answers: Any
     right: Gold
     reworded: Sequence[wordings.Variant] = ()  # beside the first wording
     negated: wordings.Variant | None = None
@@ -157,9 +157,9 @@ class _Task:
 
 def _task(
     facts: Sequence[Fact],
-    inputs: Sequence[Sequence[int]],
+    inputs: Sequence[Sequence[Any]],
     candidates: Sequence[str],
-    answers: AnyAnswers,
+    answers: Any,
     right: Gold,
     prompting: AnyPrompting[Model],
     settings: Settings,
@@ -214,7 +214,8 @@ def _asked(
             f"the model gives no numbers for {task.facts[0].relation} (NaN or infinite); its "
             "parameters are damaged, or overflow in its number type"
         )
-    ranked = {"sum": scores, "length": scores / task.answers.lengths}
+    lengths = np.broadcast_to(prompting.lengths(task.inputs, task.answers), scores.shape)
+    ranked = {"sum": scores, "length": scores / lengths}
     others = task.right.others if settings.others == "removed" else None
     places = {name: ranking.places(each, task.right.index, others) for name, each in ranked.items()}
     best = [ranking.best([row], SHOWN)[0] for row in ranked[settings.normalise]]
@@ -232,7 +233,7 @@ def _asked(
             "rank": int(ranking.rank(places[settings.normalise])[number]),
             "candidates": int(places["sum"].candidates[number]),
             "log_prob": _rounded(scores[number, own]),
-            "tokens": int(task.answers.lengths[own]),
+            "tokens": int(lengths[number, own]),
             "subject_tokens": len(subjects[number][1]),
             "ranking": {
                 name: {"better": int(each.better[number]), "equal": int(each.equal[number])}
@@ -253,7 +254,11 @@ def _asked(
 
     def by(variant: wordings.Variant) -> np.ndarray:
         found = scorer(variant.inputs, task.answers)
-        return found / task.answers.lengths if settings.normalise == "length" else found
+        return (
+            found / prompting.lengths(variant.inputs, task.answers)
+            if settings.normalise == "length"
+            else found
+        )
 
     index, names = task.right.index, task.candidates
     for variant in task.reworded:

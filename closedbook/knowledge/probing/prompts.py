@@ -7,12 +7,15 @@
 | bare | the same | the object, and the end of the text |
 | nem | `nem: ` and a sentence with `_X_` for the object | the object, and the end of the text |
 | continuation | a sentence up to where the object begins | the object, whatever follows |
+| sentence | a sentence (`families`) | the object in its place; the whole is scored |
 | mask | a sentence with masks for the object (`families`) | its pieces, one per mask |
 """
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Literal, get_args
+
+import numpy as np
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.inference.protocol import Decoder
@@ -25,7 +28,7 @@ from closedbook.tasks.facts.form import Fact, Relation, Style
 from closedbook.vocabulary import sentinel
 from closedbook.vocabulary.protocol import AnyVocabulary
 
-Way = Literal["question", "sentinels", "bare", "nem", "continuation", "mask"]
+Way = Literal["question", "sentinels", "bare", "nem", "continuation", "sentence", "mask"]
 WAYS: tuple[Way, ...] = get_args(Way)
 _OF_MASKING: dict[str, Way] = {"nem": "nem", "sentinel": "sentinels", "sentinel_bare": "bare"}
 _GREEDY = DecodeSettings(method="greedy")
@@ -89,6 +92,11 @@ class Prompting:
         """
         if way is not None and way not in WAYS:
             raise unknown_name("style of asking", way, WAYS)
+        if way == "sentence":
+            raise UserError(
+                'the style "sentence" is for models that go on with a text, such as GPT-2 and '
+                "Llama; this one fills gaps: leave --style out to ask it as it was trained"
+            )
         if way == "mask":
             raise UserError(
                 'the style "mask" is for masked language models such as BERT; this model fills no '
@@ -104,7 +112,7 @@ class Prompting:
         if model.config.continues_prompt and made.way not in ("question", "continuation"):
             raise UserError(
                 f'the model goes on with its prompt and fills no gaps; the style "{way}" is not '
-                "for it: use --style continuation or question"
+                "for it: use --style continuation, sentence or question"
             )
         for number in {"sentinels": (0, 1), "bare": (0,)}.get(made.way, ()):
             made._sentinel(number)
@@ -226,6 +234,10 @@ class Prompting:
                     f"the prompt of fact {fact.id} has {len(ids)} tokens; the model has room for "
                     f"{room} beside its candidates: leave the fact out"
                 )
+
+    def lengths(self, inputs: Sequence[Sequence[int]], answers: Answers) -> np.ndarray:
+        """Ids that are scored, int64 [candidates]."""
+        return answers.lengths
 
     def scorer(self, model: LoadedModel) -> CandidateScorer:
         """What scores candidates; its compiled programs serve all relations."""

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from closedbook.eval.intervals import Estimate
-from closedbook.knowledge.probing import agreement, baselines, correlation, metrics, tables
+from closedbook.knowledge.probing import agreement, correlation, metrics, tables
+from closedbook.knowledge.probing.baselines import (
+    Baseline,
+    chance_precision,
+    chance_reciprocal_rank,
+    frequency,
+)
 from closedbook.knowledge.probing.gold import gold
 from closedbook.knowledge.probing.probe import NORMALISATIONS, Row, Settings, places_of
 from closedbook.tasks.facts import atlas
@@ -44,6 +50,7 @@ def summarise(
     *,
     ks: Sequence[int] = tables.KS,
     everything: Facts | None = None,
+    baselines: Sequence[Baseline] = (),
 ) -> dict[str, Any]:
     """All means of a probe, each with n and its 95% interval.
 
@@ -53,6 +60,7 @@ def summarise(
         settings: Of the probe.
         ks: Of P@k.
         everything: The facts of which `facts` are a sample, for Freq; `facts` if None.
+        baselines: Others; each entry holds them by their names, and "baselines" says what they are.
 
     Returns:
         Dicts and lists of estimates, of which `plain` makes JSON. "all" and "pooled" are means
@@ -67,9 +75,10 @@ def summarise(
         "model": tables.measured(found, ks=ks),
         "freq": _frequency(facts, everything or facts, settings, ks),
         "chance": {
-            **{f"P@{k}": baselines.chance_precision(found.candidates, k) for k in ks},
-            "MRR": baselines.chance_reciprocal_rank(found.candidates),
+            **{f"P@{k}": chance_precision(found.candidates, k) for k in ks},
+            "MRR": chance_reciprocal_rank(found.candidates),
         },
+        **{each.name: dict(each.values) for each in baselines},
     }
     if settings.generate:
         generated = [row["generated"] for row in rows]
@@ -78,6 +87,10 @@ def summarise(
     whole = {name: tables.of_facts(values, facts) for name, values in columns.items()}
     summary = {
         "metrics": list(columns["model"]),
+        "baselines": [
+            {"name": each.name, "label": each.label, "metrics": list(each.values)}
+            for each in baselines
+        ],
         "all": _entry({name: table.all for name, table in whole.items()}),
         "pooled": _entry({name: table.pooled for name, table in whole.items()}),
         "relations": [
@@ -111,9 +124,38 @@ def summarise(
     }
     if settings.paraphrases:
         summary["wordings"] = _wordings(facts, rows)
+        if (bear := _bear(facts, rows)) is not None:
+            summary["templates"] = bear
     if settings.negated:
         summary["negated"] = _negated(facts, rows)
     return summary
+
+
+def _bear(facts: Facts, rows: Sequence[Row]) -> dict[str, Any] | None:
+    """BEAR's score: the mean over templates of the share of facts whose object scores best.
+
+    None unless all facts have equally many wordings. The best candidate is the best of all, other
+    right objects among them, and of equals the first: so lm-pub-quiz counts.
+    """
+    right = [
+        [each["answer"] == fact.object for each in row.get("wordings", [])]
+        for fact, row in zip(facts.facts, rows, strict=True)
+    ]
+    if len(set(map(len, right))) != 1 or not right[0]:
+        return None
+    found = np.array(right, np.float64)
+    _, deviation = agreement.bear_score(found)
+    names = [f"{number + 1}" for number in range(found.shape[1])]
+    of = tables.of_facts(
+        {"mean": found.mean(axis=1), **dict(zip(names, found.T, strict=True))}, facts
+    )
+    pooled = _estimates(of.pooled)
+    return {
+        "score": pooled["mean"],
+        "deviation": deviation,
+        "each": [pooled[name] for name in names],
+        "relations": {name: _estimates(each)["mean"] for name, each in of.relations.items()},
+    }
 
 
 def _wordings(facts: Facts, rows: Sequence[Row]) -> dict[str, Any]:
@@ -180,7 +222,7 @@ def _frequency(
     """Freq with the mean over orders of equals: most relations have many objects of one fact."""
     right = gold(facts)
     others = right.others if settings.others == "removed" else None
-    places = metrics.places(baselines.frequency(facts, everything), right.index, others)
+    places = metrics.places(frequency(facts, everything), right.index, others)
     return tables.measured(places, ks=ks, ties="expected")
 
 

@@ -54,7 +54,7 @@ class Texts:
             rows: Ids of each, two at least, the first one the same.
         """
         shortest = min(len(row) for row in rows) - 1
-        first, last = min(rows), max(rows)
+        first, last = min(map(tuple, rows)), max(map(tuple, rows))
         same = next((n for n in range(shortest) if first[n] != last[n]), shortest)
         return cls(
             given=tuple(rows[0][:same]), pieces=tuple(tuple(row[same:]) for row in rows), scored=1

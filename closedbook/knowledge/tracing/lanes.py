@@ -138,7 +138,8 @@ class Layout:
         Args:
             layers: Of the stack.
             length: Tokens.
-            slots: The tokens at which lanes restore, int32 [slots]; -1 for none.
+            slots: Where lanes restore, int32 [slots, 3]: the token (-1 for none), and the first
+                of the layers and their limit, of those that a lane has.
             noise: On the embeddings, [draws, samples, length, emb]; None where the stack's inputs
                 have none.
         """
@@ -192,13 +193,21 @@ class Layout:
             return None
         zero = np.zeros_like(rows.lane)
         other = old.index(zero, np.where(clean[rows.lane], 0, rows.sample))
-        token = jnp.where(own >= 0, slots[np.maximum(own, 0)], -1)
+        token, first, limit = slots[np.maximum(own, 0)].T
+        token = jnp.where((own >= 0) & (first <= layer) & (layer < limit), token, -1)
         where = token[:, None] == jnp.arange(length)
         return Interchange(
             jnp.asarray(source, jnp.int32),
             jnp.asarray(other, jnp.int32),
             where & (token >= 0)[:, None],
         )
+
+
+def at(tokens: Sequence[int], slots: int, layers: int) -> np.ndarray:
+    """Slots of some tokens, in all layers of their lanes, int32 [slots, 3]; the rest for none."""
+    found = np.full((slots, 3), -1, np.int32)
+    found[: len(tokens)] = [(token, 0, layers) for token in tokens]
+    return found
 
 
 def numbers(rows: Rows, values: np.ndarray, lanes: Sequence[int]) -> np.ndarray:

@@ -90,9 +90,8 @@ def trace(
             rows = layout.rows(2 * layers)
             found = []
             for first in range(0, tokens, slots):
-                places = np.arange(first, first + slots)
-                at = np.where(places < tokens, places, -1).astype(np.int32)
-                values = tracer.scores(fact, layout, at)
+                some_tokens = range(first, min(first + slots, tokens))
+                values = tracer.scores(fact, layout, lanes.at(some_tokens, slots, layers))
                 found.append(lanes.numbers(rows, values, range(1, len(layout.all))))
                 cost += layout.row_layers(layers)
             base = rows.index(np.zeros(1, int), np.zeros(1, int))[0]

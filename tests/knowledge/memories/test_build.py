@@ -2,7 +2,6 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Iterator
 
 import jax
 import numpy as np
@@ -71,15 +70,15 @@ def random_texts(config: Config) -> list[Example]:
     """Texts of random ids and lengths, none twice."""
     rng = np.random.default_rng(3)
 
-    def ids(low: int) -> tuple[int, ...]:
-        return tuple(rng.integers(2, 3000, rng.integers(low, 20)).tolist())
+    def ids(low: int, high: int) -> tuple[int, ...]:
+        return tuple(rng.integers(2, 3000, rng.integers(low, high)).tolist())
 
-    inputs = [() if config.continues_prompt else ids(2) for _ in range(TEXTS)]
-    return [Example(inputs=each, targets=ids(1), fact=f"f{len(each)}") for each in inputs]
+    inputs = [() if config.continues_prompt else ids(2, 9) for _ in range(TEXTS)]
+    return [Example(inputs=each, targets=ids(1, 13), fact=f"f{len(each)}") for each in inputs]
 
 
 def corpus(texts: list[Example]) -> Corpus:
-    return Corpus(name="made", way="bare", examples=lambda: iter(texts), total=len(texts))
+    return Corpus(name="made", way="bare", examples=lambda: iter(texts))
 
 
 @pytest.fixture(scope="module", params=CONFIGS)
@@ -88,28 +87,43 @@ def case(request, tmp_path_factory) -> tuple[LoadedModel, list[Example], Index]:
     texts = random_texts(model.config)
     out = tmp_path_factory.mktemp("index") / "index"
     settings = build.Settings(t=T, tokens=200)
-    return model, texts, build.build(model, corpus(texts), out, settings, model_name="tiny")
+    return model, texts, build.build(model, corpus(texts), out, settings, named={"name": "tiny"})
 
 
-def each_alone(model: LoadedModel, texts: list[Example]) -> Iterator[dict[str, np.ndarray]]:
-    """Stack -> [layers, length, cells] of each text, by a forward pass of its own."""
-    for text in texts:
-        if model.config.continues_prompt:
-            given = [np.array([text.targets], np.int32)]
-        else:
-            read = (model.module.pad_id, *text.targets[:-1])
-            given = [np.array([row], np.int32) for row in (text.inputs, read)]
-        taps = Taps(record=(f"*.{SITE}",))
-        _, records = model.module.apply({"params": model.params}, *given, taps=taps)
-        yield {
-            stack: np.stack([records[f"{stack}.{n}.{SITE}"][0] for n in range(spec.layers)])
+def of_each_text(model: LoadedModel, texts: list[Example]) -> list[dict[str, np.ndarray]]:
+    """Stack -> [layers, length, cells] of each text, by one forward pass with taps."""
+    module = model.module
+
+    def rows(sides: list[tuple[int, ...]]) -> np.ndarray:
+        width = max(map(len, sides))
+        return np.array([[*side, *[0] * (width - len(side))] for side in sides], np.int32)
+
+    read = [text.targets for text in texts]
+    given = [rows(read)]
+    lengths = {"decoder": list(map(len, read))}
+    if not model.config.continues_prompt:
+        inputs = [text.inputs for text in texts]
+        lengths["encoder"] = list(map(len, inputs))
+        given = [rows(inputs), rows([(module.pad_id, *each[:-1]) for each in read])]
+    taps = Taps(record=(f"*.{SITE}",))
+    _, records = jax.jit(module.apply)({"params": model.params}, *given, taps=taps)
+    return [
+        {
+            stack: np.stack(
+                [
+                    records[f"{stack}.{layer}.{SITE}"][n, : lengths[stack][n]]
+                    for layer in range(spec.layers)
+                ]
+            )
             for stack, spec in model.config.stacks.items()
         }
+        for n in range(len(texts))
+    ]
 
 
 def test_triggers_are_the_largest_coefficients_of_all_texts(case) -> None:
     model, texts, index = case
-    alone = list(each_alone(model, texts))
+    alone = of_each_text(model, texts)
     for stack, cells in cells_of(model.config).items():
         for sign in cells.signs:
             turn = -1 if sign == "negative" else 1

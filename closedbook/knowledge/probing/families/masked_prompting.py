@@ -4,6 +4,8 @@ import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal
 
+import numpy as np
+
 from closedbook.errors import UserError
 from closedbook.knowledge.probing.families.masked_scoring import MaskedAnswers, MaskedScorer
 from closedbook.knowledge.torch_folders import TorchModel
@@ -149,6 +151,10 @@ class MaskedPrompting:
                     f"the prompt of fact {fact.id} has {len(ids)} tokens; the model has room for "
                     f"{room} beside its candidates: leave the fact out"
                 )
+
+    def lengths(self, inputs: Sequence[Sequence[int]], answers: MaskedAnswers) -> np.ndarray:
+        """Ids that are scored, int64 [candidates]."""
+        return answers.lengths
 
     def scorer(self, model: TorchModel) -> MaskedScorer:
         """What scores candidates."""

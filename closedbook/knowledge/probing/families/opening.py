@@ -9,6 +9,7 @@ from closedbook.knowledge.loading import load_model
 from closedbook.knowledge.probing.families import masked_models
 from closedbook.knowledge.probing.families.masked_prompting import MaskedPrompting
 from closedbook.knowledge.probing.families.protocol import AnyPrompting, Spelling
+from closedbook.knowledge.probing.families.statement_prompting import StatementPrompting
 from closedbook.knowledge.probing.prompts import Prompting, Way
 from closedbook.knowledge.torch_folders import TorchModel
 
@@ -49,6 +50,8 @@ def prompting_of(model: LoadedModel | TorchModel, way: Way | None = None) -> Any
     """
     if isinstance(model, TorchModel):
         return MaskedPrompting.of(model, way)
+    if way == "sentence" and model.config.continues_prompt:
+        return StatementPrompting.of(model)
     return Prompting.of(model, way)
 
 
@@ -60,12 +63,18 @@ def spelling_of(model: LoadedModel | TorchModel) -> Spelling:
     return Prompting.of(model, "continuation" if model.config.continues_prompt else "question")
 
 
-def check_can(model: LoadedModel | TorchModel, *, hidden: bool, generate: bool) -> None:
-    """Whether a model can be looked into and answer by itself.
+def check_can(model: LoadedModel | TorchModel, way: str, *, hidden: bool, generate: bool) -> None:
+    """Whether a model that is asked in a way can be looked into and answer by itself.
 
     Raises:
         UserError: It cannot do what is asked for.
     """
+    if way == "sentence" and (hidden or generate):
+        option = "--hidden" if hidden else "--generate"
+        raise UserError(
+            f'the style "sentence" scores whole statements, not answers after a prompt; leave '
+            f"{option} out, or use --style continuation"
+        )
     if isinstance(model, TorchModel) and (hidden or generate):
         what = "--hidden reads states of T5, GPT-2 and Llama" if hidden else "it writes no answers"
         option = "--hidden" if hidden else "--generate"

@@ -12,14 +12,6 @@ Model = TypeVar("Model", bound=AnyModel)
 Asked = TypeVar("Asked", bound=AnyModel, contravariant=True)
 
 
-class AnyAnswers(Protocol):
-    """A closed set of candidates as a model is to write them; its `repr` tells it from others."""
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Ids that are scored, int64 [candidates]: by which `length` normalises."""
-
-
 class Scorer(Protocol):
     """Scores candidates with one network."""
 
@@ -51,7 +43,8 @@ class Spelling(Protocol):
 class AnyPrompting(Spelling, Protocol[Asked]):
     """How facts are put to models of one kind.
 
-    `Prompting` (T5, GPT-2, Llama) and `MaskedPrompting` (BERT, RoBERTa, ...) are such.
+    `Prompting` (T5, GPT-2, Llama), `StatementPrompting` (GPT-2, Llama) and `MaskedPrompting` (BERT,
+    RoBERTa, ...) are such.
     """
 
     @property
@@ -68,20 +61,29 @@ class AnyPrompting(Spelling, Protocol[Asked]):
     def wordings(self, fact: Fact) -> tuple[str, ...]:
         """The prompts of a fact that can be put in this way, the one that is asked first."""
 
-    def inputs(self, facts: Sequence[Fact]) -> list[list[int]]:
-        """Ids of the prompts, with what the network wants around them."""
+    def inputs(self, facts: Sequence[Fact]) -> Sequence[Sequence[Any]]:
+        """The prompts as the scorer reads them, such as ids."""
 
-    def answers(self, relation: Relation, *, single: bool = False) -> AnyAnswers:
-        """The relation's candidates as ids; `single`: LAMA's ranking of single pieces."""
+    def answers(self, relation: Relation, *, single: bool = False) -> Any:
+        """The relation's candidates as the scorer reads them; its `repr` tells them from others.
+
+        `single` is LAMA's ranking of single pieces.
+        """
 
     def check_room(
         self,
         model: Asked,
         facts: Sequence[Fact],
-        inputs: Sequence[Sequence[int]],
+        inputs: Sequence[Sequence[Any]],
         answers: Any,
     ) -> None:
         """Raises UserError where the model has no room for a prompt and its candidates."""
+
+    def lengths(self, inputs: Sequence[Any], answers: Any) -> np.ndarray:
+        """Ids that are scored, by which `length` normalises, int64 [inputs, candidates].
+
+        Where they are the same after every input, [candidates].
+        """
 
     def scorer(self, model: Asked) -> Scorer:
         """What scores candidates; one for all relations, so that it compiles once."""
@@ -89,7 +91,7 @@ class AnyPrompting(Spelling, Protocol[Asked]):
     def rule(self, single: bool) -> str:
         """How a candidate's score comes about, in words."""
 
-    def written(self, model: Asked, inputs: Sequence[Sequence[int]]) -> list[tuple[str, float]]:
+    def written(self, model: Asked, inputs: Sequence[Sequence[Any]]) -> list[tuple[str, float]]:
         """What the model answers by itself, with its log-probability.
 
         Raises:
