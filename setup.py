@@ -16,6 +16,7 @@ setup(
         "closedbook.eval.report": ["templates/*"],
         "closedbook.gin": ["**/*.gin"],
         "closedbook.knowledge.editing": ["templates/*"],
+        "closedbook.knowledge.editing.evaluation": ["templates/*"],
         "closedbook.knowledge.probing": ["templates/*"],
         "closedbook.tasks.atlas": ["data/*", "models/**"],
     },

@@ -11,6 +11,7 @@ from closedbook.cli.analyze import analyze
 from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
 from closedbook.cli.edit import edit
+from closedbook.cli.edit_eval import edit_eval
 from closedbook.cli.probe import probe
 from closedbook.cli.run import guarded, log_to_stderr
 from closedbook.cli.tensorflow_start import prepare_tensorflow
@@ -28,6 +29,7 @@ app.command()(analyze)
 app.command()(compare)
 app.command()(probe)
 app.command()(edit)
+app.command(name="edit-eval")(edit_eval)
 app.add_typer(atlas.app, name="atlas")
 app.add_typer(ssm.app, name="ssm")
 
