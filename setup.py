@@ -15,9 +15,7 @@ setup(
         "closedbook.eval.equivalence": ["weights/*"],
         "closedbook.eval.report": ["templates/*"],
         "closedbook.gin": ["**/*.gin"],
-        "closedbook.knowledge.editing": ["templates/*"],
-        "closedbook.knowledge.editing.evaluation": ["templates/*"],
-        "closedbook.knowledge.probing": ["templates/*"],
+        "closedbook.knowledge": ["**/templates/*"],
         "closedbook.tasks.atlas": ["data/*", "models/**"],
     },
 )

@@ -9,7 +9,7 @@ from closedbook.eval.report import charts
 _PALETTE = charts.PAPER
 _COLOURS = (  # one per cell, so that no two lines are alike
     *("#1f5fa8", "#c77d1e", "#3b8a5a", "#8a4fa0", "#b23a48"),
-    *("#5b7083", "#9aa4b0", "#6b5b2e", "#d16ba5"),
+    *("#5b7083", "#9aa4b0", "#6b5b2e", "#d16ba5", "#2aa1a1", "#444444"),
 )
 
 

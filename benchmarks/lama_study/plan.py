@@ -10,6 +10,7 @@ Kind = Literal["closed", "words", "paraphrases", "first token"]
 
 SMOLLM2 = "SmolLM2-135M-Instruct, Q4_1"
 ATLAS_MODELS = ("closedbook://atlas_ssm", "closedbook://atlas_qa")
+CONTROL = "trex_closed"  # facts that no sentence told the atlas's models: they have chance there
 SHORT = {ATLAS_MODELS[0]: "atlas_ssm", ATLAS_MODELS[1]: "atlas_qa", SMOLLM2: "smollm2"}
 
 
@@ -36,6 +37,8 @@ class DataSet:
 DATA_SETS = {
     "atlas": DataSet(name="the atlas", kind="closed"),
     "trex": DataSet(name="LAMA T-REx", kind="words", files=("TREx",)),
+    "trex_closed": DataSet(name="LAMA T-REx, closed", kind="closed", files=("TREx",)),
+    "squad": DataSet(name="LAMA SQuAD", kind="words", files=("Squad",)),
     "google_re": DataSet(name="LAMA Google-RE", kind="words", files=("Google_RE",)),
     "bear": DataSet(name="BEAR", kind="closed", files=("BEAR",)),
     "pararel": DataSet(name="ParaRel", kind="paraphrases", files=("pararel",)),
@@ -68,7 +71,7 @@ class Plan:
 
     Attributes:
         name: Of the command line.
-        limits: Of each data set for SmolLM2.
+        limits: Of each data set; of the atlas for SmolLM2.
         atlas: Of the atlas for the models that read it.
     """
 
@@ -78,22 +81,25 @@ class Plan:
 
     def limit(self, cell: Cell) -> int | None:
         """Facts of each relation in a cell."""
-        return self.atlas if cell.model in ATLAS_MODELS else self.limits[cell.data]
+        own = cell.model in ATLAS_MODELS and cell.data == "atlas"
+        return self.atlas if own else self.limits[cell.data]
 
 
 def cells(data: frozenset[str], *, smollm2: bool) -> list[Cell]:
     """All cells that can be run here, the quickest first.
 
-    The small models have the atlas's words alone for a vocabulary, so they are asked of nothing
-    else: it would measure which names they can spell.
+    The small models have the atlas's words alone for a vocabulary, and were taught nothing else:
+    one of them is asked of T-REx as a control, for what a model has that knows none of it.
 
     Args:
         data: The data sets that are at hand, beside the atlas.
         smollm2: Whether the model's file is.
     """
     found = [Cell(model=model, data="atlas") for model in ATLAS_MODELS]
+    if CONTROL in data:
+        found.append(Cell(model=ATLAS_MODELS[0], data=CONTROL))
     if smollm2:
-        order = ("known", "google_re", "trex", "pararel", "popqa", "atlas", "bear")
+        order = ("known", "squad", "google_re", "trex", "pararel", "popqa", "atlas", "bear")
         found += [
             Cell(model=SMOLLM2, data=name) for name in order if name == "atlas" or name in data
         ]
@@ -110,10 +116,27 @@ PLANS = {
                 "known": None,
                 "google_re": 48,
                 "trex": 16,
+                "trex_closed": 16,
+                "squad": None,
                 "pararel": 4,
                 "popqa": 2,
                 "atlas": 2,
                 "bear": 1,
+            },
+        ),
+        Plan(
+            name="medium",
+            atlas=None,
+            limits={
+                "known": None,
+                "google_re": 512,
+                "trex": 48,
+                "trex_closed": 112,
+                "squad": None,
+                "pararel": 8,
+                "popqa": 8,
+                "atlas": 4,
+                "bear": 3,
             },
         ),
         Plan(
@@ -123,6 +146,8 @@ PLANS = {
                 "known": None,
                 "google_re": 512,
                 "trex": 112,
+                "trex_closed": 112,
+                "squad": None,
                 "pararel": 32,
                 "popqa": 16,
                 "atlas": 12,

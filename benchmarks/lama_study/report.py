@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.lama_study import figure
-from benchmarks.lama_study.plan import ATLAS_MODELS, DATA_SETS, SMOLLM2, Plan, cells
+from benchmarks.lama_study.plan import ATLAS_MODELS, CONTROL, DATA_SETS, SMOLLM2, Plan, cells
 from closedbook.eval.report import charts
 
 Result = Mapping[str, Any]
@@ -53,6 +53,8 @@ P@1 of others, under their settings, which are not those above:
 | | RE, oracle entity linking | T-REx, 41 relations | 33.8 |
 | | BERT-base / BERT-large | Google-RE | 9.8 / 10.5 |
 | | Freq / RE, oracle entity linking | Google-RE | 4.4 / 7.6 |
+| | BERT-base / BERT-large | SQuAD | 14.1 / 17.4 |
+| | DrQA, which reads Wikipedia | SQuAD | 37.5 |
 | Wiland et al. 2024 | bert-base-cased | BEAR's score, mean of three templates | 18.4 ± 0.4 |
 
 LAMA ranks the 21,000 words that its models have in common; BERT sees what follows the gap. Here
@@ -72,8 +74,8 @@ _LIMITS = """## What this does not show
   the gap, has no such way out. ParaRel's row asks T-REx's triples too, among closed candidates.
 - **An Instruct model is asked in plain sentences**, without its chat template, and PopQA's
   questions with the answer right after them.
-- **The atlas's models are asked about the atlas alone.** Their vocabulary is its words, so that
-  other data sets would measure which names they can spell. That `atlas_ssm` is right about
+- **The atlas's models know the atlas alone.** Their vocabulary is its words; T-REx's closed row is
+  a control, for what a model has that was told none of these facts. That `atlas_ssm` is right about
   sentences it was trained on is memory, as it was meant to be, and nothing about the web.
 - **Samples.** The intervals tell how the means would change with other relations; where few facts
   per relation are asked, each relation's own mean is rough.
@@ -182,6 +184,13 @@ def _table(results: Sequence[Result]) -> str:
                 f"{_NAMES[each['model']]} has the first piece right in "
                 f"{shown(each['pooled']['P@1'])} (21.5 was measured with another implementation "
                 "on all 1,209).",
+            ]
+        elif each["data"] == CONTROL:
+            lines += [
+                "",
+                f"{_NAMES[each['model']]} was told none of T-REx's facts: among "
+                f"{each['candidates'][1]:,.0f} candidates (median) it has "
+                f"{shown(each['means']['P@1'])}, chance has {100 * each['chance']['P@1']:.1f}.",
             ]
         elif each["kind"] == "words":
             lines += [

@@ -10,9 +10,11 @@ from closedbook.cli import atlas, ssm
 from closedbook.cli.analyze import analyze
 from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
-from closedbook.cli.edit import edit
-from closedbook.cli.edit_eval import edit_eval
-from closedbook.cli.probe import probe
+from closedbook.cli.knowledge import memories
+from closedbook.cli.knowledge.edit import edit
+from closedbook.cli.knowledge.edit_eval import edit_eval
+from closedbook.cli.knowledge.probe import probe
+from closedbook.cli.knowledge.trace import trace
 from closedbook.cli.run import guarded, log_to_stderr
 from closedbook.cli.tensorflow_start import prepare_tensorflow
 
@@ -28,9 +30,11 @@ app.command()(convert)
 app.command()(analyze)
 app.command()(compare)
 app.command()(probe)
+app.command()(trace)
 app.command()(edit)
 app.command(name="edit-eval")(edit_eval)
 app.add_typer(atlas.app, name="atlas")
+app.add_typer(memories.app, name="memories")
 app.add_typer(ssm.app, name="ssm")
 
 

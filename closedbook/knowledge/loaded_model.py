@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 from collections.abc import Sequence
+from typing import ClassVar
 
 import jax
 import numpy as np
@@ -33,6 +34,7 @@ class LoadedModel:
         step: The checkpoint's.
     """
 
+    packages: ClassVar[tuple[str, ...]] = ("jax", "flax", "numpy")  # that it runs on
     config: Config
     params: Params
     vocabulary: AnyVocabulary
@@ -105,12 +107,16 @@ class LoadedModel:
             settings: How to decode; 4 beams if None.
             params: Others of the same shapes, such as edited ones; the model's own if None.
         """
+        chosen = self.params if params is None else params
+        found = self.predictor(settings).predict(chosen, self.texts(questions))
+        return [_first_lines(each) for each in found] if self.config.continues_prompt else found
+
+    def texts(self, questions: Sequence[str]) -> list[str]:
+        """What the model reads of questions: with its prefix, and without needless blanks."""
         continues = self.config.continues_prompt
         # Lines of a prompt mean something; a blank at its end would be a token of its own.
         texts = [text.rstrip() if continues else " ".join(text.split()) for text in questions]
-        texts = [self.card.prefix + text for text in texts]
-        found = self.predictor(settings).predict(self.params if params is None else params, texts)
-        return [_first_lines(each) for each in found] if continues else found
+        return [self.card.prefix + text for text in texts]
 
 
 def _first_lines(answer: Prediction) -> Prediction:

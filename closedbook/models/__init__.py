@@ -8,7 +8,7 @@ from closedbook.models.sites import sites
 from closedbook.models.t5.config import T5Config
 from closedbook.models.t5.network import T5
 from closedbook.models.t5.sizes import SIZES, flops_per_step, size
-from closedbook.models.taps import Patch, Taps
+from closedbook.models.taps import Interchange, Patch, Taps
 
 __all__ = [
     "SIZES",
@@ -16,6 +16,7 @@ __all__ = [
     "DecoderOnly",
     "DecoderOnlyConfig",
     "DecodingState",
+    "Interchange",
     "Patch",
     "T5Config",
     "Taps",

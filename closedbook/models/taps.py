@@ -56,23 +56,60 @@ class Patch(struct.PyTreeNode):
         return x + weight * change
 
 
+class Interchange(struct.PyTreeNode):
+    """Rows of a batch that go on from other rows, and take activations from yet others.
+
+    Row i of the result continues row `source[i]`, but has at the positions `where[i]` what row
+    `other[i]` has there; then `added[i]` is added. There may be more rows than before: these
+    begin at this site, and what came before it is computed once for all of them. An interchange
+    intervention (Geiger et al. 2021) with a clean run in one row and corrupted ones in others is
+    causal tracing.
+
+    A site whose number of rows changes must be the stack's `embed`, or a layer's `resid_pre` or
+    `resid_post`; masks and biases must be the same for all rows, and layers unrolled.
+
+    Attributes:
+        source: int32 [rows].
+        other: int32 [rows].
+        where: bool [rows, length].
+        added: [rows, length, emb]; nothing if None.
+    """
+
+    source: jax.Array
+    other: jax.Array
+    where: jax.Array
+    added: jax.Array | None = None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """The rows that go on, [rows, length, emb], of an activation [batch, length, emb]."""
+        x = jnp.where(self.where[..., None], x[self.other], x[self.source])
+        return x if self.added is None else x + self.added.astype(x.dtype)
+
+
 class Taps(struct.PyTreeNode):
     """What to record and what to patch in one forward pass.
 
     Attributes:
-        patches: Name of a site, or a glob, to `Patch`. No two may name the same site.
+        patches: Name of a site, or a glob, to `Patch`; or the name of one site to `Interchange`.
+            No two may name the same site.
         record: Names of sites, or globs: `*` is any run of characters.
+        relevance: Whether derivatives are those of relevance patching (RelP, Jafari et al. 2025,
+            arXiv 2508.21258), by the rules of layer-wise relevance propagation: scales of norms
+            and weights of attention count as constants, an activation as the constant factor by
+            which it changed its input, and each side of a gate gets half. No value changes.
     """
 
-    patches: Mapping[str, Patch] = struct.field(default_factory=dict)
+    patches: Mapping[str, Patch | Interchange] = struct.field(default_factory=dict)
     record: tuple[str, ...] = struct.field(pytree_node=False, default=())
+    relevance: bool = struct.field(pytree_node=False, default=False)
 
 
 class LayerTaps(struct.PyTreeNode):
     """The taps of one layer (or of a stack of layers, stacked on axis 0), by local site name."""
 
-    patches: dict[str, Patch]
+    patches: dict[str, Patch | Interchange]
     record: tuple[str, ...] = struct.field(pytree_node=False)
+    relevance: bool = struct.field(pytree_node=False, default=False)
 
 
 class Tap:
@@ -81,6 +118,11 @@ class Tap:
     def __init__(self, taps: LayerTaps | None) -> None:
         self._taps = taps
         self.records: dict[str, jax.Array] = {}
+
+    @property
+    def relevance(self) -> bool:
+        """Whether derivatives follow the rules of relevance patching."""
+        return self._taps is not None and self._taps.relevance
 
     def touches(self, site: str) -> bool:
         """Whether a site is recorded or patched, so that its activation must be formed."""
@@ -95,11 +137,14 @@ class Tap:
             try:
                 x = self._taps.patches[site](x)
             except (TypeError, ValueError) as error:
-                patch = self._taps.patches[site]
-                where = None if patch.where is None else jnp.shape(patch.where)
+                shapes = {
+                    name: jnp.shape(value)
+                    for name, value in vars(self._taps.patches[site]).items()
+                    if value is not None and not isinstance(value, str)
+                }
+                said = " and ".join(f"{name} of shape {shape}" for name, shape in shapes.items())
                 raise UserError(
-                    f"the patch of site {site!r} has a value of shape {jnp.shape(patch.value)} and "
-                    f"where of shape {where}, which do not fit the site's {x.shape}"
+                    f"the patch of site {site!r} has {said}, which do not fit the site's {x.shape}"
                 ) from error
         if site in self._taps.record:
             self.records[site] = x
@@ -117,11 +162,11 @@ class _Part:
             axis because it was given for one site.
     """
 
-    patch: Patch
+    patch: Patch | Interchange
     layers: tuple[int, ...]
     entries: tuple[int, ...] | None
 
-    def one(self, i: int = 0) -> Patch:
+    def one(self, i: int = 0) -> Patch | Interchange:
         """The patch of the i-th of its layers."""
         if self.entries is None:
             return self.patch
@@ -129,7 +174,13 @@ class _Part:
         return jax.tree.map(lambda x: jnp.asarray(x)[entry], self.patch)
 
     def stacked(self) -> Patch:
-        """The patch with a leading axis, one entry per layer of `layers`."""
+        """The patch with a leading axis, one entry per layer of `layers`.
+
+        Raises:
+            UserError: It is an interchange, whose rows may differ from layer to layer.
+        """
+        if isinstance(self.patch, Interchange):
+            raise UserError("an Interchange needs unrolled layers; set scan_layers to False")
         if self.entries is None:
             return jax.tree.map(lambda x: jnp.asarray(x)[None], self.patch)
         if self.entries == tuple(range(jnp.shape(self.patch.value)[0])):
@@ -144,10 +195,11 @@ class LayersTaps:
 
     record: tuple[tuple[str, ...], ...]  # local sites, per layer
     patches: Mapping[str, Sequence[_Part]]  # by local site
+    relevance: bool = False
 
     def one_by_one(self) -> list[LayerTaps]:
         """One `LayerTaps` per layer, for layers that are unrolled."""
-        layers = [LayerTaps(patches={}, record=record) for record in self.record]
+        layers = [LayerTaps({}, record, self.relevance) for record in self.record]
         for site, parts in self.patches.items():
             for part in parts:
                 for i, layer in enumerate(part.layers):
@@ -162,15 +214,17 @@ class LayersTaps:
         """
         record = tuple(dict.fromkeys(site for layer in self.record for site in layer))
         layers = len(self.record)
-        patches = {site: _joined(site, parts, layers) for site, parts in self.patches.items()}
-        return LayerTaps(patches=patches, record=record)
+        patches: dict[str, Patch | Interchange] = {
+            site: _joined(site, parts, layers) for site, parts in self.patches.items()
+        }
+        return LayerTaps(patches, record, self.relevance)
 
 
 def _joined(site: str, parts: Sequence[_Part], layers: int) -> Patch:
     """Patches of some layers as one of all; what no patch names gets one that changes nothing."""
-    if len({part.patch.mode for part in parts}) > 1:
-        raise UserError(f"patches of site {site!r} mix modes over layers; scan needs one mode")
     some = [part.stacked() for part in parts]
+    if len({patch.mode for patch in some}) > 1:
+        raise UserError(f"patches of site {site!r} mix modes over layers; scan needs one mode")
     if parts[0].layers == tuple(range(layers)):  # a glob of all layers goes in as it is
         return some[0]
     values = [jnp.asarray(patch.value) for patch in some]
@@ -203,7 +257,7 @@ def stack_taps(
     """
     if taps is None:
         return None, None
-    own: dict[str, Patch] = {}
+    own: dict[str, Patch | Interchange] = {}
     layers: dict[str, list[_Part]] = {}
     for name, found in _patched(taps.patches, config).items():
         patch = taps.patches[name]
@@ -224,10 +278,13 @@ def stack_taps(
         return tuple(site.local for site in record if site.layer == layer)
 
     of_layers = tuple(recorded(i) for i in range(config.stacks[stack].layers))
-    return LayerTaps(patches=own, record=recorded(None)), LayersTaps(of_layers, layers)
+    of_stack = LayerTaps(own, recorded(None), taps.relevance)
+    return of_stack, LayersTaps(of_layers, layers, taps.relevance)
 
 
-def _patched(patches: Mapping[str, Patch], config: HasStacks) -> dict[str, tuple[Site, ...]]:
+def _patched(
+    patches: Mapping[str, Patch | Interchange], config: HasStacks
+) -> dict[str, tuple[Site, ...]]:
     """The sites that each patch names, all patches checked."""
     known = sites_by_name(config)
     found: dict[str, tuple[Site, ...]] = {}
@@ -235,7 +292,10 @@ def _patched(patches: Mapping[str, Patch], config: HasStacks) -> dict[str, tuple
     for name, patch in patches.items():
         if name not in known and not is_glob(name):
             raise unknown_name("tap site", name, known)
-        if patch.mode not in ("set", "add"):
+        if isinstance(patch, Interchange):
+            if is_glob(name):
+                raise UserError(f"an Interchange is for one site; {name!r} is a glob")
+        elif patch.mode not in ("set", "add"):
             raise UserError(f"patch of {name} has mode {patch.mode!r}; use 'set' or 'add'")
         found[name] = matching(config, [name])
         for site in found[name]:
@@ -244,7 +304,7 @@ def _patched(patches: Mapping[str, Patch], config: HasStacks) -> dict[str, tuple
                 raise UserError(
                     f"patches {other!r} and {name!r} both name {site.name}; leave it to one of them"
                 )
-        if is_glob(name):
+        if is_glob(name) and isinstance(patch, Patch):
             _check_leading_axis(name, patch, [site.name for site in found[name]])
     return found
 

@@ -115,7 +115,13 @@ def _facts(meta: Meta) -> str:
     facts = [f"{numbers.count(meta.n)} predictions"]
     if meta.n_questions != meta.n:
         facts.append(f"{numbers.count(meta.n_questions)} questions")
-    named = (("task", meta.task), ("split", meta.split), ("protocol", meta.protocol))
+    named = (
+        ("task", meta.task),
+        ("split", meta.split),
+        ("protocol", meta.protocol),
+        ("read as", meta.form),
+        *((f"{count:,} rows:", note) for note, count in sorted(meta.notes.items())),
+    )
     facts += [f"{name} {safe(value)}" for name, value in named if value]
     return ", ".join(facts) + f", judge {safe(meta.judge.mode)}."
 

@@ -58,7 +58,7 @@ class Decoder(nn.Module):
             shared=(bias, turn, index),
             own=(layers.taps(layer_taps), layers.nothing() if cache is None else cache),
         )
-        x = tap("final_norm", norm(cfg, "decoder_norm")(x))
+        x = tap("final_norm", norm(cfg, "decoder_norm")(x, constant=tap.relevance))
         named = name_records(taps, cfg, "decoder", tap.records, layers.apart(records))
         return x, named, cache
 
@@ -151,7 +151,7 @@ class DecoderOnly(nn.Module):
             positions = index - jax.lax.cummax(jnp.where(begins, index, 0), axis=1)
         x = self._embedded(decoder_input_tokens, positions)
         x, records, _ = self.decoder(x, positions, mask, taps, None, None)
-        logits = self._logits(x)
+        logits = self.logits(x)
         return logits if taps is None else (logits, records)
 
     def start(
@@ -226,7 +226,23 @@ class DecoderOnly(nn.Module):
         own = jax.tree.map(
             lambda c: c.replace(prompt_key=None, prompt_value=None), cache, is_leaf=_is_cache
         )
-        return self._logits(x), state.replace(own=own)
+        return self.logits(x), state.replace(own=own)
+
+    def tree(self, tokens: jax.Array, positions: jax.Array, seen: jax.Array) -> jax.Array:
+        """Logits float32 [batch, nodes, vocab] of what follows each node of trees of tokens.
+
+        Texts that begin alike are one tree: a path down from its root is a text, and what they
+        share is read once. A row may hold several trees.
+
+        Args:
+            tokens: int32 [batch, nodes], in any order.
+            positions: int32 [batch, nodes], of each in its text.
+            seen: bool [batch, nodes, nodes], which nodes (last axis) each one may see: itself and
+                those before it on its path.
+        """
+        x = self._embedded(tokens, positions)
+        x, _, _ = self.decoder(x, positions, seen[:, None], None, None, None)
+        return self.logits(x)
 
     def _embedded(self, tokens: jax.Array, positions: jax.Array) -> jax.Array:
         """Tokens and positions [batch, length] to inputs of the layers [batch, length, emb]."""
@@ -241,7 +257,8 @@ class DecoderOnly(nn.Module):
             x = x + sinusoids(positions, cfg.emb_dim).astype(x.dtype)
         return x
 
-    def _logits(self, x: jax.Array) -> jax.Array:
+    def logits(self, x: jax.Array) -> jax.Array:
+        """The decoder's normalised outputs [..., length, emb] to logits [..., length, vocab]."""
         tied = self.config.logits_via_embedding
         logits = self.token_embedder.attend(x) if tied else self.decoder.logits(x)
         logits = logits.astype(self.config.precision.accumulate)

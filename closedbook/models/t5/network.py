@@ -55,7 +55,12 @@ class Encoder(nn.Module):
         bias = jnp.where(mask, bias, MASKED)
         per_layer = (layers.taps(layer_taps),)
         x, (records,) = layers.run(EncoderLayer, (cfg,), x, shared=(bias,), own=per_layer)
-        x = tap("final_norm", RMSNorm(cfg.precision, name="encoder_norm")(x))
+        x = tap(
+            "final_norm",
+            RMSNorm(cfg.precision, cfg.norm_epsilon, name="encoder_norm")(
+                x, constant=tap.relevance
+            ),
+        )
         x = Dropout(cfg.dropout_rate, over_length=False, name="output_dropout")(x)
         return x, name_records(taps, cfg, "encoder", tap.records, layers.apart(records))
 
@@ -105,7 +110,12 @@ class Decoder(nn.Module):
             shared=(encoded, bias, cross_bias, index),
             own=(layers.taps(layer_taps), layers.nothing() if cache is None else cache),
         )
-        x = tap("final_norm", RMSNorm(cfg.precision, name="decoder_norm")(x))
+        x = tap(
+            "final_norm",
+            RMSNorm(cfg.precision, cfg.norm_epsilon, name="decoder_norm")(
+                x, constant=tap.relevance
+            ),
+        )
         x = Dropout(cfg.dropout_rate, name="output_dropout")(x)
         named = name_records(taps, cfg, "decoder", tap.records, layers.apart(records))
         return x, named, cache
@@ -194,7 +204,7 @@ class T5(nn.Module):
             cross_mask = cross_mask & _same_segment(decoder_segment_ids, encoder_segment_ids)
         x = self.token_embedder(decoder_input_tokens)
         x, records, _ = self.decoder(x, encoded, mask, cross_mask, taps, None, None)
-        return self._logits(x), records
+        return self.logits(x), records
 
     def start(
         self, inputs: jax.Array, copies: int, max_length: int
@@ -244,7 +254,7 @@ class T5(nn.Module):
         x = self.token_embedder(tokens)
         x, _, cache = self.decoder(x, None, mask, cross_mask, None, cache, index)
         own = jax.tree.map(lambda c: (c.key, c.value), cache, is_leaf=_is_cache)
-        return self._logits(x), state.replace(own=own)
+        return self.logits(x), state.replace(own=own)
 
     def __call__(
         self,
@@ -266,7 +276,8 @@ class T5(nn.Module):
         )
         return logits if taps is None else (logits, seen | records)
 
-    def _logits(self, x: jax.Array) -> jax.Array:
+    def logits(self, x: jax.Array) -> jax.Array:
+        """The decoder's normalised outputs [..., length, emb] to logits [..., length, vocab]."""
         if self.config.logits_via_embedding:  # of T5 1.0, scaled by emb_dim ** -0.5
             logits = self.token_embedder.attend(x) / np.sqrt(x.shape[-1])
         else:

@@ -172,7 +172,7 @@ def edit(
 
     `closedbook edit --undo k`
     """
-    from closedbook.cli import edit_actions
+    from closedbook.cli.knowledge import edit_actions
     from closedbook.errors import UserError
     from closedbook.knowledge.loading import DEFAULT_MODEL
 

@@ -2,23 +2,18 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from closedbook.cli.run import one_of
+
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from closedbook.knowledge.loaded_model import LoadedModel
-    from closedbook.knowledge.probing.hidden_states import Pairs
+    from closedbook.knowledge.probing.families.protocol import AnyPrompting, Spelling
+    from closedbook.knowledge.probing.hidden.states import Pairs
     from closedbook.knowledge.probing.probe import Progress
-    from closedbook.knowledge.probing.prompts import Prompting
-    from closedbook.knowledge.probing.results import Result
     from closedbook.tasks.facts import Facts
-
-_WIDTH = 160  # of the table: what is wider than the terminal goes on in its next line
-Choice = TypeVar("Choice", bound=str)
 
 
 def probe(
@@ -29,7 +24,8 @@ def probe(
         str,
         typer.Option(
             help="The model that is asked: a run's MODEL_DIR, any checkpoint (see `closedbook "
-            "ask`), or closedbook://atlas_ssm, closedbook://atlas_qa."
+            "ask`), a folder of a masked language model such as BERT, or closedbook://atlas_ssm, "
+            "closedbook://atlas_qa."
         ),
     ] = "closedbook://atlas_ssm",
     data: Annotated[
@@ -49,7 +45,8 @@ def probe(
             help="How facts are put to the model. question: the model's prefix and a question; "
             "sentinels: a sentence with <extra_id_0>, T5's own target; bare: the same, the bare "
             "object as target; nem: _X_ in the sentence; continuation: a sentence up to the "
-            "object. Default: as the model was trained."
+            "object; sentence: the likelihood of a whole one; mask: a sentence with masks. "
+            "Default: as the model was trained."
         ),
     ] = None,
     normalise: Annotated[
@@ -99,6 +96,47 @@ def probe(
             "with their facts, and count them. Otherwise they are an error.",
         ),
     ] = False,
+    lama_filters: Annotated[
+        bool,
+        typer.Option(
+            "--lama-filters",
+            help="Leave out and count what LAMA does: prompts over 100 words, facts that raters "
+            "denied, facts said before.",
+        ),
+    ] = False,
+    uhn: Annotated[
+        bool,
+        typer.Option(
+            "--uhn",
+            help="LAMA-UHN (Poerner et al. 2020): leave out facts whose subject's name holds the "
+            "object's, and count them.",
+        ),
+    ] = False,
+    uhn_names: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With --uhn: also those whose object a part of the subject's name suggests, by "
+            'JSON lines of {"relation", "name", "objects"}.',
+        ),
+    ] = None,
+    paraphrases: Annotated[
+        bool | None,
+        typer.Option(
+            "--paraphrases/--no-paraphrases",
+            help="Also ask every other wording of a fact: whether the answers agree (ParaRel's "
+            "consistency, Elazar et al. 2021), and are right in all. Default: for BEAR by "
+            "sentences, whose score is the mean over its templates.",
+        ),
+    ] = None,
+    negated: Annotated[
+        bool,
+        typer.Option(
+            "--negated",
+            help='Also ask each fact with "not" in its prompt (Kassner and Schütze 2020): whether '
+            "the best candidate and the ranking change.",
+        ),
+    ] = False,
     generate: Annotated[
         bool | None,
         typer.Option(
@@ -135,6 +173,29 @@ def probe(
             min=1, metavar="N", help="With --hidden: wrong candidates per fact. Default: 10."
         ),
     ] = None,
+    triples: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also rank what a relation extractor found (LAMA's RE): rows with subject, "
+            "relation, object, score, and fact (its id) for oracle linking.",
+        ),
+    ] = None,
+    retrieve: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CORPUS",
+            help="Also look facts up in text by TF-IDF, as DrQA does: files by pattern, folders, "
+            "tfds:NAME; may be given several times.",
+        ),
+    ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="With --retrieve: a SQuAD model of transformers that reads answers out of it.",
+        ),
+    ] = None,
     vocabulary: Annotated[
         str | None,
         typer.Option(help="A SentencePiece model, for checkpoints that come without one."),
@@ -151,8 +212,8 @@ def probe(
     Each fact becomes a prompt; the model gives each candidate of its relation a probability; the
     right object's place among them makes P@1, P@10 and MRR, beside Freq (the commonest objects of
     the relation first) and chance. DIR gets report.html (open it in a browser), results.jsonl (a
-    row per fact), summary.json, command.json and figures. What is done when the command is killed
-    stays in DIR.unfinished, and the same command goes on from there.
+    row per fact), summary.json, command.json, figures and tables. What is done when the command
+    is killed stays in DIR.unfinished, and the same command goes on from there.
 
     Examples:
 
@@ -162,46 +223,64 @@ def probe(
 
     `closedbook probe --data LAMA/TREx --candidates common_vocab.txt --single-token --out lama`
     """
-    arguments = {name: _plain(value) for name, value in locals().items()}
+    arguments = {name: plain(value) for name, value in locals().items()}
     from closedbook.cli.analyze import progress_bar
+    from closedbook.cli.knowledge import probe_baselines, probe_table
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
-    from closedbook.knowledge.loading import load_model
     from closedbook.knowledge.probing import probe as probing
     from closedbook.knowledge.probing import results
     from closedbook.knowledge.probing.candidates import first_facts
-    from closedbook.knowledge.probing.prompts import WAYS, Prompting
+    from closedbook.knowledge.probing.families.opening import (
+        check_can,
+        open_model,
+        prompting_of,
+        spelling_of,
+    )
+    from closedbook.knowledge.probing.prompts import WAYS
 
     result_folders.check_target(out, force=force)
-    way = _one_of("--style", style, WAYS) if style is not None else None
+    way = one_of("--style", style, WAYS) if style is not None else None
     settings = probing.Settings(
-        normalise=_one_of("--normalise", normalise, probing.NORMALISATIONS),
-        others=_one_of("--others", others, probing.OTHERS),
+        normalise=one_of("--normalise", normalise, probing.NORMALISATIONS),
+        others=one_of("--others", others, probing.OTHERS),
         single=single_token,
+        negated=negated,
     )
     ks = _numbers(k)
     if not hidden and (hidden_sites, hidden_wrong) != (None, None):
         raise UserError("--hidden-sites and --hidden-wrong go with --hidden; give it too")
+    if uhn_names is not None and not uhn:
+        raise UserError("--uhn-names goes with --uhn; give both, or neither")
     if same_tokens_as and not single_token:
         raise UserError("--same-tokens-as goes with --single-token; give both, or neither")
+    beside = probe_baselines.Asked(triples=triples, retrieve=retrieve or (), reader=reader)
     with progress_bar() as progress:
-        loaded = load_model(model, vocabulary=vocabulary, extra_ids=extra_ids)
-        prompting = Prompting.of(loaded, way)
+        loaded = open_model(model, vocabulary=vocabulary, extra_ids=extra_ids)
+        prompting = prompting_of(loaded, way)
         settings = dataclasses.replace(
             settings, generate=prompting.way == "question" if generate is None else generate
         )
+        check_can(loaded, prompting.way, hidden=hidden, generate=settings.generate)
         facts = _facts(data, relations, prompting)
-        alike = [Prompting.of(load_model(each), way) for each in same_tokens_as or []]
+        bear = {relation.corpus for relation in facts.relations.values()} == {"BEAR"}
+        asked = bear and prompting.way == "sentence" if paraphrases is None else paraphrases
+        settings = dataclasses.replace(settings, paraphrases=asked)
+        facts = _filtered(facts, lama=lama_filters, uhn=uhn, names=uhn_names)
+        alike = [spelling_of(open_model(each)) for each in same_tokens_as or []]
         everything = _candidates(
             facts, [prompting, *alike], candidates, settings.single, drop_unspelled
         )
         facts = everything if limit is None else first_facts(everything, limit)
         # What cannot be probed for hidden knowledge is told of before any work is done.
         look = _look(loaded, facts, hidden_sites, hidden_wrong) if hidden else None
+        found_beside = probe_baselines.of(beside, facts, data, settings, ks, progress)
         with result_folders.unfinished(out) as kept:
             rows = probing.probe(loaded, facts, prompting, settings, keep=kept, progress=progress)
             single = settings.single
-            inside = _hidden(loaded, facts, prompting, single, look, progress) if look else None
+            inside = (
+                _hidden(loaded, facts, prompting, single, look, kept, progress) if look else None
+            )
             progress("writing", 1, 1)
             result = results.of(
                 rows,
@@ -214,12 +293,14 @@ def probe(
                 arguments=arguments,
                 hidden=inside,
                 everything=everything,
+                baselines=found_beside[0],
+                retrieved=found_beside[1],
             )
             results.write(result, out, force=force)
-    _print(result, out)
+    probe_table.show(result, out)
 
 
-def _facts(data: str, relations: str | None, prompting: "Prompting") -> "Facts":
+def _facts(data: str, relations: str | None, prompting: "AnyPrompting[Any]") -> "Facts":
     from closedbook.knowledge.probing.prompts import style_of
     from closedbook.tasks.facts import atlas, read_facts
 
@@ -230,9 +311,21 @@ def _facts(data: str, relations: str | None, prompting: "Prompting") -> "Facts":
     return read_facts(data, relations=names, style=style)
 
 
+def _filtered(facts: "Facts", *, lama: bool, uhn: bool, names: pathlib.Path | None) -> "Facts":
+    """The facts that the filters leave, with a count of what each dropped."""
+    from closedbook.tasks.facts import filters
+
+    if lama:
+        facts = filters.lama(facts)
+    if uhn:
+        told = filters.read_names(names) if names is not None else None
+        facts = filters.unhelpful_names(facts, told)
+    return facts
+
+
 def _candidates(
     facts: "Facts",
-    promptings: "Sequence[Prompting]",
+    promptings: "Sequence[Spelling]",
     file: pathlib.Path | None,
     single: bool,
     drop: bool,
@@ -250,33 +343,36 @@ def _candidates(
 
 
 def _look(
-    model: "LoadedModel", facts: "Facts", globs: str | None, wrong: int | None
+    model: Any, facts: "Facts", globs: str | None, wrong: int | None
 ) -> "tuple[Pairs, tuple[str, ...]]":
     """The pairs and the sites that a look for hidden knowledge is about."""
-    from closedbook.knowledge.probing import hidden_states
+    from closedbook.knowledge.probing.hidden import states
 
     named = [name.strip() for name in (globs or "").split(",") if name.strip()]
-    pairs = hidden_states.sample(facts, hidden_states.WRONG if wrong is None else wrong)
-    return pairs, hidden_states.sites(model.config, named)
+    pairs = states.sample(facts, states.WRONG if wrong is None else wrong)
+    return pairs, states.sites(model.config, named)
 
 
 def _hidden(
-    model: "LoadedModel",
+    model: Any,
     facts: "Facts",
-    prompting: "Prompting",
+    prompting: Any,
     single: bool,
     look: "tuple[Pairs, tuple[str, ...]]",
+    keep: pathlib.Path,
     progress: "Progress",
 ) -> dict[str, Any]:
-    from closedbook.knowledge.probing import hidden_states
+    from closedbook.knowledge.probing.hidden import states
 
     pairs, names = look
 
     def told(done: int) -> None:
         progress("hidden states", done, len(pairs.fact))
 
-    read = hidden_states.read(model, facts, prompting, pairs, names, single=single, progress=told)
-    return hidden_states.summarise(facts, pairs, read)
+    read = states.read(
+        model, facts, prompting, pairs, names, single=single, keep=keep, progress=told
+    )
+    return states.summarise(facts, pairs, read)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -288,84 +384,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(map(int, found)))
 
 
-def _one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
-    from closedbook.errors import unknown_name
-
-    for each in valid:
-        if value == each:
-            return each
-    raise unknown_name(f"{option}", value, valid)
-
-
-def _plain(value: object) -> object:
+def plain(value: object) -> object:
     """An option's value as JSON has it."""
     return str(value) if isinstance(value, pathlib.Path) else value
-
-
-def _print(result: "Result", out: pathlib.Path) -> None:
-    """The table of relations, and the means below it."""
-    from rich.console import Console
-    from rich.table import Table
-
-    from closedbook.eval.report import numbers
-    from closedbook.eval.report.text import inline
-
-    summary, meta = result.summary, result.meta
-    metrics = summary["metrics"]
-    screen = Console(highlight=False, soft_wrap=True, markup=False, width=_WIDTH)
-    screen.print(
-        f"{inline(meta['model'])} on {inline(meta['data'])}: {meta['facts']:,} facts, "
-        f"{meta['pairs']:,} pairs of prompt and candidate, style {meta['style']}, "
-        f"scores by {meta['normalise']}"
-    )
-    headings = ("relation", "n", *metrics, f"Freq {metrics[0]}", "chance")
-    table = Table(*headings, box=None, pad_edge=False)
-    for column in table.columns:
-        column.no_wrap = True
-    for column in table.columns[1:]:
-        column.justify = "right"
-
-    def line(name: str, n: int, row: "Mapping[str, Any]") -> None:
-        shown = [numbers.with_interval(row["model"].get(metric)) for metric in metrics]
-        freq = row["freq"].get(metrics[0])
-        chance = row["chance"].get(metrics[0])
-        cells = (numbers.percent(freq and freq.mean), numbers.percent(chance))
-        table.add_row(inline(name, 40), f"{n:,}", *shown, *cells)
-
-    for row in summary["relations"]:
-        line(row["label"], row["facts"], row)
-    table.add_section()
-    line("mean over relations", meta["facts"], summary["all"])
-    line("mean over facts", meta["facts"], summary["pooled"])
-    for part in summary["parts"]:
-        line(f"  {part['name']}", part["facts"], part)
-    screen.print(table)
-    if "hidden" in summary:
-        _print_hidden(screen, summary["hidden"])
-    for reason, number in meta["dropped"].items():
-        screen.print(f"left out     {number:,} facts: {inline(reason)}")
-    screen.print(f"report       {out / 'report.html'}")
-
-
-def _print_hidden(screen: "Console", found: "Mapping[str, Any]") -> None:
-    """K by the model's own scores and by the probe of each site."""
-    from rich.table import Table
-
-    from closedbook.eval.report import numbers
-
-    screen.print(
-        f"\nhidden knowledge: {found['facts']:,} facts, {found['pairs']:,} pairs of prompt and "
-        f"candidate, probes cross-validated over {found['folds']} folds of subjects"
-    )
-    labels = {each["name"]: each["label"] for each in found["external"]}
-    headings = ("scores by", "K", "all pairs right", *(f"K above {labels[e]}" for e in labels))
-    table = Table(*headings, box=None, pad_edge=False)
-    for column in table.columns:
-        column.no_wrap = True
-    for column in table.columns[1:]:
-        column.justify = "right"
-    for row in [*found["external"], *found["internal"]]:
-        gaps = [row["gaps"][name]["value"] if "gaps" in row else None for name in labels]
-        shown = map(numbers.with_interval, (row["k"], row["full"], *gaps))
-        table.add_row(labels.get(row["name"], row["name"]), *shown)
-    screen.print(table)
