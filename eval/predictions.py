@@ -14,7 +14,9 @@ from typing import Any, TypeVar
 
 from closedbook import whole_files
 from closedbook.errors import UserError
-from closedbook.eval.files import json_lines, tables
+from closedbook.eval.files import gold as gold_files
+from closedbook.eval.files import json_lines
+from closedbook.eval.files.forms import loading
 from closedbook.eval.files.json_lines import shown
 
 _Kind = TypeVar("_Kind")
@@ -66,32 +68,100 @@ class Prediction:
         }
 
 
-def read(path: str | os.PathLike[str]) -> list[Prediction]:
-    """Reads a predictions file, all rows checked; blank lines are passed over.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Read:
+    """A file of predictions.
 
-    A file named .csv or .tsv is a table, see `closedbook.eval.files.tables`; any file may be packed
-    by gzip.
+    Attributes:
+        rows: Its rows.
+        form: What it was taken for, for people: "samples of lm-evaluation-harness".
+        notes: How many rows had something worth saying, by what it was: null predictions, rows
+            without gold answers (which are left out), and the like.
+    """
+
+    rows: Sequence[Prediction]
+    form: str
+    notes: Mapping[str, int]
+
+
+def read(
+    path: str | os.PathLike[str],
+    *,
+    columns: Mapping[str, str] | None = None,
+    gold: str | os.PathLike[str] | None = None,
+) -> list[Prediction]:
+    """Reads a file of predictions, all rows checked: the rows of `read_any`."""
+    return list(read_any(path, columns=columns, gold=gold).rows)
+
+
+def read_any(
+    path: str | os.PathLike[str],
+    *,
+    columns: Mapping[str, str] | None = None,
+    gold: str | os.PathLike[str] | None = None,
+) -> Read:
+    """Reads a file of predictions as it comes: ours, a table, or another tool's.
+
+    The form is recognised by what is in the file; any may be packed by gzip. `docs/evaluator.md`
+    lists the forms. Blank lines are passed over.
+
+    Args:
+        path: The file, or a folder that the `datasets` library saved.
+        columns: question, answers, prediction, id or score -> its name in the rows, where a file
+            has names that are not in use; it may lead into a row: "doc.question".
+        gold: A file of questions and answers, for predictions by id that come without them.
 
     Raises:
-        UserError: The file is missing, empty or not UTF-8, or a row is malformed, lacks a key,
-            has a value of the wrong type, no answers or the id of an earlier row. The message
-            names file and line.
+        UserError: The file is missing, empty or not UTF-8, its form is not known, or rows are
+            malformed, lack a key or have the id of an earlier row. The message names file and
+            line, of up to ten faults.
     """
-    rows: list[Prediction] = []
-    lines_of_ids: dict[str, int] = {}
-    reader = tables.read if tables.is_table(path) else json_lines.read
-    lines = reader(
+    faults = loading.Faults(path)
+    found = loading.load(
         path,
-        what="predictions",
-        remedy="give the path of a predictions.jsonl, as `t5x eval` writes it, or of a .csv or "
-        ".tsv with the columns question, answers and prediction",
+        faults=faults,
+        columns_given=columns,
+        gold=None if gold is None else gold_files.read(gold),
     )
-    for number, value in lines:
-        with json_lines.place(f"{path}:{number}"):
+    return _checked(found, path, faults)
+
+
+def of_rows(rows: Iterable[object], *, columns: Mapping[str, str] | None = None) -> Read:
+    """Takes rows in memory, objects with keys as a file of JSON lines has them.
+
+    Args:
+        rows: Mappings, or predictions of ours.
+        columns: As `read_any` has it.
+
+    Raises:
+        UserError: As `read_any`.
+    """
+    listed = list(rows)
+    ours = [row for row in listed if isinstance(row, Prediction)]
+    if ours and len(ours) == len(listed):
+        return Read(rows=ours, form="rows", notes={})
+    plain = (row.as_dict() if isinstance(row, Prediction) else row for row in listed)
+    faults = loading.Faults("the rows")
+    found = loading.of_rows(plain, faults=faults, columns_given=columns)
+    return _checked(found, "the rows", faults)
+
+
+def _checked(found: loading.Loaded, path: str | os.PathLike[str], faults: loading.Faults) -> Read:
+    rows: list[Prediction] = []
+    lines_of_ids: dict[str, str] = {}
+    for place, value in found.rows:
+        with faults.at(place):
             row = parse(value)
-            _claim_id(row, number, lines_of_ids)
-        rows.append(row)
-    return rows
+            _claim_id(row, place.removeprefix(f"{path}:").strip(), lines_of_ids)
+            rows.append(row)
+    faults.tell()
+    if not rows:
+        raise UserError(f"{path} holds no predictions that can be scored: {_said(found.notes)}")
+    return Read(rows=rows, form=found.form, notes=found.notes)
+
+
+def _said(notes: Mapping[str, int]) -> str:
+    return "; ".join(f"{number:,} rows: {note}" for note, number in notes.items()) or "no rows"
 
 
 def write(path: str | os.PathLike[str], rows: Iterable[Prediction | Mapping[str, Any]]) -> int:
@@ -108,7 +178,7 @@ def write(path: str | os.PathLike[str], rows: Iterable[Prediction | Mapping[str,
         UserError: A row is not as the format says (the message names it), or the disk refuses.
     """
     path = pathlib.Path(path)
-    lines_of_ids: dict[str, int] = {}
+    lines_of_ids: dict[str, str] = {}
     number = 0
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -116,7 +186,7 @@ def write(path: str | os.PathLike[str], rows: Iterable[Prediction | Mapping[str,
             for number, row in enumerate(rows, start=1):
                 with json_lines.place(f"{path}:{number}"):
                     checked = parse(row.as_dict() if isinstance(row, Prediction) else row)
-                    _claim_id(checked, number, lines_of_ids)
+                    _claim_id(checked, str(number), lines_of_ids)
                     file.write(_dump(checked))
     except OSError as error:
         raise UserError(
@@ -162,11 +232,11 @@ def parse(row: object) -> Prediction:
     )
 
 
-def _claim_id(row: Prediction, number: int, lines_of_ids: dict[str, int]) -> None:
+def _claim_id(row: Prediction, place: str, lines_of_ids: dict[str, str]) -> None:
     if row.id is None:
         return
-    first = lines_of_ids.setdefault(str(row.id), number)
-    if first != number:
+    first = lines_of_ids.setdefault(str(row.id), place)
+    if first != place:
         raise UserError(f"id {row.id!r} also stands in row {first}; give each row its own id")
 
 

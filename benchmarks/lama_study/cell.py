@@ -11,7 +11,7 @@ from closedbook.errors import UserError
 from closedbook.eval.analysis.summarized import plain
 from closedbook.knowledge import result_folders
 from closedbook.knowledge.loaded_model import LoadedModel
-from closedbook.knowledge.probing import metrics, results, tables
+from closedbook.knowledge.probing import correlation, metrics, results, tables
 from closedbook.knowledge.probing import probe as probing
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.scoring import Answers, CandidateScorer
@@ -98,6 +98,7 @@ def _probed(
             settings,
             ks=tables.KS,
             model_name=cell.model,
+            everything=everything,
             arguments={"cell": cell.name},
         )
         results.write(result, out, force=True)
@@ -112,7 +113,7 @@ def _probed(
         "chance": plain(summary["all"]["chance"]),
         "types": plain([{"name": t["name"], **t["model"]} for t in summary["types"]]),
         "sizes": measures.by_size(places, [fact.relation for fact in facts.facts]),
-        "correlations": measures.correlations(facts, everything, rows),
+        "correlations": summary["correlations"],
         "consistency": measures.consistency(facts, wordings),
         "strangers": measures.strangers(facts, everything, rows),
     }
@@ -134,7 +135,9 @@ def _first_token(model: LoadedModel, prompting: Prompting, facts: Facts) -> dict
     found = metrics.joined(parts)
     relations = [fact.relation for fact in facts.facts]
     table = tables.table(tables.measured(found), relations)
-    rows = [_row(*each) for each in zip(metrics.rank(found), best, strict=True)]
+    subjects = prompting.spelled([fact.subject for fact in facts.facts])
+    read = [len(pieces) for _, pieces in subjects]
+    rows = [_row(*each) for each in zip(metrics.rank(found), best, read, strict=True)]
     return {
         "candidates": [vocabulary, vocabulary, vocabulary],
         "means": {name: measures.estimate(each) for name, each in table.all.items()},
@@ -143,15 +146,21 @@ def _first_token(model: LoadedModel, prompting: Prompting, facts: Facts) -> dict
         "chance": {"P@1": 1 / vocabulary},
         "types": [],
         "sizes": measures.by_size(found, relations),
-        "correlations": measures.correlations(facts, facts, rows),
+        "correlations": correlation.explained(facts, facts, rows),
         "consistency": {},
         "strangers": None,
     }
 
 
-def _row(rank: float, best: float) -> dict[str, Any]:
+def _row(rank: float, best: float, subject_tokens: int) -> dict[str, Any]:
     """What correlations need of a row of a probe; what never varies has none."""
-    return {"rank": int(rank), "tokens": 1, "log_prob": 0.0, "top": [{"log_prob": best}]}
+    return {
+        "rank": int(rank),
+        "tokens": 1,
+        "subject_tokens": subject_tokens,
+        "log_prob": 0.0,
+        "top": [{"log_prob": best}],
+    }
 
 
 def _spelled(prompting: Prompting, facts: Facts) -> list[tuple[int, ...]]:

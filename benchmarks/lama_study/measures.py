@@ -1,15 +1,14 @@
 """What is measured in a cell beside the table of the probe."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from closedbook.knowledge.probing import agreement, baselines, correlation, metrics, tables
+from closedbook.knowledge.probing import agreement, baselines, metrics, tables
 from closedbook.knowledge.probing.gold import gold
-from closedbook.tasks.facts.form import Fact, Facts
+from closedbook.tasks.facts.form import Facts
 
 _SIZES = tuple(2**power for power in range(1, 16))
 
@@ -71,40 +70,6 @@ def frequency(facts: Facts, everything: Facts, *, others_ranked: bool) -> dict[s
     )
     table = tables.of_facts(tables.measured(places, ties="expected"), facts)
     return {name: estimate(each) for name, each in table.all.items()}
-
-
-def correlations(facts: Facts, everything: Facts, rows: Sequence[Mapping[str, Any]]) -> list[Any]:
-    """Pearson's correlation of being right with what might explain it, clustered by relation.
-
-    Args:
-        facts: Those that were asked.
-        everything: Those of which they are a sample: how often an object is one is counted there.
-        rows: Of the probe.
-    """
-    counts: dict[tuple[str, str], int] = {}
-    for fact in everything.facts:
-        key = fact.relation, fact.object
-        counts[key] = counts.get(key, 0) + 1
-    hits = np.array([float(row["rank"] == 1) for row in rows])
-    named = {
-        "log-probability of the model's best": [row["top"][0]["log_prob"] for row in rows],
-        "log-probability of the object": [row["log_prob"] for row in rows],
-        "facts with the object (log)": [
-            math.log(counts[fact.relation, fact.object]) for fact in facts.facts
-        ],
-        "characters of the subject": [len(fact.subject) for fact in facts.facts],
-        "tokens of the object": [row["tokens"] for row in rows],
-        "page views of the subject (log)": [_views(fact, "s_pop") for fact in facts.facts],
-        "page views of the object (log)": [_views(fact, "o_pop") for fact in facts.facts],
-    }
-    clusters = [fact.relation for fact in facts.facts]
-    found = []
-    for name, values in named.items():
-        each = correlation.correlate(np.array(values, np.float64), hits, clusters=clusters)
-        if math.isfinite(each.value):
-            numbers = {key: finite(value) for key, value in dataclasses.asdict(each).items()}
-            found.append({"name": name, **numbers})
-    return found
 
 
 def strangers(facts: Facts, everything: Facts, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -170,11 +135,6 @@ def estimate(value: tables.Mean) -> dict[str, Any]:
 def finite(value: float) -> float | None:
     """A number, or None where it is none: JSON knows no infinity."""
     return value if math.isfinite(value) else None
-
-
-def _views(fact: Fact, key: str) -> float:
-    views = fact.meta.get(key)
-    return math.log(float(views) + 1) if views is not None else math.nan
 
 
 def _log_choose(n: int, k: int) -> float:

@@ -19,14 +19,32 @@ def analyze(
         pathlib.Path,
         typer.Argument(
             metavar="PREDICTIONS",
-            help="A predictions.jsonl of any model: one object per line with question, answers and "
-            "prediction; id, score and more are used where given. Also a .csv or .tsv with these "
-            "columns, and either packed by gzip.",
+            help="Answers of any model, recognised by what is in the file: a predictions.jsonl "
+            "(question, answers, prediction), a table, or what another tool wrote: "
+            "lm-evaluation-harness, inspect_ai, HELM, KILT, DPR, FiD, FlashRAG, self-RAG, "
+            "OpenCompass, SQuAD, W&B, pandas, Parquet, Arrow. May be packed by gzip.",
         ),
     ],
     out: Annotated[
         pathlib.Path, typer.Option("--out", metavar="DIR", help="The report directory to make.")
     ],
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FIELD=NAME,...",
+            help="Which key or column is which, where it is not told by its name: "
+            "question=Q,answers=golds,prediction=out; also id and score. A name may lead into a "
+            "row: doc.question. Columns of a table without names have numbers, from 1.",
+        ),
+    ] = None,
+    gold: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Questions and their answers, for predictions that come without: SQuAD's file, "
+            "KILT's, FiD's input, or rows with id, question and answers.",
+        ),
+    ] = None,
     protocol: Annotated[
         str,
         typer.Option(
@@ -39,7 +57,8 @@ def analyze(
         typer.Option(
             metavar="JSONL",
             help='What people say of wrong predictions, all or a random sample: {"id", "label"}, '
-            "a label being 'true negative', 'phrasing', 'incomplete' or 'unanswerable'.",
+            "a label being 'true negative' (or 'wrong'), 'phrasing', 'incomplete' or "
+            "'unanswerable'.",
         ),
     ] = None,
     train: Annotated[
@@ -92,32 +111,42 @@ def analyze(
     `closedbook analyze mine.jsonl --out report --also dpr.jsonl --also fid.jsonl --train nq.jsonl`
 
     `closedbook analyze mine.jsonl --out labelled --labels labels.jsonl`
+
+    `closedbook analyze samples_nq_open_2026-01-01.jsonl --out report`
+
+    `closedbook analyze answers.csv --out report --columns question=Q,answers=truth,prediction=llm`
+
+    `closedbook analyze predictions.json --gold dev-v1.1.json --out report`
     """
     from closedbook.cli import judging
     from closedbook.errors import UserError
     from closedbook.eval import analysis
     from closedbook.eval import predictions as files
     from closedbook.eval.analysis import labels as label_files
-    from closedbook.eval.files import gold
+    from closedbook.eval.files import gold as gold_files
+    from closedbook.eval.files.forms import columns as column_names
     from closedbook.eval.report import outputs
 
     outputs.check_target(out, force=force)
     chosen = judging.judge(judge)
-    rows = files.read(predictions)
+    named = None if columns is None else column_names.parse(columns)
+    read = files.read_any(predictions, columns=named, gold=gold)
     for path in also or []:
         if path.exists() and path.samefile(predictions):
             raise UserError(f"--also {path} is the file to analyse; give another system's")
     with progress_bar() as progress:
         found = analysis.analyze(
-            rows,
+            read.rows,
             protocol=protocol,
             judge=chosen,
             threshold=threshold,
             labels=label_files.read(labels) if labels else None,
-            train=gold.read(train) if train else None,
+            train=gold_files.read(train) if train else None,
             also=read_named(also or []),
-            other_gold=gold.read(other_gold) if other_gold else None,
+            other_gold=gold_files.read(other_gold) if other_gold else None,
             source=predictions.name,
+            form=read.form,
+            notes=read.notes,
             progress=progress,
         )
         progress("writing", 1, 1)
@@ -174,6 +203,10 @@ def _print(analysis: "Analysis", out: pathlib.Path) -> None:
         else:
             table.add_row(row.name, "", f"not asserted; {len(analysis.candidates):,} to review")
     screen.print(table)
+    for note, count in sorted(meta.notes.items()):
+        screen.print(f"{count:,} rows".ljust(12), note)
+    if meta.form:
+        screen.print(f"read as      {meta.form}")
     screen.print(f"report       {out / 'report.html'}")
 
 

@@ -1,7 +1,7 @@
 """What inference asks of a network: how to begin answers, and how to go on with them."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import jax
 
@@ -63,6 +63,26 @@ class Decoder(Protocol):
         """
 
 
+@runtime_checkable
+class TreeReader(Protocol):
+    """A network that can read texts that begin alike as one tree: one that continues its prompt."""
+
+    def apply(self, variables: dict[str, Any], *args: Any, method: str) -> Any:
+        """Linen's: runs the method of this name with the given parameters."""
+
+    def tree(self, tokens: jax.Array, positions: jax.Array, seen: jax.Array) -> jax.Array:
+        """Logits of what follows each node of trees of tokens.
+
+        Args:
+            tokens: int32 [batch, nodes].
+            positions: int32 [batch, nodes], of each in its text.
+            seen: bool [batch, nodes, nodes], which nodes each one may see.
+
+        Returns:
+            float32 [batch, nodes, vocab].
+        """
+
+
 def start(
     module: Decoder, params: Params, inputs: jax.Array, copies: int, max_length: int
 ) -> tuple[jax.Array, DecodingState]:
@@ -75,3 +95,14 @@ def step(
 ) -> tuple[jax.Array, DecodingState]:
     """`Decoder.step` with the given parameters."""
     return module.apply({"params": params}, tokens, index, state, method="step")
+
+
+def tree(
+    module: TreeReader,
+    params: Params,
+    tokens: jax.Array,
+    positions: jax.Array,
+    seen: jax.Array,
+) -> jax.Array:
+    """`TreeReader.tree` with the given parameters."""
+    return module.apply({"params": params}, tokens, positions, seen, method="tree")

@@ -18,11 +18,11 @@ import pathlib
 import platform
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import closedbook
 from closedbook.eval.analysis.summarized import Json, plain
 from closedbook.eval.report import charts, outputs
-from closedbook.knowledge.loaded_model import LoadedModel
 
 check_target = outputs.check_target
 
@@ -62,7 +62,23 @@ def _cell(value: Json) -> Json:
     return "" if value is None else value
 
 
-def command(model: LoadedModel, name: str, arguments: Mapping[str, object]) -> dict[str, Json]:
+class AnyModel(Protocol):
+    """Which model it was, and what ran it: `LoadedModel` and `TorchModel` are such."""
+
+    @property
+    def step(self) -> int:
+        """The checkpoint's; 0 where it has none."""
+
+    @property
+    def sha256(self) -> str:
+        """The hash of parameters and vocabulary, in hexadecimals."""
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """That it runs on."""
+
+
+def command(model: AnyModel, name: str, arguments: Mapping[str, object]) -> dict[str, Json]:
     """What command.json says: arguments, versions and which model it was.
 
     Args:
@@ -76,7 +92,7 @@ def command(model: LoadedModel, name: str, arguments: Mapping[str, object]) -> d
         "model": {"name": name, "step": model.step, "sha256": model.sha256},
         "versions": {
             "python": platform.python_version(),
-            **{name: importlib.metadata.version(name) for name in ("jax", "flax", "numpy")},
+            **{name: importlib.metadata.version(name) for name in model.packages},
         },
     }
 

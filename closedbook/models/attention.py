@@ -78,7 +78,10 @@ class Attention(nn.Module):
     Attributes:
         heads: Number of heads.
         head_dim: Width of a head.
-        site: Prefix of the tap sites `weights` and `out`, for example "self_attention".
+        site: Prefix of the tap sites, for example "self_attention": `values` [batch, keys, heads,
+            head_dim] (as many heads as of keys), `weights` [batch, heads, queries, keys], `heads`
+            [batch, queries, heads, head_dim] (their mixtures of values) and `out` [batch, queries,
+            emb].
         cross: Whether keys and values come from another sequence (`source`), not from `x`.
         query_init: Initial values of the query's kernel [emb, heads * head_dim].
         kernel_init: Initial values of the other three kernels.
@@ -102,14 +105,16 @@ class Attention(nn.Module):
     bias: bool = False
     query_scale: float = 1.0
 
-    def _project(self, name: str, x: jax.Array) -> jax.Array:
-        """[batch, length, emb] to [batch, heads, length, head_dim]."""
+    def _project(self, name: str, x: jax.Array, tap: Tap | None = None) -> jax.Array:
+        """[batch, length, emb] to [batch, heads, length, head_dim]; taps see values alone."""
         query = name == "query"
         init = self.query_init if query else self.kernel_init
         heads = self.heads if query else self.kv_heads or self.heads
         width, axes = heads * self.head_dim, ("embed", "joined_kv")
         joined = Kernel(width, axes, init, self.precision, self.bias, name=name)(x)
         split = joined.reshape(*joined.shape[:2], heads, self.head_dim)
+        if tap is not None:
+            split = tap(f"{self.site}.values", split)
         return split.transpose(0, 2, 1, 3)
 
     @nn.compact
@@ -152,7 +157,7 @@ class Attention(nn.Module):
         else:
             origin = source if self.cross else x
             assert origin is not None
-            key, value = self._project("key", origin), self._project("value", origin)
+            key, value = self._project("key", origin), self._project("value", origin, tap)
         if turn is not None:
             query, key = turn(query), turn(key)
         if self.query_scale != 1.0:
@@ -183,7 +188,8 @@ class Attention(nn.Module):
         )
         rows, heads, length, depth = query.shape
         out = _beams_as_rows(out, rows)
-        out = out.transpose(0, 2, 1, 3).reshape(rows, length, heads * depth)
+        out = tap(f"{self.site}.heads", out.transpose(0, 2, 1, 3))
+        out = out.reshape(rows, length, heads * depth)
         axes = ("joined_kv", "embed")
         project = Kernel(x.shape[-1], axes, self.kernel_init, self.precision, self.bias, name="out")
         return tap(f"{self.site}.out", project(out)), cache

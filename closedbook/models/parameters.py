@@ -46,3 +46,18 @@ def unboxed(tree: Any) -> Any:
         return x
 
     return jax.tree.map(plain, tree, is_leaf=is_box)
+
+
+def layers_apart(stack: Params, layers: int) -> list[Params]:
+    """The parameters of each layer of a stack, whether its layers are scanned or unrolled.
+
+    Args:
+        stack: Parameters of the stack without boxes: `params["decoder"]`.
+        layers: How many layers it has.
+    """
+    if "layers" in stack:
+        return [
+            jax.tree.map(lambda x, i=i: jnp.take(x, i, axis=LAYER_AXIS), stack["layers"])
+            for i in range(layers)
+        ]
+    return [stack[f"layers_{i}"] for i in range(layers)]

@@ -13,6 +13,22 @@ from closedbook.errors import unknown_name
 
 
 @dataclasses.dataclass(frozen=True)
+class AttentionUnit:
+    """One attention of a stack's layers: where taps see it, and where its parameters stand.
+
+    Attributes:
+        site: Prefix of its tap sites, for example "cross_attention".
+        module: Name of its parameters in a layer.
+        reads: The stack whose states its keys and values are made of. Another stack than its own
+            is read after that one's last norm.
+    """
+
+    site: str
+    module: str
+    reads: str
+
+
+@dataclasses.dataclass(frozen=True)
 class Stack:
     """A stack of equal layers, as taps see it.
 
@@ -21,12 +37,14 @@ class Stack:
         sites: Sites of each layer, in the order in which they are computed: "mlp.out".
         before: Sites before the first layer.
         after: Sites after the last layer.
+        attentions: Of each layer, in the order in which they are computed.
     """
 
     layers: int
     sites: tuple[str, ...]
     before: tuple[str, ...] = ("embed",)
     after: tuple[str, ...] = ("final_norm",)
+    attentions: tuple[AttentionUnit, ...] = ()
 
 
 class HasStacks(Protocol):

@@ -80,6 +80,8 @@ def analyze(
     also: Mapping[str, Sequence[Prediction]] | None = None,
     other_gold: Sequence[Gold] | None = None,
     source: str | None = None,
+    form: str | None = None,
+    notes: Mapping[str, int] | None = None,
     progress: Progress | None = None,
 ) -> Analysis:
     """Analyses the predictions of one system.
@@ -96,6 +98,9 @@ def analyze(
         also: Other systems' predictions on the same questions, by name.
         other_gold: Another data set's answers, for those of the same questions.
         source: The file's name, for the report.
+        form: What the file was taken for, in words, for the report.
+        notes: How many of the file's rows had something worth saying, by what it was; of
+            `closedbook.eval.predictions.read_any`, likewise.
         progress: Called as the work goes on.
 
     Raises:
@@ -152,6 +157,8 @@ def analyze(
                 weights=judge.version,
             ),
             source=source,
+            form=form,
+            notes=notes or {},
         ),
         protocols=[_protocol(rows, values, name) for name, values in scores.items()],
         disagreements=disagreements,
@@ -231,6 +238,8 @@ def _meta(
     protocol: str,
     judge: JudgeUsed,
     source: str | None,
+    form: str | None,
+    notes: Mapping[str, int],
 ) -> Meta:
     return Meta(
         source=source,
@@ -243,6 +252,8 @@ def _meta(
         also=list(given.also),
         training_rows=None if given.train is None else len(given.train),
         closedbook=__version__,
+        form=form,
+        notes=dict(notes),
     )
 
 

@@ -1,12 +1,21 @@
 """labels.jsonl: what people say of wrong predictions, one object per line: {"id", "label"}."""
 
 import os
+import re
 from collections.abc import Collection, Mapping
 
-from closedbook.errors import UserError, unknown_name
+from closedbook.errors import UserError
 from closedbook.eval.analysis.kinds import Kind
 from closedbook.eval.files import json_lines
 from closedbook.eval.files.json_lines import shown
+
+_NAMES = {
+    Kind.TRUE_NEGATIVE: ("wrong", "incorrect", "error", "really wrong", "truly wrong"),
+    Kind.PHRASING: ("same in other words", "other words", "phrasing mismatch", "equivalent"),
+    Kind.INCOMPLETE: ("incomplete annotation", "incomplete gold", "missing gold"),
+    Kind.UNANSWERABLE: ("cannot be answered", "no answer", "ambiguous"),
+}
+_KINDS = {name: kind for kind, names in _NAMES.items() for name in (str(kind), *names)}
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Kind]:
@@ -31,18 +40,22 @@ def read(path: str | os.PathLike[str]) -> dict[str, Kind]:
 
 
 def parse(value: object) -> Kind:
-    """The kind of wrong answer that a label names.
+    """The kind of wrong answer that a label names, by any of its plain names.
 
     Raises:
-        UserError: It is none of the four names.
+        UserError: It is none of them.
 
-    >>> parse("phrasing") is Kind.PHRASING
-    True
+    >>> parse("phrasing") is Kind.PHRASING, parse("Wrong") is Kind.TRUE_NEGATIVE
+    (True, True)
     """
-    names = [str(kind) for kind in Kind]
-    if not isinstance(value, str) or value not in names:
-        raise unknown_name("label", str(value)[:80], names)
-    return Kind(value)
+    if isinstance(value, str):
+        plain = " ".join(re.split(r"[\s_-]+", value.strip().rstrip("?").casefold()))
+        if plain in _KINDS:
+            return _KINDS[plain]
+    raise UserError(
+        f"label {shown(value)} is not one of true negative (or wrong), phrasing, incomplete, "
+        "unanswerable; write one of these"
+    )
 
 
 def check(labels: Collection[str], ids: Collection[str]) -> None:

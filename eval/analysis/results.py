@@ -2,9 +2,11 @@
 
 import dataclasses
 import enum
+import html
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from closedbook.errors import UserError
 from closedbook.eval.analysis.audit import Disagreement, StopCost
 from closedbook.eval.analysis.confidence import Reliability
 from closedbook.eval.analysis.kinds import Kind
@@ -13,6 +15,9 @@ from closedbook.eval.analysis.summarized import Summarized, plain
 from closedbook.eval.analysis.taxonomy import FourWay
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Prediction
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 class Outcome(enum.StrEnum):
@@ -48,6 +53,8 @@ class Meta:
     also: Sequence[str]  # names of the other systems whose predictions were at hand
     training_rows: int | None  # None without a training set
     closedbook: str  # version
+    form: str | None = None  # what the file was taken for, in words
+    notes: Mapping[str, int] = dataclasses.field(default_factory=dict)  # rows, by what is odd
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -133,3 +140,43 @@ class Analysis(Summarized):
     confidence: Reliability | None  # None where the rows state none
     candidates: Sequence[Review]  # the likeliest first
     examples: Sequence[Example]  # one per row
+
+    def __repr__(self) -> str:
+        """The headline in one line; the examples are too many to show."""
+        wrong = ", ".join(f"{row.count:,} {row.name}" for row in self.taxonomy.rows if row.asserted)
+        source = f" of {self.meta.source}" if self.meta.source else ""
+        return (
+            f"<Analysis{source}: exact match {_percent(self.taxonomy.em)} ({self.meta.protocol}, "
+            f"n {self.meta.n:,}), adjusted {_percent(self.taxonomy.adjusted)}; wrong: {wrong}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows."""
+        rows = [
+            (f"exact match ({self.meta.protocol})", _percent(self.taxonomy.em)),
+            ("adjusted", _percent(self.taxonomy.adjusted)),
+            *((row.name, f"{row.count:,}") for row in self.taxonomy.rows if row.asserted),
+            ("to review", f"{len(self.candidates):,}"),
+        ]
+        cells = "".join(
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>"
+            for name, value in rows
+        )
+        title = html.escape(self.meta.source or "Predictions")
+        return f"<table><caption>{title}, n {self.meta.n:,}</caption>{cells}</table>"
+
+    def to_pandas(self) -> "pd.DataFrame":
+        """A row per example: its own keys and all that was found of it.
+
+        Raises:
+            UserError: pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise UserError("to_pandas needs pandas: pip install pandas") from error
+        return pd.DataFrame([example.as_dict() for example in self.examples])
+
+
+def _percent(value: Estimate) -> str:
+    return f"{100 * value.mean:.1f}% [{100 * value.low:.1f}, {100 * value.high:.1f}]"

@@ -8,9 +8,10 @@ from collections.abc import Iterator, Mapping
 
 from closedbook.errors import UserError
 from closedbook.eval.files import json_lines, tables, text_files
+from closedbook.eval.files.forms import contents, documents, tools, values
 from closedbook.eval.files.json_lines import shown
 
-_ANSWER_KEYS = ("answers", "answer", "golden_answers", "golds")
+_ANSWER_KEYS = ("answers", "answer", "golden_answers", "gold_answers", "golds")
 _REMEDY = (
     'give JSON lines with "question" and "answers" (or "answer"), a .csv or .tsv with such '
     "columns, or DPR's table of a question, a tab and a list of answers, named .tsv, .csv or .txt"
@@ -23,14 +24,15 @@ class Gold:
 
     question: str
     answers: tuple[str, ...]
+    id: str | None = None
 
 
 def read(path: str | os.PathLike[str]) -> list[Gold]:
-    """Reads NQ-open's JSON lines, a predictions file, AmbigQA's list, or a table (also DPR's).
+    """Reads NQ-open's JSON lines, a predictions file, a list or table of them, SQuAD's, KILT's...
 
-    Answers are a list of strings, or a string, under "answers", "answer", "golden_answers" or
-    "golds"; of AmbigQA's annotations all answers count. Rows without any answer are passed over:
-    training sets have them.
+    Answers are a list of strings, or a string, under "answers", "answer" or another of the names
+    in `_ANSWER_KEYS`; of AmbigQA's annotations all answers count. A table without column names
+    is DPR's. Rows without any answer are passed over: training sets have them.
 
     Raises:
         UserError: The file is missing, empty or not UTF-8, or a row is malformed; the message
@@ -39,8 +41,8 @@ def read(path: str | os.PathLike[str]) -> list[Gold]:
     path = pathlib.Path(path)
     table = text_files.suffix(path) in (*tables.SUFFIXES, ".txt")
     rows = []
-    for number, value in _table(path) if table else _objects(path):
-        with json_lines.place(f"{path}:{number}"):
+    for place, value in _table(path) if table else _objects(path):
+        with json_lines.place(place):
             row = _parse(value)
         if row.answers:
             rows.append(row)
@@ -49,17 +51,41 @@ def read(path: str | os.PathLike[str]) -> list[Gold]:
     return rows
 
 
-def _objects(path: pathlib.Path) -> Iterator[tuple[int, object]]:
-    return json_lines.read(path, what="questions", remedy=_REMEDY)
+def _objects(path: pathlib.Path) -> Iterator[tuple[str, object]]:
+    found = contents.opened(path, what="questions", remedy=_REMEDY, names=lambda cells: True)
+    if isinstance(found, contents.Rows):
+        return found.items
+    if (squad := _squad(found.value)) is not None:
+        return ((f"{path}: {place}", row) for place, row in squad)
+    listed = documents.rows(found.value)
+    if listed is None:
+        return iter([(f"{path}:1", found.value)])
+    return ((f"{path}: {place}", row) for place, row in listed.items)
 
 
-def _table(path: pathlib.Path) -> Iterator[tuple[int, object]]:
+def _squad(value: object) -> Iterator[tuple[str, object]] | None:
+    """The questions of a file in SQuAD's form; None where it is none."""
+    articles = value.get("data") if isinstance(value, Mapping) else None
+    if not isinstance(articles, list) or not articles:
+        return None
+    if not isinstance(articles[0], Mapping) or "paragraphs" not in articles[0]:
+        return None
+    return (
+        (f"question {question.get('id')!r}", question)
+        for article in _objects_of(articles, articles)
+        for paragraph in _objects_of(article.get("paragraphs"), articles)
+        for question in _objects_of(paragraph.get("qas"), articles)
+    )
+
+
+def _table(path: pathlib.Path) -> Iterator[tuple[str, object]]:
     """The rows of a table with column names; without them the table is DPR's."""
     lines = text_files.lines(path, what="questions", remedy=_REMEDY)
     _, first = next(lines, (1, ""))
     names = tables.header(first, tables.separator(path))
     if "question" in names and any(key in names for key in _ANSWER_KEYS):
-        yield from tables.read(path, what="questions", remedy=_REMEDY)
+        for number, row in tables.read(path, what="questions", remedy=_REMEDY):
+            yield f"{path}:{number}", row
         return
     for number, line in itertools.chain([(1, first)], lines):
         if not line.strip():
@@ -69,7 +95,7 @@ def _table(path: pathlib.Path) -> Iterator[tuple[int, object]]:
             if not tab:
                 raise UserError(f"no tab between question and answers; {_REMEDY}")
             found = _literal(answers)
-        yield number, {"question": question, "answers": found}
+        yield f"{path}:{number}", {"question": question, "answers": found}
 
 
 def _literal(text: str) -> list[object]:
@@ -83,20 +109,24 @@ def _literal(text: str) -> list[object]:
 def _parse(value: object) -> Gold:
     if not isinstance(value, Mapping):
         raise UserError(f"{shown(value)} is not a JSON object; {_REMEDY}")
+    if tools.is_kilt(value):
+        said = [each.get("answer") for each in _objects_of(value["output"], value["output"])]
+        value = {"id": value.get("id"), "question": value["input"], "answers": said}
     question = value.get("question")
     if not isinstance(question, str):
         raise UserError(f'"question" is {shown(question)}; it must be a string')
     key = next((name for name in _ANSWER_KEYS if name in value), None)
     if key is None and "annotations" in value:
-        return Gold(question=question, answers=tuple(_ambigqa(value["annotations"])))
+        answers = tuple(_ambigqa(value["annotations"]))
+        return Gold(question=question, answers=answers, id=_id(value))
     if key is None:
         raise UserError(f"no answers; {_REMEDY}")
-    answers = value[key]
-    if isinstance(answers, str):
-        answers = [answers]
-    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
-        raise UserError(f'"{key}" is {shown(answers)}; it must be a list of strings or a string')
-    return Gold(question=question, answers=tuple(answers))
+    return Gold(question=question, answers=tuple(values.texts(value[key], key)), id=_id(value))
+
+
+def _id(value: Mapping[str, object]) -> str | None:
+    found = value.get("id")
+    return None if found is None or isinstance(found, bool) else str(found)
 
 
 def _ambigqa(annotations: object) -> list[str]:

@@ -3,13 +3,17 @@
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from closedbook.errors import UserError
 from closedbook.eval.files import text_files
 
+OnFault = Callable[[UserError], None]
 
-def read(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tuple[int, object]]:
+
+def read(
+    path: str | os.PathLike[str], *, what: str, remedy: str, on_fault: OnFault | None = None
+) -> Iterator[tuple[int, object]]:
     """Yields the number, from 1, and the decoded value of every line that is not blank.
 
     A file that begins with a bracket is one list; the number is then that of its item.
@@ -18,6 +22,7 @@ def read(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tu
         path: The file.
         what: What it holds, in the plural, for messages.
         remedy: What to give instead if it cannot be read.
+        on_fault: Told of a line that is not JSON, which is then passed over; raised if None.
 
     Raises:
         UserError: The file cannot be read or holds no lines, or a line is not UTF-8 or not JSON.
@@ -29,15 +34,15 @@ def read(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tu
             continue
         if empty and line.lstrip().startswith("["):
             with place(os.fspath(path)):
-                items = _load(line + "".join(rest for _, rest in lines))
+                items = decoded(line + "".join(rest for _, rest in lines))
             assert isinstance(items, list)  # the text begins with a bracket
             yield from enumerate(items, start=1)
             empty = not items
             break
         empty = False
-        with place(f"{path}:{number}"):
-            value = _load(line)
-        yield number, value
+        with noted(on_fault), place(f"{path}:{number}"):
+            value = decoded(line)
+            yield number, value
     if empty:
         raise UserError(f"{path} holds no {what}; write one JSON object per line into it")
 
@@ -51,6 +56,17 @@ def place(where: str) -> Iterator[None]:
         raise UserError(f"{where}: {error}") from error.__cause__
 
 
+@contextlib.contextmanager
+def noted(on_fault: OnFault | None) -> Iterator[None]:
+    """Hands a user error inside to `on_fault` and goes on after the block; raises it if None."""
+    try:
+        yield
+    except UserError as error:
+        if on_fault is None:
+            raise
+        on_fault(error)
+
+
 def shown(value: object) -> str:
     """The value as JSON, cut to what fits into a message.
 
@@ -61,7 +77,13 @@ def shown(value: object) -> str:
     return text if len(text) <= 80 else text[:77] + "..."
 
 
-def _load(line: str) -> object:
+def decoded(line: str) -> object:
+    """The value of a text that is JSON.
+
+    Raises:
+        UserError: It is not, or not in a way that everybody reads alike: a key stands twice, a
+            number is not finite.
+    """
     try:
         value = json.loads(line.rstrip(), parse_constant=_not_json, object_pairs_hook=_unique_keys)
         json.dumps(value, ensure_ascii=False).encode()

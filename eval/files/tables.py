@@ -7,10 +7,13 @@ import json
 import os
 import re
 import tokenize
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from closedbook.errors import UserError
 from closedbook.eval.files import json_lines, text_files
+from closedbook.eval.files.json_lines import OnFault
+
+Names = Callable[[Sequence[str]], bool]  # whether the cells of a line are names of columns
 
 SUFFIXES = (".csv", ".tsv")
 SEPARATOR = "||"  # between answers; one bar stands in regular expressions
@@ -20,6 +23,7 @@ _MOST_OF_HEADER = 10_000
 _NUMBERS = ("score", "step", "confidence", "s_pop", "o_pop")
 _JSON = ("alternatives", "meta")
 _ANSWERS = ("answers", "answer")
+_SEPARATORS = (",", "\t", ";", "|")
 _SIDE_BY_SIDE = re.compile(r"""['"]\s*[rRuU]?['"]""")  # or an empty string, or a quote in one
 
 
@@ -50,26 +54,90 @@ def read(
         UserError: The file cannot be read or holds no rows, a row is not quoted as it should be
             or has more or fewer cells than there are columns, or a cell cannot be decoded.
     """
-    rows = _records(path, what=what, remedy=remedy)
+    rows = _records(path, separator(path), what=what, remedy=remedy)
     _, names = next(rows, (0, []))
+    for number, row in _named(path, _columns(path, names, what), rows, what=what, on_fault=None):
+        with json_lines.place(f"{path}:{number}"):
+            decoded = {name: value(name, cell) for name, cell in row.items()}
+        yield number, decoded
+
+
+def cells(
+    path: str | os.PathLike[str],
+    *,
+    what: str,
+    remedy: str,
+    names: Names,
+    on_fault: OnFault | None = None,
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Yields line numbers and rows as `read` does, of a table of any separator, none decoded.
+
+    The separator is a comma, a tab, a semicolon or a bar, whichever makes `names` true of the
+    first line. Where none does, the table has no column names: they are "1", "2", ...
+
+    Args:
+        path: The file.
+        what: What it holds, in the plural, for messages.
+        remedy: What to give instead if it cannot be read.
+        names: Finds the line of column names.
+        on_fault: Told of a row with more or fewer cells than there are columns; raised if None.
+
+    Raises:
+        UserError: As `read`.
+    """
+    lines = text_files.lines(path, what=what, remedy=remedy)
+    first = next((line for _, line in lines if line.strip()), "")
+    if not first:
+        raise UserError(f"{path} holds no {what}; write a line of column names, and one per row")
+    mark, named = _separated(first, separator(path), names)
+    rows = _records(path, mark, what=what, remedy=remedy)
+    if named:
+        _, found = next(rows, (0, []))
+        columns = _columns(path, found, what)
+    else:
+        columns = [str(number) for number in range(1, len(header(first, mark)) + 1)]
+    yield from _named(path, columns, rows, what=what, on_fault=on_fault)
+
+
+def _separated(first: str, usual: str, names: Names) -> tuple[str, bool]:
+    """What separates the cells of a table with this first line, and whether they are names."""
+    marks = [usual, *(mark for mark in _SEPARATORS if mark != usual)]
+    for mark in marks:
+        if names(header(first, mark)):
+            return mark, True
+    return next((mark for mark in marks if len(header(first, mark)) > 1), usual), False
+
+
+def _columns(path: str | os.PathLike[str], names: Sequence[str], what: str) -> list[str]:
     columns = [name.strip() for name in names]
     if not columns:
         raise UserError(f"{path} holds no {what}; write a line of column names, and one per row")
     twice = next((name for name in columns if columns.count(name) > 1), None)
     if twice is not None:
         raise UserError(f"{path}:1: two columns are named {twice!r}; rename one")
+    return columns
+
+
+def _named(
+    path: str | os.PathLike[str],
+    columns: Sequence[str],
+    rows: Iterator[tuple[int, Sequence[str]]],
+    *,
+    what: str,
+    on_fault: OnFault | None,
+) -> Iterator[tuple[int, dict[str, str]]]:
+    """Line numbers, and rows by the names of their columns."""
     empty = True
-    for number, cells in rows:
+    for number, row in rows:
         empty = False
-        with json_lines.place(f"{path}:{number}"):
-            if len(cells) != len(columns):
+        with json_lines.noted(on_fault), json_lines.place(f"{path}:{number}"):
+            if len(row) != len(columns):
                 raise UserError(
-                    f"{len(cells)} cells, but {len(columns)} columns "
+                    f"{len(row)} cells, but {len(columns)} columns "
                     f"({json_lines.shown(columns)}); put quotes around a cell that holds the "
                     "separator"
                 )
-            row = {name: _value(name, cell) for name, cell in zip(columns, cells, strict=True)}
-        yield number, row
+            yield number, dict(zip(columns, row, strict=True))
     if empty:
         raise UserError(f"{path} holds no {what} under its column names; add a row")
 
@@ -132,11 +200,11 @@ def separator(path: str | os.PathLike[str]) -> str:
 
 
 def _records(
-    path: str | os.PathLike[str], *, what: str, remedy: str
+    path: str | os.PathLike[str], mark: str, *, what: str, remedy: str
 ) -> Iterator[tuple[int, Sequence[str]]]:
     text = (line for _, line in text_files.lines(path, what=what, remedy=remedy))
     # Strict: a quote that is never closed would otherwise take the rest of the file for one cell.
-    reader = csv.reader(text, delimiter=separator(path), strict=True)
+    reader = csv.reader(text, delimiter=mark, strict=True)
     limit = csv.field_size_limit(_MOST_CHARACTERS)
     try:
         while True:
@@ -156,7 +224,12 @@ def _records(
         csv.field_size_limit(limit)
 
 
-def _value(name: str, cell: str) -> object:
+def value(name: str, cell: str) -> object:
+    """What a cell of a column with this name of ours means.
+
+    Raises:
+        UserError: It cannot be decoded.
+    """
     if name in _ANSWERS:
         return answers(cell)
     if name in ("id", "task", "split", *_NUMBERS, *_JSON) and not cell.strip():

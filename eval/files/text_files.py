@@ -1,6 +1,7 @@
 """Lines of text files, plain or packed by gzip, with every fault named by file and line."""
 
 import gzip
+import itertools
 import os
 import pathlib
 import zlib
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from closedbook.errors import UserError
 
 _GZIP = b"\x1f\x8b"  # the first bytes; a name may say anything
+_MOST_OF_A_PACKED_LINE = 1 << 26  # a small file may unpack to any size
 
 
 def lines(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tuple[int, str]]:
@@ -29,7 +31,16 @@ def lines(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[t
         with path.open("rb") as plain:
             packed = plain.peek(2)[:2] == _GZIP
             with gzip.open(plain) if packed else plain as file:
-                for number, line in enumerate(file, start=1):
+                for number in itertools.count(1):
+                    line = file.readline(_MOST_OF_A_PACKED_LINE + 1 if packed else -1)
+                    if packed and len(line) > _MOST_OF_A_PACKED_LINE:
+                        raise UserError(
+                            f"{path}:{number}: the line is longer than "
+                            f"{_MOST_OF_A_PACKED_LINE >> 20} MB once unpacked; unpack the file "
+                            "and give that, if it is meant"
+                        )
+                    if not line:
+                        break
                     yield number, _decoded(line, path, number)
     except OSError as error:
         reason = error.strerror or str(error)

@@ -52,23 +52,53 @@ def lama(
         ]
     steps["denied by raters"] = affirmed
     steps["said before"] = distinct
-    if uhn:
+    if uhn or names is not None:
+        steps |= _unhelpful(uhn, names)
+    found = _filtered(facts, steps)
+    return found if vocabulary is None else found.with_candidates(vocabulary)
+
+
+def unhelpful_names(facts: Facts, names: Names | None = None) -> Facts:
+    """LAMA-UHN: the facts whose object the subject's name does not tell.
+
+    What is right for the subjects of facts that stay does not change.
+
+    Args:
+        facts: Any facts.
+        names: As `read_names` gives them; without them only objects within the subject's name
+            are told by it.
+
+    Returns:
+        What is left, with a count for both filters in `dropped`, zeros included.
+
+    Raises:
+        UserError: Nothing is left.
+    """
+    return _filtered(facts.with_all_right(), _unhelpful(True, names))
+
+
+def _unhelpful(within: bool, names: Names | None) -> dict[str, _Filter]:
+    steps: dict[str, _Filter] = {}
+    if within:
         steps["object within the subject's name"] = not_in_name
     if names is not None:
         steps["object told by a name"] = lambda rows: not_told(rows, names)
+    return steps
+
+
+def _filtered(facts: Facts, steps: Mapping[str, _Filter]) -> Facts:
     left, dropped = list(facts.facts), {}
     for reason, step in steps.items():
         before = len(left)
         left = step(left)
         dropped[reason] = before - len(left)
     if not left:
+        told = ", ".join(f"{reason}: {n}" for reason, n in dropped.items() if n)
         raise UserError(
-            f"{facts.source}: no fact passes LAMA's filters "
-            f"({', '.join(f'{reason}: {n}' for reason, n in dropped.items() if n)}); give a larger "
-            "vocabulary, or other facts"
+            f"{facts.source}: no fact passes LAMA's filters ({told}); give a larger vocabulary, "
+            "or other facts"
         )
-    found = facts.keep(left, dropped)
-    return found if vocabulary is None else found.with_candidates(vocabulary)
+    return facts.keep(left, dropped)
 
 
 def short(facts: Sequence[Fact], most_words: int = MOST_WORDS) -> list[Fact]:

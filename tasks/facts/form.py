@@ -184,6 +184,20 @@ class Facts:
             found.setdefault(subject_key(fact), set()).update(fact.objects)
         return {key: frozenset(objects) for key, objects in found.items()}
 
+    def with_all_right(self) -> "Facts":
+        """The same facts, each with all right objects of its subject and relation in `objects`.
+
+        Some of the facts may then go: what is right for the others does not change.
+        """
+        right = self.right()
+        facts = tuple(
+            dataclasses.replace(
+                fact, objects=(*fact.objects, *sorted(right[subject_key(fact)] - {*fact.objects}))
+            )
+            for fact in self.facts
+        )
+        return dataclasses.replace(self, facts=facts)
+
 
 def subject_key(fact: Fact) -> tuple[str, str]:
     """What facts about the same thing share: relation and subject, or the id without a subject."""

@@ -100,6 +100,19 @@ def statement(prompt: str, subject: str, object_: str) -> str:
     return _SLOT.sub(lambda slot: names[slot[0]], prompt)
 
 
+def around_object(prompt: str, subject: str) -> tuple[str, ...]:
+    """The parts of the text between which the object stands, as the template has them.
+
+    >>> around_object("[Y] is the capital of {}.", "Peru")
+    ('', ' is the capital of Peru.')
+    >>> around_object("The mother tongue of {} is", "Ada Lovelace")
+    ('The mother tongue of Ada Lovelace is ', '')
+    """
+    if OBJECT not in prompt:
+        prompt = f"{prompt} {OBJECT}"
+    return tuple(with_subject(part, subject) for part in prompt.split(OBJECT))
+
+
 def before_object(prompt: str, subject: str) -> str | None:
     """What a model reads that is to go on with the object; None where text follows the object.
 

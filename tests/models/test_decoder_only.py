@@ -138,10 +138,15 @@ def test_padding_after_a_text_changes_nothing(tiny):
 
 def test_all_sites_record_and_patch(tiny):
     names = sites(tiny.config)
-    assert names[:3] == ("decoder.embed", "decoder.0.resid_pre", "decoder.0.attention.weights")
+    assert names[:3] == ("decoder.embed", "decoder.0.resid_pre", "decoder.0.attention.values")
     logits, records = tiny(taps=Taps(record=("*",)))
     assert sorted(records) == sorted(names)
-    widths = {"mlp.coefficients": (3, 8, 24), "attention.weights": (3, 4, 8, 8)}
+    widths = {
+        "mlp.coefficients": (3, 8, 24),
+        "attention.values": (3, 8, tiny.config.kv_heads, 4),
+        "attention.weights": (3, 4, 8, 8),
+        "attention.heads": (3, 8, 4, 4),
+    }
     for name, value in records.items():
         assert value.shape == widths.get(name.split(".", 2)[-1], (3, 8, 16))
     np.testing.assert_allclose(records["decoder.1.attention.weights"].sum(-1), 1, atol=1e-5)

@@ -26,12 +26,14 @@ def clean(tiny):
 
 def test_sites_name_the_stack_and_the_layer(tiny):
     names = sites(tiny.config)
-    # 2 sites of each stack itself; 6 per encoder layer, 8 per decoder layer.
-    assert len(names) == len(set(names)) == 2 * 2 + 2 * 6 + 2 * 8
+    # 2 sites of each stack itself; 8 per encoder layer, 12 per decoder layer.
+    assert len(names) == len(set(names)) == 2 * 2 + 2 * 8 + 2 * 12
     for name in (
         "encoder.embed",
         "encoder.0.resid_pre",
         "encoder.1.attention.weights",
+        "decoder.0.cross_attention.values",
+        "decoder.1.self_attention.heads",
         "encoder.1.mlp.coefficients",
         "encoder.final_norm",
         "decoder.0.self_attention.out",
@@ -66,6 +68,12 @@ def test_records_have_the_values_that_the_parts_compute(tiny, clean, scan):
             value_matrix = layer["mlp"]["wo"]["kernel"]
             close(seen[at + "mlp.out"], seen[at + "mlp.coefficients"] @ value_matrix)
             close(seen[at + f"{first}.weights"].sum(-1), 1.0)
+            mixed = np.einsum(
+                "bhqk,bkhd->bqhd", seen[at + f"{first}.weights"], seen[at + f"{first}.values"]
+            )
+            close(seen[at + f"{first}.heads"], mixed)
+            joined = mixed.reshape(*mixed.shape[:2], -1)
+            close(seen[at + f"{first}.out"], joined @ layer[first]["out"]["kernel"])
         close(seen[f"{stack}.1.resid_pre"], seen[f"{stack}.0.resid_post"])
         last = np.asarray(seen[f"{stack}.1.resid_post"])
         normed = last / np.sqrt((last**2).mean(-1, keepdims=True) + 1e-6)

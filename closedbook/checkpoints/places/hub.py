@@ -11,7 +11,7 @@ _SMALL_FILES = (
     *("config.json", "generation_config.json", "*.index.json"),
     *("spiece.model", "sentencepiece.model", "vocabulary.model"),
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json"),
-    *("vocab.json", "merges.txt"),
+    *("vocab.json", "merges.txt", "vocab.txt", "sentencepiece.bpe.model"),
 )
 _SAFETENSORS = ("*.safetensors",)
 _TORCH = ("pytorch_model*.bin",)

@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from closedbook.errors import UserError
 from closedbook.eval.files import text_files
-from closedbook.knowledge.probing.prompts import Prompting
-from closedbook.tasks.facts.form import Facts, Relation, subject_key
+from closedbook.knowledge.probing.families.protocol import Spelling
+from closedbook.tasks.facts.form import Facts, Relation
 
 
 def read(path: pathlib.Path) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ def of_all(facts: Facts, names: Sequence[str], source: str) -> Facts:
     return _with(facts, dict.fromkeys(facts.relations, tuple(names)), f"object not in {source}")
 
 
-def single_tokens(facts: Facts, promptings: Sequence[Prompting]) -> Facts:
+def single_tokens(facts: Facts, promptings: Sequence[Spelling]) -> Facts:
     """Those candidates that are one known piece in the vocabularies of all models.
 
     Raises:
@@ -50,7 +50,7 @@ def single_tokens(facts: Facts, promptings: Sequence[Prompting]) -> Facts:
     return _with(facts, kept, "object not a single token")
 
 
-def spelled(facts: Facts, prompting: Prompting) -> Facts:
+def spelled(facts: Facts, prompting: Spelling) -> Facts:
     """Those candidates that the vocabulary can write; of several that it writes alike the first.
 
     Raises:
@@ -68,14 +68,13 @@ def spelled(facts: Facts, prompting: Prompting) -> Facts:
 
 def first_facts(facts: Facts, limit: int) -> Facts:
     """The first facts of each relation; all candidates, and what is right, stay the same."""
-    right = facts.right()
     counts: dict[str, int] = {}
     kept = []
-    for fact in facts.facts:
+    # Other facts of the same subject may go; their objects are right all the same.
+    for fact in facts.with_all_right().facts:
         counts[fact.relation] = counts.get(fact.relation, 0) + 1
         if counts[fact.relation] <= limit:
-            # Other facts of the same subject may go; their objects are right all the same.
-            kept.append(dataclasses.replace(fact, objects=tuple(sorted(right[subject_key(fact)]))))
+            kept.append(fact)
     return facts.keep(kept)
 
 

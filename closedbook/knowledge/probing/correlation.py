@@ -5,15 +5,20 @@ the answer, and with lengths. A fact's hit is 0 or 1, for which Pearson's is the
 correlation.
 """
 
+import collections
 import dataclasses
-from collections.abc import Hashable, Sequence
-from typing import Literal
+import math
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from closedbook.eval import intervals
+from closedbook.tasks.facts.form import Fact, Facts
 
 RESAMPLES = 2_000
+_ROUNDING = 1e-9
+_FEWEST = 10  # facts; of fewer a coefficient and its interval say nothing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -24,6 +29,93 @@ class Correlation:
     low: float
     high: float
     n: int
+
+
+def explained(
+    facts: Facts, everything: Facts, rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    """Pearson's correlation of being right with what might explain it, clustered by relation.
+
+    LAMA counts how often subject and object occur in the text that a model has read; that text is
+    not at hand, so that the data's own facts, and page views where the data has them, stand for it.
+    Source: Petroni et al. 2019, figure 3, without the cosine of subject and object.
+
+    Args:
+        facts: Those that were asked.
+        everything: Those of which they are a sample: names are counted there.
+        rows: Of the probe.
+
+    Returns:
+        "name", "value", "low", "high", "n" and "within" of each variable that varies, as does
+        being right, and that ten facts have. "within" is the coefficient of deviations from the
+        relation's means, which relations as such cannot explain (None where nothing varies within
+        relations). Ends of intervals are None where they are infinite.
+    """
+    hits = np.array([float(row["rank"] == 1) for row in rows])
+    relations = [fact.relation for fact in facts.facts]
+    one = len(set(relations)) == 1
+    clusters = None if one else relations
+    found = []
+    for name, values in _variables(facts, everything, rows).items():
+        x = np.array(values, np.float64)
+        each = correlate(x, hits, clusters=clusters)
+        if math.isnan(each.value) or each.n < _FEWEST:
+            continue
+        inside = correlate(_within(x, relations), _within(hits, relations), clusters=clusters)
+        none = one or math.isnan(inside.value)
+        found.append({"name": name, **_json(each), "within": None if none else _json(inside)})
+    return found
+
+
+def _variables(
+    facts: Facts, everything: Facts, rows: Sequence[Mapping[str, Any]]
+) -> dict[str, list[float]]:
+    of_objects = collections.Counter((fact.relation, fact.object) for fact in everything.facts)
+    named = collections.Counter(
+        name for fact in everything.facts for name in {fact.subject, fact.object}
+    )
+    asked = facts.facts
+    return {
+        "log-probability of the model's best": [row["top"][0]["log_prob"] for row in rows],
+        "log-probability of the object": [row["log_prob"] for row in rows],
+        "facts that name the subject (log)": [
+            math.log(named[fact.subject]) if fact.subject else math.nan for fact in asked
+        ],
+        "facts with the object (log)": [
+            math.log(of_objects[fact.relation, fact.object]) for fact in asked
+        ],
+        "characters of the subject": [len(fact.subject) or math.nan for fact in asked],
+        "words of the subject": [len(fact.subject.split()) or math.nan for fact in asked],
+        "tokens of the subject": [row["subject_tokens"] or math.nan for row in rows],
+        "tokens of the object": [row["tokens"] for row in rows],
+        "page views of the subject (log)": [_views(fact, "s_pop") for fact in asked],
+        "page views of the object (log)": [_views(fact, "o_pop") for fact in asked],
+    }
+
+
+def _views(fact: Fact, key: str) -> float:
+    views = fact.meta.get(key)
+    return math.log(float(views) + 1) if views is not None else math.nan
+
+
+def _within(values: np.ndarray, relations: Sequence[str]) -> np.ndarray:
+    """Values less the mean of their relation; rounding is not left as if it varied."""
+    of = np.array(relations)
+    found = values.copy()
+    for name in set(relations):
+        found[of == name] -= np.nanmean(values[of == name]) if _some(values[of == name]) else 0.0
+    return np.where(np.abs(found) < _ROUNDING, 0.0, found)
+
+
+def _some(values: np.ndarray) -> bool:
+    return bool((~np.isnan(values)).any())
+
+
+def _json(found: Correlation) -> dict[str, Any]:
+    return {
+        name: value if math.isfinite(value) else None
+        for name, value in dataclasses.asdict(found).items()
+    }
 
 
 def ranks(values: np.ndarray) -> np.ndarray:

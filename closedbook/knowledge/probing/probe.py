@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -14,12 +14,10 @@ import numpy as np
 from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.eval import equivalence, metrics
-from closedbook.inference.settings import DecodeSettings
-from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing import metrics as ranking
+from closedbook.knowledge.probing import wordings
+from closedbook.knowledge.probing.families.protocol import AnyPrompting, Model, Scorer
 from closedbook.knowledge.probing.gold import Gold, gold
-from closedbook.knowledge.probing.prompts import Prompting
-from closedbook.knowledge.probing.scoring import Answers, CandidateScorer
 from closedbook.tasks.facts.form import Fact, Facts
 
 _log = logging.getLogger(__name__)
@@ -28,7 +26,6 @@ NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 Others = Literal["removed", "ranked"]
 OTHERS: tuple[Others, ...] = get_args(Others)
 SHOWN = 5  # best candidates that a row names
-_GREEDY = DecodeSettings(method="greedy")
 
 Row = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -45,18 +42,22 @@ class Settings:
             "ranked" against it, as LAMA does.
         single: Candidates are single pieces, scored without an end (LAMA).
         generate: Whether the model also answers freely, judged by exact match and the judge.
+        paraphrases: Whether every wording of a fact is asked, not the first one alone.
+        negated: Whether the denied prompt of a fact is asked too.
     """
 
     normalise: Normalisation = "sum"
     others: Others = "removed"
     single: bool = False
     generate: bool = False
+    paraphrases: bool = False
+    negated: bool = False
 
 
 def probe(
-    model: LoadedModel,
+    model: Model,
     facts: Facts,
-    prompting: Prompting,
+    prompting: AnyPrompting[Model],
     settings: Settings,
     *,
     keep: pathlib.Path | None = None,
@@ -74,38 +75,38 @@ def probe(
         progress: Is told a step, how many facts are done, and of how many.
 
     Raises:
-        UserError: A prompt or a candidate cannot be put to the model, or it gives no numbers.
+        UserError: A prompt or a candidate cannot be put to the model, or it gives no numbers; or
+            there is no other wording of any fact where some are asked for.
     """
     right = gold(facts)
-    scorer = CandidateScorer(model.module, model.params)
+    scorer = prompting.scorer(model)
     # Bad candidates and prompts are told of before any work is done.
     answers = {
         name: prompting.answers(relation, single=settings.single)
         for name, relation in facts.relations.items()
     }
     inputs = prompting.inputs(facts.facts)
-    room = model.config.most_positions(after=max(each.room for each in answers.values()))
-    for fact, ids in zip(facts.facts, inputs, strict=True):
-        if room is not None and len(ids) > room:
-            raise UserError(
-                f"the prompt of fact {fact.id} has {len(ids)} tokens; the model has room for "
-                f"{room} beside its candidates: leave the fact out"
-            )
     places: dict[str, list[int]] = {name: [] for name in facts.relations}
     for place, fact in enumerate(facts.facts):
         places[fact.relation].append(place)
+    tasks = {
+        name: _task(
+            [facts.facts[place] for place in of],
+            [inputs[place] for place in of],
+            facts.relations[name].candidates,
+            answers[name],
+            Gold(index=right.index[of], others=[right.others[place] for place in of]),
+            prompting,
+            settings,
+        )
+        for name, of in places.items()
+    }
+    _check(model, prompting, facts, tasks, settings)
     kept = _Kept(keep, model.sha256, settings, prompting.way) if keep else None
     rows: list[Row] = [{} for _ in facts.facts]
     done = known = 0
     for name, of in places.items():
-        asked = [facts.facts[place] for place in of]
-        task = _Task(
-            facts=asked,
-            candidates=facts.relations[name].candidates,
-            inputs=[inputs[place] for place in of],
-            answers=answers[name],
-            right=Gold(index=right.index[of], others=[right.others[place] for place in of]),
-        )
+        task = tasks[name]
         found = kept.read(task) if kept else None
         known += found is not None
         if found is None:
@@ -142,15 +143,67 @@ class _Task:
 
     facts: Sequence[Fact]
     candidates: Sequence[str]
-    inputs: Sequence[Sequence[int]]
-    answers: Answers
+    inputs: Sequence[Sequence[Any]]
+    answers: Any
     right: Gold
+    reworded: Sequence[wordings.Variant] = ()  # beside the first wording
+    negated: wordings.Variant | None = None
+
+    @property
+    def variants(self) -> Sequence[wordings.Variant]:
+        """All other prompts."""
+        return (*self.reworded, *([self.negated] if self.negated else ()))
+
+
+def _task(
+    facts: Sequence[Fact],
+    inputs: Sequence[Sequence[Any]],
+    candidates: Sequence[str],
+    answers: Any,
+    right: Gold,
+    prompting: AnyPrompting[Model],
+    settings: Settings,
+) -> _Task:
+    return _Task(
+        facts=facts,
+        candidates=candidates,
+        inputs=inputs,
+        answers=answers,
+        right=right,
+        reworded=wordings.paraphrases(facts, prompting) if settings.paraphrases else (),
+        negated=wordings.negations(facts, prompting) if settings.negated else None,
+    )
+
+
+def _check(
+    model: Model,
+    prompting: AnyPrompting[Model],
+    facts: Facts,
+    tasks: Mapping[str, _Task],
+    settings: Settings,
+) -> None:
+    """Tells of prompts that are too long, and of wordings that nobody gave."""
+    for task in tasks.values():
+        prompting.check_room(model, task.facts, task.inputs, task.answers)
+        for variant in task.variants:
+            asked = [task.facts[place] for place in variant.places]
+            prompting.check_room(model, asked, variant.inputs, task.answers)
+    if settings.paraphrases and not any(task.reworded for task in tasks.values()):
+        raise UserError(
+            f"{facts.source}: no fact has a second wording that the model can be asked in; give "
+            'some ("paraphrases" or a relation\'s "templates"), or leave --paraphrases out'
+        )
+    if settings.negated and not any(task.negated for task in tasks.values()):
+        raise UserError(
+            f"{facts.source}: no prompt that the model is asked can be denied; give facts a "
+            '"negated" prompt, ask by sentences, or leave --negated out'
+        )
 
 
 def _asked(
-    model: LoadedModel,
-    scorer: CandidateScorer,
-    prompting: Prompting,
+    model: Model,
+    scorer: Scorer,
+    prompting: AnyPrompting[Model],
     settings: Settings,
     task: _Task,
     progress: Callable[[int], None],
@@ -161,10 +214,12 @@ def _asked(
             f"the model gives no numbers for {task.facts[0].relation} (NaN or infinite); its "
             "parameters are damaged, or overflow in its number type"
         )
-    ranked = {"sum": scores, "length": scores / task.answers.lengths}
+    lengths = np.broadcast_to(prompting.lengths(task.inputs, task.answers), scores.shape)
+    ranked = {"sum": scores, "length": scores / lengths}
     others = task.right.others if settings.others == "removed" else None
     places = {name: ranking.places(each, task.right.index, others) for name, each in ranked.items()}
     best = [ranking.best([row], SHOWN)[0] for row in ranked[settings.normalise]]
+    subjects = prompting.spelled([fact.subject for fact in task.facts])
     written = _generated(model, prompting, task) if settings.generate else [None] * len(task.facts)
     rows = []
     for number, fact in enumerate(task.facts):
@@ -178,7 +233,8 @@ def _asked(
             "rank": int(ranking.rank(places[settings.normalise])[number]),
             "candidates": int(places["sum"].candidates[number]),
             "log_prob": _rounded(scores[number, own]),
-            "tokens": int(task.answers.lengths[own]),
+            "tokens": int(lengths[number, own]),
+            "subject_tokens": len(subjects[number][1]),
             "ranking": {
                 name: {"better": int(each.better[number]), "equal": int(each.equal[number])}
                 for name, each in places.items()
@@ -195,6 +251,22 @@ def _asked(
         if written[number] is not None:
             row["generated"] = written[number]
         rows.append(row)
+
+    def by(variant: wordings.Variant) -> np.ndarray:
+        found = scorer(variant.inputs, task.answers)
+        return (
+            found / prompting.lengths(variant.inputs, task.answers)
+            if settings.normalise == "length"
+            else found
+        )
+
+    index, names = task.right.index, task.candidates
+    for variant in task.reworded:
+        wordings.put_wordings(rows, variant, by(variant), names, index, others)
+    if task.negated is not None:
+        plain = ranked[settings.normalise]
+        denied = by(task.negated)
+        wordings.put_negations(rows, task.negated, denied, plain, names, index, others)
     return rows
 
 
@@ -205,28 +277,28 @@ class _Answered:
     prediction: str
 
 
-def _generated(model: LoadedModel, prompting: Prompting, task: _Task) -> list[Row]:
+def _generated(model: Model, prompting: AnyPrompting[Model], task: _Task) -> list[Row]:
     """What the model answers by itself, and whether that is right."""
-    found = model.predictor(_GREEDY).predict_tokens(model.params, task.inputs)
+    found = prompting.written(model, task.inputs)
     answered = []
-    for number, (fact, prediction) in enumerate(zip(task.facts, found, strict=True)):
+    for number, (fact, (prediction, _)) in enumerate(zip(task.facts, found, strict=True)):
         also = [task.candidates[place] for place in task.right.others[number]]
         answered.append(
             _Answered(
                 question=prompting.text(fact).removeprefix(prompting.prefix),
                 answers=list(dict.fromkeys([*fact.objects, *also])),
-                prediction=prompting.answer_in(prediction.text),
+                prediction=prediction,
             )
         )
     verdicts = equivalence.judge_all(answered)
     return [
         {
             "text": row.prediction,
-            "log_prob": _rounded(prediction.log_prob),
+            "log_prob": _rounded(log_prob),
             "exact": metrics.is_right(row.prediction, row.answers),
             "judged": verdict.equivalent,
         }
-        for row, prediction, verdict in zip(answered, found, verdicts, strict=True)
+        for row, (_, log_prob), verdict in zip(answered, found, verdicts, strict=True)
     ]
 
 
@@ -243,7 +315,8 @@ class _Kept:
 
     def _path(self, task: _Task) -> pathlib.Path:
         digest = hashlib.sha256(self._context.encode())
-        digest.update(repr((task.facts, task.candidates, task.inputs, task.answers)).encode())
+        asked = task.facts, task.candidates, task.inputs, task.answers, task.variants
+        digest.update(repr(asked).encode())
         for others in (task.right.index, *task.right.others):
             digest.update(np.ascontiguousarray(others).tobytes() + b";")
         return self._folder / f"{digest.hexdigest()[:32]}.jsonl"

@@ -7,25 +7,31 @@
 | bare | the same | the object, and the end of the text |
 | nem | `nem: ` and a sentence with `_X_` for the object | the object, and the end of the text |
 | continuation | a sentence up to where the object begins | the object, whatever follows |
+| sentence | a sentence (`families`) | the object in its place; the whole is scored |
+| mask | a sentence with masks for the object (`families`) | its pieces, one per mask |
 """
 
 import dataclasses
 from collections.abc import Sequence
 from typing import Literal, get_args
 
+import numpy as np
+
 from closedbook.errors import UserError, unknown_name
 from closedbook.inference.protocol import Decoder
+from closedbook.inference.settings import DecodeSettings
 from closedbook.knowledge.loaded_model import LoadedModel
-from closedbook.knowledge.probing.scoring import Answers
+from closedbook.knowledge.probing.scoring import Answers, CandidateScorer
 from closedbook.tasks import specs
 from closedbook.tasks.facts import templates
 from closedbook.tasks.facts.form import Fact, Relation, Style
 from closedbook.vocabulary import sentinel
 from closedbook.vocabulary.protocol import AnyVocabulary
 
-Way = Literal["question", "sentinels", "bare", "nem", "continuation"]
+Way = Literal["question", "sentinels", "bare", "nem", "continuation", "sentence", "mask"]
 WAYS: tuple[Way, ...] = get_args(Way)
 _OF_MASKING: dict[str, Way] = {"nem": "nem", "sentinel": "sentinels", "sentinel_bare": "bare"}
+_GREEDY = DecodeSettings(method="greedy")
 _NEM_PREFIX, _NEM_MASK = "nem: ", "_X_"
 _UNKNOWN = "\N{DOUBLE QUESTION MARK}"  # as SentencePiece writes a piece that it does not know
 _LEFT = "It is"  # before a continuation, so that its first piece is one inside of a text
@@ -49,7 +55,7 @@ def way_of(model: LoadedModel) -> Way:
     return _OF_MASKING[spec.masking.style] if spec.masking else "question"
 
 
-def style_of(way: Way) -> Style:
+def style_of(way: str) -> Style:
     """The style of the atlas's prompts that a way needs."""
     return "question" if way == "question" else "cloze"
 
@@ -86,6 +92,16 @@ class Prompting:
         """
         if way is not None and way not in WAYS:
             raise unknown_name("style of asking", way, WAYS)
+        if way == "sentence":
+            raise UserError(
+                'the style "sentence" is for models that go on with a text, such as GPT-2 and '
+                "Llama; this one fills gaps: leave --style out to ask it as it was trained"
+            )
+        if way == "mask":
+            raise UserError(
+                'the style "mask" is for masked language models such as BERT; this model fills no '
+                "masks: leave --style out to ask it as it was trained"
+            )
         made = cls(
             way=way or way_of(model),
             prefix=model.card.prefix,
@@ -96,7 +112,7 @@ class Prompting:
         if model.config.continues_prompt and made.way not in ("question", "continuation"):
             raise UserError(
                 f'the model goes on with its prompt and fills no gaps; the style "{way}" is not '
-                "for it: use --style continuation or question"
+                "for it: use --style continuation, sentence or question"
             )
         for number in {"sentinels": (0, 1), "bare": (0,)}.get(made.way, ()):
             made._sentinel(number)
@@ -127,6 +143,12 @@ class Prompting:
         before, _, after = asked.partition(templates.OBJECT)
         space = " " if before and not before.endswith(" ") else ""
         return f"{before}{space}{sentinel(0)}{after}"
+
+    def wordings(self, fact: Fact) -> tuple[str, ...]:
+        """The prompts of a fact that can be put in this way, the one that is asked first."""
+        if self.way != "continuation":
+            return fact.prompts
+        return tuple(each for each in fact.prompts if templates.before_object(each, fact.subject))
 
     def inputs(self, facts: Sequence[Fact]) -> list[list[int]]:
         """Ids of the prompts, with what the network wants around them.
@@ -162,11 +184,13 @@ class Prompting:
         self._check(relation, rows, single)
         ended = self.ended(single)
         end = self.module.eos_id if ended else None
-        before: tuple[int, ...] = ()
         if self.way == "sentinels":
-            before = (self._sentinel(0),)
             end = self._sentinel(1) if ended else None
-        return Answers(pieces=tuple(rows), before=before, end=end)
+        return Answers(pieces=tuple(rows), before=self.answer_start(), end=end)
+
+    def answer_start(self) -> tuple[int, ...]:
+        """Ids that the decoder reads before an answer, beside the padding that it begins with."""
+        return (self._sentinel(0),) if self.way == "sentinels" else ()
 
     def ended(self, single: bool) -> bool:
         """Whether an end is scored after a candidate."""
@@ -190,6 +214,46 @@ class Prompting:
     def single(self, names: Sequence[str]) -> list[bool]:
         """Which names are single pieces of the vocabulary, and known ones."""
         return [len(row) == 1 and self.knows(name, row) for name, row in self.spelled(names)]
+
+    def check_room(
+        self,
+        model: LoadedModel,
+        facts: Sequence[Fact],
+        inputs: Sequence[Sequence[int]],
+        answers: Answers,
+    ) -> None:
+        """Whether the model has positions for prompts and the candidates of their relation.
+
+        Raises:
+            UserError: It has not, for one of the prompts.
+        """
+        room = model.config.most_positions(after=answers.room)
+        for fact, ids in zip(facts, inputs, strict=True):
+            if room is not None and len(ids) > room:
+                raise UserError(
+                    f"the prompt of fact {fact.id} has {len(ids)} tokens; the model has room for "
+                    f"{room} beside its candidates: leave the fact out"
+                )
+
+    def lengths(self, inputs: Sequence[Sequence[int]], answers: Answers) -> np.ndarray:
+        """Ids that are scored, int64 [candidates]."""
+        return answers.lengths
+
+    def scorer(self, model: LoadedModel) -> CandidateScorer:
+        """What scores candidates; its compiled programs serve all relations."""
+        return CandidateScorer(model.module, model.params)
+
+    def rule(self, single: bool) -> str:
+        """How a candidate's score comes about, in words."""
+        end = "its end included" if self.ended(single) else "without an end"
+        return f"its log-probability after the prompt, {end}"
+
+    def written(
+        self, model: LoadedModel, inputs: Sequence[Sequence[int]]
+    ) -> list[tuple[str, float]]:
+        """What the model answers by itself (greedy), with its log-probability."""
+        found = model.predictor(_GREEDY).predict_tokens(model.params, inputs)
+        return [(self.answer_in(each.text), each.log_prob) for each in found]
 
     def answer_in(self, generated: str) -> str:
         """The answer in what a model wrote by itself."""

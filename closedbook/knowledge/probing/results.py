@@ -10,10 +10,10 @@ from closedbook.eval.analysis.summarized import Json
 from closedbook.eval.report import charts, html
 from closedbook.eval.report.text import clip, visible
 from closedbook.knowledge import result_folders
-from closedbook.knowledge.loaded_model import LoadedModel
-from closedbook.knowledge.probing import drawing
+from closedbook.knowledge.probing import drawing, result_tables
+from closedbook.knowledge.probing.baselines import Baseline
+from closedbook.knowledge.probing.families.protocol import AnyPrompting, Model
 from closedbook.knowledge.probing.probe import Row, Settings
-from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.summary import summarise
 from closedbook.tasks.facts.form import Facts
 
@@ -46,8 +46,8 @@ class Result:
 def of(
     rows: Sequence[Row],
     facts: Facts,
-    model: LoadedModel,
-    prompting: Prompting,
+    model: Model,
+    prompting: AnyPrompting[Model],
     settings: Settings,
     *,
     ks: Sequence[int],
@@ -55,6 +55,8 @@ def of(
     arguments: Mapping[str, Any],
     hidden: Mapping[str, Any] | None = None,
     everything: Facts | None = None,
+    baselines: Sequence[Baseline] = (),
+    retrieved: Sequence[Row] = (),
 ) -> Result:
     """The result of a probe, with what it must say of itself.
 
@@ -67,8 +69,10 @@ def of(
         ks: Of P@k.
         model_name: As the user names it.
         arguments: Of the command.
-        hidden: Of `hidden_states.summarise`, where it was asked for.
+        hidden: Of `hidden.states.summarise`, where it was asked for.
         everything: The facts of which `facts` are the first ones, for Freq; `facts` if None.
+        baselines: Beside Freq and chance.
+        retrieved: For each fact what was retrieved and read for it, where that was asked for.
     """
     candidates = {name: len(each.candidates) for name, each in facts.relations.items()}
     meta = {
@@ -79,22 +83,30 @@ def of(
         "pairs": sum(candidates[fact.relation] for fact in facts.facts),
         "style": prompting.way,
         "normalise": settings.normalise,
-        "conventions": _conventions(prompting, settings, rows[0]),
+        "conventions": {
+            **_conventions(prompting, settings, rows[0]),
+            **{each.label: each.words for each in baselines},
+        },
         "dropped": dict(facts.dropped),
     }
     command = result_folders.command(model, model_name, arguments)
-    summary = summarise(facts, rows, settings, ks=ks, everything=everything)
+    summary = summarise(facts, rows, settings, ks=ks, everything=everything, baselines=baselines)
+    if "templates" in summary:
+        corpora = {relation.corpus for relation in facts.relations.values()}
+        own = prompting.way == "sentence" and corpora == {"BEAR"} and settings.normalise == "sum"
+        summary["templates"]["name"] = "BEAR score" if own else "mean over templates"
     if hidden is not None:
         summary["hidden"] = hidden
+    if retrieved:
+        rows = [{**row, "retrieved": each} for row, each in zip(rows, retrieved, strict=True)]
     return Result(meta=meta, summary=summary, rows=rows, command=command)
 
 
-def _conventions(prompting: Prompting, settings: Settings, first: Row) -> dict[str, str]:
+def _conventions(prompting: AnyPrompting[Model], settings: Settings, first: Row) -> dict[str, str]:
     """Under which rules the numbers were earned, in words."""
-    end = "its end included" if prompting.ended(settings.single) else "without an end"
     return {
         "A prompt": first["prompt"],
-        "A candidate's score": f"its log-probability after the prompt, {end}"
+        "A candidate's score": prompting.rule(settings.single)
         + (", per token" if settings.normalise == "length" else ""),
         "Other right objects": "removed from a fact's ranking"
         if settings.others == "removed"
@@ -107,7 +119,7 @@ def _conventions(prompting: Prompting, settings: Settings, first: Row) -> dict[s
 
 
 def write(result: Result, out: str | os.PathLike[str], *, force: bool = False) -> pathlib.Path:
-    """Writes results.jsonl, summary.json, command.json, report.html and figures.
+    """Writes results.jsonl, summary.json, command.json, report.html, figures and tables.
 
     Args:
         result: What the probe found.
@@ -127,6 +139,7 @@ def write(result: Result, out: str | os.PathLike[str], *, force: bool = False) -
         rows=result.rows,
         command=result.command,
         figures=drawing.specs(result.summary),
+        tables=result_tables.of(result.summary),
         force=force,
     )
 
@@ -149,7 +162,8 @@ def _table_data(result: Result) -> dict[str, Any]:
 
     A row holds: id, prompt, right objects, rank, candidates, log-probability, relation, part, the
     best candidates as [text, log-probability, whether right], the free answer or null, whether it
-    is right.
+    is right, the answers in all wordings as [prompt, answer, rank], and under the denied prompt
+    likewise or null.
     """
     parts = {part["split"]: part["name"] for part in result.summary["parts"]}
     labels = {row["name"]: row["label"] for row in result.summary["relations"]}
@@ -168,10 +182,16 @@ def _table_data(result: Result) -> dict[str, Any]:
                 [[_text(c["text"]), c["log_prob"], int(c["right"])] for c in row["top"]],
                 _text(row["generated"]["text"]) if "generated" in row else None,
                 int(row["generated"]["exact"]) if "generated" in row else None,
+                [_worded(each) for each in row.get("wordings", [])],
+                _worded(row["negated"]) if "negated" in row else None,
             ]
             for row in result.rows
         ],
     }
+
+
+def _worded(answer: Mapping[str, Any]) -> list[Json]:
+    return [_text(answer["prompt"]), _text(answer["answer"]), answer["rank"]]
 
 
 def _text(value: Any) -> str:

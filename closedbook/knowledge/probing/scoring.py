@@ -3,7 +3,8 @@
 A prompt is read once. Candidates that begin alike are read once up to where they part: they form a
 trie (`tries`), whose levels are steps of the decoder, all nodes of a level at once as hypotheses of
 the prompt. What costs is one step and one normaliser over the vocabulary per node, not per
-candidate and piece.
+candidate and piece. A model that goes on with its prompt reads prompts and tries in one pass, many
+of them at once (`trees`).
 """
 
 import dataclasses
@@ -15,8 +16,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from closedbook.inference.predictor import bucket
-from closedbook.inference.protocol import Decoder, start, step
-from closedbook.knowledge.probing import tries
+from closedbook.inference.protocol import Decoder, TreeReader, start, step
+from closedbook.knowledge.probing import trees, tries
 from closedbook.models import unboxed
 from closedbook.models.decoding import DecodingState
 from closedbook.models.parameters import Params
@@ -71,6 +72,7 @@ class CandidateScorer:
         self._gains = jax.jit(_gains)
         # Apart from the step, so that a step is compiled per width, not per pair of widths.
         self._continued = jax.jit(_continued)
+        self._trees = trees.TreeScorer(module, params) if isinstance(module, TreeReader) else None
 
     def __call__(
         self,
@@ -88,6 +90,9 @@ class CandidateScorer:
         Returns:
             float32 [inputs, candidates].
         """
+        # Where all candidates are one id, nothing is read after a prompt: a trie's root is enough.
+        if self._trees is not None and answers.lengths.max() > 1:
+            return self._by_trees(self._trees, inputs, answers, progress)
         groups = tries.groups(answers.pieces, ended=answers.end is not None, widest=_WIDTHS[-1])
         scores = np.empty((len(inputs), len(answers.pieces)), np.float32)
         done = 0
@@ -96,6 +101,20 @@ class CandidateScorer:
             done += len(chosen)
             progress(done)
         return scores
+
+    @staticmethod
+    def _by_trees(
+        scorer: trees.TreeScorer,
+        inputs: Sequence[Sequence[int]],
+        answers: Answers,
+        progress: Callable[[int], None],
+    ) -> np.ndarray:
+        end = () if answers.end is None else (answers.end,)
+        pieces = tuple((*row, *end) for row in answers.pieces)
+        given = [(*ids, *answers.before) for ids in inputs]
+        asked = [trees.Texts(given=ids, pieces=pieces, scored=len(ids)) for ids in given]
+        found = scorer(asked, progress)
+        return np.stack(found) if found else np.empty((0, len(pieces)), np.float32)
 
     def _batches(
         self, inputs: Sequence[Sequence[int]], groups: Sequence[tries.Trie]

@@ -1,5 +1,6 @@
 """The numbers of a probe: means with intervals beside the baselines, as the report shows them."""
 
+import collections
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from closedbook.eval.intervals import Estimate
-from closedbook.knowledge.probing import baselines, metrics, tables
+from closedbook.knowledge.probing import agreement, correlation, metrics, tables
+from closedbook.knowledge.probing.baselines import (
+    Baseline,
+    chance_precision,
+    chance_reciprocal_rank,
+    frequency,
+)
 from closedbook.knowledge.probing.gold import gold
 from closedbook.knowledge.probing.probe import NORMALISATIONS, Row, Settings, places_of
 from closedbook.tasks.facts import atlas
@@ -43,6 +50,7 @@ def summarise(
     *,
     ks: Sequence[int] = tables.KS,
     everything: Facts | None = None,
+    baselines: Sequence[Baseline] = (),
 ) -> dict[str, Any]:
     """All means of a probe, each with n and its 95% interval.
 
@@ -52,30 +60,37 @@ def summarise(
         settings: Of the probe.
         ks: Of P@k.
         everything: The facts of which `facts` are a sample, for Freq; `facts` if None.
+        baselines: Others; each entry holds them by their names, and "baselines" says what they are.
 
     Returns:
         Dicts and lists of estimates, of which `plain` makes JSON. "all" and "pooled" are means
         over relations and over facts; "relations",
         "types", "corpora" and "parts" (splits) are lists; each entry holds "model", "freq" and
         "chance" (no interval: it is exact), metric -> estimate. "curve" is P@k over k,
-        "normalisations" the model's means under each.
+        "normalisations" the model's means under each, "correlations" those of
+        `correlation.explained`; "wordings" and "negated" are there where they were asked for.
     """
     found = places_of(rows, settings.normalise)
     columns = {
         "model": tables.measured(found, ks=ks),
         "freq": _frequency(facts, everything or facts, settings, ks),
         "chance": {
-            **{f"P@{k}": baselines.chance_precision(found.candidates, k) for k in ks},
-            "MRR": baselines.chance_reciprocal_rank(found.candidates),
+            **{f"P@{k}": chance_precision(found.candidates, k) for k in ks},
+            "MRR": chance_reciprocal_rank(found.candidates),
         },
+        **{each.name: dict(each.values) for each in baselines},
     }
     if settings.generate:
         generated = [row["generated"] for row in rows]
         columns["model"]["exact match"] = np.array([float(each["exact"]) for each in generated])
         columns["model"]["judged right"] = np.array([float(each["judged"]) for each in generated])
     whole = {name: tables.of_facts(values, facts) for name, values in columns.items()}
-    return {
+    summary = {
         "metrics": list(columns["model"]),
+        "baselines": [
+            {"name": each.name, "label": each.label, "metrics": list(each.values)}
+            for each in baselines
+        ],
         "all": _entry({name: table.all for name, table in whole.items()}),
         "pooled": _entry({name: table.pooled for name, table in whole.items()}),
         "relations": [
@@ -105,6 +120,99 @@ def summarise(
             )
             for name in NORMALISATIONS
         },
+        "correlations": correlation.explained(facts, everything or facts, rows),
+    }
+    if settings.paraphrases:
+        summary["wordings"] = _wordings(facts, rows)
+        if (bear := _bear(facts, rows)) is not None:
+            summary["templates"] = bear
+    if settings.negated:
+        summary["negated"] = _negated(facts, rows)
+    return summary
+
+
+def _bear(facts: Facts, rows: Sequence[Row]) -> dict[str, Any] | None:
+    """BEAR's score: the mean over templates of the share of facts whose object scores best.
+
+    None unless all facts have equally many wordings. The best candidate is the best of all, other
+    right objects among them, and of equals the first: so lm-pub-quiz counts.
+    """
+    right = [
+        [each["answer"] == fact.object for each in row.get("wordings", [])]
+        for fact, row in zip(facts.facts, rows, strict=True)
+    ]
+    if len(set(map(len, right))) != 1 or not right[0]:
+        return None
+    found = np.array(right, np.float64)
+    _, deviation = agreement.bear_score(found)
+    names = [f"{number + 1}" for number in range(found.shape[1])]
+    of = tables.of_facts(
+        {"mean": found.mean(axis=1), **dict(zip(names, found.T, strict=True))}, facts
+    )
+    pooled = _estimates(of.pooled)
+    return {
+        "score": pooled["mean"],
+        "deviation": deviation,
+        "each": [pooled[name] for name in names],
+        "relations": {name: _estimates(each)["mean"] for name, each in of.relations.items()},
+    }
+
+
+def _wordings(facts: Facts, rows: Sequence[Row]) -> dict[str, Any]:
+    """ParaRel's measures over the facts that have several wordings."""
+    some = facts.keep([f for f, row in zip(facts.facts, rows, strict=True) if "wordings" in row])
+    all_of = [row["wordings"] for row in rows if "wordings" in row]
+    ranks = [np.array([each["rank"] for each in one]) for one in all_of]
+    answers = [np.unique([e["answer"] for e in one], return_inverse=True)[1] for one in all_of]
+    values = {
+        "P@1, first wording": np.array([float(one[0] == 1) for one in ranks]),
+        "P@1, mean of wordings": np.array([float((one == 1).mean()) for one in ranks]),
+        "right in all": np.array([float((one == 1).all()) for one in ranks]),
+        "consistency": np.array([agreement.consistency(one[None])[0] for one in answers]),
+    }
+    prompts = sum(map(len, all_of))
+    return {**_of_some(some, values, len(facts)), "prompts": prompts}
+
+
+def _negated(facts: Facts, rows: Sequence[Row]) -> dict[str, Any]:
+    """Kassner and Schütze's measures over the facts whose prompt can be denied."""
+    some = facts.keep([f for f, row in zip(facts.facts, rows, strict=True) if "negated" in row])
+    chosen = [row for row in rows if "negated" in row]
+    denied = [row["negated"] for row in chosen]
+    alike = np.array([np.nan if e["correlation"] is None else e["correlation"] for e in denied])
+    values = {
+        "P@1": np.array([float(row["rank"] == 1) for row in chosen]),
+        "P@1, denied": np.array([float(each["rank"] == 1) for each in denied]),
+        "same best": np.array([np.nan if e["same"] is None else e["same"] for e in denied], float),
+        "rank correlation": (1 + alike) / 2,  # from 0 to 1, as means have it
+    }
+    found = _of_some(some, values, len(facts))
+    for means in (found["all"], found["pooled"], *(each["model"] for each in found["relations"])):
+        if (scaled := means.get("rank correlation")) is not None:
+            ends = {name: 2 * getattr(scaled, name) - 1 for name in ("mean", "low", "high")}
+            means["rank correlation"] = dataclasses.replace(scaled, **ends)
+    return {**found, "given": sum(each["given"] for each in denied)}
+
+
+def _of_some(some: Facts, values: Mapping[str, np.ndarray], asked: int) -> dict[str, Any]:
+    """Means over the facts to which a measure applies, in all and by relation."""
+    table = tables.of_facts(values, some)
+    counts = collections.Counter(fact.relation for fact in some.facts)
+    return {
+        "facts": len(some),
+        "left_out": asked - len(some),
+        "metrics": list(values),
+        "all": _estimates(table.all),
+        "pooled": _estimates(table.pooled),
+        "relations": [
+            {
+                "name": name,
+                "label": relation.label or name,
+                "facts": counts[name],
+                "model": _estimates(table.relations[name]),
+            }
+            for name, relation in some.relations.items()
+        ],
     }
 
 
@@ -114,7 +222,7 @@ def _frequency(
     """Freq with the mean over orders of equals: most relations have many objects of one fact."""
     right = gold(facts)
     others = right.others if settings.others == "removed" else None
-    places = metrics.places(baselines.frequency(facts, everything), right.index, others)
+    places = metrics.places(frequency(facts, everything), right.index, others)
     return tables.measured(places, ks=ks, ties="expected")
 
 

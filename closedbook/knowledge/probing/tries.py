@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 Pieces = tuple[int, ...]
+_ANY = 1 << 30  # no limit
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,13 +40,16 @@ class Trie:
     places: tuple[tuple[int, int], ...]
 
 
-def groups(candidates: Sequence[Sequence[int]], *, ended: bool, widest: int) -> list[Trie]:
-    """Tries of few inner nodes per level, which hold all candidates.
+def groups(
+    candidates: Sequence[Sequence[int]], *, ended: bool, widest: int = _ANY, most: int = _ANY
+) -> list[Trie]:
+    """Tries of few inner nodes, which hold all candidates.
 
     Args:
         candidates: Pieces of each, one at least.
         ended: Whether an end is scored after each candidate, so that every node is inner.
         widest: Inner nodes per level of a trie.
+        most: Inner nodes of a trie; a candidate that has more is alone.
 
     >>> [trie.members for trie in groups([(5, 6), (4,), (5, 7)], ended=True, widest=2)]
     [(1, 0), (2,)]
@@ -54,7 +58,7 @@ def groups(candidates: Sequence[Sequence[int]], *, ended: bool, widest: int) -> 
     """
     rows = [tuple(row) for row in candidates]
     order = sorted(range(len(rows)), key=rows.__getitem__)
-    return [_trie(rows, part, ended) for part in _parts(rows, order, ended, widest)]
+    return [_trie(rows, part, ended) for part in _parts(rows, order, ended, widest, most)]
 
 
 def nodes(candidates: Sequence[Sequence[int]], *, ended: bool) -> int:
@@ -63,7 +67,7 @@ def nodes(candidates: Sequence[Sequence[int]], *, ended: bool) -> int:
 
 
 def _parts(
-    rows: Sequence[Pieces], order: Sequence[int], ended: bool, widest: int
+    rows: Sequence[Pieces], order: Sequence[int], ended: bool, widest: int, most: int
 ) -> Iterator[list[int]]:
     part: list[int] = []
     counts: list[int] = []
@@ -76,7 +80,8 @@ def _parts(
         # but its last node was no inner one if nothing followed.
         known = min(shared, len(before) if ended else len(before) - 1) if part else 0
         new = range(known, inner)
-        if part and any(n < len(counts) and counts[n] >= widest for n in new):
+        wide = any(n < len(counts) and counts[n] >= widest for n in new)
+        if part and (wide or sum(counts) + len(new) > most):
             yield part
             part, counts, new = [], [], range(inner)
         counts += [0] * (inner - len(counts))

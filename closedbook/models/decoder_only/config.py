@@ -6,16 +6,17 @@ from typing import Any, ClassVar
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.models.layers import ACTIVATIONS, DTYPES, Precision
-from closedbook.models.sites import Stack
+from closedbook.models.sites import AttentionUnit, Stack
 from closedbook.models.stack import REMAT_POLICIES
 
 POSITIONS = ("learned", "sinusoidal", "rotary")
 NORMS = ("layer", "rms")
 # There is one attention, so it is plainly "attention"; an encoder-decoder's decoder has two.
 _SITES = (
-    *("resid_pre", "attention.weights", "attention.out"),
+    *("resid_pre", "attention.values", "attention.weights", "attention.heads", "attention.out"),
     *("mlp.coefficients", "mlp.out", "resid_post"),
 )
+_ATTENTIONS = (AttentionUnit("attention", "attention", "decoder"),)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -30,6 +31,7 @@ class DecoderOnlyConfig:
 
     family: ClassVar[str] = "decoder_only"
     continues_prompt: ClassVar[bool] = True  # an answer goes on with the input's own text
+    logit_scale: ClassVar[float] = 1.0  # of products with the output matrix
 
     vocab_size: int = 50257  # rows of the embedding
     emb_dim: int = 768
@@ -110,6 +112,11 @@ class DecoderOnlyConfig:
         return self.num_kv_heads or self.num_heads
 
     @property
+    def adds_positions(self) -> bool:
+        """Whether positions are vectors that are added to token embeddings."""
+        return self.positions != "rotary"
+
+    @property
     def begin_id(self) -> int:
         """What stands before the first token of a text in training: BOS, or what ends texts."""
         return self.bos_id if self.bos_id >= 0 else self.eos_id
@@ -140,4 +147,4 @@ class DecoderOnlyConfig:
     @property
     def stacks(self) -> dict[str, Stack]:
         """The one stack; `decoder.embed` is the sum of the embeddings of tokens and positions."""
-        return {"decoder": Stack(self.num_layers, _SITES)}
+        return {"decoder": Stack(self.num_layers, _SITES, attentions=_ATTENTIONS)}

@@ -228,6 +228,22 @@ class DecoderOnly(nn.Module):
         )
         return self.logits(x), state.replace(own=own)
 
+    def tree(self, tokens: jax.Array, positions: jax.Array, seen: jax.Array) -> jax.Array:
+        """Logits float32 [batch, nodes, vocab] of what follows each node of trees of tokens.
+
+        Texts that begin alike are one tree: a path down from its root is a text, and what they
+        share is read once. A row may hold several trees.
+
+        Args:
+            tokens: int32 [batch, nodes], in any order.
+            positions: int32 [batch, nodes], of each in its text.
+            seen: bool [batch, nodes, nodes], which nodes (last axis) each one may see: itself and
+                those before it on its path.
+        """
+        x = self._embedded(tokens, positions)
+        x, _, _ = self.decoder(x, positions, seen[:, None], None, None, None)
+        return self.logits(x)
+
     def _embedded(self, tokens: jax.Array, positions: jax.Array) -> jax.Array:
         """Tokens and positions [batch, length] to inputs of the layers [batch, length, emb]."""
         cfg = self.config
@@ -242,7 +258,7 @@ class DecoderOnly(nn.Module):
         return x
 
     def logits(self, x: jax.Array) -> jax.Array:
-        """Logits float32 [batch, length, vocab] of the site `decoder.final_norm`."""
+        """The decoder's normalised outputs [..., length, emb] to logits [..., length, vocab]."""
         tied = self.config.logits_via_embedding
         logits = self.token_embedder.attend(x) if tied else self.decoder.logits(x)
         logits = logits.astype(self.config.precision.accumulate)

@@ -5,10 +5,10 @@ from typing import ClassVar
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.models.layers import ACTIVATIONS, DTYPES, Precision
-from closedbook.models.sites import Stack
+from closedbook.models.sites import AttentionUnit, Stack
 from closedbook.models.stack import REMAT_POLICIES
 
-_ATTENTION = ("weights", "out")
+_ATTENTION = ("values", "weights", "heads", "out")
 _MLP = ("mlp.coefficients", "mlp.out")
 _ENCODER_SITES = ("resid_pre", *(f"attention.{s}" for s in _ATTENTION), *_MLP, "resid_post")
 _DECODER_SITES = (
@@ -17,6 +17,11 @@ _DECODER_SITES = (
     *(f"cross_attention.{s}" for s in _ATTENTION),
     *_MLP,
     "resid_post",
+)
+_ENCODER_ATTENTIONS = (AttentionUnit("attention", "attention", "encoder"),)
+_DECODER_ATTENTIONS = (
+    AttentionUnit("self_attention", "self_attention", "decoder"),
+    AttentionUnit("cross_attention", "encoder_decoder_attention", "encoder"),
 )
 
 
@@ -29,6 +34,9 @@ class T5Config:
 
     family: ClassVar[str] = "t5"
     continues_prompt: ClassVar[bool] = False  # an answer is a text of its own
+    norm_epsilon: ClassVar[float] = 1e-6
+    embedding_scale: ClassVar[float] = 1.0  # of token embeddings as inputs
+    adds_positions: ClassVar[bool] = False  # they are in the attention's biases
 
     vocab_size: int = 32128  # rows of the embedding; the vocabulary's 32,100 padded to 128
     emb_dim: int = 512
@@ -69,6 +77,11 @@ class T5Config:
         """Width of all heads side by side."""
         return self.num_heads * self.head_dim
 
+    @property
+    def logit_scale(self) -> float:
+        """What products with the output matrix are multiplied by."""
+        return float(self.emb_dim**-0.5) if self.logits_via_embedding else 1.0
+
     def most_positions(self, *, after: int) -> int | None:
         """How long an input may be where an answer of `after` tokens follows; None for any."""
         return None
@@ -82,8 +95,12 @@ class T5Config:
     def stacks(self) -> dict[str, Stack]:
         """The two stacks: how many layers each has, and the tap sites of a layer."""
         return {
-            "encoder": Stack(self.num_encoder_layers, _ENCODER_SITES),
-            "decoder": Stack(self.num_decoder_layers, _DECODER_SITES),
+            "encoder": Stack(
+                self.num_encoder_layers, _ENCODER_SITES, attentions=_ENCODER_ATTENTIONS
+            ),
+            "decoder": Stack(
+                self.num_decoder_layers, _DECODER_SITES, attentions=_DECODER_ATTENTIONS
+            ),
         }
 
     @property

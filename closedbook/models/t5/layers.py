@@ -62,7 +62,7 @@ class EncoderLayer(nn.Module):
             taps: The layer's taps.
         """
         cfg, tap = self.config, Tap(taps)
-        norm = functools.partial(RMSNorm, cfg.precision)
+        norm = functools.partial(RMSNorm, cfg.precision, cfg.norm_epsilon)
         drop = functools.partial(Dropout, cfg.dropout_rate)
         x = tap("resid_pre", constrain(x, "batch", "length", "embed"))
         y = norm(name="pre_attention_layer_norm")(x, constant=tap.relevance)
@@ -102,7 +102,7 @@ class DecoderLayer(nn.Module):
             cache: The layer's keys and values so far.
         """
         cfg, tap = self.config, Tap(taps)
-        norm = functools.partial(RMSNorm, cfg.precision)
+        norm = functools.partial(RMSNorm, cfg.precision, cfg.norm_epsilon)
         drop = functools.partial(Dropout, cfg.dropout_rate)
         x = tap("resid_pre", constrain(x, "batch", "length", "embed"))
         y = norm(name="pre_self_attention_layer_norm")(x, constant=tap.relevance)

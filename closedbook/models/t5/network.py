@@ -56,7 +56,10 @@ class Encoder(nn.Module):
         per_layer = (layers.taps(layer_taps),)
         x, (records,) = layers.run(EncoderLayer, (cfg,), x, shared=(bias,), own=per_layer)
         x = tap(
-            "final_norm", RMSNorm(cfg.precision, name="encoder_norm")(x, constant=tap.relevance)
+            "final_norm",
+            RMSNorm(cfg.precision, cfg.norm_epsilon, name="encoder_norm")(
+                x, constant=tap.relevance
+            ),
         )
         x = Dropout(cfg.dropout_rate, over_length=False, name="output_dropout")(x)
         return x, name_records(taps, cfg, "encoder", tap.records, layers.apart(records))
@@ -108,7 +111,10 @@ class Decoder(nn.Module):
             own=(layers.taps(layer_taps), layers.nothing() if cache is None else cache),
         )
         x = tap(
-            "final_norm", RMSNorm(cfg.precision, name="decoder_norm")(x, constant=tap.relevance)
+            "final_norm",
+            RMSNorm(cfg.precision, cfg.norm_epsilon, name="decoder_norm")(
+                x, constant=tap.relevance
+            ),
         )
         x = Dropout(cfg.dropout_rate, name="output_dropout")(x)
         named = name_records(taps, cfg, "decoder", tap.records, layers.apart(records))
@@ -271,7 +277,7 @@ class T5(nn.Module):
         return logits if taps is None else (logits, seen | records)
 
     def logits(self, x: jax.Array) -> jax.Array:
-        """Logits float32 [batch, length, vocab] of the site `decoder.final_norm`."""
+        """The decoder's normalised outputs [..., length, emb] to logits [..., length, vocab]."""
         if self.config.logits_via_embedding:  # of T5 1.0, scaled by emb_dim ** -0.5
             logits = self.token_embedder.attend(x) / np.sqrt(x.shape[-1])
         else:

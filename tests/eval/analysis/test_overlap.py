@@ -109,7 +109,7 @@ def test_files_of_golds(tmp_path):
     ("name", "text", "message"),
     [
         ("t.txt", "a\t['x']\nno tab\n", r"t.txt:2: no tab"),
-        ("t.txt", "a\t[1, 2]\n", r"t.txt:1: .*must be a list of strings"),
+        ("t.txt", "a\t[{}]\n", r"t.txt:1: .*must be a list of strings"),
         ("t.txt", "a\t[__import__('os')]\n", r"t.txt:1: .*is not a list"),
         ("t.txt", "a\t" + "[" * 9999 + "]" * 9999 + "\n", r"t.txt:1: .*is not a list"),
         ("t.jsonl", '{"question": "a"}\n', r"t.jsonl:1: no answers"),

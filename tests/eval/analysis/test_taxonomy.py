@@ -138,8 +138,11 @@ def test_labels_are_read_by_id(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"id": 1, "label": "phrase"}', r"l.jsonl:2: unknown label 'phrase'.*phrasing"),
-        ('{"id": 1, "label": ["x"]}', r"l.jsonl:2: unknown label"),
+        ('{"id": 1, "label": "phrase"}', r'l.jsonl:2: label "phrase" is not one of .*phrasing'),
+        (
+            '{"id": 1, "label": ["x"]}',
+            r"l.jsonl:2: label ..x.. is not one of true negative .or wrong., phrasing",
+        ),
         ('{"label": "phrasing"}', r"l.jsonl:2: .*has no id"),
         ('{"id": true, "label": "phrasing"}', r"l.jsonl:2: .*has no id"),
         ("[1]", r"l.jsonl:2: .*has no id"),

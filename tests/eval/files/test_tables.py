@@ -8,7 +8,7 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.eval import predictions
-from closedbook.eval.files import gold, tables
+from closedbook.eval.files import gold, tables, text_files
 from closedbook.eval.files.gold import Gold
 from closedbook.eval.predictions import Alternative, Prediction
 
@@ -81,14 +81,13 @@ def test_regular_expressions_and_slashes_are_one_answer():
         (HEADER + 'q,a,"two\nlines"\nq,a\n', r"rows.csv:4: 2 cells"),
         (HEADER + 'q,a,"never closed\nq,a,b\n', r"rows.csv:2: unexpected end of data"),
         (HEADER + 'q,a,"so" called\n', r"rows.csv:2: ',' expected after '\"'"),
-        (HEADER + "q,,b\n", "rows.csv:2: the answers are empty"),
-        (HEADER + "q,[1],b\n", r'rows.csv:2: "answers" is \[1\]'),
+        (HEADER + "q,,b\n", "holds no predictions that can be scored: 1 rows: no gold answer"),
         (HEADER + "q,[a],b\n", r"rows.csv:2: '\[a\]' is not a list of strings"),
         (HEADER + "q,['a' 'b'],x\n", r"rows.csv:2: .* has no commas between its strings"),
         (HEADER + "q,[\"a\" 'b'],x\n", r"rows.csv:2: .* has no commas between its strings"),
         (HEADER + "q,[__import__('os')],x\n", "rows.csv:2: .* is not a list of strings"),
-        ("question,prediction\nq,a\n", 'rows.csv:2: "answers" is missing'),
-        ("question,question\nq,a\n", "rows.csv:1: two columns are named 'question'"),
+        ("question,prediction\nq,a\n", "rows.csv: no answers among the keys question, prediction"),
+        (HEADER[:-1] + ",question\nq,a,b,c\n", "rows.csv:1: two columns are named 'question'"),
         (HEADER[:-1] + ",score\nq,a,b,nan\n", 'rows.csv:2: "score" is nan'),
         (HEADER[:-1] + ",score\nq,a,b,high\n", "rows.csv:2: \"score\" is 'high'"),
         (HEADER[:-1] + ",meta\nq,a,b,{\n", "rows.csv:2: \"meta\" is '{'; it must be JSON"),
@@ -126,9 +125,18 @@ def test_a_packed_file_that_is_cut_short_or_damaged_is_refused(tmp_path):
             predictions.read(path)
 
 
+def test_a_packed_line_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(text_files, "_MOST_OF_A_PACKED_LINE", 1 << 20)
+    bomb = gzip.compress(b'{"question": "' + b"x" * (1 << 21) + b'"}')
+    with pytest.raises(UserError, match=r"rows\.jsonl\.gz:1: the line is longer than 1 MB once"):
+        predictions.read(written(tmp_path, bomb, "rows.jsonl.gz"))
+
+
 def test_gold_answers_may_stand_in_a_table_with_column_names_or_in_dprs(tmp_path):
     named = "id,question,answer\n1,\"who, me\",\"['a', 'b']\"\n"
-    assert gold.read(written(tmp_path, named)) == [Gold(question="who, me", answers=("a", "b"))]
+    assert gold.read(written(tmp_path, named)) == [
+        Gold(question="who, me", answers=("a", "b"), id="1")
+    ]
     dpr = "who, me\t['a', 'b']\nwho\tc\n"
     assert gold.read(written(tmp_path, dpr)) == [
         Gold(question="who, me", answers=("a", "b")),
@@ -166,7 +174,7 @@ def test_ambigqas_annotations_are_read(tmp_path):
     several = {"type": "multipleQAs", "qaPairs": pairs}
     rows = [{"question": "who", "annotations": [several, single], "id": "1"}]
     path = written(tmp_path, json.dumps(rows), "ambigqa.json")
-    assert gold.read(path) == [Gold(question="who", answers=("Bea", "Ann", "A."))]
+    assert gold.read(path) == [Gold(question="who", answers=("Bea", "Ann", "A."), id="1")]
     for wrong in ("x", [1], [{"type": "multipleQAs"}], [{**single, "answer": [1]}], None):
         rows[0]["annotations"] = wrong
         with pytest.raises(UserError, match=r"ambigqa\.json:1: \"annotations\""):

@@ -1,11 +1,12 @@
 // The facts of a probe.
-const [ID, PROMPT, OBJECTS, RANK, CANDIDATES, LOG_PROB, RELATION, PART, TOP, WRITTEN, EXACT] =
-  Array(11).keys();
+const [ID, PROMPT, OBJECTS, RANK, CANDIDATES, LOG_PROB, RELATION, PART, TOP, WRITTEN, EXACT,
+  WORDINGS, DENIED] = Array(13).keys();
 const { rows, parts } = source;
 const probability = (logProb) => {
   const value = Math.exp(logProb);
   return value >= 0.001 ? value.toFixed(3) : value.toExponential(1);
 };
+const worded = ([prompt, answer, rank]) => `${answer}  (right: rank ${rank})  ${prompt}`;
 const first = (row) => row[TOP][0][0];
 const outcome = (row) => {
   const right = row[RANK] === 1 ? "right" : "wrong";
@@ -47,6 +48,8 @@ const pick = makeTable({
     ["Best candidates", row[TOP].map(([text, logProb, right]) =>
       `${probability(logProb)}  ${text}${right ? "  (right)" : ""}`).join("\n")],
     ["Free answer", row[WRITTEN] === null ? "" : `${row[WRITTEN] || "–"}${row[EXACT] ? "  (exact match)" : ""}`],
+    ["In all wordings", row[WORDINGS].map(worded).join("\n")],
+    ["When denied", row[DENIED] === null ? "" : worded(row[DENIED])],
   ],
 });
 

@@ -1,0 +1,133 @@
+"""What `closedbook probe` prints."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from closedbook.eval.report import numbers
+from closedbook.eval.report.text import inline
+from closedbook.knowledge.probing.results import Result
+
+_WIDTH = 160  # of the table: what is wider than the terminal goes on in its next line
+
+
+def show(result: Result, out: pathlib.Path) -> None:
+    """Prints the table of relations, the means below it, and what else was asked.
+
+    Args:
+        result: Of the probe.
+        out: The folder of results, which is named.
+    """
+    summary, meta = result.summary, result.meta
+    metrics = summary["metrics"]
+    screen = Console(highlight=False, soft_wrap=True, markup=False, width=_WIDTH)
+    screen.print(
+        f"{inline(meta['model'])} on {inline(meta['data'])}: {meta['facts']:,} facts, "
+        f"{meta['pairs']:,} pairs of prompt and candidate, style {meta['style']}, "
+        f"scores by {meta['normalise']}"
+    )
+    others = [each for each in summary["baselines"] if metrics[0] in each["metrics"]]
+    headings = ("relation", "n", *metrics, f"Freq {metrics[0]}", "chance")
+    headings += tuple(f"{each['label']} {metrics[0]}" for each in others)
+    table = _table(*headings)
+
+    def line(name: str, n: int, row: Mapping[str, Any]) -> None:
+        shown = [numbers.with_interval(row["model"].get(metric)) for metric in metrics]
+        freq = row["freq"].get(metrics[0])
+        chance = row["chance"].get(metrics[0])
+        beside = [row[each["name"]].get(metrics[0]) for each in others]
+        cells = [numbers.percent(each and each.mean) for each in (freq, *beside)]
+        cells.insert(1, numbers.percent(chance))
+        table.add_row(inline(name, 40), f"{n:,}", *shown, *cells)
+
+    for row in summary["relations"]:
+        line(row["label"], row["facts"], row)
+    table.add_section()
+    line("mean over relations", meta["facts"], summary["all"])
+    line("mean over facts", meta["facts"], summary["pooled"])
+    for part in summary["parts"]:
+        line(f"  {part['name']}", part["facts"], part)
+    screen.print(table)
+    for each in summary["baselines"]:
+        means = summary["all"][each["name"]]
+        shown = (f"{name} {numbers.with_interval(means.get(name))}" for name in each["metrics"])
+        screen.print(f"{each['label']:<12} mean over relations: {', '.join(shown)}")
+    if "templates" in summary:
+        _templates(screen, summary["templates"])
+    if "wordings" in summary:
+        _wordings(screen, summary["wordings"])
+    if "negated" in summary:
+        _negated(screen, summary["negated"])
+    _correlations(screen, summary["correlations"])
+    if "hidden" in summary:
+        _hidden(screen, summary["hidden"])
+    for reason, number in meta["dropped"].items():
+        screen.print(f"left out     {number:,} facts: {inline(reason)}")
+    screen.print(f"report       {out / 'report.html'}")
+
+
+def _templates(screen: Console, found: Mapping[str, Any]) -> None:
+    """The mean over templates in one line, with what it is a mean of."""
+    each = ", ".join(numbers.percent(one.mean) for one in found["each"])
+    screen.print(
+        f"{found['name']:12} {numbers.with_interval(found['score'])}, standard deviation "
+        f"{numbers.percent(found['deviation'])} over {len(found['each'])} templates: {each}"
+    )
+
+
+def _wordings(screen: Console, found: Mapping[str, Any]) -> None:
+    """ParaRel's measures in one line."""
+    means = found["all"]
+    shown = (f"{name} {numbers.with_interval(means.get(name))}" for name in found["metrics"])
+    screen.print(f"other words  {found['facts']:,} facts, {found['prompts']:,} prompts: ", end="")
+    screen.print(", ".join(shown))
+
+
+def _negated(screen: Console, found: Mapping[str, Any]) -> None:
+    """What changes when prompts are denied, in one line."""
+    means = found["all"]
+    shown = [f"{n} {numbers.with_interval(means.get(n))}" for n in found["metrics"][:-1]]
+    alike = means.get("rank correlation")
+    if alike is not None:
+        shown.append(f"rank correlation {alike.mean:.2f} [{alike.low:.2f}, {alike.high:.2f}]")
+    screen.print(f"denied       {found['facts']:,} facts: {', '.join(shown)}")
+
+
+def _correlations(screen: Console, found: Sequence[Mapping[str, Any]]) -> None:
+    """The strongest three of those whose interval leaves out 0, in one line."""
+    sure = [e for e in found if e["low"] is not None and (e["low"] > 0 or e["high"] < 0)]
+    strongest = sorted(sure, key=lambda each: -abs(each["value"]))[:3]
+    if strongest:
+        told = (
+            f"{e['name']} {e['value']:.2f} [{e['low']:.2f}, {e['high']:.2f}]" for e in strongest
+        )
+        screen.print(f"goes with    being right (r): {', '.join(told)}")
+
+
+def _hidden(screen: Console, found: Mapping[str, Any]) -> None:
+    """K by the model's own scores and by the probe of each site."""
+    screen.print(
+        f"\nhidden knowledge: {found['facts']:,} facts, {found['pairs']:,} pairs of prompt and "
+        f"candidate, probes cross-validated over {found['folds']} folds of subjects"
+    )
+    labels = {each["name"]: each["label"] for each in found["external"]}
+    headings = ("scores by", "K", "all pairs right", *(f"K above {labels[e]}" for e in labels))
+    table = _table(*headings)
+    for row in [*found["external"], *found["internal"]]:
+        gaps = [row["gaps"][name]["value"] if "gaps" in row else None for name in labels]
+        shown = map(numbers.with_interval, (row["k"], row["full"], *gaps))
+        table.add_row(labels.get(row["name"], row["name"]), *shown)
+    screen.print(table)
+
+
+def _table(*headings: str) -> Table:
+    """A table without lines: text in the first column, numbers in the others."""
+    table = Table(*headings, box=None, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
+    for column in table.columns[1:]:
+        column.justify = "right"
+    return table

@@ -1,0 +1,135 @@
+"""The texts of an index: token ids in one flat file, read by memory map."""
+
+import hashlib
+import json
+import pathlib
+import shutil
+from collections.abc import Sequence
+
+import numpy as np
+
+from closedbook.knowledge.memories.examples import Example
+
+_TOKENS, _LENGTHS, _FACTS, _NAMES = "tokens.i32", "lengths.i32", "facts.i32", "facts.json"
+_AT_ONCE = 1 << 16  # texts that are copied together
+
+
+class TextWriter:
+    """Takes down texts as they are read, to keep some of them at the end.
+
+    Args:
+        folder: To make; what an earlier run left in it is written over.
+
+    Attributes:
+        count: How many texts have been taken down.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
+        self._folder = folder
+        self._files = {name: (folder / name).open("wb") for name in (_TOKENS, _LENGTHS, _FACTS)}
+        self._names: dict[str, int] = {"": -1}
+        self._digest = hashlib.sha256()
+        self.count = 0
+
+    @property
+    def sha256(self) -> str:
+        """The hash of all texts so far, in hexadecimals."""
+        return self._digest.copy().hexdigest()
+
+    def add(self, example: Example) -> None:
+        """Takes down one more text."""
+        self.count += 1
+        self._write(_TOKENS, (*example.inputs, *example.targets))
+        self._write(_LENGTHS, (len(example.inputs), len(example.targets)))
+        number = self._names.setdefault(example.fact, len(self._names) - 1)
+        self._write(_FACTS, (number,))
+
+    def _write(self, name: str, numbers: Sequence[int]) -> None:
+        content = np.array(numbers, "<i4").tobytes()
+        self._digest.update(content)
+        self._files[name].write(content)
+
+    def close(self) -> None:
+        """Nothing is added after this."""
+        for file in self._files.values():
+            file.close()
+
+    def keep(self, chosen: np.ndarray, folder: pathlib.Path) -> None:
+        """Writes the store of some texts.
+
+        Args:
+            chosen: Int [texts], ascending: which texts stay; they get the numbers 0, 1, ...
+            folder: To write into; it exists.
+        """
+        self.close()
+        lengths = _mapped(self._folder / _LENGTHS).reshape(-1, 2)
+        facts, tokens = _mapped(self._folder / _FACTS), _mapped(self._folder / _TOKENS)
+        # Sums of lengths up to each chosen text, in pieces that fit into memory.
+        starts, total = np.empty(len(chosen), np.int64), 0
+        for first in range(0, len(lengths), _AT_ONCE):
+            ends = total + np.cumsum(lengths[first : first + _AT_ONCE].sum(1, dtype=np.int64))
+            begins = np.concatenate([[total], ends[:-1]])
+            low, high = np.searchsorted(chosen, [first, first + len(ends)])
+            starts[low:high] = begins[chosen[low:high] - first]
+            total = int(ends[-1])
+        own = np.asarray(lengths[chosen]) if len(chosen) else np.empty((0, 2), np.int32)
+        offsets = np.concatenate([[0], np.cumsum(own.reshape(-1), dtype=np.int64)])
+        np.save(folder / "offsets.npy", offsets)
+        np.save(folder / "facts.npy", np.asarray(facts[chosen], np.int32))
+        header = {"descr": "<i4", "fortran_order": False, "shape": (int(offsets[-1]),)}
+        with (folder / "tokens.npy").open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, header)
+            for start, length in zip(starts.tolist(), own.sum(1).tolist(), strict=True):
+                file.write(tokens[start : start + length].tobytes())
+        names = list(self._names)[1:]
+        (folder / _NAMES).write_text(json.dumps(names, ensure_ascii=False), "utf-8")
+
+
+def opened(path: pathlib.Path) -> np.ndarray:
+    """An array by memory map; one without numbers, which cannot be mapped, as it is."""
+    try:
+        return np.load(path, mmap_mode="r")
+    except ValueError:
+        return np.load(path)
+
+
+def _mapped(path: pathlib.Path) -> np.ndarray:
+    empty = path.stat().st_size == 0
+    return np.empty(0, "<i4") if empty else np.memmap(path, "<i4", "r")
+
+
+class Texts:
+    """The texts of an index.
+
+    Args:
+        folder: That `TextWriter.keep` wrote.
+    """
+
+    def __init__(self, folder: pathlib.Path) -> None:
+        self._offsets = opened(folder / "offsets.npy")
+        self._facts = opened(folder / "facts.npy")
+        self._tokens = opened(folder / "tokens.npy")
+        self._folder = folder
+        self._names: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self._facts)
+
+    def __getitem__(self, number: int) -> Example:
+        """A text by its number in the index."""
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        start, middle, limit = self._offsets[2 * number : 2 * number + 3].tolist()
+        fact = int(self._facts[number])
+        return Example(
+            inputs=tuple(self._tokens[start:middle].tolist()),
+            targets=tuple(self._tokens[middle:limit].tolist()),
+            fact="" if fact < 0 else self._fact_names()[fact],
+        )
+
+    def _fact_names(self) -> list[str]:
+        if self._names is None:
+            self._names = json.loads((self._folder / _NAMES).read_text("utf-8"))
+        return self._names

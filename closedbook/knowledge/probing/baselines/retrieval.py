@@ -1,0 +1,146 @@
+"""The DrQA baseline: what a retriever and a reader answer from a text corpus.
+
+The facts' questions are asked as they are. A statement becomes its question with "what" in the
+object's place ("The capital of Peru is what?"); a row of one's own may give the natural question as
+"question", as LAMA asked DrQA the questions of SQuAD that its statements were made of.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from closedbook.eval import metrics, normalize
+from closedbook.knowledge.probing.baselines import reader
+from closedbook.knowledge.probing.baselines.columns import Baseline
+from closedbook.knowledge.probing.baselines.passages import Index, Passage
+from closedbook.knowledge.torch_folders import TorchModel
+from closedbook.tasks.facts import templates
+from closedbook.tasks.facts.form import Fact, Facts, subject_key
+
+FOUND = (1, 5)  # passages of which retrieval is judged; a reader reads the most of them
+_END = re.compile(r"[\s.!?]*$")
+
+Row = dict[str, Any]
+Progress = Callable[[str, int, int], None]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Retrieved:
+    """What retrieval and reading gave.
+
+    Attributes:
+        rows: For each fact "question", "passages" (the best, [title, text]), and with a reader
+            "answer", "score" and "right".
+        baselines: Their columns.
+    """
+
+    rows: list[Row]
+    baselines: list[Baseline]
+
+
+def question(fact: Fact) -> str:
+    """What is asked.
+
+    >>> statement = Fact(id="1", subject="Peru", relation="r", object="Lima",
+    ...                  prompt="The capital of {} is [Y] .")
+    >>> question(statement)
+    'The capital of Peru is what?'
+    """
+    given = fact.meta.get("question")
+    if isinstance(given, str) and given.strip():
+        return " ".join(given.split())
+    asked = " ".join(fact.asked().split())
+    if fact.style == "question":
+        return asked
+    if templates.OBJECT not in asked:
+        asked = f"{asked} {templates.OBJECT}"
+    return _END.sub("", asked.replace(templates.OBJECT, "what")) + "?"
+
+
+def retrieve(
+    facts: Facts,
+    passages: Sequence[Passage],
+    model: TorchModel | None = None,
+    *,
+    natural: Mapping[str, str] | None = None,
+    words: bool = False,
+    progress: Progress = lambda step, done, total: None,
+) -> Retrieved:
+    """Looks the facts' questions up in a corpus, and reads answers out of what was found.
+
+    Args:
+        facts: What is asked.
+        passages: Of the corpus.
+        model: The reader; None to judge retrieval alone.
+        natural: Id of a fact -> its natural question, where the data has them.
+        words: Whether answers are single words, as where LAMA's ranking is of single tokens.
+        progress: Is told a step, how much is done, and of how much.
+    """
+    asked = [(natural or {}).get(fact.id) or question(fact) for fact in facts.facts]
+    progress("indexing", 0, 1)
+    best = Index(passages).best(asked, max(FOUND))
+    right = facts.right()
+    answers = [sorted(right[subject_key(fact)]) for fact in facts.facts]
+    found = [[passages[n] for n in of] for of in best]
+    held = np.array([_first_with(*each) for each in zip(answers, found, strict=True)])
+    rows: list[Row] = [
+        {"question": text, "passages": [[each.title, each.text] for each in of]}
+        for text, of in zip(asked, found, strict=True)
+    ]
+    recall = Baseline(
+        name="retrieval",
+        label="retrieval",
+        words=f"how often a right object stands in the best of {len(passages):,} passages",
+        values={f"found@{k}": (held < k).astype(np.float64) for k in FOUND},
+    )
+    if model is None:
+        return Retrieved(rows=rows, baselines=[recall])
+    spans = _read(model, asked, found, words, progress)
+    for row, span, names in zip(rows, spans, answers, strict=True):
+        said = {"answer": span.text, "score": span.score if span.text else None}
+        row.update(**said, right=metrics.is_right(span.text, names))
+    drqa = Baseline(
+        name="drqa",
+        label="DrQA",
+        words=f"the best {'word' if words else 'span'} in the {max(FOUND)} passages that TF-IDF "
+        f"finds among {len(passages):,}, right where it is exactly a right object",
+        values={"P@1": np.array([float(row["right"]) for row in rows])},
+    )
+    return Retrieved(rows=rows, baselines=[drqa, recall])
+
+
+def _read(
+    model: TorchModel,
+    asked: Sequence[str],
+    found: Sequence[Sequence[Passage]],
+    words: bool,
+    progress: Progress,
+) -> list[reader.Span]:
+    """The best span among all passages of each question."""
+    pairs = [(text, each.text) for text, of in zip(asked, found, strict=True) for each in of]
+
+    def told(done: int) -> None:
+        progress("reading", done, len(pairs))
+
+    spans = iter(reader.best_spans(model, pairs, words=words, progress=told))
+    return [
+        max((next(spans) for _ in of), key=lambda span: span.score, default=reader.NOTHING)
+        for of in found
+    ]
+
+
+def _first_with(names: Sequence[str], found: Sequence[Passage]) -> float:
+    """The place of the first passage that says one of the names, as whole words; else infinity."""
+    wanted = [each for each in map(_words, names) if each.strip()]
+    for place, passage in enumerate(found):
+        text = _words(passage.text)
+        if any(each in text for each in wanted):
+            return place
+    return float("inf")
+
+
+def _words(text: str) -> str:
+    return f" {normalize.squad(text)} "

@@ -1,0 +1,1 @@
+"""Families of models that are probed: which there are, and how masked ones are asked."""
