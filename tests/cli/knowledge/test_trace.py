@@ -46,6 +46,7 @@ def test_a_prompt_is_traced_with_nothing_else_given(tmp_path, capsys):
         ([*KENYA, "--sigmas", "-1"], "--sigmas is -1"),
         ([*KENYA, "--noise", "-1"], "the noise is -1.0"),
         (["--facts", "atlas", "--relations", "country_capitol"], "country_capital"),
+        ([*KENYA, "--model", "closedbook://atlas_ssm"], "write <extra_id_0> where the answer"),
         (["--facts", "no_such_file.jsonl"], "no_such_file.jsonl"),
     ],
 )
