@@ -39,7 +39,7 @@ def test_a_prompt_is_traced_with_nothing_else_given(tmp_path, capsys):
         (["--prompt", "Is Kenya in Kenya?", "--subject", "Kenya"], "stands 2 times"),
         ([*KENYA, "--kinds", "encoder.mpl"], "encoder.mlp"),
         ([*KENYA, "--convention", "papre"], "paper"),
-        ([*KENYA, "--distribution", "normal"], "gaussian"),
+        ([*KENYA, "--distribution", "normal"], "unknown --distribution .normal."),
         ([*KENYA, "--score", "last"], "answer"),
         ([*KENYA, "--approx", "rel"], "relp"),
         ([*KENYA, "--verify", "3"], "--verify goes with --approx"),
