@@ -69,12 +69,7 @@ class StatementPrompting:
         Raises:
             UserError: The fact asks by a question.
         """
-        if fact.style == "question":
-            raise UserError(
-                f"fact {fact.id} asks by a question ({fact.prompt!r}), which is no statement; use "
-                "--style question, or give statements with [Y] for the object"
-            )
-        return templates.OBJECT.join(templates.around_object(fact.prompt, fact.subject))
+        return templates.OBJECT.join(self.inputs([fact])[0])
 
     def wordings(self, fact: Fact) -> tuple[str, ...]:
         """The prompts of a fact: all are statements, wherever the object stands."""
@@ -86,7 +81,13 @@ class StatementPrompting:
         Raises:
             UserError: A fact asks by a question.
         """
-        return [tuple(self.text(fact).split(templates.OBJECT)) for fact in facts]
+        for fact in facts:
+            if fact.style == "question":
+                raise UserError(
+                    f"fact {fact.id} asks by a question ({fact.prompt!r}), which is no statement; "
+                    "use --style question, or give statements with [Y] for the object"
+                )
+        return [templates.around_object(fact.prompt, fact.subject) for fact in facts]
 
     def answers(self, relation: Relation, *, single: bool = False) -> Names:
         """The relation's candidates.
