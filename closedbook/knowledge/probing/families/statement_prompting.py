@@ -16,11 +16,12 @@ from closedbook.errors import UserError
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.trees import Texts, TreeScorer
+from closedbook.models import DecoderOnlyConfig
 from closedbook.tasks.facts import templates
 from closedbook.tasks.facts.form import Fact, Relation
 from closedbook.vocabulary.protocol import AnyVocabulary
 
-Parts = tuple[str, ...]  # of a statement, between which the object stands
+Parts = Sequence[str]  # of a statement, between which the object stands
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,7 +53,7 @@ class StatementPrompting:
             UserError: The model fills gaps, or no token begins or ends its texts.
         """
         config = model.config
-        if config.family != "decoder_only":
+        if not isinstance(config, DecoderOnlyConfig):
             raise UserError(
                 'the style "sentence" is for models that go on with a text, such as GPT-2 and Llama'
             )
@@ -75,7 +76,7 @@ class StatementPrompting:
         """The prompts of a fact: all are statements, wherever the object stands."""
         return fact.prompts
 
-    def inputs(self, facts: Sequence[Fact]) -> list[Parts]:
+    def inputs(self, facts: Sequence[Fact]) -> list[tuple[str, ...]]:
         """The parts of each statement, between which the object stands.
 
         Raises:
