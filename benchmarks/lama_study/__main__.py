@@ -91,7 +91,10 @@ def _options() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--plan", choices=list(PLANS), default="default", help="quick: few facts; full: all"
+        "--plan",
+        choices=list(PLANS),
+        default="default",
+        help="quick and medium: fewer facts; full: all",
     )
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/lama_study"))
     parser.add_argument("--data", type=pathlib.Path, help="folder of data sets, or of tars of them")

@@ -125,6 +125,21 @@ PLANS = {
             },
         ),
         Plan(
+            name="medium",
+            atlas=None,
+            limits={
+                "known": None,
+                "google_re": 512,
+                "trex": 48,
+                "trex_closed": 112,
+                "squad": None,
+                "pararel": 8,
+                "popqa": 8,
+                "atlas": 4,
+                "bear": 3,
+            },
+        ),
+        Plan(
             name="default",
             atlas=None,
             limits={

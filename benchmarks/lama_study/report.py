@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.lama_study import figure
-from benchmarks.lama_study.plan import ATLAS_MODELS, DATA_SETS, SMOLLM2, Plan, cells
+from benchmarks.lama_study.plan import ATLAS_MODELS, CONTROL, DATA_SETS, SMOLLM2, Plan, cells
 from closedbook.eval.report import charts
 
 Result = Mapping[str, Any]
@@ -53,6 +53,8 @@ P@1 of others, under their settings, which are not those above:
 | | RE, oracle entity linking | T-REx, 41 relations | 33.8 |
 | | BERT-base / BERT-large | Google-RE | 9.8 / 10.5 |
 | | Freq / RE, oracle entity linking | Google-RE | 4.4 / 7.6 |
+| | BERT-base / BERT-large | SQuAD | 14.1 / 17.4 |
+| | DrQA, which reads Wikipedia | SQuAD | 37.5 |
 | Wiland et al. 2024 | bert-base-cased | BEAR's score, mean of three templates | 18.4 ± 0.4 |
 
 LAMA ranks the 21,000 words that its models have in common; BERT sees what follows the gap. Here
@@ -182,6 +184,13 @@ def _table(results: Sequence[Result]) -> str:
                 f"{_NAMES[each['model']]} has the first piece right in "
                 f"{shown(each['pooled']['P@1'])} (21.5 was measured with another implementation "
                 "on all 1,209).",
+            ]
+        elif each["data"] == CONTROL:
+            lines += [
+                "",
+                f"{_NAMES[each['model']]} was told none of T-REx's facts: among "
+                f"{each['candidates'][1]:,.0f} candidates (median) it has "
+                f"{shown(each['means']['P@1'])}, chance has {100 * each['chance']['P@1']:.1f}.",
             ]
         elif each["kind"] == "words":
             lines += [

@@ -121,7 +121,7 @@ def recognise(path: str | os.PathLike[str]) -> str | None:
         form that we know.
 
     Raises:
-        UserError: There is no such path, or a folder holds several data sets.
+        UserError: There is no such path, or a folder holds several data sets or an empty file.
     """
     path = _existing(path)
     if path.is_dir():
@@ -203,6 +203,8 @@ def _forms(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:
     found: dict[str, list[pathlib.Path]] = {}
     for path in sorted(folder.rglob("*")):
         if text_files.suffix(path) in _ENDINGS and path.is_file():
+            if not path.stat().st_size:
+                raise UserError(f"{path} is empty; give its facts, or take it out of the folder")
             form = recognise(path)
             if form is not None:
                 found.setdefault(form, []).append(path)

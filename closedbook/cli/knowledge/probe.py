@@ -3,17 +3,17 @@
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from closedbook.cli.run import one_of
+
 if TYPE_CHECKING:
     from closedbook.knowledge.probing.families.protocol import AnyPrompting, Spelling
-    from closedbook.knowledge.probing.hidden_states import Pairs
+    from closedbook.knowledge.probing.hidden.states import Pairs
     from closedbook.knowledge.probing.probe import Progress
     from closedbook.tasks.facts import Facts
-
-Choice = TypeVar("Choice", bound=str)
 
 
 def probe(
@@ -173,6 +173,29 @@ def probe(
             min=1, metavar="N", help="With --hidden: wrong candidates per fact. Default: 10."
         ),
     ] = None,
+    triples: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Also rank what a relation extractor found (LAMA's RE): rows with subject, "
+            "relation, object, score, and fact (its id) for oracle linking.",
+        ),
+    ] = None,
+    retrieve: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CORPUS",
+            help="Also look facts up in text by TF-IDF, as DrQA does: files by pattern, folders, "
+            "tfds:NAME; may be given several times.",
+        ),
+    ] = None,
+    reader: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL",
+            help="With --retrieve: a SQuAD model of transformers that reads answers out of it.",
+        ),
+    ] = None,
     vocabulary: Annotated[
         str | None,
         typer.Option(help="A SentencePiece model, for checkpoints that come without one."),
@@ -202,7 +225,7 @@ def probe(
     """
     arguments = {name: plain(value) for name, value in locals().items()}
     from closedbook.cli.analyze import progress_bar
-    from closedbook.cli.knowledge import probe_table
+    from closedbook.cli.knowledge import probe_baselines, probe_table
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
     from closedbook.knowledge.probing import probe as probing
@@ -231,6 +254,7 @@ def probe(
         raise UserError("--uhn-names goes with --uhn; give both, or neither")
     if same_tokens_as and not single_token:
         raise UserError("--same-tokens-as goes with --single-token; give both, or neither")
+    beside = probe_baselines.Asked(triples=triples, retrieve=retrieve or (), reader=reader)
     with progress_bar() as progress:
         loaded = open_model(model, vocabulary=vocabulary, extra_ids=extra_ids)
         prompting = prompting_of(loaded, way)
@@ -250,10 +274,13 @@ def probe(
         facts = everything if limit is None else first_facts(everything, limit)
         # What cannot be probed for hidden knowledge is told of before any work is done.
         look = _look(loaded, facts, hidden_sites, hidden_wrong) if hidden else None
+        found_beside = probe_baselines.of(beside, facts, data, settings, ks, progress)
         with result_folders.unfinished(out) as kept:
             rows = probing.probe(loaded, facts, prompting, settings, keep=kept, progress=progress)
             single = settings.single
-            inside = _hidden(loaded, facts, prompting, single, look, progress) if look else None
+            inside = (
+                _hidden(loaded, facts, prompting, single, look, kept, progress) if look else None
+            )
             progress("writing", 1, 1)
             result = results.of(
                 rows,
@@ -266,6 +293,8 @@ def probe(
                 arguments=arguments,
                 hidden=inside,
                 everything=everything,
+                baselines=found_beside[0],
+                retrieved=found_beside[1],
             )
             results.write(result, out, force=force)
     probe_table.show(result, out)
@@ -317,11 +346,11 @@ def _look(
     model: Any, facts: "Facts", globs: str | None, wrong: int | None
 ) -> "tuple[Pairs, tuple[str, ...]]":
     """The pairs and the sites that a look for hidden knowledge is about."""
-    from closedbook.knowledge.probing import hidden_states
+    from closedbook.knowledge.probing.hidden import states
 
     named = [name.strip() for name in (globs or "").split(",") if name.strip()]
-    pairs = hidden_states.sample(facts, hidden_states.WRONG if wrong is None else wrong)
-    return pairs, hidden_states.sites(model.config, named)
+    pairs = states.sample(facts, states.WRONG if wrong is None else wrong)
+    return pairs, states.sites(model.config, named)
 
 
 def _hidden(
@@ -330,17 +359,20 @@ def _hidden(
     prompting: Any,
     single: bool,
     look: "tuple[Pairs, tuple[str, ...]]",
+    keep: pathlib.Path,
     progress: "Progress",
 ) -> dict[str, Any]:
-    from closedbook.knowledge.probing import hidden_states
+    from closedbook.knowledge.probing.hidden import states
 
     pairs, names = look
 
     def told(done: int) -> None:
         progress("hidden states", done, len(pairs.fact))
 
-    read = hidden_states.read(model, facts, prompting, pairs, names, single=single, progress=told)
-    return hidden_states.summarise(facts, pairs, read)
+    read = states.read(
+        model, facts, prompting, pairs, names, single=single, keep=keep, progress=told
+    )
+    return states.summarise(facts, pairs, read)
 
 
 def _numbers(text: str) -> tuple[int, ...]:
@@ -350,15 +382,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     if not all(each.isdecimal() and int(each) > 0 for each in found):
         raise UserError(f"--k is {text!r}; give numbers from 1, with commas between: --k 1,10")
     return tuple(dict.fromkeys(map(int, found)))
-
-
-def one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
-    from closedbook.errors import unknown_name
-
-    for each in valid:
-        if value == each:
-            return each
-    raise unknown_name(f"{option}", value, valid)
 
 
 def plain(value: object) -> object:

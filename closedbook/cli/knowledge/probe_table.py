@@ -29,14 +29,18 @@ def show(result: Result, out: pathlib.Path) -> None:
         f"{meta['pairs']:,} pairs of prompt and candidate, style {meta['style']}, "
         f"scores by {meta['normalise']}"
     )
+    others = [each for each in summary["baselines"] if metrics[0] in each["metrics"]]
     headings = ("relation", "n", *metrics, f"Freq {metrics[0]}", "chance")
+    headings += tuple(f"{each['label']} {metrics[0]}" for each in others)
     table = _table(*headings)
 
     def line(name: str, n: int, row: Mapping[str, Any]) -> None:
         shown = [numbers.with_interval(row["model"].get(metric)) for metric in metrics]
         freq = row["freq"].get(metrics[0])
         chance = row["chance"].get(metrics[0])
-        cells = (numbers.percent(freq and freq.mean), numbers.percent(chance))
+        beside = [row[each["name"]].get(metrics[0]) for each in others]
+        cells = [numbers.percent(each and each.mean) for each in (freq, *beside)]
+        cells.insert(1, numbers.percent(chance))
         table.add_row(inline(name, 40), f"{n:,}", *shown, *cells)
 
     for row in summary["relations"]:
@@ -47,6 +51,10 @@ def show(result: Result, out: pathlib.Path) -> None:
     for part in summary["parts"]:
         line(f"  {part['name']}", part["facts"], part)
     screen.print(table)
+    for each in summary["baselines"]:
+        means = summary["all"][each["name"]]
+        shown = (f"{name} {numbers.with_interval(means.get(name))}" for name in each["metrics"])
+        screen.print(f"{each['label']:<12} mean over relations: {', '.join(shown)}")
     if "templates" in summary:
         _templates(screen, summary["templates"])
     if "wordings" in summary:

@@ -18,6 +18,7 @@ from closedbook.tasks.facts.form import Fact, Facts
 
 RESAMPLES = 2_000
 _ROUNDING = 1e-9
+_FEWEST = 10  # facts; of fewer a coefficient and its interval say nothing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -46,9 +47,9 @@ def explained(
 
     Returns:
         "name", "value", "low", "high", "n" and "within" of each variable that varies, as does
-        being right. "within" is the coefficient of deviations from the relation's means (None
-        where nothing varies within relations), which relations as such cannot explain. Ends of
-        intervals are None where one relation alone tells nothing of others.
+        being right, and that ten facts have. "within" is the coefficient of deviations from the
+        relation's means, which relations as such cannot explain (None where nothing varies within
+        relations). Ends of intervals are None where they are infinite.
     """
     hits = np.array([float(row["rank"] == 1) for row in rows])
     relations = [fact.relation for fact in facts.facts]
@@ -58,7 +59,7 @@ def explained(
     for name, values in _variables(facts, everything, rows).items():
         x = np.array(values, np.float64)
         each = correlate(x, hits, clusters=clusters)
-        if math.isnan(each.value):
+        if math.isnan(each.value) or each.n < _FEWEST:
             continue
         inside = correlate(_within(x, relations), _within(hits, relations), clusters=clusters)
         none = one or math.isnan(inside.value)

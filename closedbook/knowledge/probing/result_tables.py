@@ -31,6 +31,7 @@ def _relations(summary: Mapping[str, Any]) -> Table:
         *("relation", "label", "type", "corpus", "facts", "candidates"),
         *_columns(metrics),
         *(f"Freq {first}", f"chance {first}"),
+        *_columns_of_baselines(summary),
     ]
     rows = []
     for each in summary["relations"]:
@@ -38,7 +39,17 @@ def _relations(summary: Mapping[str, Any]) -> Table:
         start = [each[name] for name in ("name", "label", "type", "corpus", "facts", "candidates")]
         baselines = [None if freq is None else freq.mean, each["chance"].get(first)]
         rows.append([*start, *_values(each["model"], metrics), *baselines])
+        for other in summary["baselines"]:
+            rows[-1] += _values(each[other["name"]], other["metrics"])
     return Table(columns=columns, rows=rows)
+
+
+def _columns_of_baselines(summary: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{each['label']} {column}"
+        for each in summary["baselines"]
+        for column in _columns(each["metrics"])
+    ]
 
 
 def _by_relation(found: Mapping[str, Any]) -> Table:

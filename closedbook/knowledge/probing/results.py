@@ -11,6 +11,7 @@ from closedbook.eval.report import charts, html
 from closedbook.eval.report.text import clip, visible
 from closedbook.knowledge import result_folders
 from closedbook.knowledge.probing import drawing, result_tables
+from closedbook.knowledge.probing.baselines import Baseline
 from closedbook.knowledge.probing.families.protocol import AnyPrompting, Model
 from closedbook.knowledge.probing.probe import Row, Settings
 from closedbook.knowledge.probing.summary import summarise
@@ -54,6 +55,8 @@ def of(
     arguments: Mapping[str, Any],
     hidden: Mapping[str, Any] | None = None,
     everything: Facts | None = None,
+    baselines: Sequence[Baseline] = (),
+    retrieved: Sequence[Row] = (),
 ) -> Result:
     """The result of a probe, with what it must say of itself.
 
@@ -66,8 +69,10 @@ def of(
         ks: Of P@k.
         model_name: As the user names it.
         arguments: Of the command.
-        hidden: Of `hidden_states.summarise`, where it was asked for.
+        hidden: Of `hidden.states.summarise`, where it was asked for.
         everything: The facts of which `facts` are the first ones, for Freq; `facts` if None.
+        baselines: Beside Freq and chance.
+        retrieved: For each fact what was retrieved and read for it, where that was asked for.
     """
     candidates = {name: len(each.candidates) for name, each in facts.relations.items()}
     meta = {
@@ -78,17 +83,22 @@ def of(
         "pairs": sum(candidates[fact.relation] for fact in facts.facts),
         "style": prompting.way,
         "normalise": settings.normalise,
-        "conventions": _conventions(prompting, settings, rows[0]),
+        "conventions": {
+            **_conventions(prompting, settings, rows[0]),
+            **{each.label: each.words for each in baselines},
+        },
         "dropped": dict(facts.dropped),
     }
     command = result_folders.command(model, model_name, arguments)
-    summary = summarise(facts, rows, settings, ks=ks, everything=everything)
+    summary = summarise(facts, rows, settings, ks=ks, everything=everything, baselines=baselines)
     if "templates" in summary:
         corpora = {relation.corpus for relation in facts.relations.values()}
         own = prompting.way == "sentence" and corpora == {"BEAR"} and settings.normalise == "sum"
         summary["templates"]["name"] = "BEAR score" if own else "mean over templates"
     if hidden is not None:
         summary["hidden"] = hidden
+    if retrieved:
+        rows = [{**row, "retrieved": each} for row, each in zip(rows, retrieved, strict=True)]
     return Result(meta=meta, summary=summary, rows=rows, command=command)
 
 

@@ -8,7 +8,13 @@ from typing import Any
 import numpy as np
 
 from closedbook.eval.intervals import Estimate
-from closedbook.knowledge.probing import agreement, baselines, correlation, metrics, tables
+from closedbook.knowledge.probing import agreement, correlation, metrics, tables
+from closedbook.knowledge.probing.baselines import (
+    Baseline,
+    chance_precision,
+    chance_reciprocal_rank,
+    frequency,
+)
 from closedbook.knowledge.probing.gold import gold
 from closedbook.knowledge.probing.probe import NORMALISATIONS, Row, Settings, places_of
 from closedbook.tasks.facts import atlas
@@ -44,6 +50,7 @@ def summarise(
     *,
     ks: Sequence[int] = tables.KS,
     everything: Facts | None = None,
+    baselines: Sequence[Baseline] = (),
 ) -> dict[str, Any]:
     """All means of a probe, each with n and its 95% interval.
 
@@ -53,6 +60,7 @@ def summarise(
         settings: Of the probe.
         ks: Of P@k.
         everything: The facts of which `facts` are a sample, for Freq; `facts` if None.
+        baselines: Others; each entry holds them by their names, and "baselines" says what they are.
 
     Returns:
         Dicts and lists of estimates, of which `plain` makes JSON. "all" and "pooled" are means
@@ -67,9 +75,10 @@ def summarise(
         "model": tables.measured(found, ks=ks),
         "freq": _frequency(facts, everything or facts, settings, ks),
         "chance": {
-            **{f"P@{k}": baselines.chance_precision(found.candidates, k) for k in ks},
-            "MRR": baselines.chance_reciprocal_rank(found.candidates),
+            **{f"P@{k}": chance_precision(found.candidates, k) for k in ks},
+            "MRR": chance_reciprocal_rank(found.candidates),
         },
+        **{each.name: dict(each.values) for each in baselines},
     }
     if settings.generate:
         generated = [row["generated"] for row in rows]
@@ -78,6 +87,10 @@ def summarise(
     whole = {name: tables.of_facts(values, facts) for name, values in columns.items()}
     summary = {
         "metrics": list(columns["model"]),
+        "baselines": [
+            {"name": each.name, "label": each.label, "metrics": list(each.values)}
+            for each in baselines
+        ],
         "all": _entry({name: table.all for name, table in whole.items()}),
         "pooled": _entry({name: table.pooled for name, table in whole.items()}),
         "relations": [
@@ -209,7 +222,7 @@ def _frequency(
     """Freq with the mean over orders of equals: most relations have many objects of one fact."""
     right = gold(facts)
     others = right.others if settings.others == "removed" else None
-    places = metrics.places(baselines.frequency(facts, everything), right.index, others)
+    places = metrics.places(frequency(facts, everything), right.index, others)
     return tables.measured(places, ks=ks, ties="expected")
 
 

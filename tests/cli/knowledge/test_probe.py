@@ -3,6 +3,7 @@
 import json
 import sys
 
+import numpy as np
 import pytest
 
 from closedbook.cli import closedbook
@@ -127,6 +128,67 @@ def test_hidden_knowledge_is_printed_and_written(probe, tmp_path):
     assert 'id="hidden"' in page
 
 
+def test_other_words_denials_and_filters_are_printed_and_written(probe, tmp_path):
+    names = tmp_path / "names.jsonl"
+    names.write_text('{"relation": "country_capital", "name": "Peru", "objects": ["Lima"]}\n')
+    out = tmp_path / "out"
+    code, printed, errors = probe(
+        *("--relations", "country_capital,demonym_country", "--limit", 6, "--lama-filters"),
+        *("--uhn", "--uhn-names", names, "--paraphrases", "--negated", "--out", out),
+    )
+    assert (code, errors) == (0, "")
+    assert "other words  12 facts, 66 prompts: P@1, first wording 100.0" in printed
+    assert "denied       6 facts: P@1 100.0" in printed
+    lines = printed.splitlines()
+    left_out = [line.partition("out")[2].strip() for line in lines if line.startswith("left")]
+    # Guinea-Bissau, Tunisia, São Tomé and Príncipe; and 100 peoples named as their countries.
+    assert left_out == [
+        *("0 facts: over 100 words", "0 facts: denied by raters", "0 facts: said before"),
+        *("103 facts: object within the subject's name", "1 facts: object told by a name"),
+    ]
+    summary = json.loads((out / "summary.json").read_text())
+    for part, facts, missing in (("wordings", 12, 0), ("negated", 6, 6)):
+        found = summary[part]
+        assert (found["facts"], found["left_out"]) == (facts, missing)
+        for name in found["metrics"]:
+            mean = found["all"][name]
+            assert mean["low"] <= mean["mean"] <= mean["high"]
+            assert mean["facts"] == facts
+    assert summary["correlations"] == [], "all are right"
+    assert summary["dropped"]["object told by a name"] == 1
+    page = (out / "report.html").read_text()
+    for anchor in ("wordings", "negated", "correlations"):
+        assert f'<section id="{anchor}"' in page
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert rows[0]["wordings"][0]["answer"] == rows[0]["top"][0]["text"]
+    table = (out / "tables" / "negated.csv").read_text().splitlines()
+    assert table[0].startswith("relation,label,facts,P@1,P@1 low,P@1 high,")
+    assert table[1].startswith("country_capital,country capital,6,1.0,")
+
+
+def test_what_goes_with_being_right_is_printed_and_written(probe, tmp_path):
+    out = tmp_path / "out"
+    words = ("--relations", "state_capital,country_capital", "--limit", 40, "--style", "sentinels")
+    code, printed, errors = probe(*words, "--out", out)
+    assert (code, errors) == (0, "")
+    found = json.loads((out / "summary.json").read_text())["correlations"]
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    [one] = [each for each in found if each["name"] == "log-probability of the object"]
+    hits = [float(row["rank"] == 1) for row in rows]
+    values = [row["log_prob"] for row in rows]
+    assert one["n"] == 80
+    assert one["value"] == pytest.approx(np.corrcoef(values, hits)[0, 1])
+    relations = np.array([row["relation"] for row in rows])
+    centred = [
+        np.array(column) - [np.mean(np.array(column)[relations == name]) for name in relations]
+        for column in (values, hits)
+    ]
+    assert one["within"]["value"] == pytest.approx(np.corrcoef(*centred)[0, 1])
+    assert "goes with    being right (r): " in printed
+    assert "r within relations" in (out / "report.html").read_text()
+    assert (out / "tables" / "correlations.csv").read_text().startswith("variable,facts,value,")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -141,6 +203,9 @@ def test_hidden_knowledge_is_printed_and_written(probe, tmp_path):
         (("--same-tokens-as", "closedbook://atlas_qa"), "goes with --single-token"),
         (("--candidates", "nowhere.txt"), "nowhere.txt"),
         (("--hidden-wrong", "3"), "go with --hidden"),
+        (("--uhn-names", "names.jsonl"), "goes with --uhn"),
+        (("--uhn", "--uhn-names", "nowhere.jsonl"), "nowhere.jsonl"),
+        (("--relations", "demonym_country", "--negated"), "can be denied"),
         (("--hidden", "--hidden-sites", "encoder.*.mlp.out"), "decoder.*.resid_post"),
         (("--vocabulary", "{vocabulary}", "--extra-ids", "0"), "has no <extra_id_0>"),
     ],

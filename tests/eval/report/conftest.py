@@ -1,11 +1,7 @@
-"""An analysis made up for the reports' tests, and the browser that opens them."""
+"""An analysis made up for the reports' tests."""
 
-import dataclasses
-import os
-import pathlib
 import random
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -227,61 +223,7 @@ def analysis() -> Analysis:
     return analysis_of([example(number) for number in range(40)])
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Opened:
-    """A report in the browser, and what the browser had to say about it."""
-
-    page: Any  # playwright's Page
-    errors: list[str]  # of the console, of scripts, of the content security policy
-    requests: list[str]  # addresses asked for, but for the page itself
-
-
 @pytest.fixture(scope="session")
 def document() -> str:
     """The page of forty ordinary rows."""
     return html.render_html(analysis_of([example(number) for number in range(40)]))
-
-
-@pytest.fixture(scope="session")
-def browser() -> Iterator[Any]:
-    """A headless Chromium; skips where there is none, or no playwright."""
-    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = os.environ.get("CLOSEDBOOK_CHROMIUM") or next(filter(None, map(shutil.which, names)), "")
-    if not path:
-        pytest.skip("no Chromium; apt-get install chromium, or set CLOSEDBOOK_CHROMIUM to its path")
-    with driver.sync_playwright() as playwright:
-        # Containers give no rights for Chromium's own sandbox.
-        launched = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-@pytest.fixture
-def open_report(browser: Any, tmp_path: pathlib.Path) -> Iterator[Callable[..., Opened]]:
-    """Opens a page's text as a file, as a reader would, and waits until it can be used."""
-    contexts = []
-
-    def opened(document: str, *, script: str = "", **options: Any) -> Opened:
-        path = tmp_path / "report.html"
-        path.write_text(document, encoding="utf-8")
-        context = browser.new_context(accept_downloads=True, **options)
-        contexts.append(context)
-        context.set_default_timeout(20_000)
-        page = context.new_page()
-        errors: list[str] = []
-        requests: list[str] = []
-        page.on("console", lambda line: errors.append(line.text) if line.type != "log" else None)
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("dialog", lambda dialog: (errors.append("a dialog"), dialog.dismiss()))
-        page.on("request", lambda request: requests.append(request.url))
-        if script:
-            page.add_init_script(script)
-        page.goto(path.as_uri())
-        page.wait_for_selector("html[data-ready]")
-        requests.remove(path.as_uri())
-        return Opened(page=page, errors=errors, requests=requests)
-
-    yield opened
-    for context in contexts:
-        context.close()

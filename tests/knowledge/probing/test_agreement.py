@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from closedbook.knowledge.probing import agreement, correlation, hidden
+from closedbook.knowledge.probing import agreement, correlation
+from closedbook.knowledge.probing.hidden import share
+from closedbook.tasks.facts.form import Fact, gather
 
 
 def test_consistency_counts_agreeing_pairs_of_paraphrases():
@@ -89,27 +91,78 @@ def test_missing_values_are_left_out():
 
 
 def test_k_counts_pairs_of_right_and_wrong():
-    assert hidden.k_of(np.array([3.0, 1.0]), np.array([2.0, 0.0, 3.0])) == pytest.approx(3 / 6)
-    assert hidden.k_of(np.array([1.0]), np.array([1.0, 1.0])) == 0  # equals are not told apart
+    assert share.k_of(np.array([3.0, 1.0]), np.array([2.0, 0.0, 3.0])) == pytest.approx(3 / 6)
+    assert share.k_of(np.array([1.0]), np.array([1.0, 1.0])) == 0  # equals are not told apart
 
 
 def test_k_of_candidates_is_the_mean_over_questions():
     scores = [np.array([0.5, 0.3, 0.2]), np.array([0.5, 0.3, 0.2, 0.1])]
-    k = hidden.of_candidates(scores, [np.array([0]), np.array([1, 3])])
+    k = share.of_candidates(scores, [np.array([0]), np.array([1, 3])])
     assert k == pytest.approx([1, 1 / 4])
-    known = hidden.knowledge(k)
+    known = share.knowledge(k)
     assert (known.k, known.full, known.questions) == (pytest.approx(5 / 8), 0.5, 2)
 
 
 def test_question_without_an_answer_to_compare_is_refused():
     with pytest.raises(ValueError, match="a right and a wrong answer"):
-        hidden.k_of(np.array([1.0]), np.array([]))
+        share.k_of(np.array([1.0]), np.array([]))
 
 
 def test_gap_is_paired_by_question():
     random = np.random.default_rng(4)
     external = random.random(300) * 0.8
-    found = hidden.gap(external + 0.1, external)
+    found = share.gap(external + 0.1, external)
     assert found.value == pytest.approx(0.1)
     assert found.interval == pytest.approx((0.1, 0.1))
     assert found.relative == pytest.approx(0.1 / external.mean())
+
+
+def test_what_explains_is_counted_in_the_data_and_compared_within_relations():
+    """Twelve facts of two relations; only the popular half of each is known."""
+    facts = gather(
+        [
+            Fact(
+                id=f"{relation}{n}",
+                subject="s" * (n + 1),
+                relation=relation,
+                object="common" if n % 2 else f"o{n}",
+                prompt="{} is [Y].",
+                meta={"s_pop": 10**n} if n < 5 else {},
+            )
+            for relation in "ab"
+            for n in range(6)
+        ],
+        source="made",
+    )
+    rows = [
+        {
+            "rank": 1 if (n < 3) == (relation == "a") else 2,
+            "log_prob": -1.0 if relation == "a" else -2.0,
+            "tokens": 1,
+            "subject_tokens": n + 1,
+            "top": [{"log_prob": -0.5 * n}],
+        }
+        for relation in "ab"
+        for n in range(6)
+    ]
+    found = {each["name"]: each for each in correlation.explained(facts, facts, rows)}
+    assert "tokens of the object" not in found, "it never varies"
+    assert "facts that name the subject (log)" not in found, "each is named twice"
+    assert found["facts with the object (log)"]["n"] == 12
+    assert found["page views of the subject (log)"]["n"] == 10
+    by_object = found["log-probability of the object"]
+    assert by_object["within"] is None, "it varies between relations alone"
+    # Long names are wrong in one relation and right in the other.
+    assert found["characters of the subject"]["value"] == pytest.approx(0, abs=1e-12)
+    views = found["page views of the subject (log)"]
+    assert views["low"] <= views["value"] <= views["high"]
+    one = facts.only("a")
+    alone = {each["name"]: each for each in correlation.explained(one, facts, rows[:6])}
+    assert alone == {}, "of six facts nothing is said"
+    hits = [row["rank"] == 1 for row in rows]
+    doubled = gather([*one.facts, *one.facts], source="made")
+    twice = correlation.explained(doubled, facts, [*rows[:6], *rows[:6]])
+    [length] = [each for each in twice if each["name"] == "characters of the subject"]
+    assert length["within"] is None
+    assert length["value"] == pytest.approx(np.corrcoef(range(6), hits[:6])[0, 1])
+    assert -1 <= length["low"] <= length["value"] <= length["high"] <= 1

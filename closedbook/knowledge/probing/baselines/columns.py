@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from closedbook.errors import UserError, listed
+from closedbook.errors import UserError
 from closedbook.knowledge.probing import metrics, tables
 from closedbook.knowledge.probing.baselines.counting import extracted
 from closedbook.knowledge.probing.gold import gold
@@ -48,7 +48,7 @@ def of_triples(
         named = sorted({triple.relation for triple in triples})
         raise UserError(
             f"no triple is of a relation of {facts.source} ({', '.join(list(facts.relations)[:5])})"
-            f"; those of the triples are:\n{listed(named, most=5)}\nname them as the data does"
+            f"; the triples have {', '.join(named[:5])}: name their relations as the data does"
         )
     right = gold(facts)
     taken = right.others if others else None

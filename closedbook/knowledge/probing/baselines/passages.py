@@ -88,14 +88,17 @@ class Index:
         """
         found: list[list[int]] = []
         for first in range(0, len(questions), _AT_ONCE):
-            asked = self._weighted(self._counts(questions[first : first + _AT_ONCE]))
-            scores = (asked @ self._columns).tocsr()
+            scores = self.scores(questions[first : first + _AT_ONCE])
             for row in range(scores.shape[0]):
                 part = slice(scores.indptr[row], scores.indptr[row + 1])
                 places, values = scores.indices[part], scores.data[part]
                 order = np.lexsort((places, -values))[:k]
                 found.append([int(places[n]) for n in order if values[n] > 0])
         return found
+
+    def scores(self, questions: Sequence[str]) -> Any:
+        """Inner products, a sparse matrix [questions, passages] in rows."""
+        return (self._weighted(self._counts(questions)) @ self._columns).tocsr()
 
     @functools.cached_property
     def _vectorizer(self) -> Any:

@@ -10,7 +10,8 @@ from sklearn.linear_model import LogisticRegression
 
 from closedbook.checkpoints import ModelCard
 from closedbook.errors import UserError
-from closedbook.knowledge.probing import hidden_states, linear
+from closedbook.knowledge.probing.hidden import linear
+from closedbook.knowledge.probing.hidden import states as hidden_states
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.scoring import CandidateScorer
 from closedbook.models import DecoderOnlyConfig, Taps, network, unboxed
@@ -195,6 +196,50 @@ def test_states_and_scores_are_those_of_a_forward_pass_by_itself(atlas_ssm, cont
         score = scorer([prompt], answers)[0, place]
         assert read.log_probs[pair] == pytest.approx(score, abs=1e-3)
         assert read.tokens[pair] == answers.lengths[place]
+
+
+def test_a_killed_reading_goes_on_and_ends_with_the_same_bits(atlas_ssm, tmp_path, monkeypatch):
+    facts = read_facts("atlas", relations=["state_capital"]).facts[:30]
+    facts = read_facts("atlas").keep(facts)
+    prompting = Prompting.of(atlas_ssm)
+    pairs = hidden_states.sample(facts, wrong=7)
+    sites = hidden_states.sites(atlas_ssm.config, ["decoder.1.resid_post"])
+    monkeypatch.setattr(hidden_states, "_PAIRS", 32)  # four facts per batch
+    whole = hidden_states.read(atlas_ssm, facts, prompting, pairs, sites)
+    done: list[int] = []
+
+    def killed(pairs_done: int) -> None:
+        done.append(pairs_done)
+        if len(done) == 3:
+            raise KeyboardInterrupt
+
+    keep = tmp_path / "kept"
+    with pytest.raises(KeyboardInterrupt):
+        hidden_states.read(atlas_ssm, facts, prompting, pairs, sites, keep=keep, progress=killed)
+    assert len(list(keep.iterdir())) == 3
+    forward, read = hidden_states._forward, []
+
+    def counted(*arguments):
+        jax.debug.callback(lambda: read.append(1))
+        return forward(*arguments)
+
+    monkeypatch.setattr(hidden_states, "_forward", counted)
+    again = hidden_states.read(atlas_ssm, facts, prompting, pairs, sites, keep=keep)
+    jax.effects_barrier()
+    batches = len(list(keep.iterdir()))
+    assert len(read) == batches - 3 > 0
+    assert again.log_probs.tobytes() == whole.log_probs.tobytes()
+    assert again.tokens.tobytes() == whole.tokens.tobytes()
+    for site in sites:
+        assert again.states[site].tobytes() == whole.states[site].tobytes()
+    # Another model's states are not taken for these, and a damaged file is read anew.
+    other = dataclasses.replace(atlas_ssm, params=jax.tree.map(lambda x: 2 * x, atlas_ssm.params))
+    hidden_states.read(other, facts, prompting, pairs, sites, keep=keep)
+    assert len(list(keep.iterdir())) == 2 * batches
+    for file in keep.iterdir():
+        file.write_bytes(file.read_bytes()[:100])
+    mended = hidden_states.read(atlas_ssm, facts, prompting, pairs, sites, keep=keep)
+    assert mended.log_probs.tobytes() == whole.log_probs.tobytes()
 
 
 def test_default_sites_are_the_middle_and_last_layer_and_the_embedding(atlas_ssm, continuing):

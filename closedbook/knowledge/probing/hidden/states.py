@@ -3,13 +3,14 @@
 Each fact is put to the model with its right candidate and some wrong ones of its relation. One
 forward pass per pair gives the candidate's log-probability (external) and, by taps, the states of
 its last token, from which a probe learns to tell right from wrong on other subjects (internal).
-`hidden` compares the two (Gekhman et al. 2025, arXiv 2503.15299).
+`share` compares the two (Gekhman et al. 2025, arXiv 2503.15299).
 """
 
 import dataclasses
 import functools
 import hashlib
 import itertools
+import pathlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,8 +22,9 @@ from closedbook.errors import UserError
 from closedbook.eval.intervals import Estimate
 from closedbook.inference.predictor import bucket
 from closedbook.knowledge.loaded_model import LoadedModel
-from closedbook.knowledge.probing import hidden, linear
 from closedbook.knowledge.probing.gold import gold
+from closedbook.knowledge.probing.hidden import linear, share
+from closedbook.knowledge.probing.hidden.kept import SUMS, Kept
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.scoring import Answers
 from closedbook.models.families import Config, Network
@@ -139,6 +141,7 @@ def read(
     names: Sequence[str],
     *,
     single: bool = False,
+    keep: pathlib.Path | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Read:
     """The states and log-probabilities of all pairs, many per forward pass.
@@ -150,6 +153,8 @@ def read(
         pairs: Of `sample`.
         names: Of the sites.
         single: Whether candidates are single pieces, scored without an end.
+        keep: A folder for what was read of each batch. What it holds of the same model, sites and
+            batch is not read again.
         progress: Is told how many pairs are done.
 
     Raises:
@@ -166,11 +171,19 @@ def read(
     log_probs = np.empty(len(pairs.fact))
     tokens = np.empty(len(pairs.fact), np.int64)
     order = []
+    kept = Kept(keep, model.sha256, names) if keep else None
     for batch in _batches(model, facts, inputs, answers, pairs):
-        found, sums = forward(params, batch.inputs, batch.rows, batch.targets, batch.last)
+        given = batch.inputs, batch.rows, batch.targets, batch.last
+        found = kept.read(given) if kept else None
+        if found is None:
+            here, sums = forward(params, *given)
+            found = {name: np.asarray(here[name], np.float32) for name in names}
+            found[SUMS] = np.asarray(sums)
+            if kept:
+                kept.write(given, found)
         for name in names:
-            states[name].append(np.asarray(found[name], np.float32)[batch.real])
-        log_probs[batch.pairs] = np.asarray(sums)[batch.real]
+            states[name].append(found[name][batch.real])
+        log_probs[batch.pairs] = found[SUMS][batch.real]
         tokens[batch.pairs] = (batch.targets >= 0).sum(1)[batch.real]
         order.append(batch.pairs)
         progress(sum(map(len, order)))
@@ -225,7 +238,7 @@ def summarise(facts: Facts, pairs: Pairs, found: Read) -> dict[str, Any]:
             internal[f"{name}, centred"] = k
 
     def entry(name: str, k: np.ndarray) -> dict[str, Any]:
-        known = hidden.knowledge(k, clusters)
+        known = share.knowledge(k, clusters)
         of = np.array(relations)
         return {
             "name": name,
@@ -237,7 +250,7 @@ def summarise(facts: Facts, pairs: Pairs, found: Read) -> dict[str, Any]:
         }
 
     def gap(k: np.ndarray, other: np.ndarray) -> dict[str, Any]:
-        found = hidden.gap(k, other, clusters)
+        found = share.gap(k, other, clusters)
         return {
             "value": Estimate(mean=found.value, low=found.interval.low, high=found.interval.high),
             "relative": found.relative if np.isfinite(found.relative) else None,
@@ -258,7 +271,7 @@ def summarise(facts: Facts, pairs: Pairs, found: Read) -> dict[str, Any]:
 def k_of_facts(pairs: Pairs, scores: np.ndarray) -> np.ndarray:
     """K of each fact, [facts that have pairs], by the scores [pairs]."""
     parts = np.split(scores, np.flatnonzero(np.diff(pairs.fact)) + 1)
-    return hidden.of_candidates(parts, [np.array([0])] * len(parts))
+    return share.of_candidates(parts, [np.array([0])] * len(parts))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
