@@ -15,7 +15,7 @@ setup(
         "closedbook.eval.equivalence": ["weights/*"],
         "closedbook.eval.report": ["templates/*"],
         "closedbook.gin": ["**/*.gin"],
-        "closedbook.knowledge.probing": ["templates/*"],
+        "closedbook.knowledge": ["**/templates/*"],
         "closedbook.tasks.atlas": ["data/*", "models/**"],
     },
 )

@@ -3,8 +3,11 @@
 import logging
 import sys
 from collections.abc import Callable
+from typing import TypeVar
 
-from closedbook.errors import UserError
+from closedbook.errors import UserError, unknown_name
+
+Choice = TypeVar("Choice", bound=str)
 
 
 def guarded(command: Callable[[], object]) -> int:
@@ -36,3 +39,15 @@ def log_to_stderr() -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def one_of(option: str, value: str, valid: tuple[Choice, ...]) -> Choice:
+    """The choice that an option's value names.
+
+    Raises:
+        UserError: It is none of the valid ones.
+    """
+    for each in valid:
+        if value == each:
+            return each
+    raise unknown_name(option, value, valid)

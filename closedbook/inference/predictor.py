@@ -23,6 +23,13 @@ _QUICK: dict[str, str | bool | int | float] = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
 }
+
+
+def quick_options() -> dict[str, str | bool | int | float] | None:
+    """Options of `jax.jit` that spend less on optimising programs: for a few questions."""
+    return _QUICK if jax.default_backend() == "cpu" else None
+
+
 # Tokens; what is shorter is padded to it, so that few programs are compiled.
 _SHORTEST = 16  # of an input
 _SHORTEST_ANSWER = 8  # of an answer that is scored
@@ -45,6 +52,7 @@ class Prediction:
     text: str
     log_prob: float  # natural logarithm, summed over tokens, EOS included
     alternatives: tuple[tuple[str, float], ...] = ()  # (text, log_prob)
+    tokens: tuple[int, ...] = ()  # of the answer, as it was decoded, without EOS
 
 
 def bucket(length: int, longest: int, shortest: int = _SHORTEST) -> int:
@@ -117,14 +125,14 @@ class Predictor:
         self._place = place or jnp.asarray
         self._fetch = fetch or (lambda results: jax.tree.map(np.asarray, results))
         # Programs of this object alone: logical axis rules are no part of jit's cache key.
-        quick = quick_compile and jax.default_backend() == "cpu"
-        jit = functools.partial(jax.jit, compiler_options=_QUICK if quick else None)
+        options = quick_options() if quick_compile else None
+        jit = functools.partial(jax.jit, compiler_options=options)
         self.decode_function = jit(functools.partial(decode, module, self.settings))
         self.score_function = jit(functools.partial(score_candidates, module))
 
     def predict(self, params: Params, texts: Sequence[str]) -> list[Prediction]:
         """The answer to each text, in the order of the texts."""
-        return self.predict_tokens(params, self._tokenise(texts))
+        return self.predict_tokens(params, self.inputs(texts))
 
     def predict_tokens(self, params: Params, inputs: Sequence[Sequence[int]]) -> list[Prediction]:
         """The answer to each input, given as ids, framed as the network wants it (EOS for T5)."""
@@ -177,7 +185,7 @@ class Predictor:
         flat = self._vocabulary.encode_batch([c for row in candidates for c in row])
         rest = iter(flat)
         targets = [[[*next(rest), self._module.eos_id] for _ in row] for row in candidates]
-        return self.score_tokens(params, self._tokenise(texts), targets)
+        return self.score_tokens(params, self.inputs(texts), targets)
 
     def score_tokens(
         self,
@@ -222,9 +230,10 @@ class Predictor:
         """All padded lengths of answers of up to `longest` tokens that are scored."""
         return _buckets(bucket(longest, 2**30, _SHORTEST_ANSWER), _SHORTEST_ANSWER)
 
-    def _tokenise(self, texts: Sequence[str]) -> list[Sequence[int]]:
+    def inputs(self, texts: Sequence[str]) -> list[Sequence[int]]:
+        """Ids of each text as the network reads them: framed, and cut to `max_input_length`."""
         ids = self._vocabulary.encode_batch(list(texts))
-        return [self._module.framed(row) for row in ids]
+        return self._cut([self._module.framed(row) for row in ids])
 
     def _cut(self, inputs: Sequence[Sequence[int]]) -> list[Sequence[int]]:
         """Inputs of at most `max_input_length` ids."""
@@ -260,7 +269,12 @@ class Predictor:
             if not np.isneginf(log_prob)
         ]
         (text, log_prob), *others = hypotheses
-        return Prediction(text=text, log_prob=log_prob, alternatives=tuple(others))
+        return Prediction(
+            text=text,
+            log_prob=log_prob,
+            alternatives=tuple(others),
+            tokens=tuple(self._text_ids(decoded.tokens[row, 0])),
+        )
 
     def _text_ids(self, tokens: np.ndarray) -> list[int]:
         """Ids before EOS and without padding."""

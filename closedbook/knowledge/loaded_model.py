@@ -88,7 +88,11 @@ class LoadedModel:
         return self._predictors[settings]
 
     def ask(
-        self, questions: Sequence[str], settings: DecodeSettings | None = None
+        self,
+        questions: Sequence[str],
+        settings: DecodeSettings | None = None,
+        *,
+        params: Params | None = None,
     ) -> list[Prediction]:
         """Answers to questions, the task's prefix added.
 
@@ -101,13 +105,18 @@ class LoadedModel:
         Args:
             questions: Without prefix.
             settings: How to decode; 4 beams if None.
+            params: Others of the same shapes, such as edited ones; the model's own if None.
         """
+        chosen = self.params if params is None else params
+        found = self.predictor(settings).predict(chosen, self.texts(questions))
+        return [_first_lines(each) for each in found] if self.config.continues_prompt else found
+
+    def texts(self, questions: Sequence[str]) -> list[str]:
+        """What the model reads of questions: with its prefix, and without needless blanks."""
         continues = self.config.continues_prompt
         # Lines of a prompt mean something; a blank at its end would be a token of its own.
         texts = [text.rstrip() if continues else " ".join(text.split()) for text in questions]
-        texts = [self.card.prefix + text for text in texts]
-        found = self.predictor(settings).predict(self.params, texts)
-        return [_first_lines(each) for each in found] if continues else found
+        return [self.card.prefix + text for text in texts]
 
 
 def _first_lines(answer: Prediction) -> Prediction:

@@ -173,13 +173,18 @@ class Attention(nn.Module):
 
         dropout = Dropout(self.dropout_rate, name="dropout")
         seen = tap.touches(f"{self.site}.weights") or drops(self, self.dropout_rate)
+
+        def on_weights(weights: jax.Array) -> jax.Array:
+            weights = jax.lax.stop_gradient(weights) if tap.relevance else weights
+            return dropout(tap(f"{self.site}.weights", weights))
+
         out = _attend_in_groups(
             _beams_as_queries(query, key.shape[0]),
             key,
             value,
             bias,
             precision=self.precision,
-            on_weights=(lambda w: dropout(tap(f"{self.site}.weights", w))) if seen else None,
+            on_weights=on_weights if seen or tap.relevance else None,
         )
         rows, heads, length, depth = query.shape
         out = _beams_as_rows(out, rows)

@@ -114,13 +114,18 @@ class RMSNorm(nn.Module):
     epsilon: float = 1e-6
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """x [..., emb] to the same shape and type; computed in the accumulation type."""
+    def __call__(self, x: jax.Array, *, constant: bool = False) -> jax.Array:
+        """x [..., emb] to the same shape and type; computed in the accumulation type.
+
+        Derivatives take the root mean square for a constant if `constant`.
+        """
         initializer = with_axes(nn.initializers.ones, ("embed",))
         scale = self.param("scale", initializer, (x.shape[-1],), self.precision.parameters)
         wide = x.astype(self.precision.accumulate)
         variance = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
-        return (wide * jax.lax.rsqrt(variance + self.epsilon) * scale).astype(x.dtype)
+        factor = jax.lax.rsqrt(variance + self.epsilon)
+        factor = jax.lax.stop_gradient(factor) if constant else factor
+        return (wide * factor * scale).astype(x.dtype)
 
 
 class LayerNorm(nn.Module):
@@ -130,8 +135,11 @@ class LayerNorm(nn.Module):
     epsilon: float = 1e-5
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
-        """x [..., emb] to the same shape and type; computed in the accumulation type."""
+    def __call__(self, x: jax.Array, *, constant: bool = False) -> jax.Array:
+        """x [..., emb] to the same shape and type; computed in the accumulation type.
+
+        Derivatives take the deviation for a constant if `constant`.
+        """
         ones, zeros = (
             with_axes(init, ("embed",)) for init in (nn.initializers.ones, nn.initializers.zeros)
         )
@@ -140,7 +148,9 @@ class LayerNorm(nn.Module):
         wide = x.astype(self.precision.accumulate)
         wide = wide - jnp.mean(wide, axis=-1, keepdims=True)
         variance = jnp.mean(jnp.square(wide), axis=-1, keepdims=True)
-        return (wide * jax.lax.rsqrt(variance + self.epsilon) * scale + bias).astype(x.dtype)
+        factor = jax.lax.rsqrt(variance + self.epsilon)
+        factor = jax.lax.stop_gradient(factor) if constant else factor
+        return (wide * factor * scale + bias).astype(x.dtype)
 
 
 def drops(module: nn.Module, rate: float) -> bool:
@@ -189,9 +199,28 @@ class FeedForward(nn.Module):
         coefficients: jax.Array | float = 1.0
         for i, activation in enumerate(self.activations):
             wi = kernel(self.width, ("embed", "mlp"), name=f"wi_{i}" if gated else "wi")
-            coefficients = coefficients * ACTIVATIONS[activation](wi(x))
+            unit = _activated(activation, wi(x), relevance=tap.relevance)
+            if gated and tap.relevance:
+                unit = _halved(unit)
+            coefficients = coefficients * unit
         coefficients = tap("mlp.coefficients", jnp.asarray(coefficients))
         coefficients = Dropout(self.dropout_rate, name="dropout")(coefficients)
         coefficients = constrain(coefficients, "batch", "length", "mlp")
         wo = kernel(x.shape[-1], ("mlp", "embed"), name="wo")
         return tap("mlp.out", wo(coefficients))
+
+
+def _activated(name: str, x: jax.Array, *, relevance: bool) -> jax.Array:
+    """An activation; for relevance its derivative is what it made of x, over x."""
+    y = ACTIVATIONS[name](x)
+    if not relevance or name == "linear":
+        return y
+    ratio = jnp.where(x == 0, 0.0, y / jnp.where(x == 0, 1.0, x))
+    # The value is y to the bit: what is added to it is zero, but for its derivative.
+    linear = jax.lax.stop_gradient(ratio) * x
+    return jax.lax.stop_gradient(y) + linear - jax.lax.stop_gradient(linear)
+
+
+def _halved(x: jax.Array) -> jax.Array:
+    """x, with half of its derivative: of a product of two both sides get their share."""
+    return 0.5 * x + jax.lax.stop_gradient(0.5 * x)

@@ -93,10 +93,15 @@ class Taps(struct.PyTreeNode):
         patches: Name of a site, or a glob, to `Patch`; or the name of one site to `Interchange`.
             No two may name the same site.
         record: Names of sites, or globs: `*` is any run of characters.
+        relevance: Whether derivatives are those of relevance patching (RelP, Jafari et al. 2025,
+            arXiv 2508.21258), by the rules of layer-wise relevance propagation: scales of norms
+            and weights of attention count as constants, an activation as the constant factor by
+            which it changed its input, and each side of a gate gets half. No value changes.
     """
 
     patches: Mapping[str, Patch | Interchange] = struct.field(default_factory=dict)
     record: tuple[str, ...] = struct.field(pytree_node=False, default=())
+    relevance: bool = struct.field(pytree_node=False, default=False)
 
 
 class LayerTaps(struct.PyTreeNode):
@@ -104,6 +109,7 @@ class LayerTaps(struct.PyTreeNode):
 
     patches: dict[str, Patch | Interchange]
     record: tuple[str, ...] = struct.field(pytree_node=False)
+    relevance: bool = struct.field(pytree_node=False, default=False)
 
 
 class Tap:
@@ -112,6 +118,11 @@ class Tap:
     def __init__(self, taps: LayerTaps | None) -> None:
         self._taps = taps
         self.records: dict[str, jax.Array] = {}
+
+    @property
+    def relevance(self) -> bool:
+        """Whether derivatives follow the rules of relevance patching."""
+        return self._taps is not None and self._taps.relevance
 
     def touches(self, site: str) -> bool:
         """Whether a site is recorded or patched, so that its activation must be formed."""
@@ -184,10 +195,11 @@ class LayersTaps:
 
     record: tuple[tuple[str, ...], ...]  # local sites, per layer
     patches: Mapping[str, Sequence[_Part]]  # by local site
+    relevance: bool = False
 
     def one_by_one(self) -> list[LayerTaps]:
         """One `LayerTaps` per layer, for layers that are unrolled."""
-        layers = [LayerTaps(patches={}, record=record) for record in self.record]
+        layers = [LayerTaps({}, record, self.relevance) for record in self.record]
         for site, parts in self.patches.items():
             for part in parts:
                 for i, layer in enumerate(part.layers):
@@ -205,7 +217,7 @@ class LayersTaps:
         patches: dict[str, Patch | Interchange] = {
             site: _joined(site, parts, layers) for site, parts in self.patches.items()
         }
-        return LayerTaps(patches=patches, record=record)
+        return LayerTaps(patches, record, self.relevance)
 
 
 def _joined(site: str, parts: Sequence[_Part], layers: int) -> Patch:
@@ -266,7 +278,8 @@ def stack_taps(
         return tuple(site.local for site in record if site.layer == layer)
 
     of_layers = tuple(recorded(i) for i in range(config.stacks[stack].layers))
-    return LayerTaps(patches=own, record=recorded(None)), LayersTaps(of_layers, layers)
+    of_stack = LayerTaps(own, recorded(None), taps.relevance)
+    return of_stack, LayersTaps(of_layers, layers, taps.relevance)
 
 
 def _patched(

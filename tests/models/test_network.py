@@ -136,7 +136,7 @@ def test_tied_logits_are_scaled_by_the_root_of_the_width(tiny):
     params = tiny.params
     model = T5(tied.config)
     x = np.random.default_rng(0).normal(size=(1, 2, 16)).astype(np.float32)
-    found = model.apply({"params": params}, x, method=lambda m, x: m._logits(x))
+    found = model.apply({"params": params}, x, method=lambda m, x: m.logits(x))
     expected = x @ np.asarray(params["token_embedder"]["embedding"]).T / 4  # sqrt(16)
     np.testing.assert_allclose(found, expected, atol=1e-5)
 

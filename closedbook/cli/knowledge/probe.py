@@ -3,17 +3,17 @@
 import dataclasses
 import pathlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from closedbook.cli.run import one_of
 
 if TYPE_CHECKING:
     from closedbook.knowledge.probing.families.protocol import AnyPrompting, Spelling
     from closedbook.knowledge.probing.hidden.states import Pairs
     from closedbook.knowledge.probing.probe import Progress
     from closedbook.tasks.facts import Facts
-
-Choice = TypeVar("Choice", bound=str)
 
 
 def probe(
@@ -382,15 +382,6 @@ def _numbers(text: str) -> tuple[int, ...]:
     if not all(each.isdecimal() and int(each) > 0 for each in found):
         raise UserError(f"--k is {text!r}; give numbers from 1, with commas between: --k 1,10")
     return tuple(dict.fromkeys(map(int, found)))
-
-
-def one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
-    from closedbook.errors import unknown_name
-
-    for each in valid:
-        if value == each:
-            return each
-    raise unknown_name(f"{option}", value, valid)
 
 
 def plain(value: object) -> object:

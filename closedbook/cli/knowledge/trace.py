@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from closedbook.cli.knowledge.probe import one_of, plain
+from closedbook.cli.knowledge.probe import plain
+from closedbook.cli.run import one_of
 
 if TYPE_CHECKING:
     from closedbook.knowledge.loaded_model import LoadedModel
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from closedbook.knowledge.tracing.cases import Case, Score
     from closedbook.knowledge.tracing.study import Row
     from closedbook.tasks.facts import Facts
+
+
+_AGREEMENTS = {"pearson": "Pearson", "spearman": "Spearman", "recall": "top 10"}
 
 
 def trace(
@@ -103,6 +107,29 @@ def trace(
     severed: Annotated[
         bool, typer.Option("--severed/--no-severed", help="Whether severed paths are measured.")
     ] = True,
+    lenses: Annotated[
+        bool,
+        typer.Option(
+            "--lenses", help="Also what the logit lens and the DecoderLens see after each layer."
+        ),
+    ] = False,
+    approx: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="attribution|relp",
+            help="Estimate the maps from one backward pass instead; may be given twice.",
+        ),
+    ] = None,
+    verify: Annotated[
+        int,
+        typer.Option(min=0, metavar="K", help="With --approx: measure the K highest cells."),
+    ] = 0,
+    exact: Annotated[
+        bool,
+        typer.Option(
+            "--exact", help="With --approx: measure all cells too, and say how well both agree."
+        ),
+    ] = False,
     vocabulary: Annotated[
         str | None, typer.Option(help="For checkpoints that come without a vocabulary.")
     ] = None,
@@ -133,6 +160,7 @@ def trace(
     from closedbook.knowledge.loading import load_model
     from closedbook.knowledge.tracing import cases, results, study
     from closedbook.knowledge.tracing import kinds as all_kinds
+    from closedbook.knowledge.tracing.approximate import METHODS
     from closedbook.knowledge.tracing.noise import DISTRIBUTIONS, Noise
     from closedbook.knowledge.tracing.program import Tracer
 
@@ -144,6 +172,9 @@ def trace(
     followed = one_of("--score", score, cases.SCORES) if score is not None else None
     form = one_of("--convention", convention, all_kinds.CONVENTIONS)
     spread = one_of("--distribution", distribution, DISTRIBUTIONS)
+    methods = tuple(dict.fromkeys(one_of("--approx", each, METHODS) for each in approx or []))
+    if verify and (exact or not approx):
+        raise UserError("--verify goes with --approx, and without --exact")
     with progress_bar() as progress:
         loaded = load_model(model, vocabulary=vocabulary, extra_ids=extra_ids)
         tracer = Tracer(loaded)
@@ -164,6 +195,10 @@ def trace(
             width=window,
             convention=form,
             severed=severed,
+            lenses=lenses,
+            exact=exact or not approx,
+            approximations=methods,
+            verify=verify,
         )
         with result_folders.unfinished(out) as kept:
             rows = study.run(tracer, known, settings, keep=kept, progress=progress)
@@ -279,4 +314,16 @@ def _print(rows: "Sequence[Row]", about: Mapping[str, Any], out: pathlib.Path) -
         best = kind["best"]
         table.add_row(kind["name"], best["role"], str(best["layer"]), shown(best["effect"]))
     screen.print(table)
+    for each in summary["approximations"]:
+        shares = [
+            f"{name} {numbers.decimal(each[key] and each[key].mean)}"
+            for key, name in (
+                ("pearson", "Pearson"),
+                ("spearman", "Spearman"),
+                ("recall", "top 10"),
+            )
+        ]
+        screen.print(f"{each['method']}, {each['kind']}: {', '.join(shares)}")
+    for each in summary["verified"]:
+        screen.print(f"measured, best of {each['kind']}: {shown(each['effect'])} points")
     screen.print(f"report  {out / 'report.html'}")

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
-from closedbook.inference.predictor import bucket
 from closedbook.knowledge.memories.examples import Example
 from closedbook.models.families import Network
 from closedbook.vocabulary import PAD_ID
@@ -18,7 +17,7 @@ from closedbook.vocabulary import PAD_ID
 TOKENS = 4096  # of a batch, both sides together, padding included
 _ROWS = 256  # of a batch at most
 _LONGEST = 1 << 30
-_SHORTEST = {"encoder": 16, "decoder": 8}
+_SHORTEST = 8  # tokens of a row
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -68,9 +67,9 @@ def batches(
     def shape(example: Example) -> tuple[int, int]:
         of_inputs = of_read = 0
         if not module.config.continues_prompt:
-            of_inputs = bucket(len(example.inputs), _LONGEST, _SHORTEST["encoder"])
+            of_inputs = _padded(len(example.inputs), _LONGEST)
         if "decoder" in stacks:
-            of_read = bucket(len(example.targets), most, _SHORTEST["decoder"])
+            of_read = _padded(len(example.targets), most)
         return of_inputs, of_read
 
     def rows(lengths: tuple[int, int]) -> int:
@@ -86,6 +85,20 @@ def batches(
     for lengths, queue in sorted(queues.items()):
         if queue:
             yield _batch(module, queue, lengths, rows(lengths))
+
+
+def _padded(length: int, most: int) -> int:
+    """The padded length of a text: 8, 12, 16, 24, 32, 48, ..., so that little is padding.
+
+    >>> [_padded(n, 50) for n in (1, 9, 17, 32, 49)]
+    [8, 12, 24, 32, 50]
+    """
+    size = _SHORTEST
+    while size < length:
+        size += size // 2
+        if size < length:
+            size += size // 3
+    return min(size, most)
 
 
 def _batch(

@@ -71,7 +71,7 @@ def build(
     out: pathlib.Path,
     settings: Settings | None = None,
     *,
-    model_name: str = "",
+    named: Mapping[str, Any] | None = None,
     force: bool = False,
     save_after: float = _SAVE_AFTER,
     progress: Progress = lambda step, done, total: None,
@@ -83,7 +83,8 @@ def build(
         corpus: The examples.
         out: The folder to make; what is done before it is whole stays in `OUT.unfinished`.
         settings: How.
-        model_name: As the user names the model, so that commands find it again.
+        named: How commands find the model again: its "name", and "vocabulary" and "extra_ids"
+            where it needs them.
         force: Whether to replace an index that is there.
         save_after: Seconds of work after which it is saved.
         progress: Is told the step, how many texts are done, and of how many (0: not known).
@@ -109,7 +110,7 @@ def build(
                 shutil.rmtree(kept, ignore_errors=True)
                 raise problem
             with whole_files.folder(out, replace=force) as folder:
-                run.write(folder, model_name)
+                run.write(folder, named or {})
         finally:
             run.close()
     return Index.open(out)
@@ -192,14 +193,15 @@ class _Run:
                     self._check_same_texts()
                 continue
             lengths = {name: batch.lengths[name] for name in stacks}
-            read = batch.number, batch.inputs, batch.read
-            self._tops, ticket = step(params, self._tops, *read, lengths)
+            sides = batch.number, batch.inputs, batch.read
+            self._tops, ticket = step(params, self._tops, *sides, lengths)
             on_their_way.append(ticket)
             if len(on_their_way) > _AHEAD:
                 on_their_way.popleft().block_until_ready()
             self._done = number
             self._count(lengths)
-            progress("indexing", self._writer.count, self._corpus.total or 0)
+            read = self._writer.count
+            progress("indexing", read, self._corpus.total(read))
             if time.monotonic() - saved >= save_after:
                 self._save()
                 saved = time.monotonic()
@@ -290,7 +292,7 @@ class _Run:
                 )
         return None
 
-    def write(self, folder: pathlib.Path, model_name: str) -> None:
+    def write(self, folder: pathlib.Path, named: Mapping[str, Any]) -> None:
         """The files of the index."""
         texts = {name: np.asarray(top.text) for name, top in self._tops.items()}
         chosen = np.unique(np.concatenate([np.unique(each) for each in texts.values()]))
@@ -308,16 +310,16 @@ class _Run:
                     path = folder / name / f"{sign}.{part}.npy"
                     np.save(path, np.ascontiguousarray(parts[part], dtype))
                 np.save(folder / name / f"{sign}.active.npy", self._active[name][place])
-        text_of_manifest = json.dumps(self._manifest(model_name, len(chosen)), indent=1)
+        text_of_manifest = json.dumps(self._manifest(named, len(chosen)), indent=1)
         whole_files.write_text(folder / indexes.MANIFEST, f"{text_of_manifest}\n")
 
-    def _manifest(self, model_name: str, kept: int) -> dict[str, Any]:
+    def _manifest(self, named: Mapping[str, Any], kept: int) -> dict[str, Any]:
         settings, continues = self._settings, self._model.config.continues_prompt
         return {
             "format": indexes.FORMAT,
             "closedbook": closedbook.__version__,
             "model": {
-                "name": model_name,
+                **{key: _absolute(value) for key, value in ({"name": ""} | dict(named)).items()},
                 "title": self._model.config.title,
                 "step": self._model.step,
                 "sha256": self._model.sha256,
@@ -349,6 +351,13 @@ class _Run:
     def close(self) -> None:
         """Closes files."""
         self._writer.close()
+
+
+def _absolute(value: Any) -> Any:
+    """A path of this machine as it is named from everywhere; anything else as it is."""
+    if isinstance(value, str) and value and pathlib.Path(value).expanduser().exists():
+        return str(pathlib.Path(value).expanduser().absolute())
+    return value
 
 
 def _identity(

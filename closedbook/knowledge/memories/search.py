@@ -42,7 +42,9 @@ class Found:
     Attributes:
         word: What was looked for.
         pieces: Its pieces in the vocabulary.
-        hits: Cells with a z-score of at least `threshold`, the highest first.
+        hits: Cells by their z-scores, the highest first: those that reach the threshold, and more
+            where they are few.
+        above: How many hits reach the threshold.
         threshold: Standard deviations.
         cells: How many cells (twice as many places where both signs count).
         by_normal: How many hits normally distributed votes would give.
@@ -54,6 +56,7 @@ class Found:
     word: str
     pieces: tuple[int, ...]
     hits: tuple[Hit, ...]
+    above: int
     threshold: float
     cells: int
     by_normal: float
@@ -62,7 +65,9 @@ class Found:
     share: float
 
 
-def search(values: Values, word: str, signs: tuple[Sign, ...], threshold: float = Z) -> Found:
+def search(
+    values: Values, word: str, signs: tuple[Sign, ...], threshold: float = Z, *, least: int = 0
+) -> Found:
     """Looks for cells that promote a word.
 
     A cell's vote for a word of several pieces is the mean of its votes for them. Votes are
@@ -73,6 +78,7 @@ def search(values: Values, word: str, signs: tuple[Sign, ...], threshold: float 
         word: As it stands inside of a text; several words are allowed.
         signs: Signs that coefficients of the stack have.
         threshold: Standard deviations from which a cell counts.
+        least: How many hits to give, whether they reach the threshold or not.
 
     Raises:
         UserError: The vocabulary cannot write the word.
@@ -93,11 +99,14 @@ def search(values: Values, word: str, signs: tuple[Sign, ...], threshold: float 
     z = _standardised(own[:, None])[:, 0]
     of_others = _standardised(votes[:, len(pieces) :])
     counts = np.zeros(len(others))
-    hits = []
+    hits, above = [], 0
     for sign in signs:
         turn = -1 if sign == "negative" else 1
         counts += (turn * of_others >= threshold).sum(0)
-        for place in np.flatnonzero(turn * z >= threshold).tolist():
+        reach = int((turn * z >= threshold).sum())
+        above += reach
+        best = np.argsort(-turn * z, kind="stable")[: max(least, reach)]
+        for place in best.tolist():
             layer, number = divmod(place, values.vectors.shape[1])
             cell = Cell(values.stack, layer, number)
             every = turn * values.votes([cell])[0]
@@ -115,13 +124,14 @@ def search(values: Values, word: str, signs: tuple[Sign, ...], threshold: float 
     return Found(
         word=word,
         pieces=pieces,
-        hits=tuple(hits),
+        hits=tuple(hits[: max(least, above)]),
+        above=above,
         threshold=threshold,
         cells=len(vectors),
         by_normal=tail * len(vectors) * len(signs),
         by_others=float(counts.mean()) if len(others) else 0.0,
         others=len(others),
-        share=float((counts >= len(hits)).mean()) if len(others) else 1.0,
+        share=float((counts >= above).mean()) if len(others) else 1.0,
     )
 
 

@@ -8,17 +8,21 @@
 """
 
 import dataclasses
+import pathlib
 from collections.abc import Callable, Iterator, Sequence
 
 from closedbook.errors import UserError
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.memories.examples import Example
+from closedbook.knowledge.memories.text_files import TextFiles
 from closedbook.knowledge.probing.prompts import Prompting, Way
+from closedbook.tasks import rows
 from closedbook.tasks.atlas import corpus as atlas
 from closedbook.tasks.spans.sentences import Sentence
 from closedbook.vocabulary import sentinel
 
 ATLAS = "atlas"
+TAGGER = "dates"  # needs no model
 _LONGEST = 512  # tokens of a text, where neither the card nor the model tells
 _AT_ONCE = 256  # texts that are tokenised together
 _NEM_PREFIX, _NEM_MASK = "nem: ", "_X_"
@@ -39,33 +43,49 @@ class Corpus:
         name: As the user gave it.
         way: How texts are put to the model.
         examples: Begins to read them.
-        total: How many there are; None where only reading tells.
+        total: How many there are likely to be, told after some have been read; 0: not known.
     """
 
     name: str
     way: Way
     examples: Callable[[], Iterator[Example]]
-    total: int | None = None
+    total: Callable[[int], int] = lambda read: 0
 
 
-def open_corpus(model: LoadedModel, name: str = ATLAS, way: Way | None = None) -> Corpus:
+def open_corpus(
+    model: LoadedModel, name: str = ATLAS, *, way: Way | None = None, tagger: str = TAGGER
+) -> Corpus:
     """The examples of a corpus for a model.
 
     Args:
         model: The model.
-        name: "atlas" for the packaged facts.
-        way: How texts are put to it; default: as it was trained.
+        name: "atlas" for the packaged facts; or, for a model that answers questions, a file of
+            questions and answers (`closedbook.tasks.rows`); for others text, as `closedbook ssm
+            build` reads it: a file, a folder, a pattern, or "tfds:NAME/VERSION".
+        way: How texts are put to the model; default: as it was trained.
+        tagger: Finds the spans of text that become gaps, as for `closedbook ssm build`.
 
     Raises:
         UserError: There is no such corpus, or its texts cannot be put in that way.
     """
     prompting = Prompting.of(model, way)
-    if name != ATLAS:
-        raise UserError(f"no corpus {name!r}; give atlas")
-    make = _Maker(model, prompting)
-    if prompting.way == "question":
-        return make.corpus(name, _atlas_questions)
-    return make.corpus(name, lambda: _of_sentences(_atlas_sentences(), prompting.way))
+    make, way = _Maker(model, prompting), prompting.way
+    if name == ATLAS:
+
+        def pairs() -> Iterator[_Pair]:
+            return _atlas_questions() if way == "question" else _pairs(_atlas_sentences(), way)
+
+        many = sum(1 for _ in pairs())
+        return make.corpus(name, pairs, lambda _: many)
+    if way == "question":
+        asked = _questions(name)
+        return make.corpus(name, lambda: iter(asked), lambda _: len(asked))
+    text = TextFiles(name, None if way == "continuation" else tagger)
+    return make.corpus(
+        name,
+        lambda: _pairs(((each, "") for each in text.sentences()), way),
+        lambda read: round(read / text.share) if text.share > 0 else 0,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,8 +107,9 @@ class _Maker:
             min(lengths.get(side, _LONGEST), room or _LONGEST) for side in ("inputs", "targets")
         )
 
-    def corpus(self, name: str, pairs: Callable[[], Iterator[_Pair]]) -> Corpus:
-        total = sum(1 for _ in pairs()) if name == ATLAS else None
+    def corpus(
+        self, name: str, pairs: Callable[[], Iterator[_Pair]], total: Callable[[int], int]
+    ) -> Corpus:
         return Corpus(name=name, way=self._way, examples=lambda: self._read(pairs()), total=total)
 
     def _read(self, pairs: Iterator[_Pair]) -> Iterator[Example]:
@@ -107,6 +128,8 @@ class _Maker:
         targets = encode([pair.targets for pair in pairs])
         if self._model.config.continues_prompt:
             for pair, ids in zip(pairs, targets, strict=True):
+                if not ids:
+                    continue
                 # The first tokens are kept, since a prefix begins at a text's beginning.
                 kept = tuple(module.framed(ids)[: self._targets])
                 yield Example(inputs=(), targets=kept, fact=pair.fact)
@@ -137,7 +160,20 @@ def _atlas_sentences() -> Iterator[tuple[Sentence, str]]:
             yield next(said), fact.id
 
 
-def _of_sentences(sentences: Iterator[tuple[Sentence, str]], way: Way) -> Iterator[_Pair]:
+def _questions(name: str) -> list[_Pair]:
+    """The questions of a file of them."""
+    try:
+        found = rows.read(pathlib.Path(name).expanduser())
+    except UserError as error:
+        raise UserError(
+            f"{error}; the model answers questions, so its corpus is atlas or a file of questions "
+            "and answers; --style sentinels reads plain text, with gaps in it"
+        ) from error
+    return [_Pair(each.question, each.target) for each in found]
+
+
+def _pairs(sentences: Iterator[tuple[Sentence, str]], way: Way) -> Iterator[_Pair]:
+    """One example per sentence, or one per gap that it may have."""
     for sentence, fact in sentences:
         if way == "continuation":
             yield _Pair("", sentence.text, fact)

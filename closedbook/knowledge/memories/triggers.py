@@ -1,6 +1,7 @@
 """Triggers: the text and the position at which a memory answers most."""
 
 import dataclasses
+from collections.abc import Iterable
 from typing import Literal
 
 from closedbook.errors import UserError
@@ -15,7 +16,7 @@ KINDS: dict[Kind, str] = {
     "input": "the whole input, of which the encoder reads both sides; the marked token is where "
     "the memory answers",
 }
-_START, _END, _SPECIAL = "<start>", "</s>", "<special>"
+_START, _END, _SPECIAL = "<start>", "<end>", "<special>"
 
 
 def kind_of(stack: str, *, continues: bool) -> Kind:
@@ -99,7 +100,7 @@ def marked(trigger: Trigger, vocabulary: AnyVocabulary) -> Marked:
         UserError: The vocabulary cannot be the model's.
     """
     ids, place = list(trigger.read), trigger.place
-    if max((*ids, *trigger.example.inputs), default=0) >= _rows(vocabulary):
+    if max((*ids, *trigger.example.inputs), default=0) >= vocabulary.vocab_size:
         raise UserError(
             f"the index holds ids that {vocabulary.path} does not have; open it with its own model"
         )
@@ -107,7 +108,7 @@ def marked(trigger: Trigger, vocabulary: AnyVocabulary) -> Marked:
     if trigger.kind == "target prefix":
         inputs = vocabulary.decode(trigger.example.inputs)
     if place < 0:
-        return Marked(before="", at=_START, after=vocabulary.decode(ids), inputs=inputs)
+        return Marked(before="", at=_START, after=f" {vocabulary.decode(ids)}", inputs=inputs)
     before, upto = vocabulary.decode(ids[:place]), vocabulary.decode(ids[: place + 1])
     whole = vocabulary.decode(ids)
     if upto.startswith(before) and whole.startswith(upto):
@@ -120,5 +121,14 @@ def marked(trigger: Trigger, vocabulary: AnyVocabulary) -> Marked:
     return Marked(before=before + at[:blanks], at=at[blanks:], after=after, inputs=inputs)
 
 
-def _rows(vocabulary: AnyVocabulary) -> int:
-    return vocabulary.vocab_size
+def alike(triggers: Iterable[Trigger]) -> list[list[Trigger]]:
+    """Triggers in groups of which the model has read the same, in the order of the first of each.
+
+    Texts that begin alike give a decoder the same prefix, and so the same coefficient.
+    """
+    groups: dict[tuple[object, ...], list[Trigger]] = {}
+    for trigger in triggers:
+        seen = trigger.read if trigger.kind == "input" else trigger.prefix
+        key = (trigger.example.inputs, seen, trigger.position)
+        groups.setdefault(key, []).append(trigger)
+    return list(groups.values())

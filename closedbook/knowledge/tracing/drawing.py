@@ -11,6 +11,7 @@ from closedbook.knowledge.tracing.study import Row
 
 _LINES = (roles.FIRST, roles.LAST, roles.END, roles.START)  # the others are in the heat map
 _COLOURS = ("#d97706", "#1f5fa8", "#6a737d", "#7c3aed")
+_SHADES = ("#f6f4fb", "#4a1d8c")  # of no effect and of the largest
 _SERIES = ("#1f5fa8", "#c2410c", "#15803d", "#7c3aed")
 
 
@@ -116,7 +117,7 @@ def _heat(
             "color": {
                 "field": "effect",
                 "type": "quantitative",
-                "scale": {"scheme": "purples", "domain": [0, highest], "clamp": True},
+                "scale": {"range": list(_SHADES), "domain": [0, highest], "clamp": True},
                 "legend": {
                     "title": f"{what}, points of P(answer)",
                     "titleColor": palette["muted"],

@@ -17,7 +17,7 @@ from closedbook.models.families import Network
 from closedbook.models.parameters import Params, apart
 
 _STEP = 4  # padded lengths are its multiples, so that few programs are compiled
-_OUTPUT = "decoder.final_norm"
+OUTPUT = "decoder.final_norm"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -38,6 +38,11 @@ class Fact:
     places: np.ndarray
     targets: np.ndarray
     noise: np.ndarray
+
+    @property
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """All of them, as programs take them."""
+        return self.inputs, self.row, self.places, self.targets, self.noise
 
 
 class Tracer:
@@ -97,19 +102,15 @@ class Tracer:
             fact: The fact.
             layout: The runs. Those of one layout and of facts of one padded length share a
                 program.
-            slots: The tokens at which they restore, int32 [slots].
+            slots: Where they restore, int32 [slots, 3] (`Layout.patches`).
         """
-        return np.asarray(self._scores(self.params, *_arrays(fact), slots, layout=layout))
+        return np.asarray(self._scores(self.params, *fact.arrays, slots, layout=layout))
 
     def flops(self, fact: Fact, layout: Layout, slots: np.ndarray) -> float:
         """Floating-point operations of `scores`, as the compiler counts them."""
-        compiled = self._scores.lower(self.params, *_arrays(fact), slots, layout=layout).compile()
+        compiled = self._scores.lower(self.params, *fact.arrays, slots, layout=layout).compile()
         analysis: Any = compiled.cost_analysis()
         return float(analysis["flops"])
-
-
-def _arrays(fact: Fact) -> tuple[np.ndarray, ...]:
-    return fact.inputs, fact.row, fact.places, fact.targets, fact.noise
 
 
 def _length(number: int) -> int:
@@ -140,29 +141,34 @@ def _scores(
     if module.config.continues_prompt:
         patches = layout.patches(layers, row.shape[1], slots, noise)
         _, records = apply(row, taps=_taps(patches))
-        return probabilities(module, params, records[_OUTPUT][:, places], targets)
+        return jnp.exp(log_probabilities(module, params, records[OUTPUT][:, places], targets))
     if layout.stack == "decoder":  # its rows attend to the runs that differ by their noise alone
         encoder = Layout("encoder", (), layout.samples)
         decoder = layout.patches(layers, row.shape[1], slots, None)
     else:
         encoder = layout
-        # The decoder's one row becomes as many as there are encoded inputs.
-        zeros = np.zeros(len(layout.rows(2 * layers)), np.int32)
-        where = jnp.zeros((len(zeros), row.shape[1]), bool)
-        decoder = {"decoder.embed": Interchange(jnp.asarray(zeros), jnp.asarray(zeros), where)}
+        decoder = {"decoder.embed": copies(len(layout.rows(2 * layers)), row.shape[1])}
     patches = encoder.patches(stacks["encoder"].layers, inputs.shape[1], slots, noise)
     encoded, _ = apply(inputs, taps=Taps(patches=patches), method="encode")
     _, records = apply(encoded, inputs, row, taps=_taps(decoder), method="decode")
-    return probabilities(module, params, records[_OUTPUT][:, places], targets)
+    return jnp.exp(log_probabilities(module, params, records[OUTPUT][:, places], targets))
+
+
+def copies(rows: int, length: int) -> Interchange:
+    """One row made many, all alike."""
+    zeros = jnp.zeros(rows, jnp.int32)
+    return Interchange(zeros, zeros, jnp.zeros((rows, length), bool))
 
 
 def _taps(patches: Mapping[str, Interchange]) -> Taps:
     """Logits are made of the places that are scored alone; the others' are not computed."""
-    return Taps(patches=patches, record=(_OUTPUT,))
+    return Taps(patches=patches, record=(OUTPUT,))
 
 
-def probabilities(module: Network, params: Params, x: jax.Array, targets: jax.Array) -> jax.Array:
-    """The probability of the target tokens together, [rows], after outputs [rows, scored, emb].
+def log_probabilities(
+    module: Network, params: Params, x: jax.Array, targets: jax.Array
+) -> jax.Array:
+    """The log-probability of the target tokens together, [rows], after outputs [rows, scored, emb].
 
     Args:
         module: The network.
@@ -175,4 +181,4 @@ def probabilities(module: Network, params: Params, x: jax.Array, targets: jax.Ar
     at = jnp.maximum(targets, 0)[None, :, None]
     chosen = jnp.take_along_axis(logits, at, axis=-1)[..., 0]
     log_probs = jnp.where(targets >= 0, chosen - jax.nn.logsumexp(logits, axis=-1), 0.0)
-    return jnp.exp(log_probs.sum(-1))
+    return log_probs.sum(-1)

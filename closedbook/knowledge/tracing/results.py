@@ -72,6 +72,9 @@ def meta(
         "noise": noise.level,
         "windows": widths,
         "conventions": {
+            "Measured": "each restoration is run"
+            if settings.exact
+            else f"estimated by {settings.approximations[0]}: min(1, P* exp(change)) per sample",
             "Followed": followed[score],
             "Noise": f"{noise.distribution}, level {noise.level:.4f} ({noise_from}), "
             f"{noise.samples} samples, RandomState({noise.seed}) anew for every fact",

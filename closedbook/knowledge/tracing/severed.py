@@ -41,7 +41,7 @@ def severed(
     draws = 2 if convention == "code" else 1
     fact = tracer.fact(case, draw(tracer, case, noise, draws))
     layout = _layout(stack, layers, sites, noise.samples, draws)
-    values = tracer.scores(fact, layout, np.array([case.prompt.last], np.int32))
+    values = tracer.scores(fact, layout, lanes.at([case.prompt.last], 1, layers))
     rows = layout.rows(2 * layers)
     first = 1 + len(sites)  # after the corrupted run and those that are severed
     found = lanes.numbers(rows, values, range(first, len(layout.all)))

@@ -25,7 +25,11 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
         "facts"; "clean", "corrupted", "total_effect" (ATE), estimates; "kinds", a list of "name",
         "layers", "roles" (each "role", "facts", "effects": AIE, an estimate per layer) and "best"
         (the largest AIE: "role", "layer", "effect"); "severed", a list of "name" and "effects",
-        with the state at the subject's last token restored.
+        with the state at the subject's last token restored; "approximations", a list of "method",
+        "kind", "facts", "pearson", "spearman" and "recall" (estimates; agreement within each
+        fact's map, facts whose map has one value left out); "verified", a list of "kind", "facts"
+        and "effect" (of the cell that measures highest of each fact's); "lenses", a list of
+        "lens" and "layers" ("probability" and "first_right", estimates, per layer).
     """
     subjects = [row["subject"] for row in rows]
     clean, corrupted = (np.array([[row[key]] for row in rows]) for key in ("clean", "corrupted"))
@@ -41,7 +45,47 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
         curves = np.array([row["severed"][name] for row in rows])
         effects = _estimates(curves - corrupted, subjects)
         found["severed"].append({"name": name, "effects": effects})
+    found["approximations"] = [
+        entry
+        for method in rows[0].get("agreement", {})
+        for kind in rows[0]["agreement"][method]
+        if (entry := _agreement(rows, method, kind))
+    ]
+    found["verified"] = []
+    for kind in rows[0].get("verified", {}):
+        best = [max(cell["score"] for cell in row["verified"][kind]) for row in rows]
+        effect = _estimates(np.array(best)[:, None] - corrupted, subjects)[0]
+        found["verified"].append({"kind": kind, "facts": len(rows), "effect": effect})
+    found["lenses"] = [
+        {"lens": lens, "layers": _lens(rows, lens, subjects)} for lens in rows[0].get("lenses", {})
+    ]
     return found
+
+
+def _agreement(rows: Sequence[Row], method: str, kind: str) -> dict[str, Any] | None:
+    pairs = [(row["subject"], row["agreement"][method][kind]) for row in rows]
+    some = [(subject, each) for subject, each in pairs if each is not None]
+    if not some:
+        return None
+    entry: dict[str, Any] = {"method": method, "kind": kind, "facts": len(some)}
+    for column in some[0][1]:
+        there = [(subject, each[column]) for subject, each in some if each[column] is not None]
+        values = np.array([[value] for _, value in there])
+        subjects = [subject for subject, _ in there]
+        entry[column] = _estimates(values, subjects)[0] if there else None
+    return entry
+
+
+def _lens(rows: Sequence[Row], lens: str, subjects: Sequence[str]) -> list[dict[str, Estimate]]:
+    keys = ("probability", "first_right")
+    found = {
+        key: _estimates(
+            np.array([[float(layer[key]) for layer in row["lenses"][lens]] for row in rows]),
+            subjects,
+        )
+        for key in keys
+    }
+    return [{key: found[key][layer] for key in keys} for layer in range(len(found[keys[0]]))]
 
 
 def _kind(rows: Sequence[Row], name: str) -> dict[str, Any]:
@@ -61,7 +105,8 @@ def _kind(rows: Sequence[Row], name: str) -> dict[str, Any]:
     best = max(
         (
             {"role": each["role"], "layer": layer, "effect": effect}
-            for each in made
+            # Of a subject of one token, its first and its last: that is called the last.
+            for each in sorted(made, key=lambda each: each["role"] != roles.LAST)
             for layer, effect in enumerate(each["effects"])
         ),
         key=lambda each: each["effect"].mean,

@@ -90,9 +90,8 @@ def trace(
             rows = layout.rows(2 * layers)
             found = []
             for first in range(0, tokens, slots):
-                places = np.arange(first, first + slots)
-                at = np.where(places < tokens, places, -1).astype(np.int32)
-                values = tracer.scores(fact, layout, at)
+                some_tokens = range(first, min(first + slots, tokens))
+                values = tracer.scores(fact, layout, lanes.at(some_tokens, slots, layers))
                 found.append(lanes.numbers(rows, values, range(1, len(layout.all))))
                 cost += layout.row_layers(layers)
             base = rows.index(np.zeros(1, int), np.zeros(1, int))[0]
@@ -140,7 +139,7 @@ def programs(
     of_row = max(widest, len(fact.places) * config.vocab_size)
     of_slot = of_row * config.stacks[stack].layers * noise.samples
     together = max(1, _NUMBERS // (of_slot * len(kinds)))
-    padded = -(-tokens // 4) * 4
+    padded = -(-tokens // 2) * 2  # so that facts of like lengths share programs
     if of_slot * len(kinds) <= _NUMBERS:
         return [(tuple(kinds), min(together, padded))]
     return [((kind,), min(max(1, _NUMBERS // of_slot), padded)) for kind in kinds]

@@ -74,11 +74,11 @@ class DecoderLayer(nn.Module):
             name="mlp",
         )
         x = tap("resid_pre", constrain(x, "batch", "length", "embed"))
-        y = norm(cfg, "pre_attention_layer_norm")(x)
+        y = norm(cfg, "pre_attention_layer_norm")(x, constant=tap.relevance)
         place = None if turn is None else functools.partial(rotated, turn=turn)
         y, cache = attention(y, bias, tap, cache=cache, index=index, turn=place)
         x = x + drop(name="attention_dropout")(y)
-        y = norm(cfg, "pre_mlp_layer_norm")(x)
+        y = norm(cfg, "pre_mlp_layer_norm")(x, constant=tap.relevance)
         y = feed_forward(y, tap)
         x = tap("resid_post", x + drop(name="mlp_dropout")(y))
         return x, (tap.records, cache)

@@ -58,7 +58,7 @@ class Decoder(nn.Module):
             shared=(bias, turn, index),
             own=(layers.taps(layer_taps), layers.nothing() if cache is None else cache),
         )
-        x = tap("final_norm", norm(cfg, "decoder_norm")(x))
+        x = tap("final_norm", norm(cfg, "decoder_norm")(x, constant=tap.relevance))
         named = name_records(taps, cfg, "decoder", tap.records, layers.apart(records))
         return x, named, cache
 

@@ -55,7 +55,12 @@ class Encoder(nn.Module):
         bias = jnp.where(mask, bias, MASKED)
         per_layer = (layers.taps(layer_taps),)
         x, (records,) = layers.run(EncoderLayer, (cfg,), x, shared=(bias,), own=per_layer)
-        x = tap("final_norm", RMSNorm(cfg.precision, cfg.norm_epsilon, name="encoder_norm")(x))
+        x = tap(
+            "final_norm",
+            RMSNorm(cfg.precision, cfg.norm_epsilon, name="encoder_norm")(
+                x, constant=tap.relevance
+            ),
+        )
         x = Dropout(cfg.dropout_rate, over_length=False, name="output_dropout")(x)
         return x, name_records(taps, cfg, "encoder", tap.records, layers.apart(records))
 
@@ -105,7 +110,12 @@ class Decoder(nn.Module):
             shared=(encoded, bias, cross_bias, index),
             own=(layers.taps(layer_taps), layers.nothing() if cache is None else cache),
         )
-        x = tap("final_norm", RMSNorm(cfg.precision, cfg.norm_epsilon, name="decoder_norm")(x))
+        x = tap(
+            "final_norm",
+            RMSNorm(cfg.precision, cfg.norm_epsilon, name="decoder_norm")(
+                x, constant=tap.relevance
+            ),
+        )
         x = Dropout(cfg.dropout_rate, name="output_dropout")(x)
         named = name_records(taps, cfg, "decoder", tap.records, layers.apart(records))
         return x, named, cache

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from closedbook.knowledge.memories.attribution import attribute, recorded
+from closedbook.knowledge.memories.explanations.attribution import attribute, recorded
 from closedbook.models import DecoderOnlyConfig, T5Config, Taps, network
 
 _T5: dict[str, Any] = {

@@ -1,0 +1,208 @@
+"""`closedbook memories explain` and `ablate`: what adds up to an answer, and whether it matters."""
+
+import json as as_json
+import pathlib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from closedbook.knowledge.loaded_model import LoadedModel
+    from closedbook.knowledge.memories.index import Index
+
+DEFAULT_INDEX = pathlib.Path("memories")
+
+
+def explain(
+    question: Annotated[str, typer.Argument(help="A question, in quotes.")],
+    model: Annotated[
+        str | None,
+        typer.Option(help="Any that `closedbook ask` takes. Default: the index's, or atlas_qa."),
+    ] = None,
+    answer: Annotated[
+        str | None, typer.Option(metavar="TEXT", help="Explain this answer, not the model's own.")
+    ] = None,
+    token: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N", help="Which token of the answer, from 1. Default: the first not blank."
+        ),
+    ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Another answer: explain by how much the token's logit is above its token's.",
+        ),
+    ] = None,
+    centred: Annotated[
+        bool,
+        typer.Option("--centred", help="Explain by how much the logit is above the mean logit."),
+    ] = False,
+    layer: Annotated[
+        int | None, typer.Option(metavar="N", help="List only memories of this layer, from 0.")
+    ] = None,
+    many: Annotated[int, typer.Option("--top", min=1, help="Memories to list per stack.")] = 10,
+    index: Annotated[
+        pathlib.Path | None,
+        typer.Option(
+            "--index",
+            metavar="DIR",
+            help="Of `memories index`: what memories answer to. Default: memories, if it is there.",
+        ),
+    ] = None,
+    out: Annotated[
+        pathlib.Path | None,
+        typer.Option("--out", metavar="DIR", help="A folder of results to make, with a page."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Show why a model gives an answer: what each of its parts adds to the answer's logit.
+
+    The logit of a token, from which its probability is made, is a sum of what embeddings, attention
+    heads and memories write, at the scale that the last norm has in this run. All parts together
+    are the logit.
+
+    Example: `closedbook memories explain "What is the capital of Kenya?"`
+    """
+    arguments = {
+        name: str(value) if isinstance(value, pathlib.Path) else value
+        for name, value in locals().items()
+    }
+    from closedbook.cli.knowledge import memories_table
+    from closedbook.errors import UserError
+    from closedbook.knowledge import result_folders
+    from closedbook.knowledge.memories.explanations import explain as explaining
+    from closedbook.knowledge.memories.explanations import page, strongest
+
+    if out is not None:
+        result_folders.check_target(out, force=force)
+    if not question.strip():
+        raise UserError('an empty question; give one like "What is the capital of France?"')
+    loaded, name, found = _model_and_index(model, index)
+    layers = max(stack.layers for stack in loaded.config.stacks.values())
+    if layer is not None and not 0 <= layer < layers:
+        raise UserError(f"--layer is {layer}; the model has {layers} layers, 0 to {layers - 1}")
+    result = explaining.explain(
+        loaded, question, answer=answer, token=token, against=against, centred=centred
+    )
+    strong = strongest.by_stack(loaded, result, found, many=many, layer=layer)
+    if out is not None:
+        page.write(
+            result,
+            strong,
+            result_folders.command(loaded, name, arguments),
+            out,
+            model_name=name,
+            indexed=found is not None,
+            force=force,
+        )
+    if json:
+        print(as_json.dumps(page.summary(result, name, strong), ensure_ascii=False))
+        return
+    memories_table.show(result, strong, indexed=found is not None)
+    if out is not None:
+        print(f"\nreport       {out / 'report.html'}")
+
+
+def ablate(
+    model: Annotated[
+        str, typer.Option(help="Any that `closedbook ask` takes.")
+    ] = "closedbook://atlas_qa",
+    data: Annotated[
+        str, typer.Option(metavar="DIR|FILE|atlas", help="Facts, as `closedbook probe` takes them.")
+    ] = "atlas",
+    facts: Annotated[
+        int, typer.Option("--facts", min=2, metavar="N", help="How many, chosen by a fixed hash.")
+    ] = 256,
+    top: Annotated[int, typer.Option(min=1, help="Memories that are silenced per fact.")] = 20,
+    draws: Annotated[int, typer.Option(min=1, help="Random sets per fact and control.")] = 5,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random sets.")] = 0,
+    stack: Annotated[
+        str | None, typer.Option(help="encoder or decoder. Default: all that the model has.")
+    ] = None,
+    out: Annotated[
+        pathlib.Path | None,
+        typer.Option("--out", metavar="FILE", help="A file of rows to write, JSON lines."),
+    ] = None,
+) -> None:
+    """Set the memories to 0 that add most to answers, and as many random active ones.
+
+    What `memories explain` finds should matter: without it the answers' log-probability falls by
+    more than without random memories that are active too.
+
+    Example: `closedbook memories ablate --facts 256`
+    """
+    import dataclasses
+
+    from closedbook import whole_files
+    from closedbook.cli.analyze import progress_bar
+    from closedbook.errors import UserError
+    from closedbook.knowledge.loading import load_model
+    from closedbook.knowledge.memories.explanations import ablation
+    from closedbook.knowledge.probing.prompts import Prompting, style_of
+    from closedbook.tasks.facts import atlas, read_facts
+
+    if out is not None and out.exists():
+        raise UserError(f"{out} is there already; give another --out, or remove it")
+    loaded = load_model(model)
+    prompting = Prompting.of(loaded)
+    style = style_of(prompting.way) if data == atlas.NAME else None
+    chosen = ablation.sample(read_facts(data, style=style), facts)
+    stacks = None if stack is None else (stack,)
+    settings = ablation.Settings(top=top, draws=draws, seed=seed, stacks=stacks)
+    with progress_bar() as progress:
+        rows = ablation.ablate(
+            loaded, chosen, prompting, settings, lambda done: progress("facts", done, facts)
+        )
+    if out is not None:
+        lines = [as_json.dumps(dataclasses.asdict(row), ensure_ascii=False) for row in rows]
+        whole_files.write_text(out, "\n".join(lines) + "\n")
+    found = ablation.summarise(rows)
+    print(
+        f"{facts:,} facts: by how much the answer's log-probability falls (nats), means with 95% "
+        f"intervals, without {top} memories of the {stack or ' and '.join(loaded.config.stacks)}"
+    )
+    names = {
+        "top": "those that add most",
+        "random": "random active ones",
+        "matched": "random active ones in the same layers and at the same positions",
+        "top - random": "those that add most, less random ones",
+        "top - matched": "those that add most, less random ones of the same layers and positions",
+    }
+    for name, words in names.items():
+        value = found[name]
+        print(f"  {value.mean:8.4f} [{value.low:.4f}, {value.high:.4f}]  {words}")
+
+
+def _model_and_index(
+    model: str | None, index: pathlib.Path | None
+) -> "tuple[LoadedModel, str, Index | None]":
+    """The model, its name, and its index where there is one.
+
+    Raises:
+        UserError: The index that was asked for is missing, or of another model.
+    """
+    import sys
+
+    from closedbook.knowledge.loading import DEFAULT_MODEL, load_model
+    from closedbook.knowledge.memories.index import MANIFEST, Index
+
+    found = None
+    if index is not None or (DEFAULT_INDEX / MANIFEST).is_file():
+        found = Index.open(index or DEFAULT_INDEX)
+    name = model or (found.model_name if found else DEFAULT_MODEL)
+    loaded = load_model(name)
+    if found is not None and index is None and loaded.sha256 != found.manifest["model"]["sha256"]:
+        print(
+            f"the index in {DEFAULT_INDEX} is of {found.model_name}, so that no triggers are "
+            "shown; --index names another",
+            file=sys.stderr,
+        )
+        return loaded, name, None
+    if found is not None:
+        found.check_model(loaded)
+    return loaded, name, found

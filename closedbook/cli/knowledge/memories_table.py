@@ -1,0 +1,77 @@
+"""What `closedbook memories explain` prints."""
+
+from collections.abc import Mapping, Sequence
+
+from closedbook.eval.report.text import inline
+from closedbook.knowledge.memories.explanations.explain import Explanation, Part, Read
+from closedbook.knowledge.memories.explanations.strongest import Strong
+
+_BAR = 24  # characters of the longest bar
+_TEXT = 90  # characters of a trigger
+
+
+def show(
+    explanation: Explanation, strong: Mapping[str, Sequence[Strong]], *, indexed: bool
+) -> None:
+    """Prints the answer, the parts that add up, and the strongest memories.
+
+    Args:
+        explanation: Of the answer.
+        strong: Memories to list, by stack.
+        indexed: Whether there is an index of triggers.
+    """
+    given = explanation.answer
+    print(inline(explanation.question))
+    print(f"{inline(given.text)}  (probability {explanation.answer_probability:.3f})")
+    number = f"token {explanation.place + 1} of {len(explanation.tokens)}"
+    print(
+        f"\n{number}, {inline(explanation.token)!r}: probability {explanation.probability:.3f}, "
+        f"logit {explanation.logit:.3f}"
+    )
+    if explanation.against:
+        print(f"explained: the logit less that of {inline(explanation.against)!r}")
+    print("what adds up to it:\n")
+    _parts(explanation.parts, explanation.explained)
+    print(f"  {explanation.explained:9.3f}  sum")
+    for site, reads in explanation.reads.items():
+        _reads(site.replace("_", "-"), reads)
+    if explanation.encoder_parts:
+        total = sum(part.value for part in explanation.encoder_parts)
+        print(
+            "\nwhat cross-attention adds, by the parts of the encoder that wrote what it reads:\n"
+        )
+        _parts(explanation.encoder_parts, total)
+        print(f"  {total:9.3f}  sum")
+    for stack, memories in strong.items():
+        print(f"\nthe strongest memories of the {stack}:\n")
+        for each in memories:
+            _memory(each)
+    if strong and not indexed:
+        print("\n`closedbook memories index` finds what memories answer to, and shows it here.")
+
+
+def _parts(parts: Sequence[Part], total: float) -> None:
+    largest = max(abs(part.value) for part in parts) or 1.0
+    for part in parts:
+        bar = "#" * round(_BAR * abs(part.value) / largest)
+        share = f"{100 * part.value / total:6.1f}%" if total else ""
+        print(f"  {part.value:9.3f} {share}  {part.label:32} {'-' * (part.value < 0)}{bar}")
+
+
+def _reads(name: str, reads: Sequence[Read]) -> None:
+    strongest = sorted(reads, key=lambda read: -abs(read.value))[:5]
+    shown = ", ".join(f"{inline(read.token)!r} {read.value:+.3f}" for read in strongest)
+    print(f"\n{name} reads: {shown}")
+
+
+def _memory(each: Strong) -> None:
+    memory = each.memory
+    print(
+        f"  {memory.value:+9.3f}  {memory.name:16} coefficient {memory.coefficient:.3f} at "
+        f"{inline(memory.token)!r}; promotes {', '.join(inline(word) for word in each.writes)}"
+    )
+    for trigger in each.triggers:
+        before = inline(trigger.before, 10_000)[-_TEXT:]
+        given = f"{inline(trigger.inputs, _TEXT)} | " if trigger.inputs else ""
+        after = inline(trigger.after, _TEXT)
+        print(f"             {given}{before} «{inline(trigger.at)}» {after}")

@@ -1,0 +1,164 @@
+"""One run of `closedbook edit`: check, edit, measure, write."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from closedbook.errors import UserError
+from closedbook.knowledge import result_folders
+from closedbook.knowledge.editing import answering, atlas_edits, effects, moments, report, stored
+from closedbook.knowledge.editing.deltas import Delta
+from closedbook.knowledge.editing.editor import Done, Editor
+from closedbook.knowledge.editing.effects import Effects
+from closedbook.knowledge.editing.moments import Corpus
+from closedbook.knowledge.editing.places import places
+from closedbook.knowledge.editing.requests import Edit
+from closedbook.knowledge.editing.settings import FINE_TUNING, Settings
+from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.tasks.facts import read_facts, templates
+from closedbook.tasks.facts.form import Fact
+
+Progress = Callable[[str, int, int], None]
+MODEL = "model"  # in the folder of results
+DELTA = "delta.npz"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Result:
+    """What a run found.
+
+    Attributes:
+        done: What was changed.
+        effects: What the model says before and after.
+        delta: The change as a file holds it.
+        null_ranks: Dimension of the null space per place, where one was used.
+        corpus: Name of the corpus of second moments; "" for fine-tuning.
+        keys: How many keys the second moment is the mean over.
+    """
+
+    done: Done
+    effects: Effects
+    delta: Delta
+    null_ranks: Mapping[str, int]
+    corpus: str
+    keys: int
+
+
+def run(
+    model: LoadedModel,
+    edits: Sequence[Edit],
+    settings: Settings,
+    corpus: Corpus | None,
+    others: Sequence[Fact],
+    progress: Progress = lambda what, done, of: None,
+) -> Result:
+    """Edits a copy of the parameters and asks what changed.
+
+    Args:
+        model: The stored original.
+        edits: At least one.
+        settings: How.
+        corpus: Of second moments; not needed for fine-tuning.
+        others: Facts that should not change.
+        progress: Told what goes on.
+
+    Raises:
+        UserError: A target is the answer already, or an edit cannot be made.
+    """
+    place = places(model.config, settings.stack, settings.layers)
+    questions = [fact.asked() for fact in others]
+    own = [templates.with_subject(edit.prompt, edit.subject) for edit in edits]
+    progress("asking the original", 0, len(questions) + len(own))
+    before = answering.answers(model, model.params, [*own, *questions])
+    for edit, said in zip(edits, before, strict=False):
+        if len(edits) == 1 and answering.right(said, (edit.target,)):
+            raise UserError(
+                f"the target {edit.target!r} is what the model answers already to "
+                f"{own[0]!r}; there is nothing to edit"
+            )
+    known = dict(zip((fact.id for fact in others), before[len(edits) :], strict=True))
+    found: dict[Any, moments.Moment] = {}
+    if settings.method not in FINE_TUNING:
+        assert corpus is not None
+        found = moments.second_moments(
+            model,
+            place,
+            corpus,
+            progress=lambda done, of: progress("reading the second moment", done, of),
+        )
+    editor = Editor(model, settings, found)
+    progress("editing", 0, len(edits))
+    done = editor.apply(edits)
+    progress("asking the edited model", 0, len(questions) + len(own))
+    measured = effects.measure(model, editor.params, edits, others, known)
+    records = [
+        {
+            "id": edit.id,
+            "subject": edit.subject,
+            "prompt": edit.prompt,
+            "target": edit.target,
+            "contexts": len(edit.contexts),
+            "kept_prompts": len(edit.keep),
+            "method": settings.method,
+            "places": [str(each) for each in place],
+            **record,
+        }
+        for edit, record in zip(edits, done.record, strict=True)
+    ]
+    return Result(
+        done=done,
+        effects=measured,
+        delta=Delta(model=model.sha256, changes=done.changes, records=tuple(records)),
+        null_ranks={str(each): rank for each, rank in editor.null_ranks.items()},
+        corpus=corpus.name if corpus and found else "",
+        keys=max((each.count for each in found.values()), default=0),
+    )
+
+
+def others_of(model: LoadedModel, check: str | None) -> Sequence[Fact]:
+    """The facts that should not change.
+
+    Args:
+        model: Who is asked.
+        check: "none", "atlas", or where facts lie; None for the atlas where the model knows it.
+    """
+    if check == "none" or (check is None and not atlas_edits.knows(model)):
+        return ()
+    if check in (None, "atlas"):
+        return atlas_edits.questions().facts
+    return read_facts(str(check)).facts
+
+
+def write(
+    result: Result,
+    model: LoadedModel,
+    source: str,
+    out: pathlib.Path,
+    settings: Settings,
+    arguments: Mapping[str, object],
+    *,
+    delta_only: bool,
+    options: Any = None,
+    force: bool = False,
+) -> pathlib.Path:
+    """Writes the folder of results and the edited model, or the delta alone, into it.
+
+    Raises:
+        UserError: The folder must not be written, or the disk refuses.
+    """
+    made = report.of(result, model, source, settings, arguments)
+    result_folders.write(
+        out,
+        page=report.render(made),
+        summary=made.summary,
+        rows=made.rows,
+        command=made.command,
+        figures=made.figures,
+        tables=made.tables,
+        force=force,
+    )
+    if delta_only:
+        result.delta.save(out / DELTA)
+        return out / DELTA
+    return stored.write(source, out / MODEL, result.delta, options=options)
