@@ -134,9 +134,9 @@ PLANS = {
                 "trex_closed": 112,
                 "squad": None,
                 "pararel": 8,
-                "popqa": 8,
-                "atlas": 4,
-                "bear": 3,
+                "popqa": 2,
+                "atlas": 2,
+                "bear": 1,
             },
         ),
         Plan(
