@@ -96,15 +96,14 @@ def test_gated_memories_of_a_decoder_only_model_are_silenced_at_answers_alone(at
     model = dataclasses.replace(atlas_qa, config=config, params=params, card=card)
     prompting = Prompting.of(model)
     some = ablation.sample(read_facts("atlas", relations=["country_capital"], style="cloze"), 6)
-    rows = ablation.ablate(model, some, prompting, Settings(top=8, draws=1))
+    rows = ablation.ablate(model, some, prompting, Settings(top=4, draws=1))
     pieces = [found for _, found in prompting.spelled([fact.object for fact in some.facts])]
     inputs = prompting.inputs(some.facts)
     scores = model.predictor().score_tokens(params, inputs, [[list(ids)] for ids in pieces])
     np.testing.assert_allclose([row.log_prob for row in rows], np.ravel(scores), rtol=1e-4)
     for row, ids in zip(rows, pieces, strict=True):
-        assert row.silenced == 8
-        places = 2 * 12 * len(ids)
-        assert 0.8 * places < row.active <= places, "nearly all gated memories are active"
+        assert row.silenced == 4
+        assert 4 < row.active <= 2 * 12 * len(ids), "none at the prompt's own positions"
     assert np.mean([row.top for row in rows]) > 0
 
 
