@@ -276,7 +276,7 @@ def _parts(model: LoadedModel, written: Written, stack: str) -> list[Part]:
     def part(kind: Kind, layer: int | None, name: str, value: jax.Array) -> Part:
         return Part(kind=kind, stack=stack, layer=layer, name=name, value=float(value.sum()))
 
-    found = [part("embedding", None, "embedding of what it reads", written.embedding)]
+    found = [part("embedding", None, "token embedding", written.embedding)]
     if written.position.any():
         found.append(part("positions", None, "position", written.position))
     biases = []
