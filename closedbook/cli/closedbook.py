@@ -12,6 +12,7 @@ from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
 from closedbook.cli.knowledge import memories, memory_analyses
 from closedbook.cli.knowledge.edit import edit
+from closedbook.cli.knowledge.edit_eval import edit_eval
 from closedbook.cli.knowledge.probe import probe
 from closedbook.cli.knowledge.trace import trace
 from closedbook.cli.run import guarded, log_to_stderr
@@ -31,6 +32,7 @@ app.command()(compare)
 app.command()(probe)
 app.command()(trace)
 app.command()(edit)
+app.command(name="edit-eval")(edit_eval)
 app.add_typer(atlas.app, name="atlas")
 memories.app.command()(memory_analyses.report)
 memories.app.command()(memory_analyses.sheet)

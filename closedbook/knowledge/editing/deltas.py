@@ -82,7 +82,8 @@ def load(path: str | os.PathLike[str]) -> Delta:
         UserError: There is none, it is damaged, or of a newer format.
     """
     try:
-        with np.load(pathlib.Path(path).expanduser(), allow_pickle=False) as arrays:
+        content = io.BytesIO(pathlib.Path(path).expanduser().read_bytes())
+        with np.load(content, allow_pickle=False) as arrays:
             header = json.loads(bytes(arrays[_HEADER]).decode())
             if header["format"] != FORMAT:
                 raise UserError(

@@ -185,7 +185,7 @@ def _read(file: pathlib.Path) -> Moment | None:
 def _arrays(file: pathlib.Path) -> dict[str, np.ndarray] | None:
     """What a file of the cache holds; None where it is absent or damaged, so that it is remade."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(file.read_bytes()), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays}
     except (OSError, ValueError, zipfile.BadZipFile, EOFError, KeyError):
         return None

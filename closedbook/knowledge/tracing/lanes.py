@@ -54,7 +54,7 @@ class Lane:
         begin: The stage: `before` or `after` a layer, or `EMBEDDED`.
         parent: The number of the lane that it goes on from; 0 is the corrupted run.
         draw: Which draw of the noise it has, where it begins with the embeddings.
-        restores: What is different in it.
+        restores: What is different in it. Those of one site and layer are from one run.
     """
 
     begin: int
@@ -182,31 +182,27 @@ class Layout:
         begins = source < 0
         parents = np.array([lane.parent for lane in self.all])[rows.lane]
         source = np.where(begins, old.index(parents, rows.sample), source)
-        slot = np.full(len(self.all), -1)
+        restored = np.zeros((len(self.all), len(slots)), bool)  # which slots, in each lane
         clean = np.ones(len(self.all), bool)
         for number, lane in enumerate(self.all):
             for restore in lane.restores:
                 if restore.site == site and restore.first <= layer < restore.limit:
-                    slot[number], clean[number] = restore.slot, restore.clean
-        own = np.where(rows.sample > 0, slot[rows.lane], -1)
-        if not begins.any() and (own < 0).all():
+                    restored[number, restore.slot], clean[number] = True, restore.clean
+        own = restored[rows.lane] & (rows.sample > 0)[:, None]
+        if not begins.any() and not own.any():
             return None
-        zero = np.zeros_like(rows.lane)
-        other = old.index(zero, np.where(clean[rows.lane], 0, rows.sample))
-        token, first, limit = slots[np.maximum(own, 0)].T
-        token = jnp.where((own >= 0) & (first <= layer) & (layer < limit), token, -1)
-        where = token[:, None] == jnp.arange(length)
-        return Interchange(
-            jnp.asarray(source, jnp.int32),
-            jnp.asarray(other, jnp.int32),
-            where & (token >= 0)[:, None],
-        )
+        other = old.index(np.zeros_like(rows.lane), np.where(clean[rows.lane], 0, rows.sample))
+        token, first, limit = slots.T
+        token = jnp.where((first <= layer) & (layer < limit), token, -1)
+        here = (token[:, None] == jnp.arange(length)).astype(jnp.float32)
+        where = jnp.asarray(own, jnp.float32) @ here > 0
+        return Interchange(jnp.asarray(source, jnp.int32), jnp.asarray(other, jnp.int32), where)
 
 
 def at(tokens: Sequence[int], slots: int, layers: int) -> np.ndarray:
     """Slots of some tokens, in all layers of their lanes, int32 [slots, 3]; the rest for none."""
     found = np.full((slots, 3), -1, np.int32)
-    found[: len(tokens)] = [(token, 0, layers) for token in tokens]
+    found[: len(tokens)] = np.array([(token, 0, layers) for token in tokens]).reshape(-1, 3)
     return found
 
 

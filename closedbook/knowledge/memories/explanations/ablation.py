@@ -131,7 +131,7 @@ def ablate(
         )
         for name in stacks
     }
-    run = jax.jit(functools.partial(_forward, network(config), stacks))
+    run = _program(network(config), stacks)
     found: dict[str, Row] = {}
     for batch in _batches(model, facts, prompting):
         shapes = {
@@ -331,6 +331,11 @@ def _padded(rows: Sequence[Sequence[int]], length: int, pad: int) -> np.ndarray:
     for number, row in enumerate(rows):
         found[number, : len(row)] = row
     return found
+
+
+@functools.lru_cache(maxsize=4)
+def _program(module: Network, stacks: tuple[str, ...]) -> "jax.stages.Wrapped":
+    return jax.jit(functools.partial(_forward, module, stacks))
 
 
 def _forward(

@@ -16,6 +16,7 @@ from closedbook.errors import UserError
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.trees import Texts, TreeScorer
+from closedbook.models import DecoderOnlyConfig
 from closedbook.tasks.facts import templates
 from closedbook.tasks.facts.form import Fact, Relation
 from closedbook.vocabulary.protocol import AnyVocabulary
@@ -52,7 +53,7 @@ class StatementPrompting:
             UserError: The model fills gaps, or no token begins or ends its texts.
         """
         config = model.config
-        if config.family != "decoder_only":
+        if not isinstance(config, DecoderOnlyConfig):
             raise UserError(
                 'the style "sentence" is for models that go on with a text, such as GPT-2 and Llama'
             )

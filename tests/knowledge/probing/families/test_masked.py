@@ -184,7 +184,7 @@ def test_prompts_that_do_not_fit_are_refused(bert):
 
 def test_ways_and_options_of_other_families_are_refused(bert):
     model = open_model(str(bert))
-    with pytest.raises(UserError, match="use --style mask"):
+    with pytest.raises(UserError, match="use --style mask or sentence"):
         prompting_of(model, "sentinels")
     with pytest.raises(UserError, match="leave --vocabulary"):
         open_model(str(bert), vocabulary="x.model")

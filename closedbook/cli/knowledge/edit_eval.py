@@ -1,0 +1,162 @@
+"""`closedbook edit-eval`: how well edits hold, and what they cost."""
+
+import pathlib
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from closedbook.knowledge.editing.evaluation.cases import Case
+    from closedbook.knowledge.editing.evaluation.pages import Variant
+    from closedbook.knowledge.loaded_model import LoadedModel
+
+_WIDTH = 150
+
+
+def edit_eval(
+    out: Annotated[
+        pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder of results to make.")
+    ],
+    model: Annotated[
+        str | None, typer.Option(help="The model that is edited. Default: the atlas model.")
+    ] = None,
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="DIR|FILE|atlas",
+            help="The edits: CounterFact, zsRE, QAEdit or your own facts with a target; or false "
+            "objects for facts of the atlas that the model knows.",
+        ),
+    ] = "atlas",
+    methods: Annotated[
+        str,
+        typer.Option(
+            "--method",
+            metavar="A,B,...",
+            help="rome, memit, emmet, alphaedit, ft, ft-l, ft-m: all in one table.",
+        ),
+    ] = "rome,ft-m,ft-l,ft",
+    edits: Annotated[int, typer.Option(min=1, metavar="N", help="How many single edits.")] = 20,
+    others: Annotated[
+        int | None,
+        typer.Option(
+            min=1, metavar="N", help="Other facts asked after each edit. Default: all of the atlas."
+        ),
+    ] = None,
+    sequence: Annotated[
+        str | None,
+        typer.Option(metavar="1,10,...", help="Also make so many edits in a row."),
+    ] = None,
+    layers: Annotated[
+        str | None, typer.Option("--layer", metavar="N,...", help="The layers to change, from 0.")
+    ] = None,
+    stack: Annotated[str | None, typer.Option(help="encoder or decoder.")] = None,
+    corpus: Annotated[
+        pathlib.Path | None,
+        typer.Option(metavar="FILE", help="Text of the second moment. Default: the atlas's."),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Which facts of the atlas, and which targets.")] = 0,
+    vocabulary: Annotated[
+        pathlib.Path | None,
+        typer.Option(help="A vocabulary, for checkpoints that come without one."),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
+    ] = False,
+) -> None:
+    """Evaluate edits by what the model says freely; the papers' measures stand beside it.
+
+    Each edit is of the stored original. The model answers greedily, with no gold tokens, to its
+    natural end. DIR gets report.html, summary.json, results.jsonl, tables and figures.
+
+    Examples:
+
+    `closedbook edit-eval --data atlas --edits 20 --others 600 --out edits`
+
+    `closedbook edit-eval --data atlas --method rome,alphaedit --sequence 1,10,100 --out row`
+    """
+    arguments = {name: _plain(value) for name, value in locals().items()}
+    from closedbook.cli.analyze import progress_bar
+    from closedbook.knowledge import result_folders
+    from closedbook.knowledge.editing.evaluation import pages
+    from closedbook.knowledge.editing.evaluation.run import evaluate
+    from closedbook.knowledge.loading import DEFAULT_MODEL, load_model
+
+    result_folders.check_target(out, force=force)
+    name = model or DEFAULT_MODEL
+    with progress_bar() as progress:
+        loaded = load_model(name, vocabulary=vocabulary)
+        cases = _cases(loaded, data, edits, others, seed, sequence)
+        found = evaluate(
+            loaded,
+            cases,
+            [each.strip() for each in methods.split(",") if each.strip()],
+            singles=edits,
+            points=_numbers(sequence),
+            layers=None if layers is None else tuple(_numbers(layers)),
+            stack=stack,
+            corpus=corpus,
+            progress=progress,
+        )
+        pages.write(out, found, loaded, name=name, data=data, arguments=arguments, force=force)
+    _print(found, out)
+
+
+def _cases(
+    model: "LoadedModel",
+    data: str,
+    edits: int,
+    others: int | None,
+    seed: int,
+    sequence: str | None,
+) -> "list[Case]":
+    from closedbook.knowledge.editing.evaluation import run
+
+    number = max(edits, *_numbers(sequence), 1)
+    if data == "atlas":
+        return run.atlas_cases(model, number, others, seed)
+    return run.data_cases(model, data, number)
+
+
+def _numbers(text: str | None) -> list[int]:
+    from closedbook.errors import UserError
+
+    found = [each.strip() for each in (text or "").split(",") if each.strip()]
+    if not all(each.isdecimal() for each in found):
+        raise UserError(f"{text!r} is no list of numbers; give them with commas: 1,10,100")
+    return [int(each) for each in found]
+
+
+def _plain(value: object) -> object:
+    return str(value) if isinstance(value, pathlib.Path) else value
+
+
+def _print(variants: "list[Variant]", out: pathlib.Path) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from closedbook.eval.report import numbers
+    from closedbook.knowledge.editing.evaluation.cases import GROUPS
+
+    screen = Console(highlight=False, soft_wrap=True, markup=False, width=_WIDTH)
+    screen.print(f"{variants[0].summary['n']:,} single edits; free answers, percent")
+    table = Table("", *(each.name for each in variants), box=None, pad_edge=False)
+    for group in GROUPS:
+        cells = [numbers.with_interval(each.summary["free"].get(group)) for each in variants]
+        if any(group in each.summary["free"] for each in variants):
+            table.add_row(group, *cells)
+    table.add_section()
+    for name in ("ES", "PS", "NS"):
+        cells = [numbers.with_interval(each.summary["forced"].get(name)) for each in variants]
+        table.add_row(f"forced {name}", *cells)
+    table.add_row("forced S", *(numbers.percent(each.summary["S"]) for each in variants))
+    screen.print(table)
+    for variant in variants:
+        for point in variant.points:
+            screen.print(
+                f"{variant.name}, {point.edits:,} in a row: prompt "
+                f"{numbers.percent(point.told['prompt'].mean)}, others kept "
+                f"{numbers.percent(point.kept.mean)}, |W| x {max(point.norms.values()):.2f}"
+                + (" collapsed" if point.collapsed else "")
+            )
+    screen.print(f"report       {out / 'report.html'}")

@@ -1,0 +1,1 @@
+"""How well edits hold: free answers first, the papers' teacher-forced measures beside them."""

@@ -1,0 +1,227 @@
+"""The folder of results of `closedbook edit-eval`: page, tables, figures."""
+
+import dataclasses
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from closedbook.eval.analysis.summarized import plain
+from closedbook.eval.intervals import Estimate
+from closedbook.eval.report import charts, html
+from closedbook.eval.report.text import clip, visible
+from closedbook.knowledge import result_folders
+from closedbook.knowledge.editing.evaluation.cases import DENIED, GROUPS, RIPPLE
+from closedbook.knowledge.editing.evaluation.sequences import Point
+from closedbook.knowledge.editing.evaluation.summary import FORCED
+from closedbook.knowledge.editing.evaluation.trials import Trial, as_row
+from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.knowledge.result_folders import Table
+
+_TEMPLATES = pathlib.Path(__file__).parent / "templates"
+_LONGEST = 200  # characters of a text on the page
+_MOST_ROWS = 5000  # trials in the page's own table
+CONVENTIONS = {
+    "Free": "greedy, no gold tokens, to the natural end; a hit is an exact match under SQuAD's "
+    "normalisation with the target (told) or the fact's own objects (kept)",
+    "Judged": "the same answers by the package's judge",
+    "Kept": "of the questions that the stored original answers right, how many are right after "
+    "the edit; the original is never a model that was edited before",
+    "Forced": "the gold answer is fed: ES, PS, NS compare mean nll per token, strictly; EM, PM, NM "
+    "are mean differences of probability; S is the harmonic mean of ES, PS and NS",
+    "MEND's": "success on rephrases is free exact match; drawdown is the loss of accuracy on kept "
+    "questions, retain rate the share of them answered with the very same words",
+    "Rephrasings": "phrasings that neither fine-tuning nor the edit used",
+    "GE, RS": "only where the data brings generation prompts and reference texts; none here",
+    "Intervals": "95%, a bootstrap that draws whole edits; Wilson's where an edit has one question",
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One way of editing and what it earned.
+
+    Attributes:
+        name: For tables.
+        trials: Single edits.
+        summary: Of `summary.of_trials`.
+        points: Edits in a row.
+    """
+
+    name: str
+    trials: Sequence[Trial]
+    summary: Mapping[str, Any]
+    points: Sequence[Point] = ()
+
+
+def write(
+    out: str | os.PathLike[str],
+    variants: Sequence[Variant],
+    model: LoadedModel,
+    *,
+    name: str,
+    data: str,
+    arguments: Mapping[str, object],
+    force: bool = False,
+) -> pathlib.Path:
+    """Writes report.html, summary.json, results.jsonl, command.json, figures and tables.
+
+    Raises:
+        UserError: The folder must not be written, or the disk refuses.
+    """
+    summary = {each.name: {**each.summary, "sequence": list(each.points)} for each in variants}
+    return result_folders.write(
+        out,
+        page=render(variants, name=name, data=data),
+        summary={"conventions": CONVENTIONS, "variants": plain(summary)},
+        rows=[as_row(trial, each.name) for each in variants for trial in each.trials],
+        command=result_folders.command(model, name, arguments),
+        figures=figures(variants, charts.PAPER),
+        tables=tables(variants),
+        force=force,
+    )
+
+
+def render(variants: Sequence[Variant], *, name: str, data: str) -> str:
+    """The page: one HTML file that needs no network."""
+    shown = [group for group in GROUPS if any(group in v.summary["free"] for v in variants)]
+    forced = [each for each in FORCED if any(each in v.summary["forced"] for v in variants)]
+    drawn = figures(variants, charts.PAGE)
+    rows = [
+        [
+            visible(clip(trial.id, _LONGEST)),
+            variant.name,
+            visible(clip(trial.answer, _LONGEST)) or "–",
+            *(_part(trial, group) for group in GROUPS[:6]),
+        ]
+        for variant in variants
+        for trial in variant.trials
+    ][:_MOST_ROWS]
+    return html.page(
+        _TEMPLATES / "evaluation.html",
+        script=_TEMPLATES / "evaluation.js",
+        data=plain({"rows": rows, "groups": list(GROUPS[:6])}),
+        model=name,
+        source=data,
+        variants=variants,
+        groups=shown,
+        forced=forced,
+        ripple=[group for group in shown if group in (*RIPPLE, *DENIED)],
+        conventions=CONVENTIONS,
+        figures={key: html.figure(spec, key) for key, spec in drawn.items()},
+    )
+
+
+def _part(trial: Trial, group: str) -> float | None:
+    found = trial.hits.get(group)
+    return round(sum(found) / len(found), 4) if found else None
+
+
+def tables(variants: Sequence[Variant]) -> dict[str, Table]:
+    """Single edits and edits in a row, a line per variant and measure."""
+    columns = ("variant", "measure", "mean", "low", "high", "edits")
+    rows: list[tuple[Any, ...]] = []
+    for variant in variants:
+        s = variant.summary
+        named = {
+            **{f"free: {group}": value for group, value in s["free"].items()},
+            **{f"judged: {group}": value for group, value in s["judged"].items()},
+            **{f"original: {group}": value for group, value in s["before"].items()},
+            **{f"forced: {key}": value for key, value in s["forced"].items()},
+            "forced: S": s["S"],
+            **{f"MEND: {key}": value for key, value in s["mend"].items()},
+        }
+        for measure, value in named.items():
+            if isinstance(value, Estimate):
+                rows.append((variant.name, measure, value.mean, value.low, value.high, s["n"]))
+            elif value is not None:
+                rows.append((variant.name, measure, value, None, None, s["n"]))
+    found = {"singles": Table(columns, rows)}
+    if any(variant.points for variant in variants):
+        heads = ("variant", "edits", "prompt", "rephrasings", "kept", "lost", "norm", "collapsed")
+        found["sequence"] = Table(
+            heads,
+            [
+                (
+                    variant.name,
+                    point.edits,
+                    *(point.told[g].mean if g in point.told else None for g in _SHOWN_IN_ROW),
+                    point.kept.mean,
+                    point.lost,
+                    max(point.norms.values()),
+                    point.collapsed,
+                )
+                for variant in variants
+                for point in variant.points
+            ],
+        )
+    return found
+
+
+_SHOWN_IN_ROW = ("prompt", "rephrasings")
+
+
+def figures(variants: Sequence[Variant], palette: Mapping[str, str]) -> dict[str, charts.Spec]:
+    """The trade-off between what is told and what is kept, and edits in a row."""
+    found: dict[str, charts.Spec] = {}
+    points = [
+        {
+            "variant": variant.name,
+            "told": 100 * free["rephrasings"].mean,
+            "kept": 100 * free["same subject"].mean,
+        }
+        for variant in variants
+        if {"rephrasings", "same subject"} <= set(free := variant.summary["free"])
+    ]
+    if len(points) > 1:
+        found["trade_off"] = charts.chart(
+            palette,
+            "Rephrasings answered with the target against other facts of the subject kept",
+            data=points,
+            height=260,
+            layer=[
+                {"mark": {"type": "point", "filled": True, "size": 60}},
+                {
+                    "mark": {"type": "text", "dx": 7, "align": "left", "fontSize": 10},
+                    "encoding": {"text": {"field": "variant"}},
+                },
+            ],
+            encoding={
+                "x": _axis("kept", "other facts of the subject kept, %"),
+                "y": _axis("told", "rephrasings with the target, %"),
+            },
+        )
+    row = [
+        {"variant": f"{v.name}, {what}", "edits": p.edits, "share": 100 * share.mean}
+        for v in variants
+        for p in v.points
+        for what, share in (("told", p.told["prompt"]), ("kept", p.kept))
+    ]
+    if row:
+        found["sequence"] = charts.chart(
+            palette,
+            "Edits in a row: prompts with their targets, and other facts kept",
+            data=row,
+            height=240,
+            mark={"type": "line", "point": True, "strokeWidth": 1.5},
+            encoding={
+                "x": {
+                    "field": "edits",
+                    "type": "quantitative",
+                    "scale": {"type": "log"},
+                    "title": "edits in a row",
+                },
+                "y": _axis("share", "percent"),
+                "color": {"field": "variant", "type": "nominal", "title": None},
+            },
+        )
+    return found
+
+
+def _axis(field: str, title: str) -> dict[str, object]:
+    return {
+        "field": field,
+        "type": "quantitative",
+        "title": title,
+        "scale": {"domain": [0, 100]},
+    }

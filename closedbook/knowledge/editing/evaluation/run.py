@@ -1,0 +1,136 @@
+"""One run of `closedbook edit-eval`: cases, then every way of editing on the same cases."""
+
+import dataclasses
+import pathlib
+from collections.abc import Callable, Sequence
+
+from closedbook.errors import UserError
+from closedbook.knowledge.editing import answering, atlas_edits, moments, presets
+from closedbook.knowledge.editing.evaluation import cases as cases_
+from closedbook.knowledge.editing.evaluation import sequences, summary, trials
+from closedbook.knowledge.editing.evaluation.cases import Case
+from closedbook.knowledge.editing.evaluation.pages import Variant
+from closedbook.knowledge.editing.places import places
+from closedbook.knowledge.editing.settings import FINE_TUNING, METHODS, Settings
+from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.tasks.facts import read_facts
+
+Progress = Callable[[str, int, int], None]
+
+
+def atlas_cases(
+    model: LoadedModel, number: int, others: int | None = None, seed: int = 0
+) -> list[Case]:
+    """Counterfactual edits of facts that the model knows.
+
+    Args:
+        model: Who is edited.
+        number: Edits, of different facts.
+        others: Other facts that are asked after each; None for all.
+        seed: Which facts and targets.
+
+    Raises:
+        UserError: The model does not answer the atlas's questions, or knows too few facts.
+    """
+    if not atlas_edits.knows(model):
+        raise UserError(
+            "the atlas's edits need a model that answers its questions, such as "
+            "closedbook://atlas_qa; give --data FILE for another"
+        )
+    facts = atlas_edits.questions().facts
+    found = answering.answers(model, model.params, [fact.asked() for fact in facts])
+    said = {fact.id: answer for fact, answer in zip(facts, found, strict=True)}
+    known = [fact for fact in facts if answering.right(said[fact.id], fact.objects)]
+    if len(known) < number:
+        raise UserError(f"the model knows {len(known):,} facts; ask for no more edits than that")
+    chosen = atlas_edits.counterfactuals(number, seed, known)
+    asked = cases_.sample(known, others)
+    return [cases_.of_atlas(fact, target, said, asked) for fact, target in chosen]
+
+
+def data_cases(model: LoadedModel, data: str, number: int) -> list[Case]:
+    """The first edits of a data set.
+
+    Raises:
+        UserError: It cannot be read, or no fact in it has a target.
+    """
+    facts = [fact for fact in read_facts(data).facts if fact.target is not None][:number]
+    if not facts:
+        raise UserError(f'{data} holds no fact with a "target"; give CounterFact, zsRE or QAEdit')
+    found = []
+    for fact in facts:
+        assert fact.target is not None
+        edit = presets.single(model, fact.subject, fact.prompt, fact.target)
+        found.append(cases_.of_data(fact, dataclasses.replace(edit, id=fact.id)))
+    return found
+
+
+def evaluate(
+    model: LoadedModel,
+    cases: Sequence[Case],
+    methods: Sequence[str],
+    *,
+    singles: int,
+    points: Sequence[int] = (),
+    layers: tuple[int, ...] | None = None,
+    stack: str | None = None,
+    corpus: pathlib.Path | None = None,
+    progress: Progress = lambda what, done, of: None,
+) -> list[Variant]:
+    """Every method on the same cases, with its own settings for the model.
+
+    Args:
+        model: The stored original.
+        cases: At least as many as `singles` and as the largest of `points`.
+        methods: Names of `METHODS`.
+        singles: How many single edits.
+        points: After how many edits in a row to ask; none without.
+        layers: Of all methods; None for each one's own.
+        stack: The same.
+        corpus: Of second moments; None for the atlas.
+        progress: Told what goes on.
+
+    Raises:
+        UserError: A method is unknown.
+    """
+    settings: dict[str, Settings] = {}
+    for name in methods:
+        known = next((each for each in METHODS if each == name), None)
+        if known is None:
+            raise UserError(f"no method {name!r}; there are {', '.join(METHODS)}")
+        made = presets.settings(model, known)
+        if layers is not None:
+            made = dataclasses.replace(made, layers=layers)
+        settings[name] = dataclasses.replace(made, stack=stack)
+    return variants(model, cases, settings, singles, points, corpus, progress)
+
+
+def variants(
+    model: LoadedModel,
+    cases: Sequence[Case],
+    settings: dict[str, Settings],
+    singles: int,
+    points: Sequence[int] = (),
+    corpus: pathlib.Path | None = None,
+    progress: Progress = lambda what, done, of: None,
+) -> list[Variant]:
+    """Any settings, by name, on the same cases; see `evaluate`."""
+    text = presets.corpus_of(model, corpus)
+    found = []
+    for name, each in settings.items():
+        read = {}
+        if each.method not in FINE_TUNING:
+            read = moments.second_moments(
+                model, places(model.config, each.stack, each.layers), text
+            )
+
+        def told(done: int, of: int, name: str = name) -> None:
+            progress(name, done, of)
+
+        made = list(trials.singles(model, cases[:singles], each, read, told))
+        row = []
+        if points:
+            last = max(points)
+            row = list(sequences.run(model, cases[:last], each, read, points=points, progress=told))
+        found.append(Variant(name=name, trials=made, summary=summary.of_trials(made), points=row))
+    return found
