@@ -220,7 +220,7 @@ def _left_out(results: Sequence[Result]) -> str:
         if (cell.model, cell.data) not in {(each["model"], each["data"]) for each in results}
     ]
     if missing:
-        lines += ["", f"Not asked, for the data or the model was not there: {', '.join(missing)}."]
+        lines += ["", f"Not asked, for want of data, model or time: {', '.join(missing)}."]
     return "\n".join(lines)
 
 
