@@ -228,7 +228,7 @@ def shown(values: Sequence[float], *, percent: bool) -> str:
     >>> shown([0.1, 0.2, 0.35], percent=True)
     '10.0, 20.0, 35.0'
     """
-    places = range(len(values))
+    places = list(range(len(values)))
     if len(values) > 6:
         places = sorted({round(i * (len(values) - 1) / 5) for i in range(6)})
     return ", ".join(f"{100 * values[i]:.1f}" if percent else f"{values[i]:,.0f}" for i in places)

@@ -26,8 +26,7 @@ Made by `{command}` ({cells} models, {minutes:.0f} minutes), which counts what i
 Geva et al. 2021 read the feed-forward layers of a language model (16 layers, 65,536 ReLU memories,
 WikiText-103) as memories: a key answers to a pattern in the text, and its value, added to the
 model's state, votes for what comes next. Here the same analyses run on other models. Each of them
-has a page with all figures, tables and memories in `runs/memories_study/cells/`; how to make such a
-page of one's own model stands in [memories.md](memories.md).
+has a page with all figures, tables and memories in `runs/memories_study/cells/`.
 
 ![The paper's curves for each model over the depth of the layer](images/memories_study.svg)
 """
@@ -38,7 +37,7 @@ _LIMITS = """## What this does not show
   show that the commands work, and how a closed world looks from inside, nothing about lower and
   upper layers.
 - **The ReLU model is small and little trained**: its perplexity stands above, and the paper's model
-  has 61 times its width times depth and had read WikiText-103 many times. Where it disagrees, the
+  has 16 times as many memories and has read WikiText-103 many times. Where it disagrees, the
   paper is not refuted.
 - **SmolLM2 is another kind of model**: gated units (SwiGLU), whose coefficients have two signs and
   no clear zero; an RMSNorm before the output, which the paper's model lacks; four bits per weight;
@@ -54,6 +53,20 @@ _LIMITS = """## What this does not show
   model's own. The pages have both; of the paper's model they are the same.
 - **Rules are coarse.** "Agrees" says that a curve runs in the paper's direction, no more.
   Intervals of each point stand on the pages.
+
+## Of your own model
+
+```sh
+closedbook memories index --model runs/my_lm --corpus my_text.txt --out memories
+closedbook memories report --index memories --out memories_report   # the above, as one page
+closedbook memories sheet --index memories --out sheet                # for people to label
+closedbook memories sheet --index memories --labels sheet.csv --out figure_2
+```
+
+A report that was killed goes on where it stopped. The sheet has ten random memories per layer with
+their 25 strongest triggers: label them on its page, which saves the file that `--labels` reads, or
+in `tables/sheet.csv`. A pattern counts where it recurs in at least three triggers of a memory, as
+in the paper; "none" beside a memory says that somebody has looked and found none.
 
 ## Again
 
