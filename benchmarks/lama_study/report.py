@@ -75,7 +75,7 @@ _LIMITS = """## What this does not show
 - **An Instruct model is asked in plain sentences**, without its chat template, and PopQA's
   questions with the answer right after them.
 - **The atlas's models know the atlas alone.** Their vocabulary is its words; T-REx's closed row is
-  a control, for what a model has that was told none of these facts. That `atlas_ssm` is right about
+  a control, for what a model has that was taught other facts. That `atlas_ssm` is right about
   sentences it was trained on is memory, as it was meant to be, and nothing about the web.
 - **Nothing of negation.** `closedbook probe --negated` asks that ([probing.md](probing.md)).
 - **Samples.** The intervals tell how the means would change with other relations; where few facts
@@ -190,7 +190,7 @@ def _table(results: Sequence[Result]) -> str:
         elif each["data"] == CONTROL:
             lines += [
                 "",
-                f"{_NAMES[each['model']]} was told none of T-REx's facts: among "
+                f"{_NAMES[each['model']]} was taught the atlas alone: on T-REx, among "
                 f"{each['candidates'][1]:,.0f} candidates (median) it has "
                 f"{shown(each['means']['P@1'])}, chance has {100 * each['chance']['P@1']:.1f}.",
             ]
@@ -220,7 +220,7 @@ def _left_out(results: Sequence[Result]) -> str:
         if (cell.model, cell.data) not in {(each["model"], each["data"]) for each in results}
     ]
     if missing:
-        lines += ["", f"Not asked, for the data or the model was not there: {', '.join(missing)}."]
+        lines += ["", f"Not asked, for want of data, model or time: {', '.join(missing)}."]
     return "\n".join(lines)
 
 
