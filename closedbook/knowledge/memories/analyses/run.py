@@ -25,7 +25,7 @@ from closedbook.tasks.atlas import corpus as atlas
 
 Tables = dict[str, list[Row]]
 CELLS = "memories"  # the table of results.jsonl
-Progress = Callable[[str, int, int | None], object]
+Progress = Callable[[str, int, int], object]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def analyse(
         file = kept / f"{name}.json"
         done = _read(file, what)
         if done is None:
-            progress(name, 0, None)
+            progress(name, 0, 0)
             done = stage()
             kept.mkdir(parents=True, exist_ok=True)
             whole_files.write_text(file, json.dumps({"of": what, "tables": done}))
