@@ -113,7 +113,7 @@ def _gradients(
         first = Layout(subject, (), samples)
         patches |= first.patches(0, length[subject], jnp.zeros((1, 3), jnp.int32), noise)
         if not module.config.continues_prompt:
-            patches["decoder.embed"] = copies(1 + samples, row.shape[1])
+            patches["decoder.embed"] = copies(1 + samples)
         taps = Taps(patches=patches, record=(*globs, OUTPUT), relevance=relevance)
         if module.config.continues_prompt:
             _, records = apply(row, taps=taps)

@@ -143,7 +143,7 @@ class Layout:
             noise: On the embeddings, [draws, samples, length, emb]; None where the stack's inputs
                 have none.
         """
-        made = {f"{self.stack}.embed": self._embedded(length, noise)}
+        made = {f"{self.stack}.embed": self._embedded(noise)}
         for layer in range(layers):
             name = f"{self.stack}.{layer}"
             for site in ("resid_pre", *self._sites(layer), "resid_post"):
@@ -161,16 +161,15 @@ class Layout:
         }
         yield from sorted(found - {"resid_post"})
 
-    def _embedded(self, length: int, noise: jax.Array | None) -> Interchange:
+    def _embedded(self, noise: jax.Array | None) -> Interchange:
         rows = self.rows(EMBEDDED)
-        zeros = np.zeros(len(rows), np.int32)
-        where = np.zeros((len(rows), length), bool)
+        zeros = jnp.zeros(len(rows), jnp.int32)
         added = None
         if noise is not None:
             draw = np.array([lane.draw for lane in self.all])[rows.lane]
             own = noise[draw, np.maximum(rows.sample - 1, 0)]
             added = jnp.where((rows.sample > 0)[:, None, None], own, 0.0)
-        return Interchange(jnp.asarray(zeros), jnp.asarray(zeros), jnp.asarray(where), added)
+        return Interchange(zeros, zeros[:1], added=added)
 
     def _change(self, layer: int, site: str, length: int, slots: jax.Array) -> Interchange | None:
         """What happens at a site; None if nothing does."""
@@ -196,7 +195,14 @@ class Layout:
         token = jnp.where((first <= layer) & (layer < limit), token, -1)
         here = (token[:, None] == jnp.arange(length)).astype(jnp.float32)
         where = jnp.asarray(own, jnp.float32) @ here > 0
-        return Interchange(jnp.asarray(source, jnp.int32), jnp.asarray(other, jnp.int32), where)
+        # Gathers that would change nothing are left out: for small models they cost the most.
+        same = len(source) == len(old) and (source == np.arange(len(old))).all()
+        other = other[:1] if (other == other[0]).all() else other
+        return Interchange(
+            None if same else jnp.asarray(source, jnp.int32),
+            jnp.asarray(other, jnp.int32),
+            where if own.any() else None,
+        )
 
 
 def at(tokens: Sequence[int], slots: int, layers: int) -> np.ndarray:
