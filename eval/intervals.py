@@ -99,7 +99,7 @@ def bootstrap(
         raise ValueError("no values to take an interval of")
     sizes: np.ndarray = np.ones(len(sums))
     if clusters is not None:
-        codes = _codes(clusters)
+        codes = cluster_codes(clusters)
         sums = np.bincount(codes, weights=sums)
         sizes = np.bincount(codes).astype(np.float64)
     if len(sums) == 1:
@@ -130,7 +130,7 @@ def drawn_means(
     Returns:
         [resamples, columns]. One example or cluster alone gives the same mean in every draw.
     """
-    codes = np.arange(len(values)) if clusters is None else _codes(clusters)
+    codes = np.arange(len(values)) if clusters is None else cluster_codes(clusters)
     sizes = np.bincount(codes).astype(np.float64)
     n = len(sizes)
     sums = np.stack([np.bincount(codes, weights=column) for column in values.T], axis=1)
@@ -172,7 +172,7 @@ def share(
     values = np.asarray(hits, bool)
     if not len(values):
         return UNKNOWN
-    if clusters is None or _codes(clusters).max() + 1 == len(values):
+    if clusters is None or cluster_codes(clusters).max() + 1 == len(values):
         low, high = wilson(int(values.sum()), len(values))
     else:
         low, high = of_mean(values, clusters=clusters, resamples=resamples, seed=seed)
@@ -197,14 +197,14 @@ def of_mean(
     """
     sums = np.asarray(values, np.float64)
     if len(sums) and sums.min() == sums.max():
-        n = len(sums) if clusters is None else int(_codes(clusters).max()) + 1
+        n = len(sums) if clusters is None else int(cluster_codes(clusters).max()) + 1
         low, high = wilson(n * sums[0] / top, n)
         return Interval(float(top * low), float(top * high))
     low, high = bootstrap(sums, clusters=clusters, resamples=resamples, seed=seed)
     return Interval(max(low, 0.0), min(high, top))
 
 
-def _codes(clusters: Sequence[Hashable] | np.ndarray) -> np.ndarray:
+def cluster_codes(clusters: Sequence[Hashable] | np.ndarray) -> np.ndarray:
     """The number of each key's cluster, from 0, [rows]."""
     if isinstance(clusters, np.ndarray):
         return np.unique(clusters, return_inverse=True)[1]

@@ -10,7 +10,7 @@ from closedbook.cli import atlas, ssm
 from closedbook.cli.analyze import analyze
 from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
-from closedbook.cli.knowledge import memories
+from closedbook.cli.knowledge import memories, memory_analyses
 from closedbook.cli.knowledge.edit import edit
 from closedbook.cli.knowledge.edit_eval import edit_eval
 from closedbook.cli.knowledge.probe import probe
@@ -34,6 +34,8 @@ app.command()(trace)
 app.command()(edit)
 app.command(name="edit-eval")(edit_eval)
 app.add_typer(atlas.app, name="atlas")
+memories.app.command()(memory_analyses.report)
+memories.app.command()(memory_analyses.sheet)
 app.add_typer(memories.app, name="memories")
 app.add_typer(ssm.app, name="ssm")
 

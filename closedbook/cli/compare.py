@@ -43,9 +43,10 @@ def compare(
 ) -> None:
     """Compare systems on the questions that all of them answered, and write a report.
 
-    Differences come with a paired bootstrap's 95% interval and McNemar's exact test, corrected
-    after Holm for the number of pairs. DIR gets report.html, report.md, report.tex, summary.json,
-    examples.jsonl (each question with every system's prediction) and figures.
+    Differences come with 95% intervals and McNemar's exact test, over whole questions where rows
+    share them, corrected after Holm for the number of pairs. Where the files' gold answers differ,
+    all systems are scored against those of all files. DIR gets report.html, report.md, report.tex,
+    summary.json, examples.jsonl (each question with every system's prediction) and figures.
 
     Examples:
 
@@ -101,6 +102,11 @@ def _print(found: "Comparison", out: pathlib.Path) -> None:
         table.add_row(Text(_printable(name)), shown(score.em), *cells)
     screen.print(f"{headline.protocol}, n {found.meta.n:,} questions in common")
     screen.print(table)
+    if found.meta.golds_differ:
+        screen.print(
+            f"gold answers differ in {found.meta.golds_differ:,} questions; all systems are scored "
+            "against those of all files together"
+        )
     left_out = sum(system.left_out for system in found.systems)
     if left_out:
         screen.print(f"left out     {left_out:,} rows whose question not all systems answered")

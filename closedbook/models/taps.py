@@ -69,21 +69,23 @@ class Interchange(struct.PyTreeNode):
     `resid_post`; masks and biases must be the same for all rows, and layers unrolled.
 
     Attributes:
-        source: int32 [rows].
-        other: int32 [rows].
-        where: bool [rows, length].
+        source: int32 [rows]; each row goes on from itself if None.
+        other: int32 [rows], or [1] where it is one row for all.
+        where: bool [rows, length]; nowhere if None.
         added: [rows, length, emb]; nothing if None.
     """
 
-    source: jax.Array
+    source: jax.Array | None
     other: jax.Array
-    where: jax.Array
+    where: jax.Array | None = None
     added: jax.Array | None = None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         """The rows that go on, [rows, length, emb], of an activation [batch, length, emb]."""
-        x = jnp.where(self.where[..., None], x[self.other], x[self.source])
-        return x if self.added is None else x + self.added.astype(x.dtype)
+        rows = x if self.source is None else x[self.source]
+        if self.where is not None:
+            rows = jnp.where(self.where[..., None], x[self.other], rows)
+        return rows if self.added is None else rows + self.added.astype(x.dtype)
 
 
 class Taps(struct.PyTreeNode):

@@ -15,6 +15,7 @@ class Meta:
     n: int  # questions that all systems answered
     n_questions: int  # distinct ones among them
     aligned_by: str  # "id" or "question"
+    golds_differ: int  # questions whose gold answers are not the same in all files
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class System:
     compared: int
     left_out: int  # rows whose question not all systems answered
     left_out_ids: Sequence[str]  # of the first of these
-    answers_differ: int  # questions with other gold answers than in the first file
+    answers_differ: int  # questions whose gold answers in this file are not those of all files
     em_own: float  # share that is right by its own file's answers
 
 
@@ -88,7 +89,7 @@ class ComparedExample:
 
     id: str | int | None
     question: str
-    answers: Sequence[str]  # the first file's
+    answers: Sequence[str]  # of all files
     predictions: Mapping[str, str]  # by the system's name
     correct: Mapping[str, bool]  # under the headline
 

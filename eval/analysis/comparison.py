@@ -39,8 +39,9 @@ def compare(
     """Compares systems on the questions that all of them answered.
 
     Rows are aligned by id where every row has one and equal ids have equal questions, else by the
-    question without case and spacing. All systems are scored against the first one's answers: files
-    of one data set may list different ones, and a system must not win by its file's answers.
+    question without case and spacing. All systems are scored against the answers of all files
+    together: files of one data set may list different ones, and a system must not win by its own
+    file's answers, nor by being named first.
 
     Args:
         systems: Predictions by the system's name, at least two systems.
@@ -61,7 +62,7 @@ def compare(
     shared = [key for key in first if all(key in keyed[name] for name in names)]
     if not shared:
         raise UserError(_no_overlap(systems, aligned_by))
-    gold = [first[key].answers for key in shared]
+    gold = [_all_answers(keyed, key) for key in shared]
     rows = {
         name: [
             dataclasses.replace(keyed[name][key], answers=answers)
@@ -89,8 +90,11 @@ def compare(
             n=len(shared),
             n_questions=len(set(questions)),
             aligned_by=aligned_by,
+            golds_differ=sum(
+                len({frozenset(rows[key].answers) for rows in keyed.values()}) > 1 for key in shared
+            ),
         ),
-        systems=[_system(name, keyed[name], first, shared, protocol) for name in names],
+        systems=[_system(name, keyed[name], gold, shared, protocol) for name in names],
         protocols=tables,
         agreement=[_agreement(pair) for pair in tables[0].pairs],
         solved_by=_solved_by(headline),
@@ -98,13 +102,18 @@ def compare(
             ComparedExample(
                 id=first[key].id,
                 question=first[key].question,
-                answers=first[key].answers,
+                answers=gold[n],
                 predictions={name: rows[name][n].prediction for name in names},
                 correct={name: bool(headline[name][n]) for name in names},
             )
             for n, key in enumerate(shared)
         ],
     )
+
+
+def _all_answers(keyed: _Keyed, key: Hashable) -> tuple[str, ...]:
+    """The gold answers of all files to a question, in an order that no file decides."""
+    return tuple(sorted({answer for rows in keyed.values() for answer in rows[key].answers}))
 
 
 def _align(systems: Mapping[str, Sequence[Prediction]]) -> tuple[str, _Keyed]:
@@ -153,7 +162,7 @@ def _cut(text: str) -> str:
 def _system(
     name: str,
     keyed: Mapping[Hashable, Prediction],
-    first: Mapping[Hashable, Prediction],
+    gold: Sequence[Sequence[str]],
     shared: Sequence[Hashable],
     protocol: str,
 ) -> System:
@@ -164,7 +173,9 @@ def _system(
         if key not in kept
     ]
     own = [keyed[key] for key in shared]
-    differ = sum(set(keyed[key].answers) != set(first[key].answers) for key in shared)
+    differ = sum(
+        set(keyed[key].answers) != set(answers) for key, answers in zip(shared, gold, strict=True)
+    )
     return System(
         name=name,
         rows=len(keyed),
@@ -203,7 +214,7 @@ def _table(protocol: str, right: _PerSystem, f1: _PerSystem | None, drawn: _Draw
     for first, second in itertools.combinations(right, 2):
         a, b = right[first] == 1, right[second] == 1
         only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
-        p = paired.mcnemar(only_first, only_second)
+        p = _p(a, b, drawn.clusters)
         pairs.append(
             Pair(
                 systems=(first, second),
@@ -235,6 +246,14 @@ def _table(protocol: str, right: _PerSystem, f1: _PerSystem | None, drawn: _Draw
     )
 
 
+def _p(first: np.ndarray, second: np.ndarray, clusters: Sequence[Hashable]) -> float:
+    """McNemar's exact p; over whole questions where rows share them."""
+    if len(set(clusters)) == len(clusters):
+        return paired.mcnemar(int((first & ~second).sum()), int((second & ~first).sum()))
+    gaps = np.bincount(intervals.cluster_codes(clusters), weights=first.astype(float) - second)
+    return paired.sign_flips(gaps.round().astype(int))
+
+
 def _differences(values: _PerSystem, drawn: _Drawn) -> dict[tuple[str, str], Estimate]:
     """As `paired.difference` for every pair of systems, from one bootstrap."""
     means = intervals.drawn_means(np.stack(list(values.values()), axis=1), **drawn._asdict())
@@ -245,6 +264,8 @@ def _differences(values: _PerSystem, drawn: _Drawn) -> dict[tuple[str, str], Est
         low, high = np.quantile(columns[first] - columns[second], [0.025, 0.975])
         if len(set(drawn.clusters)) == 1:
             low, high = -1.0, 1.0  # one question says nothing of others
+        elif low == high:
+            low, high = paired.certain(float(gaps.mean()), len(set(drawn.clusters)))
         found[first, second] = Estimate(mean=float(gaps.mean()), low=float(low), high=float(high))
     return found
 

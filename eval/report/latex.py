@@ -68,7 +68,7 @@ def render_comparison_latex(comparison: Comparison) -> str:
         _table(
             caption=(
                 f"Exact match of {len(scores)} systems on the same questions ($n = {n}$), percent; "
-                f"{names[0]} with 95\\% interval."
+                f"{names[0]} with 95\\% interval.{safe(measures.golds(comparison))}"
             ),
             label="tab:closedbook-systems",
             columns="lrl" + "r" * (len(names) - 1),
@@ -78,8 +78,8 @@ def render_comparison_latex(comparison: Comparison) -> str:
         _table(
             caption=(
                 f"Pairs of systems under {names[0]}: questions that only one answers right, "
-                "differences of exact match and F1 in points with 95\\% interval (paired "
-                "bootstrap), McNemar's exact test of exact match, and with Holm's correction."
+                "differences of exact match and F1 in points with 95\\% interval, McNemar's "
+                "exact test of exact match, and with Holm's correction."
             ),
             label="tab:closedbook-pairs",
             columns="llrrllrr",

@@ -79,16 +79,17 @@ def render_comparison_markdown(comparison: Comparison) -> str:
             [
                 f"# {len(names)} systems on {numbers.count(meta.n)} questions",
                 f"Protocol {safe(meta.protocol)}; rows aligned by {safe(meta.aligned_by)}. "
-                "All intervals are 95%.",
+                f"All intervals are 95%.{measures.golds(comparison)}",
                 "## Exact match under each protocol, %",
                 _table(
                     ("System", *(table.protocol for table in comparison.protocols)),
                     measures.score_rows(comparison),
                 ),
                 f"## Pairs under {safe(first.protocol)}",
-                "Differences of exact match and F1 in points, first minus second, by a paired "
-                "bootstrap; p, of exact match, is McNemar's exact test, also with Holm's "
-                "correction for the number of pairs.",
+                "Differences of exact match (Tango's score interval) and F1 (a paired bootstrap) "
+                "in points, first minus second; p, of exact match, is McNemar's exact test, also "
+                "with Holm's correction for the number of pairs. Where rows share questions, "
+                "interval and test draw whole questions.",
                 _table(
                     (
                         *("First", "Second", "Only first", "Only second", "Difference"),

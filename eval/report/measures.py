@@ -86,3 +86,14 @@ def difference(value: Estimate | None) -> str:
         return numbers.MISSING
     low, high = numbers.signed(value.low), numbers.signed(value.high)
     return f"{numbers.signed(value.mean)} [{low}, {high}]"
+
+
+def golds(comparison: Comparison) -> str:
+    """A sentence on gold answers that differ between the files, with a blank before it; or none."""
+    differ = comparison.meta.golds_differ
+    if not differ:
+        return ""
+    return (
+        f" The files' gold answers differ in {numbers.count(differ)} questions; all systems are "
+        "scored against those of all files together."
+    )

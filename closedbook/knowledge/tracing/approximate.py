@@ -9,7 +9,7 @@ of noise costs a forward and a backward pass, and a share of the clean run.
 
 import functools
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 import jax
 import jax.numpy as jnp
@@ -26,6 +26,7 @@ from closedbook.models import Interchange, Patch, Taps
 from closedbook.models.families import Network
 from closedbook.models.parameters import Params
 
+Arrays: TypeAlias = dict[str, jax.Array]
 Method = Literal["attribution", "relp"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
@@ -112,7 +113,7 @@ def _gradients(
         first = Layout(subject, (), samples)
         patches |= first.patches(0, length[subject], jnp.zeros((1, 3), jnp.int32), noise)
         if not module.config.continues_prompt:
-            patches["decoder.embed"] = copies(1 + samples, row.shape[1])
+            patches["decoder.embed"] = copies(1 + samples)
         taps = Taps(patches=patches, record=(*globs, OUTPUT), relevance=relevance)
         if module.config.continues_prompt:
             _, records = apply(row, taps=taps)

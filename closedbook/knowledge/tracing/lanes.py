@@ -54,7 +54,7 @@ class Lane:
         begin: The stage: `before` or `after` a layer, or `EMBEDDED`.
         parent: The number of the lane that it goes on from; 0 is the corrupted run.
         draw: Which draw of the noise it has, where it begins with the embeddings.
-        restores: What is different in it.
+        restores: What is different in it. Those of one site and layer are from one run.
     """
 
     begin: int
@@ -143,7 +143,7 @@ class Layout:
             noise: On the embeddings, [draws, samples, length, emb]; None where the stack's inputs
                 have none.
         """
-        made = {f"{self.stack}.embed": self._embedded(length, noise)}
+        made = {f"{self.stack}.embed": self._embedded(noise)}
         for layer in range(layers):
             name = f"{self.stack}.{layer}"
             for site in ("resid_pre", *self._sites(layer), "resid_post"):
@@ -161,16 +161,15 @@ class Layout:
         }
         yield from sorted(found - {"resid_post"})
 
-    def _embedded(self, length: int, noise: jax.Array | None) -> Interchange:
+    def _embedded(self, noise: jax.Array | None) -> Interchange:
         rows = self.rows(EMBEDDED)
-        zeros = np.zeros(len(rows), np.int32)
-        where = np.zeros((len(rows), length), bool)
+        zeros = jnp.zeros(len(rows), jnp.int32)
         added = None
         if noise is not None:
             draw = np.array([lane.draw for lane in self.all])[rows.lane]
             own = noise[draw, np.maximum(rows.sample - 1, 0)]
             added = jnp.where((rows.sample > 0)[:, None, None], own, 0.0)
-        return Interchange(jnp.asarray(zeros), jnp.asarray(zeros), jnp.asarray(where), added)
+        return Interchange(zeros, zeros[:1], added=added)
 
     def _change(self, layer: int, site: str, length: int, slots: jax.Array) -> Interchange | None:
         """What happens at a site; None if nothing does."""
@@ -182,31 +181,34 @@ class Layout:
         begins = source < 0
         parents = np.array([lane.parent for lane in self.all])[rows.lane]
         source = np.where(begins, old.index(parents, rows.sample), source)
-        slot = np.full(len(self.all), -1)
+        restored = np.zeros((len(self.all), len(slots)), bool)  # which slots, in each lane
         clean = np.ones(len(self.all), bool)
         for number, lane in enumerate(self.all):
             for restore in lane.restores:
                 if restore.site == site and restore.first <= layer < restore.limit:
-                    slot[number], clean[number] = restore.slot, restore.clean
-        own = np.where(rows.sample > 0, slot[rows.lane], -1)
-        if not begins.any() and (own < 0).all():
+                    restored[number, restore.slot], clean[number] = True, restore.clean
+        own = restored[rows.lane] & (rows.sample > 0)[:, None]
+        if not begins.any() and not own.any():
             return None
-        zero = np.zeros_like(rows.lane)
-        other = old.index(zero, np.where(clean[rows.lane], 0, rows.sample))
-        token, first, limit = slots[np.maximum(own, 0)].T
-        token = jnp.where((own >= 0) & (first <= layer) & (layer < limit), token, -1)
-        where = token[:, None] == jnp.arange(length)
+        other = old.index(np.zeros_like(rows.lane), np.where(clean[rows.lane], 0, rows.sample))
+        token, first, limit = slots.T
+        token = jnp.where((first <= layer) & (layer < limit), token, -1)
+        here = (token[:, None] == jnp.arange(length)).astype(jnp.float32)
+        where = jnp.asarray(own, jnp.float32) @ here > 0
+        # Gathers that would change nothing are left out: for small models they cost the most.
+        same = len(source) == len(old) and (source == np.arange(len(old))).all()
+        other = other[:1] if (other == other[0]).all() else other
         return Interchange(
-            jnp.asarray(source, jnp.int32),
+            None if same else jnp.asarray(source, jnp.int32),
             jnp.asarray(other, jnp.int32),
-            where & (token >= 0)[:, None],
+            where if own.any() else None,
         )
 
 
 def at(tokens: Sequence[int], slots: int, layers: int) -> np.ndarray:
     """Slots of some tokens, in all layers of their lanes, int32 [slots, 3]; the rest for none."""
     found = np.full((slots, 3), -1, np.int32)
-    found[: len(tokens)] = [(token, 0, layers) for token in tokens]
+    found[: len(tokens)] = np.array([(token, 0, layers) for token in tokens]).reshape(-1, 3)
     return found
 
 

@@ -70,12 +70,12 @@ def _lenses(
     apply: Any = functools.partial(module.apply, {"params": params})
     states = Taps(record=tuple(f"{stack}.*.resid_post" for stack in stacks))
 
-    def at_the_end(stack: str, records: dict[str, jax.Array], length: int) -> dict[str, Any]:
+    def at_the_end(stack: str, records: dict[str, jax.Array]) -> dict[str, Any]:
         """Patches that put the states of each layer, one per row, after the last one."""
         layers = stacks[stack].layers
         each = jnp.concatenate([records[f"{stack}.{i}.resid_post"] for i in range(layers)])
         return {
-            f"{stack}.embed": copies(layers, length),
+            f"{stack}.embed": copies(layers),
             f"{stack}.{layers - 1}.resid_post": Patch(each),
         }
 
@@ -88,15 +88,15 @@ def _lenses(
 
     if module.config.continues_prompt:
         _, records = apply(row, taps=states)
-        taps = Taps(patches=at_the_end("decoder", records, row.shape[1]), record=(OUTPUT,))
+        taps = Taps(patches=at_the_end("decoder", records), record=(OUTPUT,))
         return {"logit": read(apply(row, taps=taps)[1][OUTPUT])}
     encoded, seen = apply(inputs, taps=states, method="encode")
     _, records = apply(encoded, inputs, row, taps=states, method="decode")
-    taps = Taps(patches=at_the_end("decoder", records, row.shape[1]), record=(OUTPUT,))
+    taps = Taps(patches=at_the_end("decoder", records), record=(OUTPUT,))
     _, logit = apply(encoded, inputs, row, taps=taps, method="decode")
-    taps = Taps(patches=at_the_end("encoder", seen, inputs.shape[1]))
+    taps = Taps(patches=at_the_end("encoder", seen))
     early, _ = apply(inputs, taps=taps, method="encode")
     layers = stacks["encoder"].layers
-    taps = Taps(patches={"decoder.embed": copies(layers, row.shape[1])}, record=(OUTPUT,))
+    taps = Taps(patches={"decoder.embed": copies(layers)}, record=(OUTPUT,))
     _, records = apply(early, inputs, row, taps=taps, method="decode")
     return {"logit": read(logit[OUTPUT]), "decoder": read(records[OUTPUT])}

@@ -147,17 +147,17 @@ def _scores(
         decoder = layout.patches(layers, row.shape[1], slots, None)
     else:
         encoder = layout
-        decoder = {"decoder.embed": copies(len(layout.rows(2 * layers)), row.shape[1])}
+        decoder = {"decoder.embed": copies(len(layout.rows(2 * layers)))}
     patches = encoder.patches(stacks["encoder"].layers, inputs.shape[1], slots, noise)
     encoded, _ = apply(inputs, taps=Taps(patches=patches), method="encode")
     _, records = apply(encoded, inputs, row, taps=_taps(decoder), method="decode")
     return jnp.exp(log_probabilities(module, params, records[OUTPUT][:, places], targets))
 
 
-def copies(rows: int, length: int) -> Interchange:
+def copies(rows: int) -> Interchange:
     """One row made many, all alike."""
     zeros = jnp.zeros(rows, jnp.int32)
-    return Interchange(zeros, zeros, jnp.zeros((rows, length), bool))
+    return Interchange(zeros, zeros[:1])
 
 
 def _taps(patches: Mapping[str, Interchange]) -> Taps:

@@ -115,12 +115,12 @@ def of_case(tracer: Tracer, case: Case, settings: Settings) -> Row:
         "id", "relation", "subject", "prompt", "answer"; "tokens", by stack the texts;
         "subject_tokens" [first, limit] of the stack that reads it; "roles", by stack the tokens
         of each; "measured" ("exact", or the method of an estimate); "clean" and "corrupted",
-        probabilities of the answer; "scores", by kind [tokens][layers], the same with one
-        token's activations restored; "severed", by kind [layers], with the state at the subject's
-        last token restored; "lenses", by lens a list
-        over layers; "approximate", by method and kind changes of the answer's log-probability
-        [tokens][layers]; "agreement", by method and kind (None for a map of one value);
-        "verified", by kind the measured scores of the cells that an estimate puts highest.
+        probabilities of the answer; "scores", by kind [tokens][layers], the same with one token's
+        activations restored; "severed", by kind [layers], with the state at the subject's last
+        token restored; "lenses", by lens a list over layers; "approximate", by method and kind
+        changes of the answer's log-probability [tokens][layers]; "agreement", by method and kind
+        (None for a map of one value); "verified", by kind the measured scores of the cells that
+        an estimate puts highest.
     """
     form: dict[str, Any] = {"noise": settings.noise, "width": settings.width}
     form["convention"] = settings.convention

@@ -139,7 +139,7 @@ def programs(
     of_row = max(widest, len(fact.places) * config.vocab_size)
     of_slot = of_row * config.stacks[stack].layers * noise.samples
     together = max(1, _NUMBERS // (of_slot * len(kinds)))
-    padded = -(-tokens // 4) * 4
+    padded = -(-tokens // 2) * 2  # so that facts of like lengths share programs
     if of_slot * len(kinds) <= _NUMBERS:
         return [(tuple(kinds), min(together, padded))]
     return [((kind,), min(max(1, _NUMBERS // of_slot), padded)) for kind in kinds]

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 
 from closedbook.errors import UserError
-from closedbook.eval import paired
+from closedbook.eval import intervals, paired
 from closedbook.eval.analysis import comparison
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Prediction
 
 
 def system(text, *, ids=False, start=0):
-    """One row a letter: "r" right, "w" wrong."""
+    """One row a letter: "r" right, "w" wrong, "x" wrong in another way."""
     return [
         Prediction(
             question=f"question {n}",
             answers=("right",),
-            prediction={"r": "right", "w": "wrong"}[letter],
+            prediction={"r": "right", "w": "wrong", "x": "other"}[letter],
             id=n if ids else None,
         )
         for n, letter in enumerate(text, start=start)
@@ -44,6 +44,51 @@ def test_exact_mcnemar(b, c, p):
 def test_exact_mcnemar_equals_integers_beyond_the_range_of_floats(b, c):
     total = sum(math.comb(b + c, i) for i in range(c + 1))
     assert paired.mcnemar(b, c) == pytest.approx(float(Fraction(2 * total, 2 ** (b + c))))
+
+
+def test_sign_flips_are_mcnemar_where_each_row_is_a_question():
+    for b, c in ((10, 3), (0, 6), (4, 4), (300, 250)):
+        gaps = [1] * b + [-1] * c + [0] * 7
+        assert paired.sign_flips(gaps) == pytest.approx(paired.mcnemar(b, c), rel=1e-9)
+
+
+def test_sign_flips_count_whole_questions():
+    gaps = [3, 2, 1, -1]
+    sums = [
+        sum(sign * gap for sign, gap in zip(signs, gaps, strict=True))
+        for signs in itertools.product((1, -1), repeat=4)
+    ]
+    share = sum(abs(each) >= sum(gaps) for each in sums) / 16
+    assert paired.sign_flips(gaps) == share
+
+
+def test_tangos_interval_solves_its_equation():
+    # Tango 1998's statistic, written down again: its ends lie z away.
+    b, c, n, z = 12, 3, 40, 1.959963984540054
+    for d in paired.tango(b, c, n):
+        q = (-(-b - c + (2 * n - b + c) * d)) / (4 * n)
+        q += math.sqrt((-b - c + (2 * n - b + c) * d) ** 2 + 8 * n * c * d * (1 - d)) / (4 * n)
+        found = (b - c - n * d) / math.sqrt(n * (2 * q + d * (1 - d)))
+        assert abs(found) == pytest.approx(z, rel=1e-6)
+    for sign, (low, high) in ((1, paired.tango(b, c, n)), (-1, paired.tango(c, b, n)[::-1])):
+        assert sorted((sign * low, sign * high)) == pytest.approx(sorted(paired.tango(b, c, n)))
+
+
+def test_tangos_interval_holds_the_truth_95_times_in_100():
+    random = np.random.default_rng(0)
+    draws = random.multinomial(50, [0.25, 0.1, 0.65], size=2000)
+    ends = [paired.tango(b, c, 50) for b, c, _ in draws]
+    held = np.mean([low <= 0.15 <= high for low, high in ends])
+    assert 0.93 <= held <= 0.97
+
+
+def test_equal_systems_do_not_differ_for_certain():
+    for text in ("rw", "rr", "ww"):
+        result = comparison.compare({"A": system(text), "B": system(text)})
+        pair = result.protocols[0].pairs[0]
+        for gap in (pair.difference, pair.difference_f1):
+            assert gap.mean == 0
+            assert -0.7 < gap.low < -0.6 < 0.6 < gap.high < 0.7
 
 
 def test_holm_keeps_order_and_never_exceeds_one():
@@ -88,9 +133,10 @@ def test_paired_interval_is_narrower_than_that_of_independent_systems():
     first = system("rw" * 500)
     second = [*system("rw" * 490), *system("ww" * 10, start=980)]
     pair = comparison.compare({"A": first, "B": second}).protocols[0].pairs[0]
-    # 10 of 1000 rows differ, all one way: 0.01 +- 1.96 sqrt(.01 * .99 / 1000).
-    assert pair.difference.low == pytest.approx(0.004, abs=0.0015)
-    assert pair.difference.high == pytest.approx(0.016, abs=0.0015)
+    # 10 of 1000 rows differ, all one way: the score interval is then Wilson's of 10 in 1000.
+    low, high = intervals.wilson(10, 1000)
+    assert pair.difference.low == pytest.approx(low, abs=2e-4)
+    assert pair.difference.high == pytest.approx(high, abs=2e-4)
     assert pair.p == pytest.approx(2 / 2**10)
 
 
@@ -176,12 +222,19 @@ def test_ids_that_only_number_rows_are_not_taken_for_questions():
     assert (result.meta.aligned_by, result.meta.n) == ("question", 1)
 
 
-def test_answers_of_the_first_system_count_and_differences_are_told():
+def test_the_answers_of_all_files_count_whoever_comes_first():
     other = [Prediction(**{**vars(row), "answers": ("wrong",)}) for row in system("rwww")]
-    result = comparison.compare({"A": system("rwrw"), "B": other})
-    assert [s.answers_differ for s in result.systems] == [0, 4]
+    result = comparison.compare({"A": system("rwrx"), "B": other})
+    assert result.meta.golds_differ == 4
+    assert [s.answers_differ for s in result.systems] == [4, 4]
     assert [s.em_own for s in result.systems] == [0.5, 0.75]
-    assert [s.em.mean for s in result.protocols[0].scores] == [0.5, 0.25]
+    means = {s.system: s.em.mean for s in result.protocols[0].scores}
+    swapped = comparison.compare({"B": other, "A": system("rwrx")})
+    assert means == {s.system: s.em.mean for s in swapped.protocols[0].scores}
+    first, second = (each.protocols[0].pairs[0].difference for each in (result, swapped))
+    assert (first.mean, first.low, first.high) == pytest.approx(
+        (-second.mean, -second.high, -second.low)
+    )
 
 
 def test_files_without_a_common_question_are_refused_with_examples():

@@ -7,87 +7,27 @@ import jax
 import numpy as np
 import pytest
 
-from closedbook.checkpoints import ModelCard
 from closedbook.errors import UserError
 from closedbook.knowledge import LoadedModel
 from closedbook.knowledge.memories import build
+from closedbook.knowledge.memories import top as tops
 from closedbook.knowledge.memories.cells import SITE, Cell, cells_of
 from closedbook.knowledge.memories.examples import Example
-from closedbook.knowledge.memories.index import Index
-from closedbook.knowledge.memories.sources import Corpus
-from closedbook.models import T5Config, network, unboxed
-from closedbook.models.decoder_only import DecoderOnlyConfig
-from closedbook.models.families import Config
 from closedbook.models.taps import Taps
-from closedbook.tasks import atlas
-from closedbook.vocabulary import Vocabulary
 
 T = 5
-TEXTS = 40
-_T5 = T5Config(
-    vocab_size=3840,
-    emb_dim=16,
-    num_heads=2,
-    num_encoder_layers=2,
-    num_decoder_layers=3,
-    head_dim=8,
-    mlp_dim=12,
-    dropout_rate=0.0,
-)
-_GATED = {"mlp_activations": ("gelu", "linear"), "logits_via_embedding": False}
-_DECODER_ONLY = DecoderOnlyConfig(
-    vocab_size=3840,
-    emb_dim=16,
-    num_heads=2,
-    num_layers=2,
-    head_dim=8,
-    mlp_dim=12,
-    mlp_activations=("silu", "linear"),
-    norm="rms",
-    positions="rotary",
-    eos_id=1,
-    dropout_rate=0.0,
-)
-CONFIGS: dict[str, Config] = {
-    "t5_1_0": _T5,
-    "t5_1_1_scanned": dataclasses.replace(_T5, **_GATED, scan_layers=True),
-    "decoder_only": _DECODER_ONLY,
-    "decoder_only_scanned_relu": dataclasses.replace(
-        _DECODER_ONLY, mlp_activations=("relu",), scan_layers=True
-    ),
-}
+SETTINGS = build.Settings(t=T, tokens=100)
+NAMES = ("t5_1_0", "t5_1_1_scanned", "decoder_only", "decoder_only_scanned_relu")
 
 
-def made(config: Config) -> LoadedModel:
-    """A model of random parameters with the atlas's vocabulary."""
-    module, vocabulary = network(config), Vocabulary(atlas.VOCABULARY)
-    params = unboxed(jax.jit(module.init)(jax.random.key(1), *module.example())["params"])
-    card = ModelCard(config=config, vocabulary_sha256=vocabulary.sha256, task="atlas_ssm")
-    return LoadedModel(config=config, params=params, vocabulary=vocabulary, card=card, step=0)
-
-
-def random_texts(config: Config) -> list[Example]:
-    """Texts of random ids and lengths, none twice."""
-    rng = np.random.default_rng(3)
-
-    def ids(low: int, high: int) -> tuple[int, ...]:
-        return tuple(rng.integers(2, 3000, rng.integers(low, high)).tolist())
-
-    inputs = [() if config.continues_prompt else ids(2, 9) for _ in range(TEXTS)]
-    return [Example(inputs=each, targets=ids(1, 13), fact=f"f{len(each)}") for each in inputs]
-
-
-def corpus(texts: list[Example]) -> Corpus:
-    return Corpus(name="made", way="bare", examples=lambda: iter(texts))
-
-
-@pytest.fixture(scope="module", params=CONFIGS)
-def case(request, tmp_path_factory) -> tuple[LoadedModel, list[Example], Index]:
-    model = made(CONFIGS[request.param])
-    texts = random_texts(model.config)
+@pytest.fixture(scope="module", params=NAMES)
+def case(request, tiny, random_texts, corpus, tmp_path_factory):
+    """A model, texts, and the index of them."""
+    model = tiny(request.param)
+    texts = random_texts(model)
     out = tmp_path_factory.mktemp("index") / "index"
-    settings = build.Settings(t=T, tokens=200)
-    return model, texts, build.build(model, corpus(texts), out, settings, named={"name": "tiny"})
+    named = {"name": "tiny"}
+    return model, texts, build.build(model, corpus(texts), out, SETTINGS, named=named)
 
 
 def of_each_text(model: LoadedModel, texts: list[Example]) -> list[dict[str, np.ndarray]]:
@@ -152,7 +92,7 @@ def test_an_index_of_another_model_is_refused(case) -> None:
 
 
 def test_a_corpus_shorter_than_t_is_refused_before_anything_is_written(
-    case, tmp_path: pathlib.Path
+    case, corpus, tmp_path: pathlib.Path
 ) -> None:
     model, texts, _ = case
     out = tmp_path / "index"
@@ -171,3 +111,120 @@ def test_cells_that_are_not_there_are_named(case) -> None:
     }.items():
         with pytest.raises(UserError, match=message):
             index.triggers(Cell.parse(name))
+
+
+def test_every_position_stands_for_itself_if_asked(tiny, random_texts, corpus, tmp_path) -> None:
+    model = tiny("t5_1_0")
+    texts = random_texts(model)
+    settings = dataclasses.replace(SETTINGS, convention="position", stacks=("encoder",))
+    index = build.build(model, corpus(texts), tmp_path / "index", settings)
+    assert list(index.cells) == ["encoder"]
+    every = np.concatenate([each["encoder"] for each in of_each_text(model, texts)], 1)
+    best = -np.sort(-np.maximum(every, 0), 1)[:, :T].swapaxes(1, 2)
+    np.testing.assert_allclose(index.arrays("encoder")["coefficient"], best, rtol=1e-4, atol=1e-6)
+
+
+class Killed(Exception):
+    """Stands for a kill of the process."""
+
+
+def files(folder: pathlib.Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
+
+
+def begun(model: LoadedModel, corpus, out: pathlib.Path, after: int, settings=SETTINGS) -> None:
+    """Indexes until some batches are done and saved, and is killed then."""
+    left = iter(range(after))
+
+    def progress(step: str, done: int, total: int) -> None:
+        if next(left, None) is None:
+            raise Killed
+
+    with pytest.raises(Killed):
+        build.build(model, corpus, out, settings, save_after=0, progress=progress)
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("kills", [(1,), (2, 1, 3)])
+def test_a_killed_run_goes_on_to_the_same_bits(
+    tiny, random_texts, corpus, tmp_path, kills: tuple[int, ...]
+) -> None:
+    model = tiny("t5_1_1_scanned")
+    made = corpus(random_texts(model))
+    whole, out = tmp_path / "whole", tmp_path / "killed"
+    build.build(model, made, whole, SETTINGS)
+    for after in kills:
+        begun(model, made, out, after)
+    seen: list[int] = []
+    build.build(model, made, out, SETTINGS, progress=lambda step, done, total: seen.append(done))
+    assert files(out) == files(whole)
+    assert {path.name for path in tmp_path.iterdir()} == {"whole", "killed"}
+    counts: list[int] = []
+    again = tmp_path / "again"
+    build.build(model, made, again, SETTINGS, progress=lambda step, n, total: counts.append(n))
+    assert len(seen) == len(counts) - sum(kills)  # what was saved is not done again
+
+
+def test_what_was_begun_with_other_settings_or_texts_is_not_gone_on_with(
+    tiny, random_texts, corpus, tmp_path
+) -> None:
+    model, out = tiny("decoder_only"), tmp_path / "index"
+    texts = random_texts(model)
+    begun(model, corpus(texts), out, 2)
+    with pytest.raises(UserError, match="another index: its t is 5, now it is 6"):
+        build.build(model, corpus(texts), out, dataclasses.replace(SETTINGS, t=6))
+    with pytest.raises(UserError, match="the corpus made has changed since"):
+        build.build(model, corpus(texts[::-1]), out, SETTINGS)
+    state = out.with_name("index.unfinished") / "state.npz"
+    state.write_bytes(state.read_bytes()[:100])
+    with pytest.raises(UserError, match=r"state.npz is damaged .* remove"):
+        build.build(model, corpus(texts), out, SETTINGS)
+
+
+def test_coefficients_that_are_no_numbers_leave_nothing_behind(
+    tiny, random_texts, corpus, tmp_path
+) -> None:
+    model = tiny("decoder_only")
+    params = jax.tree.map(lambda x: x * np.nan, model.params)
+    broken = dataclasses.replace(model, params=params)
+    with pytest.raises(UserError, match="no numbers"):
+        build.build(broken, corpus(random_texts(model)), tmp_path / "index", SETTINGS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_other_folders_are_not_written_over(case, corpus, tmp_path: pathlib.Path) -> None:
+    model, texts, index = case
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match="is no index of memories, so it stays"):
+        build.build(model, corpus(texts), tmp_path, SETTINGS, force=True)
+    with pytest.raises(UserError, match="holds an index already"):
+        build.build(model, corpus(texts), index.path, SETTINGS)
+
+
+def test_a_trigger_takes_ten_bytes(case) -> None:
+    _, _, index = case
+    for stack, cells in index.cells.items():
+        for sign in cells.signs:
+            found = index.arrays(stack, sign)
+            assert all(array.shape == (cells.layers, cells.width, T) for array in found.values())
+            assert sum(array.dtype.itemsize for array in found.values()) == 10
+            assert all(isinstance(array, np.memmap) for array in found.values())
+
+
+def test_an_earlier_text_stays_among_equals_and_silence_is_no_trigger() -> None:
+    top = tops.Top(
+        size=np.array([[[[2.0, 0.0, 0.0]]]], np.float32),
+        text=np.array([[[[7, -1, -1]]]], np.int32),
+        position=np.zeros((1, 1, 1, 3), np.int32),
+        active=np.zeros((1, 1, 1), np.int32),
+    )
+    layer = np.array([[[0.0], [2.0], [9.0]], [[-1.0], [0.0], [0.0]]], np.float32)
+    found = tops.merge(top, [layer], np.array([8, 9]), np.array([2, 3]), "text")
+    np.testing.assert_array_equal(found.size[0, 0, 0], [2, 2, 0])
+    np.testing.assert_array_equal(found.text[0, 0, 0], [7, 8, -1])
+    assert found.position[0, 0, 0, 1] == 1
+    assert found.active.tolist() == [[[1]]]

@@ -8,7 +8,7 @@ import pytest
 
 from closedbook.knowledge.tracing import trace as tracing
 from closedbook.knowledge.tracing.kinds import chosen, kinds, window
-from closedbook.knowledge.tracing.lanes import Lane, Layout, Restore, at, before, numbers
+from closedbook.knowledge.tracing.lanes import Lane, Layout, Restore, after, at, numbers
 from closedbook.knowledge.tracing.noise import Noise
 from closedbook.knowledge.tracing.program import Tracer
 from closedbook.knowledge.tracing.trace import draw, trace
@@ -25,13 +25,15 @@ def traced(atlas_tracer, kenya):
 def test_restoring_every_token_gives_the_clean_score_and_none_the_corrupted(atlas_tracer, kenya):
     fact = atlas_tracer.fact(kenya, draw(atlas_tracer, kenya, NOISE, 1))
     tokens = range(len(kenya.prompt.ids))
-    everything = tuple(Restore(site="resid_post", first=0, limit=1, slot=token) for token in tokens)
-    # A lane restores one token of a site, so that all of them are a chain of lanes.
-    made = [Lane(begin=before(0), restores=everything[:1])]
-    layout = Layout("encoder", tuple(made), NOISE.samples)
+    every = (Restore(site="resid_post", first=0, limit=1, slot=token) for token in tokens)
+    layout = Layout("encoder", (Lane(begin=after(0), restores=tuple(every)),), NOISE.samples)
     rows = layout.rows(4)
-    none = atlas_tracer.scores(fact, layout, at([], len(tokens), 2))
-    assert numbers(rows, none, [1])[0] == pytest.approx(numbers(rows, none, [0])[0], abs=1e-7)
+    everything = atlas_tracer.scores(fact, layout, at(tokens, len(tokens), 2))
+    clean, corrupted = everything[0], numbers(rows, everything, [0])[0]
+    assert clean - corrupted > 0.5
+    assert numbers(rows, everything, [1])[0] == pytest.approx(clean, abs=1e-6)
+    nothing = atlas_tracer.scores(fact, layout, at([], len(tokens), 2))
+    assert numbers(rows, nothing, [1])[0] == pytest.approx(corrupted, abs=1e-6)
 
 
 def test_the_subjects_state_alone_holds_what_a_single_token_says(traced, kenya):

@@ -19,6 +19,7 @@ from closedbook.knowledge.memories.cells import Cells, Sign
 from closedbook.knowledge.memories.index import Index
 from closedbook.knowledge.memories.triggers import Trigger
 
+_START = -2  # no token
 TOP = 25  # triggers of a memory that are looked at, as in the paper's annotation
 _ANYWHERE = "two neighbouring tokens"
 KINDS = ("last token", "last two tokens", "last three tokens", _ANYWHERE, "relation")
@@ -125,7 +126,9 @@ class _Places:
             kind=self._kind,
             example=self._index.texts[text],
         )
-        prefix = trigger.prefix
+        # A T5's decoder reads a start before the target, which all empty prefixes share.
+        start = (_START,) if trigger.kind == "target prefix" else ()
+        prefix = (*start, *trigger.prefix)
         for length, kind in enumerate(KINDS[:3], 1):
             # A shorter prefix has no such end, and agrees with nothing.
             gram = prefix[-length:] if len(prefix) >= length else (-1, text, position)

@@ -17,7 +17,7 @@ from closedbook.knowledge.memories.analyses import agreement as agreements
 from closedbook.knowledge.memories.analyses import layers, lens, patterns, places, removal, tables
 from closedbook.knowledge.memories.analyses.places import Place
 from closedbook.knowledge.memories.analyses.tables import Row
-from closedbook.knowledge.memories.cells import Cell
+from closedbook.knowledge.memories.cells import Cell, Sign
 from closedbook.knowledge.memories.index import Index
 from closedbook.knowledge.memories.sources import Corpus
 from closedbook.knowledge.memories.values import READINGS, token_text
@@ -109,6 +109,10 @@ def _stages(
     def drawn(stack: str) -> list[Place]:
         return places.draw(corpus.examples(), stack, settings.positions, settings.seed)
 
+    @functools.cache
+    def agreed() -> dict[Sign, agreements.Agreement]:
+        return agreements.agreement(model, index)
+
     def told(name: str, total: int) -> Callable[[int], object]:
         return lambda done: progress(name, done, total)
 
@@ -122,7 +126,7 @@ def _stages(
         found = {"patterns": _of(stack, tables.patterns(common))}
         if stack != "decoder":
             return {**found, CELLS: _cells(model, index, stack, common, {})}
-        agree = agreements.agreement(model, index)
+        agree = agreed()
         return {
             **found,
             "value_agreement": tables.agreements(agree),
@@ -156,7 +160,8 @@ def _stages(
 
     def positions() -> Tables:
         cells, some = index.cells["decoder"], drawn("decoder")
-        found = layers.predictions(model, cells, some, told("positions", len(some)))
+        tops = agreements.tops(agreed())
+        found = layers.predictions(model, cells, some, tops, told("positions", len(some)))
         prefixes = np.array([place.position + model.config.continues_prompt for place in some])
         relu = len(cells.signs) == 1
         return {

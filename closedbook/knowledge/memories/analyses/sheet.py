@@ -86,16 +86,18 @@ def draw(
                         "semantic": "",
                     }
                 )
-    meta = {
+    drawn = {"per_layer": keys, "triggers": triggers, "seed": seed}
+    return Sheet(rows=rows, meta={**meta(index, stack), **drawn})
+
+
+def meta(index: Index, stack: str) -> dict[str, Any]:
+    """What pages say of the memories: model, corpus, stack, what a trigger is."""
+    return {
         "model": index.model_name,
         "corpus": index.manifest["corpus"],
         "stack": stack,
         "trigger": index.manifest["stacks"][stack]["trigger"],
-        "keys": keys,
-        "triggers": triggers,
-        "seed": seed,
     }
-    return Sheet(rows=rows, meta=meta)
 
 
 def write(

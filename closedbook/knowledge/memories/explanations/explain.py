@@ -6,7 +6,7 @@ of parts that adds up to the logit, the strongest memories first.
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -30,7 +30,7 @@ from closedbook.models.parameters import Params, unboxed
 from closedbook.models.taps import Taps
 
 Kind = Literal["embedding", "positions", "heads", "biases", "memories"]
-TOLERANCE = 1e-4  # of a logit, or of the largest part: by so much sums may differ
+TOLERANCE = 1e-4  # of the explained number: by so much at most the parts' sum differs from it
 _ANY = 1 << 30  # no longest
 _SHORTEST = 8  # tokens of a row
 
@@ -155,8 +155,7 @@ def explain(
         centred: The difference to the mean logit of the vocabulary.
 
     Raises:
-        UserError: What is asked for does not exist, or the numbers do not add up because they are
-            none (NaN or infinite).
+        UserError: What is asked for does not exist, or the model's logits are no numbers.
     """
     if against is not None and centred:
         raise UserError("a contrast with another answer and one with the mean logit; give one")
@@ -183,11 +182,15 @@ def explain(
     longest = model.config.most_positions(after=1) or _ANY
     row = _padded(given.row, bucket(len(given.row), longest, _SHORTEST), model.module.pad_id)
     at = np.array([[given.at(place)]], np.int32)
-    run = jax.jit(functools.partial(_forward, _exact(model)), compiler_options=quick_options())
+    run = _program(network(dataclasses.replace(model.config, dtype="float32")))
     logits, found, coefficients = jax.device_get(
         run(unboxed(model.params), inputs, row, at, weights[None, None])
     )
     logits = np.asarray(logits, np.float64)
+    if not np.isfinite(logits).all():
+        raise UserError(
+            "the model's logits are no numbers (NaN or infinite); its parameters are damaged"
+        )
     places = given.first + np.arange(len(given.tokens))
     log_probs = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
     of_tokens = log_probs[places, list(given.tokens)]
@@ -198,10 +201,6 @@ def explain(
     texts = {name: given.row if name == ANSWERS else given.inputs for name in found}
     parts = _parts(model, found[ANSWERS], ANSWERS)
     total = sum(part.value for part in parts)
-    if not np.isfinite([explained, total]).all():
-        raise UserError(
-            "the model's logits are no numbers (NaN or infinite); its parameters are damaged"
-        )
     heads, memories = [], []
     for name, written in found.items():
         heads += _heads(written, name, reading[name])
@@ -236,9 +235,10 @@ def word(model: LoadedModel, token: int) -> str:
     return "<start>" if token == model.module.pad_id else token_text(model, token)
 
 
-def _exact(model: LoadedModel) -> Network:
-    """The network in float32."""
-    return network(dataclasses.replace(model.config, dtype="float32"))
+@functools.lru_cache(maxsize=4)
+def _program(module: Network) -> "jax.stages.Wrapped":
+    """The forward pass of `explain`, compiled once per pair of padded lengths."""
+    return jax.jit(functools.partial(_forward, module), compiler_options=quick_options())
 
 
 def _padded(ids: tuple[int, ...], length: int, pad: int) -> np.ndarray:
@@ -259,7 +259,8 @@ def _forward(
     tokens = {ANSWERS: row} | {name: inputs for name in config.stacks if name != ANSWERS}
     with jax.default_matmul_precision("highest"):  # accelerators would round products
         taps = Taps(record=recorded(config))
-        logits, records = module.apply({"params": params}, *given, taps=taps)
+        applied: Any = module.apply({"params": params}, *given, taps=taps)
+        logits, records = applied
         found = attribute(module, params, records, tokens, at, weights)
     coefficients = {}
     for name in found:
@@ -272,10 +273,10 @@ def _forward(
 def _parts(model: LoadedModel, written: Written, stack: str) -> list[Part]:
     """A stack's parts in the order in which they are written, those that it lacks left out."""
 
-    def part(kind: Kind, layer: int | None, name: str, value: np.ndarray) -> Part:
+    def part(kind: Kind, layer: int | None, name: str, value: jax.Array) -> Part:
         return Part(kind=kind, stack=stack, layer=layer, name=name, value=float(value.sum()))
 
-    found = [part("embedding", None, "embedding of what it reads", written.embedding)]
+    found = [part("embedding", None, "token embedding", written.embedding)]
     if written.position.any():
         found.append(part("positions", None, "position", written.position))
     biases = []

@@ -39,7 +39,7 @@ class MaskedPrompting:
         if way not in (None, "mask"):
             raise UserError(
                 f'{model.folder} is a masked language model, and the style "{way}" is not for it: '
-                "use --style mask, or leave it out"
+                "use --style mask or sentence, or leave it out"
             )
         return cls(tokenizer=model.tokenizer, name=str(model.folder))
 

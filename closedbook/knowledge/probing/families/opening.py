@@ -8,6 +8,7 @@ from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.loading import load_model
 from closedbook.knowledge.probing.families import masked_models
 from closedbook.knowledge.probing.families.masked_prompting import MaskedPrompting
+from closedbook.knowledge.probing.families.masked_statements import MaskedStatements
 from closedbook.knowledge.probing.families.protocol import AnyPrompting, Spelling
 from closedbook.knowledge.probing.families.statement_prompting import StatementPrompting
 from closedbook.knowledge.probing.prompts import Prompting, Way
@@ -49,6 +50,8 @@ def prompting_of(model: LoadedModel | TorchModel, way: Way | None = None) -> Any
         UserError: The way is none for the model.
     """
     if isinstance(model, TorchModel):
+        if way == "sentence":
+            return MaskedStatements.of(model)
         return MaskedPrompting.of(model, way)
     if way == "sentence" and model.config.continues_prompt:
         return StatementPrompting.of(model)
@@ -69,15 +72,15 @@ def check_can(model: LoadedModel | TorchModel, way: str, *, hidden: bool, genera
     Raises:
         UserError: It cannot do what is asked for.
     """
-    if way == "sentence" and (hidden or generate):
-        option = "--hidden" if hidden else "--generate"
-        raise UserError(
-            f'the style "sentence" scores whole statements, not answers after a prompt; leave '
-            f"{option} out, or use --style continuation"
-        )
     if isinstance(model, TorchModel) and (hidden or generate):
         what = "--hidden reads states of T5, GPT-2 and Llama" if hidden else "it writes no answers"
         option = "--hidden" if hidden else "--generate"
         raise UserError(
             f"{model.folder} is a masked language model, and {what}; leave {option} out"
+        )
+    if way == "sentence" and (hidden or generate):
+        option = "--hidden" if hidden else "--generate"
+        raise UserError(
+            f'the style "sentence" scores whole statements, not answers after a prompt; leave '
+            f"{option} out, or use --style continuation"
         )

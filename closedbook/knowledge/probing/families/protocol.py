@@ -74,7 +74,7 @@ class AnyPrompting(Spelling, Protocol[Asked]):
         self,
         model: Asked,
         facts: Sequence[Fact],
-        inputs: Sequence[Sequence[Any]],
+        inputs: Sequence[Any],
         answers: Any,
     ) -> None:
         """Raises UserError where the model has no room for a prompt and its candidates."""
@@ -91,7 +91,7 @@ class AnyPrompting(Spelling, Protocol[Asked]):
     def rule(self, single: bool) -> str:
         """How a candidate's score comes about, in words."""
 
-    def written(self, model: Asked, inputs: Sequence[Sequence[Any]]) -> list[tuple[str, float]]:
+    def written(self, model: Asked, inputs: Sequence[Any]) -> list[tuple[str, float]]:
         """What the model answers by itself, with its log-probability.
 
         Raises:

@@ -77,6 +77,34 @@ class Tiny:
         module, taps = self.model.module, Taps(record=("*",))
         return jax.jit(lambda params, *rows: module.apply({"params": params}, *rows, taps=taps))
 
+    def of_value(self, v: np.ndarray, reading: str) -> np.ndarray:
+        """Scores of a value or an update, by the parameters alone."""
+        norm = self.model.params["decoder"]["decoder_norm"]
+        if reading == "scaled":
+            v = v - v.mean(-1, keepdims=True) if "bias" in norm else v
+            v = v * np.asarray(norm["scale"])
+        return v @ self._output_matrix
+
+    def of_stream(self, x: np.ndarray, reading: str) -> np.ndarray:
+        """Scores of a residual stream, by the parameters alone."""
+        norm, epsilon = self.model.params["decoder"]["decoder_norm"], self.model.config.norm_epsilon
+        if reading == "scaled":
+            x = x - x.mean(-1, keepdims=True) if "bias" in norm else x
+            x = x / np.sqrt((x**2).mean(-1, keepdims=True) + epsilon) * np.asarray(norm["scale"])
+            x = x + np.asarray(norm.get("bias", 0.0))
+        return x @ self._output_matrix
+
+    @functools.cached_property
+    def _output_matrix(self) -> np.ndarray:
+        """E, the factor of T5 1.0 in it, without rows that name no token: [emb, tokens]."""
+        params, config = self.model.params, self.model.config
+        if config.logits_via_embedding:
+            found = np.asarray(params["token_embedder"]["embedding"]).T
+        else:
+            found = np.asarray(params["decoder"]["logits_dense"]["kernel"])
+        factor = config.emb_dim**-0.5 if config.family == "t5" else 1.0
+        return found[:, : self.model.vocabulary.vocab_size] * factor
+
     @staticmethod
     def row(ids) -> np.ndarray:
         """Ids in a row of fixed length."""

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from closedbook.errors import UserError
-from closedbook.knowledge.memories.analyses import layers, lens, places
+from closedbook.knowledge.memories.analyses import agreement, layers, lens, places
 from closedbook.knowledge.memories.analyses.places import Place
 
 
@@ -14,43 +14,13 @@ def softmax(x):
     return grown / grown.sum(-1, keepdims=True)
 
 
-def output_matrix(model):
-    """E, the factor of T5 1.0 in it, without rows that name no token: [emb, tokens]."""
-    params, config = model.params, model.config
-    if config.logits_via_embedding:
-        found = np.asarray(params["token_embedder"]["embedding"]).T
-    else:
-        found = np.asarray(params["decoder"]["logits_dense"]["kernel"])
-    factor = config.emb_dim**-0.5 if config.family == "t5" else 1.0
-    return found[:, : model.vocabulary.vocab_size] * factor
-
-
-def last_norm(model, x):
-    norm, config = model.params["decoder"]["decoder_norm"], model.config
-    bias = np.asarray(norm.get("bias", 0.0))
-    x = x - x.mean(-1, keepdims=True) if "bias" in norm else x
-    epsilon = config.norm_epsilon
-    return x / np.sqrt((x**2).mean(-1, keepdims=True) + epsilon) * np.asarray(norm["scale"]) + bias
-
-
-def of_value(model, v, reading):
-    if reading == "scaled":
-        norm = model.params["decoder"]["decoder_norm"]
-        v = v - v.mean(-1, keepdims=True) if "bias" in norm else v
-        v = v * np.asarray(norm["scale"])
-    return v @ output_matrix(model)
-
-
-def of_stream(model, x, reading):
-    return (x if reading == "raw" else last_norm(model, x)) @ output_matrix(model)
-
-
 @pytest.mark.parametrize("kind", ["relu", "llama", "t5"])
 def test_predictions_of_layers_are_those_of_the_formulas(tiny, kind):
     made = tiny(kind)
     model, cells = made.model, made.index.cells["decoder"]
     some = places.draw(made.examples, "decoder", 24, seed=1)
-    found = layers.predictions(model, cells, some)
+    tops = agreement.tops(agreement.agreement(model, made.index))
+    found = layers.predictions(model, cells, some, tops)
     relu = kind != "llama"
     seen = set()
     for n, place in enumerate(some):
@@ -70,14 +40,14 @@ def test_predictions_of_layers_are_those_of_the_formulas(tiny, kind):
             wanted = [(size > share * size.max()).mean() for share in layers.THRESHOLDS]
             np.testing.assert_allclose(found.strong[n, layer], wanted, atol=1e-6)
             for reading in ("raw", "scaled"):
-                residual = of_stream(model, o - y, reading)
-                update = of_value(model, y, reading).argmax()
+                residual = made.of_stream(o - y, reading)
+                update = made.of_value(y, reading).argmax()
                 assert found.residual[reading][n, layer] == residual.argmax()
                 assert found.update[reading][n, layer] == update
-                assert found.after[reading][n, layer] == of_stream(model, o, reading).argmax()
+                assert found.after[reading][n, layer] == made.of_stream(o, reading).argmax()
                 probability = softmax(residual)[top]
                 assert found.probability[reading][n, layer] == pytest.approx(probability, rel=1e-3)
-                tops = of_value(model, np.where(m < 0, -1, 1)[:, None] * values, reading).argmax(-1)
+                tops = made.of_value(np.where(m < 0, -1, 1)[:, None] * values, reading).argmax(-1)
                 new = [bool(update not in tops), bool(update not in tops[active])]
                 assert [
                     found.new_to_all[reading][n, layer],

@@ -1,0 +1,221 @@
+"""Facts as whole statements for masked language models: BEAR's pseudo-log-likelihood.
+
+Each token of a statement is scored with itself and the later tokens of its word masked
+("within-word l2r", Kauf and Ivanova 2023, arXiv 2305.10588), and the sum is the statement's score:
+
+    PLL(statement) = sum_t log p(token_t | all tokens but t and what follows t in its word)
+
+So BEAR (Wiland, Ploner, Akbik 2024) and `lm-pub-quiz` 0.3.3 (`within_word_l2r`) score: the template
+is filled as it stands, the first letter made a capital one, special tokens are not scored.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+
+from closedbook.errors import UserError
+from closedbook.knowledge.probing.families.masked_prompting import MaskedPrompting
+from closedbook.knowledge.probing.families.masked_scoring import log_probs
+from closedbook.knowledge.probing.families.statement_prompting import Names, Parts
+from closedbook.knowledge.torch_folders import TorchModel
+from closedbook.tasks.facts import templates
+from closedbook.tasks.facts.form import Fact, Relation
+
+_ROWS = 4096  # that are sorted by length and read one after the other
+
+
+@dataclasses.dataclass(frozen=True)
+class Statement:
+    """A statement as ids.
+
+    Attributes:
+        ids: With special tokens.
+        words: The number of each id's word; None for special tokens, which are not scored.
+    """
+
+    ids: Sequence[int]
+    words: Sequence[int | None]
+
+    def masked(self, mask: int) -> Iterator[tuple[tuple[int, ...], int]]:
+        """For each scored id the ids with it and what follows it in its word masked, and its place.
+
+        >>> list(Statement((9, 5, 6, 7, 9), (None, 0, 0, 1, None)).masked(1))
+        [((9, 1, 1, 7, 9), 1), ((9, 5, 1, 7, 9), 2), ((9, 5, 6, 1, 9), 3)]
+        """
+        for place, word in enumerate(self.words):
+            if word is None:
+                continue
+            limit = place + 1
+            while limit < len(self.words) and self.words[limit] == word:
+                limit += 1
+            masks = [mask] * (limit - place)
+            yield (*self.ids[:place], *masks, *self.ids[limit:]), place
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MaskedStatements:
+    """How facts are put to one masked language model as statements.
+
+    Attributes:
+        spelling: How the vocabulary writes names inside of a text.
+    """
+
+    spelling: MaskedPrompting
+    way: str = "sentence"
+    prefix: str = ""
+
+    @classmethod
+    def of(cls, model: TorchModel) -> "MaskedStatements":
+        """The prompting of a model.
+
+        Raises:
+            UserError: Its tokenizer does not tell which tokens are one word.
+        """
+        if not model.tokenizer.is_fast:
+            raise UserError(
+                f'the tokenizer of {model.folder} tells no words, which the style "sentence" '
+                "masks; give tokenizer.json, or use --style mask"
+            )
+        return cls(spelling=MaskedPrompting.of(model))
+
+    def text(self, fact: Fact) -> str:
+        """The statement with the object's place marked.
+
+        Raises:
+            UserError: The fact asks by a question.
+        """
+        self.spelling.text(fact)  # refuses questions
+        return templates.OBJECT.join(templates.around_object(fact.prompt, fact.subject))
+
+    def wordings(self, fact: Fact) -> tuple[str, ...]:
+        """The prompts of a fact: all are statements."""
+        return fact.prompts
+
+    def inputs(self, facts: Sequence[Fact]) -> list[Parts]:
+        """The parts of each statement, between which the object stands.
+
+        Raises:
+            UserError: A fact asks by a question.
+        """
+        return [tuple(self.text(fact).split(templates.OBJECT)) for fact in facts]
+
+    def answers(self, relation: Relation, *, single: bool = False) -> Names:
+        """The relation's candidates.
+
+        Raises:
+            UserError: As for `MaskedPrompting.answers`.
+        """
+        self.spelling.answers(relation, single=single)
+        return Names(names=relation.candidates)
+
+    def spelled(self, names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
+        """Each name with its pieces inside of a text; none where they cannot be told."""
+        return self.spelling.spelled(names)
+
+    def knows(self, name: str, pieces: Sequence[int]) -> bool:
+        """Whether the pieces of a name are some, and none of them special or unknown."""
+        return self.spelling.knows(name, pieces)
+
+    def single(self, names: Sequence[str]) -> list[bool]:
+        """Which names are single pieces of the vocabulary, and known ones."""
+        return self.spelling.single(names)
+
+    def statements(self, parts: Parts, names: Sequence[str]) -> list[Statement]:
+        """The statements with each name in the object's place, each tokenised whole."""
+        texts = [name.join(parts) for name in names]
+        rows = self.spelling.tokenizer([text[:1].upper() + text[1:] for text in texts])
+        return [
+            Statement(ids=ids, words=rows.word_ids(number))
+            for number, ids in enumerate(rows["input_ids"])
+        ]
+
+    def check_room(
+        self, model: TorchModel, facts: Sequence[Fact], inputs: Sequence[Parts], answers: Names
+    ) -> None:
+        """Whether the model has positions for all statements.
+
+        Raises:
+            UserError: It has not, for one of them.
+        """
+        longest = max(self.spelling.spelled(answers.names), key=lambda each: len(each[1]))[0]
+        for fact, parts in zip(facts, inputs, strict=True):
+            read = len(self.statements(parts, [longest])[0].ids)
+            if read > model.longest:
+                raise UserError(
+                    f"a statement of fact {fact.id} has {read} tokens; the model has room for "
+                    f"{model.longest}: leave the fact out"
+                )
+
+    def lengths(self, inputs: Sequence[Parts], answers: Names) -> np.ndarray:
+        """Ids that are scored, int64 [inputs, candidates]."""
+        return np.array(
+            [
+                [sum(word is not None for word in each.words) for each in made]
+                for made in (self.statements(parts, answers.names) for parts in inputs)
+            ],
+            np.int64,
+        )
+
+    def scorer(self, model: TorchModel) -> "PseudoLikelihoods":
+        """What scores candidates."""
+        return PseudoLikelihoods(self, model)
+
+    def rule(self, single: bool) -> str:
+        """How a candidate's score comes about, in words."""
+        return (
+            "the pseudo-log-likelihood of the whole statement with it in the object's place, each "
+            "token scored with itself and what follows it in its word masked (within-word l2r); "
+            "the first letter is a capital one, and nothing else of the template is changed"
+        )
+
+    def written(self, model: TorchModel, inputs: Sequence[Parts]) -> list[tuple[str, float]]:
+        """Raises UserError: nothing is written by a masked language model."""
+        return self.spelling.written(model, [])
+
+
+class PseudoLikelihoods:
+    """Scores candidates by the statements that they make.
+
+    Args:
+        prompting: Makes the statements.
+        model: The model.
+    """
+
+    def __init__(self, prompting: MaskedStatements, model: TorchModel) -> None:
+        self._prompting = prompting
+        self._model = model
+
+    def __call__(
+        self,
+        inputs: Sequence[Parts],
+        answers: Names,
+        progress: Callable[[int], None] = lambda done: None,
+        /,
+    ) -> np.ndarray:
+        """Pseudo-log-likelihoods of all statements, float32 [inputs, candidates].
+
+        Candidates of one token leave the same statement where they are masked, which is read once.
+
+        Args:
+            inputs: Of `MaskedStatements.inputs`.
+            answers: The candidates.
+            progress: Is told how many inputs are done.
+        """
+        mask = self._prompting.spelling.tokenizer.mask_token_id
+        scores = np.zeros((len(inputs), len(answers.names)), np.float64)
+        waiting: dict[tuple[tuple[int, ...], int], list[tuple[int, int, int]]] = {}
+        for number, parts in enumerate(inputs):
+            for name, each in enumerate(self._prompting.statements(parts, answers.names)):
+                for ids, place in each.masked(mask):
+                    one = (number, name, each.ids[place])
+                    waiting.setdefault((ids, place), []).append(one)
+            if len(waiting) >= _ROWS or number == len(inputs) - 1:
+                rows, places = zip(*waiting, strict=True)
+                scored = [*waiting.values()]
+                for row, found in log_probs(self._model, rows, places):
+                    for of, name, token in scored[row]:
+                        scores[of, name] += found[token]
+                waiting.clear()
+                progress(number + 1)
+        return scores.astype(np.float32)

@@ -1,0 +1,55 @@
+"""The command closedbook trace: from a prompt to a page, and one message for each mistake."""
+
+import json
+
+import pytest
+
+from closedbook.cli.closedbook import app
+from closedbook.errors import UserError
+
+KENYA = ["--prompt", "What is the capital of Kenya?", "--subject", "Kenya"]
+
+
+def run(*arguments):
+    app(["trace", *map(str, arguments)], standalone_mode=False)
+
+
+def test_a_prompt_is_traced_with_nothing_else_given(tmp_path, capsys):
+    run(*KENYA, "--out", tmp_path / "out", "--samples", 2, "--kinds", "encoder.state,decoder.state")
+    said = capsys.readouterr().out
+    assert "What is the capital of Kenya?  Nairobi" in said
+    assert "last subject token" in said
+    (row,) = map(json.loads, (tmp_path / "out" / "results.jsonl").read_text().splitlines())
+    assert row["answer"] == "Nairobi"
+    assert row["clean"] > 0.9 > 0.2 > row["corrupted"]
+    assert "Nairobi" in (tmp_path / "out" / "report.html").read_text()
+    command = json.loads((tmp_path / "out" / "command.json").read_text())
+    assert command["arguments"]["subject"] == "Kenya"
+    with pytest.raises(UserError, match="--force"):
+        run(*KENYA, "--out", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "give either --prompt with --subject, or --facts"),
+        (KENYA[:2], "--prompt and --subject go together"),
+        ([*KENYA, "--facts", "atlas"], "give either"),
+        ([*KENYA[:2], "--subject", "Peru"], "'Peru' does not stand in the prompt"),
+        (["--prompt", "Is Kenya in Kenya?", "--subject", "Kenya"], "stands 2 times"),
+        ([*KENYA, "--kinds", "encoder.mpl"], "encoder.mlp"),
+        ([*KENYA, "--convention", "papre"], "paper"),
+        ([*KENYA, "--distribution", "normal"], "gaussian"),
+        ([*KENYA, "--score", "last"], "answer"),
+        ([*KENYA, "--approx", "rel"], "relp"),
+        ([*KENYA, "--verify", "3"], "--verify goes with --approx"),
+        ([*KENYA, "--sigmas", "-1"], "--sigmas is -1"),
+        ([*KENYA, "--noise", "-1"], "the noise is -1.0"),
+        (["--facts", "atlas", "--relations", "country_capitol"], "country_capital"),
+        (["--facts", "no_such_file.jsonl"], "no_such_file.jsonl"),
+    ],
+)
+def test_mistakes_get_one_message_and_write_nothing(tmp_path, arguments, said):
+    with pytest.raises(UserError, match=said):
+        run(*arguments, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()

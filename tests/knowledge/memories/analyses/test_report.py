@@ -1,0 +1,181 @@
+"""The folder of results, the sheet for people and what is read back from it."""
+
+import csv
+import html
+import json
+
+import numpy as np
+import pytest
+
+from closedbook.errors import UserError
+from closedbook.knowledge.memories.analyses import drawing, explained, labels, results, run, sheet
+from closedbook.knowledge.memories.sources import Corpus
+
+SETTINGS = run.Settings(positions=12, keys=2, triggers=2)
+
+
+@pytest.fixture(scope="module")
+def analysed(tiny, tmp_path_factory):
+    made = tiny("t5")
+    corpus = Corpus(name="made", way="question", examples=lambda: iter(made.examples))
+    kept = tmp_path_factory.mktemp("kept")
+    return made, corpus, kept, run.analyse(made.model, made.index, corpus, SETTINGS, kept)
+
+
+def test_report_has_every_table_and_figure_and_explains_it(analysed, tmp_path):
+    made, _, _, tables = analysed
+    assert set(tables) == {*explained.TABLES, run.CELLS}
+    assert {name for each in explained.TABLES.values() for name in each.figures} == set(
+        drawing.specs(tables)
+    )
+    result = results.of(tables, made.model, made.index, SETTINGS, {})
+    out = results.write(result, tmp_path / "report")
+    for name in explained.TABLES:
+        rows = json.loads((out / "tables" / f"{name}.json").read_text())
+        assert len(rows) == len(tables[name])
+        with (out / "tables" / f"{name}.csv").open() as file:
+            assert len(list(csv.DictReader(file))) == len(rows)
+    for name in drawing.specs(tables):
+        assert (out / "figures" / f"{name}.svg").read_text().startswith("<svg")
+        assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    page = (out / "report.html").read_text()
+    for each in explained.TABLES.values():
+        assert len(each.says.split(". ")) == 2
+        assert each.title in html.unescape(page)
+    lines = (out / "results.jsonl").read_text().splitlines()
+    assert len(lines) == len(tables[run.CELLS]) > 0
+
+
+def test_shares_have_n_and_intervals_and_cases_add_up(analysed):
+    _, _, _, tables = analysed
+    for row in tables["residual_refinement"]:
+        assert row["n"] == 12
+        assert 0 <= row["low"] <= row["mean"] <= row["high"] <= 1
+    for reading in ("raw", "scaled"):
+        for layer in (0, 1):
+            parts = [
+                row["mean"]
+                for row in tables["prediction_cases"]
+                if (row["reading"], row["layer"]) == (reading, layer)
+            ]
+            assert len(parts) == 4
+            assert sum(parts) == pytest.approx(1)
+
+
+def test_a_killed_report_goes_on_and_another_run_does_not_take_its_numbers(analysed):
+    made, corpus, kept, tables = analysed
+    (kept / "lens.json").write_text("{half")
+    marked = json.loads((kept / "positions.json").read_text())
+    marked["tables"]["composition"][0]["mean"] = -1.0
+    (kept / "positions.json").write_text(json.dumps(marked))
+    again = run.analyse(made.model, made.index, corpus, SETTINGS, kept)
+    assert again["encoder_lens"] == tables["encoder_lens"]
+    assert again["composition"][0]["mean"] == -1.0  # was not computed again
+    other = run.Settings(positions=12, keys=2, triggers=2, seed=1)
+    assert run._read(kept / "lens.json", run._identity(made.index, corpus, other)) is None
+
+
+def test_index_of_another_model_is_refused(analysed, tiny):
+    made, corpus, kept, _ = analysed
+    with pytest.raises(UserError, match="another model"):
+        run.analyse(tiny("relu").model, made.index, corpus, SETTINGS, kept)
+
+
+@pytest.fixture(scope="module")
+def drawn(tiny, tmp_path_factory):
+    made = tiny("relu")
+    found = sheet.draw(made.index, made.model.vocabulary, "decoder", keys=2, triggers=4)
+    out = sheet.write(found, made.model, tmp_path_factory.mktemp("sheet") / "out", {})
+    with (out / "tables" / "sheet.csv").open(newline="") as file:
+        return made, out, found, list(csv.DictReader(file))
+
+
+def test_sheet_has_the_strongest_triggers_of_memories_of_each_layer(drawn):
+    made, out, found, rows = drawn
+    assert len(rows) == len(found.rows)
+    assert {row["memory"].split(".")[1] for row in rows} == {"0", "1", "2"}
+    assert len({row["memory"] for row in rows}) == 6
+    for row in found.rows:
+        [trigger] = [
+            t
+            for n, t in enumerate(made.index.triggers(sheet.Cell.parse(row["memory"])), 1)
+            if n == row["trigger"]
+        ]
+        assert row["coefficient"] == trigger.coefficient
+        whole = row["before"] + row["marked"] + row["after"]
+        assert whole.strip() == made.model.vocabulary.decode(trigger.read).strip() or (
+            row["marked"].startswith("<")
+        )
+    page = (out / "report.html").read_text()
+    assert page.count("<input data-row") == 2 * len(rows)
+
+
+def test_labels_become_figure_2(drawn, tmp_path):
+    made, _, _, rows = drawn
+    names = list(dict.fromkeys(row["memory"] for row in rows))
+    own = [[row for row in rows if row["memory"] == name] for name in names]
+    for row in own[0][:3]:  # of four triggers three have one pattern
+        row["shallow"] = "Ends  with x; rare" if row is own[0][0] else "ends with X"
+    for row in own[0][1:]:  # and three another
+        row["semantic"] = "towns"
+    own[1][0]["semantic"] = "none"
+    found, unlabelled = labels.read(_saved(rows, tmp_path))
+    assert [each.cell.name for each in found] == names[:2]
+    assert unlabelled == 4
+    first = found[0]
+    assert first.patterns("shallow") == {"ends with x"}
+    assert first.patterns("semantic") == {"towns"}
+    assert first.rare() == 1
+    assert first.labels() == [
+        *("shallow", "shallow and semantic", "shallow and semantic", "semantic")
+    ]
+    assert found[1].labels() == ["not covered"] * 4
+    made_tables = labels.tables(found)
+    shares = {row["label"]: row["mean"] for row in made_tables["labels"]}
+    assert shares == {
+        "shallow": 1 / 8,
+        "shallow and semantic": 2 / 8,
+        "semantic": 1 / 8,
+        "not covered": 4 / 8,
+    }
+    assert made_tables["patterns_per_memory"][0]["with_a_pattern"] == 1
+    out = labels.write(found, unlabelled, tmp_path / "out", sheet.meta(made.index, "decoder"), {})
+    assert (out / "figures" / "labels.png").is_file()
+    assert "ends with x" in (out / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("memory,shallow\n", "no column semantic"),
+        ("memory,shallow,semantic\ndecoder.0.1,,\n", "no memory is labelled"),
+        ("memory,shallow,semantic\ndecoder-0,a,\n", "labels.csv:2: 'decoder-0' names no cell"),
+    ],
+)
+def test_what_is_no_labelled_sheet_is_told(tmp_path, text, problem):
+    path = tmp_path / "labels.csv"
+    path.write_text(text)
+    with pytest.raises(UserError, match=problem):
+        labels.read(path)
+
+
+def _saved(rows, folder):
+    path = folder / "labels.csv"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    return path
+
+
+def test_shares_of_hostile_texts_are_escaped(drawn):
+    _, _, found, _ = drawn
+    row = {**found.rows[0], "before": "<script>alert(1)</script>", "marked": "\u202e"}
+    page = sheet.render(sheet.Sheet(rows=[row], meta=found.meta))
+    assert "<script>alert" not in page.split('id="data"')[0]
+    assert "\u202e" not in page
+
+
+def test_bins_hold_as_many_each():
+    found = run.tables.metrics.bins_of(np.arange(20)[::-1].astype(float), 4)
+    assert np.bincount(found).tolist() == [5, 5, 5, 5]
