@@ -25,7 +25,7 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	$$python -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info[:2] <= (3, 13)' \
 	2>/dev/null && echo $$python && break; done)
 
-.PHONY: help setup quickstart study-ssm study-lama study-memories smollm2 test lint format types wheel-check clean
+.PHONY: help setup quickstart study-ssm study-lama study-memories study-editing smollm2 test lint format types wheel-check clean
 
 help: ## Shows this list
 	@echo 'closedbook: knowledge in the parameters of a T5. Start with `make quickstart`.'
@@ -63,6 +63,9 @@ study-lama: setup ## What do models know that nobody taught to answer? LAMA and 
 
 study-memories: setup ## Are feed-forward layers key-value memories? Up to an hour on two cores; goes on if stopped
 	@$(BIN)/python -m benchmarks.memories_study $(addprefix --wikitext ,$(WIKITEXT)) $(ARGS)
+
+study-editing: setup ## What does an edit cost, and how many does a model bear? Hours on two cores; goes on if stopped
+	@$(BIN)/python -m benchmarks.editing_study $(ARGS)
 
 smollm2: setup ## Fetches SmolLM2-135M-Instruct (Q4_1, 93 MB), the real model of some tests and studies, once
 	@$(BIN)/python -m benchmarks.smollm2

@@ -75,8 +75,9 @@ _LIMITS = """## What this does not show
 - **An Instruct model is asked in plain sentences**, without its chat template, and PopQA's
   questions with the answer right after them.
 - **The atlas's models know the atlas alone.** Their vocabulary is its words; T-REx's closed row is
-  a control, for what a model has that was told none of these facts. That `atlas_ssm` is right about
+  a control, for what a model has that was taught other facts. That `atlas_ssm` is right about
   sentences it was trained on is memory, as it was meant to be, and nothing about the web.
+- **Nothing of negation.** `closedbook probe --negated` asks that ([probing.md](probing.md)).
 - **Samples.** The intervals tell how the means would change with other relations; where few facts
   per relation are asked, each relation's own mean is rough.
 - **Correlations explain nothing by themselves**: facts of popular things are also written in
@@ -89,7 +90,8 @@ _LIMITS = """## What this does not show
 make smollm2                  # once: SmolLM2-135M-Instruct (Q4_1), 93 MB
 make study-lama               # the atlas, and the data sets where they lie
 make study-lama LAMA_DATA=path/to/folder
-make study-lama ARGS='--plan quick --out runs/lama_quick'    # few facts of each relation
+make study-lama ARGS='--plan medium --out runs/lama_medium'  # fewer facts of each relation
+make study-lama ARGS='--plan quick --out runs/lama_quick'    # few
 ```
 
 It goes on where it stopped. `runs/lama_study/cells/` has a folder per cell with `result.json`, and
@@ -188,7 +190,7 @@ def _table(results: Sequence[Result]) -> str:
         elif each["data"] == CONTROL:
             lines += [
                 "",
-                f"{_NAMES[each['model']]} was told none of T-REx's facts: among "
+                f"{_NAMES[each['model']]} was taught the atlas alone: on T-REx, among "
                 f"{each['candidates'][1]:,.0f} candidates (median) it has "
                 f"{shown(each['means']['P@1'])}, chance has {100 * each['chance']['P@1']:.1f}.",
             ]
@@ -218,7 +220,7 @@ def _left_out(results: Sequence[Result]) -> str:
         if (cell.model, cell.data) not in {(each["model"], each["data"]) for each in results}
     ]
     if missing:
-        lines += ["", f"Not asked, for the data or the model was not there: {', '.join(missing)}."]
+        lines += ["", f"Not asked, for want of data, model or time: {', '.join(missing)}."]
     return "\n".join(lines)
 
 
@@ -261,9 +263,9 @@ def _correlations(results: Sequence[Result]) -> str:
     names = list(dict.fromkeys(name for _, name in found))
     lines = [
         "Pearson's r of being right (0 or 1) over all facts of a cell, its interval clustered by "
-        "relation, as in LAMA's analysis; a dash where one of the two never varies. How often a "
-        "subject is mentioned in what a model has read is not known here; PopQA's page views "
-        "stand for it.",
+        "relation, as in LAMA's analysis; a dash where one of the two never varies, or is not "
+        "known. How often a subject is mentioned in what a model has read is not known here; that "
+        "the data's facts name it, and PopQA's page views, stand for it.",
         "",
         f"| data | model | {' | '.join(names)} |",
         f"|---|---|{'---|' * len(names)}",

@@ -77,6 +77,7 @@ def run_all(
         from benchmarks.memories_study.cell import analyse
 
         found = analyse(cell, plan, wikitext, out)
+        _result(out, cell).parent.mkdir(parents=True, exist_ok=True)
         whole_files.write_text(_result(out, cell), json.dumps(found, indent=1) + "\n")
         minutes = (time.monotonic() - started) / 60
         took = ", ".join(f"{what} {taken:.0f} s" for what, taken in found["seconds"].items())

@@ -129,4 +129,4 @@ def _index(model: LoadedModel, path: str, corpus: str, folder: pathlib.Path) -> 
         index.check_model(model)
         return index
     texts_ = sources.open_corpus(model, corpus)
-    return build.build(model, texts_, folder, build.Settings(t=T), model_name=path)
+    return build.build(model, texts_, folder, build.Settings(t=T), named={"name": path})

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.memories_study import figure
 from benchmarks.memories_study.findings import FINDINGS, curve, shown, verdict
-from benchmarks.memories_study.plan import ATLAS_MODELS, RELU, SMOLLM2, Plan
+from benchmarks.memories_study.plan import ATLAS_MODELS, RELU, SHORT, SMOLLM2, Plan
 from closedbook.eval.report import charts
 
 Result = Mapping[str, Any]
@@ -21,13 +21,12 @@ _WORDS = {True: "agrees", False: "**does not**", None: "too few layers"}
 
 _HEAD = """# Are feed-forward layers key-value memories here too?
 
-Made by `{command}` ({cells} models, {minutes:.0f} minutes), which counts what is said below.
+Made by `{command}` ({cells}, {minutes:.0f} minutes), which counts what is said below.
 
 Geva et al. 2021 read the feed-forward layers of a language model (16 layers, 65,536 ReLU memories,
 WikiText-103) as memories: a key answers to a pattern in the text, and its value, added to the
 model's state, votes for what comes next. Here the same analyses run on other models. Each of them
-has a page with all figures, tables and memories in `runs/memories_study/cells/`; how to make such a
-page of one's own model stands in [memories.md](memories.md).
+has a page with all figures, tables and memories in `runs/memories_study/cells/`.
 
 ![The paper's curves for each model over the depth of the layer](images/memories_study.svg)
 """
@@ -38,7 +37,7 @@ _LIMITS = """## What this does not show
   show that the commands work, and how a closed world looks from inside, nothing about lower and
   upper layers.
 - **The ReLU model is small and little trained**: its perplexity stands above, and the paper's model
-  has 61 times its width times depth and had read WikiText-103 many times. Where it disagrees, the
+  has 16 times as many memories and has read WikiText-103 many times. Where it disagrees, the
   paper is not refuted.
 - **SmolLM2 is another kind of model**: gated units (SwiGLU), whose coefficients have two signs and
   no clear zero; an RMSNorm before the output, which the paper's model lacks; four bits per weight;
@@ -54,6 +53,20 @@ _LIMITS = """## What this does not show
   model's own. The pages have both; of the paper's model they are the same.
 - **Rules are coarse.** "Agrees" says that a curve runs in the paper's direction, no more.
   Intervals of each point stand on the pages.
+
+## Of your own model
+
+```sh
+closedbook memories index --model runs/my_lm --corpus my_text.txt --out memories
+closedbook memories report --index memories --out memories_report   # the above, as one page
+closedbook memories sheet --index memories --out sheet                # for people to label
+closedbook memories sheet --index memories --labels sheet.csv --out figure_2
+```
+
+A report that was killed goes on where it stopped. The sheet has ten random memories per layer with
+their 25 strongest triggers: label them on its page, which saves the file that `--labels` reads, or
+in `tables/sheet.csv`. A pattern counts where it recurs in at least three triggers of a memory, as
+in the paper; "none" beside a memory says that somebody has looked and found none.
 
 ## Again
 
@@ -76,10 +89,18 @@ def write(results: Sequence[Result], plan: Plan, page: pathlib.Path) -> pathlib.
         plan: What was run.
         page: The Markdown file.
     """
-    command = "make study-memories" + f" ARGS='--plan {plan.name}'" * (plan.name != "default")
+    missing = {each.model for each in plan.cells} - {each["model"] for each in results}
+    words = [f"--plan {plan.name}"] if plan.name != "default" else []
+    if missing:
+        words += ["--only", *(SHORT[each["model"]] for each in results)]
+    command = "make study-memories" + (f" ARGS='{' '.join(words)}'" if words else "")
     minutes = sum(sum(each["seconds"].values()) for each in results) / 60
     parts = [
-        _HEAD.format(command=command, cells=len(results), minutes=minutes),
+        _HEAD.format(
+            command=command,
+            cells=f"{len(results)} model{'s' * (len(results) != 1)}",
+            minutes=minutes,
+        ),
         "## The models",
         _models(results),
         _perplexities(results),
@@ -121,6 +142,9 @@ def _models(results: Sequence[Result]) -> str:
         "set in ordinary spelling (SmolLM2-135M-Instruct, Q4_1). Positions at which layers are "
         "read come from the same texts, for the ReLU LM from the validation set."
     )
+    missing = [name for model, name in _NAMES.items() if model not in {r["model"] for r in results}]
+    if missing:
+        note += f" Not looked at in this run: {', '.join(missing)}."
     return "\n".join([*lines, "", note])
 
 
@@ -165,7 +189,7 @@ def _curves(results: Sequence[Result]) -> str:
     for finding in FINDINGS:
         values = [finding.curve(result) for result in results]
         told = ("–" if value is None else shown(value, percent=finding.percent) for value in values)
-        lines.append(f"| {finding.says} | {' | '.join(told)} |")
+        lines.append(f"| {finding.shows} | {' | '.join(told)} |")
     chance = [
         curve(result, "value_agreement", "dealt", reading="scaled", sign="positive")
         for result in results

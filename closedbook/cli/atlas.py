@@ -95,11 +95,14 @@ def pretrain(
     install: Annotated[
         bool, typer.Option(help="Put the results into the package as its models.")
     ] = False,
+    model: Annotated[
+        str, typer.Option(help="small: 2+2 layers, as packaged; deep: 6+4 layers.")
+    ] = "small",
 ) -> None:
     """Reproduce the packaged models: salient span masking, then questions."""
     from closedbook.cli import quickstart as script
 
-    script.reproduce(out, install=install)
+    script.reproduce(out, install=install, model=model)
 
 
 @app.command()

@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from closedbook import whole_files
-from closedbook.checkpoints import find_checkpoint, model_folder, packaged_models
+from closedbook.checkpoints import Format, find_checkpoint, model_folder, packaged_models
+from closedbook.checkpoints.convert import Options, convert
 from closedbook.cli import gin_files
-from closedbook.errors import UserError
+from closedbook.errors import UserError, unknown_name
 from closedbook.eval import predictions, summary
 from closedbook.tasks import atlas
 
@@ -117,39 +118,57 @@ def _examples(console: Console, rows: list[predictions.Prediction], count: int =
     console.print(table)
 
 
-def reproduce(out: pathlib.Path, *, install: bool) -> None:
-    """Pretrains on the atlas's sentences, fine-tunes on its questions, packs both models.
+_MODELS = {"small": ("atlas_ssm", "atlas_qa"), "deep": ("atlas_deep_ssm", "atlas_deep")}
+_PACKED = {"small": ("atlas_ssm", "atlas_qa"), "deep": ("atlas_deep",)}
+
+
+def reproduce(out: pathlib.Path, *, install: bool, model: str = "small") -> None:
+    """Pretrains on the atlas's sentences, fine-tunes on its questions, packs the models.
 
     Args:
-        out: Folder of the runs `atlas_ssm` and `atlas_qa`.
-        install: Copy both into the package.
+        out: Folder of the two runs, such as `atlas_ssm` and `atlas_qa`.
+        install: Copy them into the package.
+        model: "small" (2+2 layers) or "deep" (6+4, of which the one for questions is packed).
     """
     from closedbook.training.loop import train
 
+    if model not in _MODELS:
+        raise unknown_name("model of the atlas", model, _MODELS)
     started = time.monotonic()
-    for name in ("atlas_ssm", "atlas_qa"):
+    first, second = _MODELS[model]
+    for name in (first, second):
         bindings = [f"MODEL_DIR = {str(out / name)!r}"]
-        if name == "atlas_qa":
-            bindings.append(f"INITIAL_CHECKPOINT_PATH = {str(out / 'atlas_ssm')!r}")
+        if name == second:
+            bindings.append(f"INITIAL_CHECKPOINT_PATH = {str(out / first)!r}")
         arguments: dict[str, Any] = gin_files.resolve("train", [f"{name}.gin"], bindings)
         result = train(**arguments, config_text=gin_files.config_text())
         if not result.finished:
             raise UserError(f"stopped at step {result.step} of {name}; run again to go on")
-    print(f"trained in {time.monotonic() - started:.0f} s: {out}/atlas_ssm, {out}/atlas_qa")
+    print(f"trained in {time.monotonic() - started:.0f} s: {out}/{first}, {out}/{second}")
     if install:
-        for name in ("atlas_ssm", "atlas_qa"):
-            print(f"packed: {pack(out / name, atlas.MODELS / name)}")
-        assert set(packaged_models()) >= {"atlas_ssm", "atlas_qa"}
+        for name in _PACKED[model]:
+            print(f"packed: {pack(out / name, atlas.MODELS / name, _TYPES[model])}")
+        assert set(packaged_models()) >= set(_PACKED[model])
 
 
-def pack(source: str | pathlib.Path, target: pathlib.Path) -> pathlib.Path:
+_TYPES = {"small": None, "deep": "bfloat16"}  # of the packed parameters; None: as trained
+
+
+def pack(
+    source: str | pathlib.Path, target: pathlib.Path, dtype: str | None = None
+) -> pathlib.Path:
     """Copies a run's newest parameters, card and vocabulary, without optimiser state or logs.
 
     Args:
         source: A run's folder.
         target: A folder to make; one that exists is replaced.
+        dtype: Of the parameters; as they are if None.
     """
     checkpoint, _ = find_checkpoint(source)
+    if dtype is not None:
+        options = Options(to=Format.CLOSEDBOOK, dtype=dtype, optimizer="drop")
+        convert(checkpoint, target, options, force=target.exists())
+        return target
     folder = model_folder(source)
     with whole_files.folder(target, replace=True) as packed:
         for name in ("model.json", "vocabulary.model"):

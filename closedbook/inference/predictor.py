@@ -273,7 +273,7 @@ class Predictor:
             text=text,
             log_prob=log_prob,
             alternatives=tuple(others),
-            tokens=tuple(self._text_ids(decoded.tokens[row, 0])),
+            tokens=tuple(self._text_ids(np.asarray(decoded.tokens[row, 0]))),
         )
 
     def _text_ids(self, tokens: np.ndarray) -> list[int]:

@@ -289,8 +289,11 @@ def test_page_says_what_the_cells_found(tmp_path):
     assert f"| {name} | 4 | 20 | 2.5 | 60.0 [59.0, 61.0] | 30.0 [29.0, 31.0] |" in page
     assert "| data | model | tokens of the object | page views |" in page
     assert f"| ParaRel | {name} | -0.50 [-0.60, -0.40] | 0.25 |" in page
-    assert f"was not there: `atlas_ssm` on the atlas, {name} on LAMA SQuAD, " in page
-    assert "told none of T-REx's facts: among 50 candidates (median) it has 2.0 [1.0, 3.0]" in page
+    assert f"model or time: `atlas_ssm` on the atlas, {name} on LAMA SQuAD, " in page
+    assert (
+        "taught the atlas alone: on T-REx, among 50 candidates (median) it has 2.0 [1.0, 3.0]"
+        in page
+    )
     assert "What this does not show" in page
     figure = (tmp_path / "docs" / "images" / "lama_study.svg").read_text("utf-8")
     assert "SmolLM2: ParaRel" in figure

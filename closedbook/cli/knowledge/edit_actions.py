@@ -172,11 +172,11 @@ def _print(result: "Result", out: pathlib.Path, made: pathlib.Path) -> None:
         screen.print(f"{kind + ' with the target':36} {numbers.with_interval(share)} %")
     if effects.others:
         counts, kept = effects.counts(), effects.kept()
-        for group, row in counts.items():
-            share = f", kept {numbers.with_interval(kept[group])} %" if group in kept else ""
+        for group, count in counts.items():
+            rest = f", kept {numbers.with_interval(kept[group])} %" if group in kept else ""
             screen.print(
-                f"{group:14} {row['facts']:5,} facts: {row['changed']:,} answers changed, "
-                f"{row['lost']:,} lost, {row['gained']:,} gained{share}"
+                f"{group:14} {count['facts']:5,} facts: {count['changed']:,} answers changed, "
+                f"{count['lost']:,} lost, {count['gained']:,} gained{rest}"
             )
         changed = [each for each in effects.others if each.changed]
         rows = Table("what else changed", "before", "after", "right", box=None, pad_edge=False)

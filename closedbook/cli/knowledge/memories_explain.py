@@ -51,6 +51,13 @@ def explain(
             help="Of `memories index`: what memories answer to. Default: memories, if it is there.",
         ),
     ] = None,
+    vocabulary: Annotated[
+        str | None,
+        typer.Option(help="A SentencePiece model, for checkpoints that come without one."),
+    ] = None,
+    extra_ids: Annotated[
+        int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
+    ] = None,
     out: Annotated[
         pathlib.Path | None,
         typer.Option("--out", metavar="DIR", help="A folder of results to make, with a page."),
@@ -82,7 +89,7 @@ def explain(
         result_folders.check_target(out, force=force)
     if not question.strip():
         raise UserError('an empty question; give one like "What is the capital of France?"')
-    loaded, name, found = _model_and_index(model, index)
+    loaded, name, found = _model_and_index(model, index, vocabulary, extra_ids)
     layers = max(stack.layers for stack in loaded.config.stacks.values())
     if layer is not None and not 0 <= layer < layers:
         raise UserError(f"--layer is {layer}; the model has {layers} layers, 0 to {layers - 1}")
@@ -179,7 +186,7 @@ def ablate(
 
 
 def _model_and_index(
-    model: str | None, index: pathlib.Path | None
+    model: str | None, index: pathlib.Path | None, vocabulary: str | None, extra_ids: int | None
 ) -> "tuple[LoadedModel, str, Index | None]":
     """The model, its name, and its index where there is one.
 
@@ -195,7 +202,10 @@ def _model_and_index(
     if index is not None or (DEFAULT_INDEX / MANIFEST).is_file():
         found = Index.open(index or DEFAULT_INDEX)
     name = model or (found.model_name if found else DEFAULT_MODEL)
-    loaded = load_model(name)
+    if found is not None and name == found.model_name and (vocabulary, extra_ids) == (None, None):
+        named = found.manifest["model"]
+        vocabulary, extra_ids = named.get("vocabulary"), named.get("extra_ids")
+    loaded = load_model(name, vocabulary=vocabulary, extra_ids=extra_ids)
     if found is not None and index is None and loaded.sha256 != found.manifest["model"]["sha256"]:
         print(
             f"the index in {DEFAULT_INDEX} is of {found.model_name}, so that no triggers are "

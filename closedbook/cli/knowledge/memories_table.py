@@ -8,6 +8,7 @@ from closedbook.knowledge.memories.explanations.strongest import Strong
 
 _BAR = 24  # characters of the longest bar
 _TEXT = 90  # characters of a trigger
+_PARTS = 24  # of which all are printed; of more, so many with the largest numbers
 
 
 def show(
@@ -52,10 +53,21 @@ def show(
 
 def _parts(parts: Sequence[Part], total: float) -> None:
     largest = max(abs(part.value) for part in parts) or 1.0
-    for part in parts:
+    order = sorted(parts, key=lambda part: -abs(part.value))
+    chosen, others = parts, order[_PARTS:]
+    if others:
+        chosen = [part for part in parts if part in order[:_PARTS]]
+    for part in chosen:
         bar = "#" * round(_BAR * abs(part.value) / largest)
-        share = f"{100 * part.value / total:6.1f}%" if total else ""
-        print(f"  {part.value:9.3f} {share}  {part.label:32} {'-' * (part.value < 0)}{bar}")
+        drawn = f"-{bar}" if part.value < 0 else bar
+        print(f"  {part.value:9.3f} {_share(part.value, total)}  {part.label:32} {drawn}".rstrip())
+    if others:
+        rest = sum(part.value for part in others)
+        print(f"  {rest:9.3f} {_share(rest, total)}  {len(others)} other parts, each smaller")
+
+
+def _share(value: float, total: float) -> str:
+    return f"{100 * value / total:6.1f}%" if total else "      –"
 
 
 def _reads(name: str, reads: Sequence[Read]) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from closedbook.cli.knowledge.memories import DEFAULT, IndexOption, opened
+from closedbook.cli.knowledge.memories import DEFAULT, IndexOption, ModelOption, opened
 
 
 def report(
@@ -13,6 +13,7 @@ def report(
         pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder of results to make.")
     ],
     index: IndexOption = DEFAULT,
+    model: ModelOption = None,
     corpus: Annotated[
         str | None,
         typer.Option(
@@ -44,6 +45,7 @@ def report(
     arguments = {
         "out": str(out),
         "index": str(index),
+        "model": model,
         "corpus": corpus,
         "positions": positions,
         "keys": keys,
@@ -58,11 +60,11 @@ def report(
     result_folders.check_target(out, force=force)
     settings = run.Settings(positions=positions, keys=keys, triggers=triggers, seed=seed)
     with progress_bar() as progress, result_folders.unfinished(out) as kept:
-        found, model = opened(index)
-        name = corpus or str(found.manifest["corpus"]["name"])
-        texts = sources.open_corpus(model, name)
-        tables = run.analyse(model, found, texts, settings, kept, progress)
-        results.write(results.of(tables, model, found, settings, arguments), out, force=force)
+        found, loaded = opened(index, model)
+        own = found.manifest["corpus"]
+        texts = sources.open_corpus(loaded, corpus or own["name"], way=own["made"])
+        tables = run.analyse(loaded, found, texts, settings, kept, progress)
+        results.write(results.of(tables, loaded, found, settings, arguments), out, force=force)
     print(out / "report.html")
 
 
@@ -71,6 +73,7 @@ def sheet(
         pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder of results to make.")
     ],
     index: IndexOption = DEFAULT,
+    model: ModelOption = None,
     stack: Annotated[str, typer.Option(help="encoder or decoder.")] = "decoder",
     keys: Annotated[int, typer.Option(min=1, help="Memories per layer.")] = 10,
     triggers: Annotated[int, typer.Option(min=1, help="Triggers of each of them.")] = 25,
@@ -100,21 +103,26 @@ def sheet(
     from closedbook.knowledge.memories.analyses import sheet as sheets
 
     result_folders.check_target(out, force=force)
-    arguments: dict[str, object] = {"out": str(out), "index": str(index), "seed": seed}
+    arguments: dict[str, object] = {
+        "out": str(out),
+        "index": str(index),
+        "model": model,
+        "seed": seed,
+    }
     if labels is not None:
         done, unlabelled = labelling.read(labels)
-        found, model = opened(index)
+        found, loaded = opened(index, model)
         for each in done:
             found.check(each.cell)
         made = sheets.meta(found, done[0].cell.stack)
         command = result_folders.command(
-            model, found.model_name, {**arguments, "labels": str(labels)}
+            loaded, found.model_name, {**arguments, "labels": str(labels)}
         )
         labelling.write(done, unlabelled, out, made, command, force=force)
         print(f"{len(done)} labelled memories, {unlabelled} without a label: {out}/report.html")
         return
-    found, model = opened(index)
-    drawn = sheets.draw(found, model.vocabulary, stack, keys=keys, triggers=triggers, seed=seed)
+    found, loaded = opened(index, model)
+    drawn = sheets.draw(found, loaded.vocabulary, stack, keys=keys, triggers=triggers, seed=seed)
     arguments |= {"stack": stack, "keys": keys, "triggers": triggers}
-    sheets.write(drawn, model, out, arguments, force=force)
+    sheets.write(drawn, loaded, out, arguments, force=force)
     print(f"{len(drawn.rows):,} triggers to label: {out}/report.html or {out}/tables/sheet.csv")

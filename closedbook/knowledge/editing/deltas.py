@@ -136,7 +136,7 @@ def with_delta(params: Params, changes: Mapping[Place, Change]) -> Params:
     )
 
 
-def compare(one: Delta, other: Delta) -> list[dict[str, object]]:
+def compare(one: Delta, other: Delta) -> list[dict[str, Any]]:
     """Per place of either: norms, and the cosine between the two changes where both have it."""
     rows = []
     for place in sorted({*one.changes, *other.changes}):

@@ -90,11 +90,11 @@ def _descend(
         value, gradient = jax.value_and_grad(loss)(weights)
         update, new_state = optimizer.update(gradient, state)
         moved = optax.apply_updates(weights, update)
-        moved = jnp.clip(moved, start - bound, start + bound)  # type: ignore[arg-type]  # an array is a tree
+        moved = jnp.clip(moved, start - bound, start + bound)
         ends = value < _STOP
         weights = jnp.where(ends, weights, moved)
         return step + 1, weights, new_state, losses.at[step].set(value), ends
 
-    carry = (0, start, optimizer.init(start), jnp.zeros(steps), jnp.bool_(False))
+    carry = (jnp.int32(0), start, optimizer.init(start), jnp.zeros(steps), jnp.bool_(False))
     step, weights, _, losses, _ = jax.lax.while_loop(lambda c: ~c[4] & (c[0] < steps), body, carry)
     return weights, losses, step

@@ -106,7 +106,7 @@ def second_moments(
         partial = folder / f"{name}-{missing[0].stack}-{'-'.join(str(p.layer) for p in missing)}"
         fresh = _stream(model, missing, corpus, partial.with_suffix(".partial.npz"), progress)
         for place, moment in fresh.items():
-            _write(files[place], {"matrix": moment.matrix, "count": np.int64(moment.count)})
+            _write(files[place], {"matrix": moment.matrix, "count": np.array(moment.count)})
         partial.with_suffix(".partial.npz").unlink(missing_ok=True)
         found |= fresh
     return {place: found[place] for place in places}
@@ -144,7 +144,7 @@ def _stream(
         progress(min(number + _ROWS, len(rows)), len(rows))
         if (number // _ROWS) % _SAVE_EVERY == _SAVE_EVERY - 1:
             kept = {f"sum_{place.layer}": sums[place] for place in places}
-            _write(partial, {**kept, "texts": np.int64(number + _ROWS), "count": np.int64(count)})
+            _write(partial, {**kept, "texts": np.array(number + _ROWS), "count": np.array(count)})
     return {place: Moment(sums[place] / count, count) for place in places}
 
 

@@ -170,12 +170,12 @@ def _search(
         losses = losses.at[step].set(told_of)
         ends = (told_of[0] < numbers["stop"]) | (step == steps - 1)
         update, new_state = optimizer.update(gradient, state)
-        moved = held(optax.apply_updates(delta, update))  # type: ignore[arg-type]  # an array is a tree
+        moved = held(optax.apply_updates(delta, update))
         delta = jnp.where(ends, delta, moved)
         return step + 1, delta, new_state, losses, ends
 
     start = jnp.zeros_like(v)
     losses = jnp.zeros((steps, 5))
-    carry = (0, start, optimizer.init(start), losses, jnp.bool_(False))
+    carry = (jnp.int32(0), start, optimizer.init(start), losses, jnp.bool_(False))
     taken, delta, _, losses, _ = jax.lax.while_loop(lambda c: ~c[4], body, carry)
     return delta, taken, losses

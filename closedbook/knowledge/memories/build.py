@@ -179,10 +179,7 @@ class _Run:
 
     def work(self, save_after: float, progress: Progress) -> None:
         """All batches that are not done yet."""
-        step = jax.jit(
-            functools.partial(_step, self._model.module, self._settings.convention),
-            donate_argnums=1,
-        )
+        step = _compiled(self._model.module, self._settings.convention)
         params, saved = unboxed(self._model.params), time.monotonic()
         on_their_way: collections.deque[jax.Array] = collections.deque()
         stacks, module = tuple(self._cells), self._model.module
@@ -248,7 +245,7 @@ class _Run:
         if not file.is_file():
             return
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            with file.open("rb") as content, np.load(content, allow_pickle=False) as arrays:
                 state = json.loads(str(arrays["state"]))
                 if state["what"] != self._what:
                     raise self._other(state["what"])
@@ -374,6 +371,12 @@ def _identity(
         "batch": settings.tokens,
         "version": closedbook.__version__,
     }
+
+
+@functools.lru_cache(maxsize=8)
+def _compiled(module: Network, convention: Convention) -> "jax.stages.Wrapped":
+    """The step of one network, which keeps its programs; the triggers so far are given up."""
+    return jax.jit(functools.partial(_step, module, convention), donate_argnums=1)
 
 
 def _step(

@@ -39,9 +39,9 @@ def index(tmp_path_factory) -> pathlib.Path:
         asked = f"{model.card.prefix}What is the capital of {name}?"
         inputs = (*model.vocabulary.encode(asked), 1)
         texts.append(Example(inputs=inputs, targets=(*model.vocabulary.encode(answer), 1), fact=""))
-    made = Corpus(name="made", way="question", examples=lambda: iter(texts), total=len(texts))
+    made = Corpus(name="made", way="question", examples=lambda: iter(texts))
     out = tmp_path_factory.mktemp("explain") / "index"
-    build.build(model, made, out, build.Settings(t=2), model_name="closedbook://atlas_qa")
+    build.build(model, made, out, build.Settings(t=2), named={"name": "closedbook://atlas_qa"})
     return out
 
 

@@ -3,13 +3,15 @@
 import dataclasses
 from collections.abc import Mapping
 
+import jax.numpy as jnp
 import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.memories.analyses.readout import Promoted, Readout, promoted
-from closedbook.knowledge.memories.cells import Cell, Sign
+from closedbook.knowledge.memories.cells import Sign
 from closedbook.knowledge.memories.index import Index
+from closedbook.knowledge.memories.triggers import Trigger
 from closedbook.knowledge.memories.values import READINGS, Reading, Values
 
 STACK = "decoder"
@@ -46,33 +48,55 @@ def agreement(model: LoadedModel, index: Index) -> dict[Sign, Agreement]:
     """
     if STACK not in index.cells:
         raise UserError(f"{index.path} has no triggers of the {STACK}; make an index of it")
-    readout = Readout.of(model)
-    vectors = Values(model, STACK, "raw").vectors
-    found: dict[Sign, Agreement] = {}
-    for sign in index.cells[STACK].signs:
-        after = next_tokens(index, sign)
-        turned = vectors if sign == "positive" else -vectors
-        of_reading = {}
+    readout, signs = Readout.of(model), index.cells[STACK].signs
+    after = {sign: next_tokens(index, sign) for sign in signs}
+    found: dict[Sign, dict[Reading, list[Promoted]]] = {sign: {} for sign in signs}
+    for layer, vectors in enumerate(Values(model, STACK, "raw").vectors):
+        asked = [after[sign][layer] for sign in signs]
         for reading in READINGS:
-            layers = [
-                promoted(readout, each, asked, reading)
-                for each, asked in zip(turned, after, strict=True)
-            ]
-            of_reading[reading] = Promoted(
-                top=np.stack([each.top for each in layers]),
-                probability=np.stack([each.probability for each in layers]),
-                rank=np.stack([each.rank for each in layers]),
-            )
-        found[sign] = Agreement(sign=sign, next=after, found=of_reading)
-    return found
+            told = promoted(readout, jnp.asarray(vectors), asked, reading)
+            for sign, each in zip(signs, told, strict=True):
+                found[sign].setdefault(reading, []).append(each)
+    return {
+        sign: Agreement(
+            sign=sign,
+            next=after[sign],
+            found={
+                reading: Promoted(*map(np.stack, zip(*layers, strict=True)))
+                for reading, layers in found[sign].items()
+            },
+        )
+        for sign in signs
+    }
+
+
+def tops(found: Mapping[Sign, Agreement]) -> dict[Reading, np.ndarray]:
+    """The tokens that values and their opposites promote first, int [layers, 2, cells].
+
+    Where coefficients are never below 0 nobody asks for the opposites: the values' stand there.
+    """
+    positive, negative = found["positive"], found.get("negative", found["positive"])
+    return {
+        reading: np.stack([each.found[reading].top for each in (positive, negative)], axis=1)
+        for reading in READINGS
+    }
 
 
 def next_tokens(index: Index, sign: Sign) -> np.ndarray:
     """What follows the top trigger of each of a decoder's memories, int [layers, cells]; or -1."""
-    cells = index.cells[STACK]
-    after = np.full((cells.layers, cells.width), -1)
-    used = index.arrays(STACK, sign)["text"][:, :, 0] >= 0
-    for layer, number in zip(*np.nonzero(used), strict=True):
-        [first, *_] = index.triggers(Cell(STACK, int(layer), int(number)), sign)
-        after[layer, number] = -1 if first.next is None else first.next
+    arrays = index.arrays(STACK, sign)
+    texts, positions = (np.asarray(arrays[name][:, :, 0]) for name in ("text", "position"))
+    kind = index.manifest["stacks"][STACK]["kind"]
+    known: dict[tuple[int, int], int] = {}
+    after = np.full(texts.shape, -1)
+    for place in zip(*np.nonzero(texts >= 0), strict=True):
+        key = int(texts[place]), int(positions[place])
+        if key not in known:
+            text, position = key
+            example = index.texts[text]
+            trigger = Trigger(
+                coefficient=0.0, text=text, position=position, kind=kind, example=example
+            )
+            known[key] = -1 if trigger.next is None else trigger.next
+        after[place] = known[key]
     return after

@@ -8,6 +8,8 @@ from closedbook.knowledge.memories.analyses.metrics import CASES
 
 Rows = Sequence[Mapping[str, Any]]
 _COLOURS = ("#1f5fa8", "#c77d1e", "#3b8a5a", "#8a4fa0", "#b23a48", "#5b7083", "#9a8a2e", "#d16ba5")
+_PANEL = ("data", "width", "height", "encoding", "layer")  # what each panel has of its own
+_TICKS = 12  # layers that are named on an axis at most
 LABELS = ("shallow", "shallow and semantic", "semantic", "not covered")
 
 
@@ -41,9 +43,24 @@ def _lines(
     *,
     x: str = "layer",
     field: str = "mean",
-    zero: bool = True,
+    panel: Sequence[str] = (),
 ) -> charts.Spec:
-    """Lines over layers with 95% intervals; dotted where a row says what chance gives."""
+    """Lines over layers with 95% intervals; dotted where a row says what chance gives.
+
+    Rows that differ in `panel` are drawn apart, one below the other.
+    """
+    panels = list(dict.fromkeys(tuple(row[key] for key in panel) for row in rows))
+    if len(panels) > 1:
+        parts = []
+        for one in panels:
+            own = [row for row in rows if tuple(row[key] for key in panel) == one]
+            part = _lines(palette, title, own, keys, axis, x=x, field=field)
+            heading = {"text": ", ".join(one), "fontSize": 11, "anchor": "start"}
+            parts.append({"title": heading, **{name: part[name] for name in _PANEL}, "height": 170})
+        made = charts.chart(palette, title, data=[], height=0, vconcat=parts)
+        return {name: each for name, each in made.items() if name not in _PANEL} | {
+            "resolve": {"scale": {"color": "independent"}}
+        }
     low, high = ("low", "high") if field == "mean" else (f"{field}_low", f"{field}_high")
     known = [row for row in rows if row[field] is not None]
     points = [
@@ -60,20 +77,19 @@ def _lines(
     ]
     names = list(dict.fromkeys(point["series"] for point in points))
     colour = _colour(names)
-    scale: charts.Spec = {"type": "log", "nice": False} if x == "probability" else {"nice": False}
-    across: charts.Spec = {
-        "field": "x",
-        "type": "quantitative",
-        "scale": scale | ({"zero": False} if x == "layer" else {}),
-        "axis": {
-            "title": "layer" if x == "layer" else "highest probability of the value (log scale)",
-            "grid": False,
-            **({"tickMinStep": 1, "format": "d"} if x == "layer" else {"tickCount": 5}),
-        },
-    }
-    up = charts.share_axis("mean", axis, zero=zero)
+    across: charts.Spec = {"field": "x", "type": "quantitative"}
+    if x == "layer":
+        numbers_of = sorted({point["x"] for point in points})
+        named = numbers_of[:: -(-len(numbers_of) // _TICKS)]
+        across["scale"] = {"nice": False, "zero": False}
+        across["axis"] = {"title": "layer", "grid": False, "format": "d", "values": named}
+    else:
+        across["scale"] = {"type": "log", "nice": False}
+        title_of_x = "highest probability of the value (log scale)"
+        across["axis"] = {"title": title_of_x, "grid": False, "tickCount": 5}
+    up = charts.share_axis("mean", axis)
     layers: list[charts.Spec] = [
-        charts.whiskers("y", palette["muted"], zero=zero, others={"color": colour}),
+        charts.whiskers("y", palette["muted"], others={"color": colour}),
         {"mark": {"type": "line", "strokeWidth": 1.8}, "encoding": {"y": up, "color": colour}},
         {
             "mark": {"type": "circle", "size": 26, "opacity": 1},
@@ -97,13 +113,14 @@ def _colour(names: Sequence[str]) -> charts.Spec:
             "domain": list(names),
             "range": [_COLOURS[n % len(_COLOURS)] for n in range(len(names))],
         },
-        "legend": {"columns": 2, "labelLimit": 260} if len(names) > 1 else None,
+        "legend": {"columns": 3, "labelLimit": 260} if len(names) > 1 else None,
     }
 
 
 def _ranks(palette: Mapping[str, str], rows: Rows) -> charts.Spec:
     points = [{**row, "x": row["layer"] + 1, "series": _of(row, "reading", "sign")} for row in rows]
-    colour = _colour(list(dict.fromkeys(point["series"] for point in points)))
+    names = list(dict.fromkeys(point["series"] for point in points))
+    colour = _colour(names) | {"legend": {"symbolType": "square"}}
     offset = {"xOffset": {"field": "series", "type": "nominal"}}
 
     def up(field: str) -> charts.Spec:
@@ -209,8 +226,9 @@ _FIGURES = {
         "token_removal",
         _drawn(
             "Mean relative change of coefficients when a token is removed, by layer",
-            ("stack", "text", "token"),
+            ("token",),
             "change of the coefficient, %",
+            panel=("stack", "text"),
         ),
     ),
     "value_agreement": (
@@ -234,7 +252,12 @@ _FIGURES = {
     "highest_probability": ("highest_probability", _highest),
     "active_memories": (
         "active_memories",
-        _drawn("Share of active memories, by layer", ("rule", "stack"), "active memories, %"),
+        _drawn(
+            "Share of active memories, by layer",
+            ("rule",),
+            "active memories, %",
+            panel=("stack",),
+        ),
     ),
     "composition": (
         "composition",
@@ -284,8 +307,9 @@ _FIGURES = {
         "patterns",
         _drawn(
             "Share of a memory's triggers that agree, by layer",
-            ("kind", "stack", "sign"),
+            ("kind",),
             "triggers that agree, %",
+            panel=("stack", "sign"),
         ),
     ),
 }

@@ -16,7 +16,7 @@ import numpy as np
 
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.memories.analyses.places import AFTER, UPDATE, Place, see
-from closedbook.knowledge.memories.analyses.readout import Readout, promoted
+from closedbook.knowledge.memories.analyses.readout import Readout
 from closedbook.knowledge.memories.cells import SITE, Cells
 from closedbook.knowledge.memories.values import READINGS, Reading, Values
 
@@ -92,6 +92,7 @@ def predictions(
     model: LoadedModel,
     cells: Cells,
     places: Sequence[Place],
+    tops: Mapping[Reading, np.ndarray],
     progress: Callable[[int], object] = lambda done: None,
 ) -> Predictions:
     """Reads what the decoder's layers predict at the places.
@@ -100,10 +101,15 @@ def predictions(
         model: The model.
         cells: Of its decoder.
         places: Positions of the decoder.
+        tops: What values promote first: of `agreement.tops`.
         progress: Is told how many are done.
     """
     readout, relu = Readout.of(model), len(cells.signs) == 1
-    memories = [_Memories.of(readout, found) for found in Values(model, STACK, "raw").vectors]
+    norms = jnp.asarray(Values(model, STACK, "raw").norms)
+    memories = [
+        _Memories(norms[layer], {name: jnp.asarray(each[layer]) for name, each in tops.items()})
+        for layer in range(cells.layers)
+    ]
     found: dict[str, np.ndarray] = {}
     rows = max(1, _SCORES // readout.matrix.shape[1])
     done = 0
@@ -139,17 +145,6 @@ class _Memories(flax.struct.PyTreeNode):
 
     norms: jax.Array
     tops: dict[Reading, jax.Array]
-
-    @classmethod
-    def of(cls, readout: Readout, found: np.ndarray) -> "_Memories":
-        none = np.full(len(found), -1)
-        tops = {
-            reading: jnp.stack(
-                [promoted(readout, jnp.asarray(v), none, reading).top for v in (found, -found)]
-            )
-            for reading in READINGS
-        }
-        return cls(norms=jnp.asarray(np.linalg.norm(found, axis=-1)), tops=tops)
 
 
 @jax.jit

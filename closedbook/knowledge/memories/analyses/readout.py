@@ -11,6 +11,7 @@ Columns of E beyond the vocabulary, which name no token, are left out.
 """
 
 import functools
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import flax.struct
@@ -108,33 +109,44 @@ class Promoted(NamedTuple):
     rank: np.ndarray
 
 
-def promoted(readout: Readout, found: jax.Array, asked: np.ndarray, reading: Reading) -> Promoted:
+def promoted(
+    readout: Readout, found: jax.Array, asked: Sequence[np.ndarray], reading: Reading
+) -> list[Promoted]:
     """What values [cells, emb] promote, and where the tokens that are asked for stand.
 
     Args:
         readout: Of the model.
-        found: The values; for memories whose coefficient is below 0 their opposites.
-        asked: A token per cell, int [cells]; -1 for none.
+        found: The values.
+        asked: A token per cell, int [cells]; -1 for none. A second array asks the same of the
+            values' opposites, which memories write whose coefficient is below 0.
         reading: How.
+
+    Returns:
+        One for each array of `asked`.
     """
     cells, rows = len(found), max(1, _SCORES // readout.matrix.shape[1])
     rows = min(rows, cells)
     parts = []
     for first in range(0, cells, rows):
         start = min(first, cells - rows)  # the last chunk reaches back, so that one program does
-        part = _promoted(readout, found[start : start + rows], asked[start : start + rows], reading)
-        parts.append([np.asarray(each)[first - start :] for each in part])
-    return Promoted(*(np.concatenate(each) for each in zip(*parts, strict=True)))
+        part = slice(start, start + rows)
+        told = _promoted(readout, found[part], [each[part] for each in asked], reading)
+        parts.append([[np.asarray(each)[first - start :] for each in one] for one in told])
+    return [
+        Promoted(*(np.concatenate(each) for each in zip(*one, strict=True)))
+        for one in zip(*parts, strict=True)
+    ]
 
 
 @functools.partial(jax.jit, static_argnums=3)
 def _promoted(
-    readout: Readout, found: jax.Array, asked: jax.Array, reading: Reading
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    scores = readout.of_value(found, reading)
-    own = jnp.take_along_axis(scores, jnp.maximum(asked, 0)[:, None], axis=1)
-    return (
-        scores.argmax(-1),
-        jnp.exp(scores.max(-1) - jax.nn.logsumexp(scores, axis=-1)),
-        jnp.where(asked < 0, 0, (scores > own).sum(-1) + 1),
-    )
+    readout: Readout, found: jax.Array, asked: list[jax.Array], reading: Reading
+) -> list[tuple[jax.Array, jax.Array, jax.Array]]:
+    votes = readout.of_value(found, reading)
+    told = []
+    for scores, wanted in zip((votes, -votes), asked, strict=False):
+        own = jnp.take_along_axis(scores, jnp.maximum(wanted, 0)[:, None], axis=1)
+        sure = jnp.exp(scores.max(-1) - jax.nn.logsumexp(scores, axis=-1))
+        rank = jnp.where(wanted < 0, 0, (scores > own).sum(-1) + 1)
+        told.append((scores.argmax(-1), sure, rank))
+    return told

@@ -17,7 +17,7 @@ from closedbook.knowledge.memories.analyses import agreement as agreements
 from closedbook.knowledge.memories.analyses import layers, lens, patterns, places, removal, tables
 from closedbook.knowledge.memories.analyses.places import Place
 from closedbook.knowledge.memories.analyses.tables import Row
-from closedbook.knowledge.memories.cells import Cell
+from closedbook.knowledge.memories.cells import Cell, Sign
 from closedbook.knowledge.memories.index import Index
 from closedbook.knowledge.memories.sources import Corpus
 from closedbook.knowledge.memories.values import READINGS, token_text
@@ -25,7 +25,7 @@ from closedbook.tasks.atlas import corpus as atlas
 
 Tables = dict[str, list[Row]]
 CELLS = "memories"  # the table of results.jsonl
-Progress = Callable[[str, int, int | None], object]
+Progress = Callable[[str, int, int], object]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def analyse(
         file = kept / f"{name}.json"
         done = _read(file, what)
         if done is None:
-            progress(name, 0, None)
+            progress(name, 0, 0)
             done = stage()
             kept.mkdir(parents=True, exist_ok=True)
             whole_files.write_text(file, json.dumps({"of": what, "tables": done}))
@@ -109,6 +109,10 @@ def _stages(
     def drawn(stack: str) -> list[Place]:
         return places.draw(corpus.examples(), stack, settings.positions, settings.seed)
 
+    @functools.cache
+    def agreed() -> dict[Sign, agreements.Agreement]:
+        return agreements.agreement(model, index)
+
     def told(name: str, total: int) -> Callable[[int], object]:
         return lambda done: progress(name, done, total)
 
@@ -122,7 +126,7 @@ def _stages(
         found = {"patterns": _of(stack, tables.patterns(common))}
         if stack != "decoder":
             return {**found, CELLS: _cells(model, index, stack, common, {})}
-        agree = agreements.agreement(model, index)
+        agree = agreed()
         return {
             **found,
             "value_agreement": tables.agreements(agree),
@@ -135,7 +139,6 @@ def _stages(
     def removed(stack: str) -> Tables:
         continues = model.config.continues_prompt
         sides = removal.sides(stack, continues=continues)
-        some = [Place(index.texts[n], 0) for n in range(min(len(index.texts), 1000))]
         found = removal.changes(
             model,
             index,
@@ -143,7 +146,7 @@ def _stages(
             keys=settings.keys,
             triggers=settings.triggers,
             seed=settings.seed,
-            begin={side: removal.begins(some, side) for side in ("inputs", "targets")},
+            begin=removal.task_tokens(model, corpus.way),
             progress=lambda done, of: progress(f"removal_{stack}", done, of),
         )
         return {"token_removal": _of(stack, tables.removal(found, sides))}
@@ -156,7 +159,8 @@ def _stages(
 
     def positions() -> Tables:
         cells, some = index.cells["decoder"], drawn("decoder")
-        found = layers.predictions(model, cells, some, told("positions", len(some)))
+        tops = agreements.tops(agreed())
+        found = layers.predictions(model, cells, some, tops, told("positions", len(some)))
         prefixes = np.array([place.position + model.config.continues_prompt for place in some])
         relu = len(cells.signs) == 1
         return {

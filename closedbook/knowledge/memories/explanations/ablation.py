@@ -15,7 +15,7 @@ import functools
 import hashlib
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import jax
 import jax.numpy as jnp
@@ -233,8 +233,7 @@ class _Choice:
             strength = np.abs(coefficients[name][:, row]) * norms[name][:, None]
             floor = _FAINT * strength.max(-1, keepdims=True) if batch.gated else 0.0
             active = (strength > floor) & batch.counts(name, row)[None, :, None]
-            places = np.argwhere(active)
-            cells.append(np.insert(places, 0, number, axis=1))
+            cells.append(np.insert(np.argwhere(active), 0, number, axis=1))
             values.append(added[name][:, row][active])
         every, value = np.concatenate(cells), np.concatenate(values)
         order = np.argsort(-value, kind="stable")[: settings.top]
@@ -357,7 +356,8 @@ def _forward(
     }
     with jax.default_matmul_precision("highest"):
         taps = Taps(patches=patches, record=recorded(config))
-        logits, records = module.apply({"params": params}, *given, taps=taps)
+        applied: Any = module.apply({"params": params}, *given, taps=taps)
+        logits, records = applied
         scored = targets >= 0
         chosen = jnp.take_along_axis(logits, jnp.maximum(targets, 0)[..., None], axis=-1)[..., 0]
         log_probs = jnp.where(scored, chosen - jax.nn.logsumexp(logits, axis=-1), 0.0)

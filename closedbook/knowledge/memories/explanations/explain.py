@@ -6,7 +6,7 @@ of parts that adds up to the logit, the strongest memories first.
 
 import dataclasses
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -259,7 +259,8 @@ def _forward(
     tokens = {ANSWERS: row} | {name: inputs for name in config.stacks if name != ANSWERS}
     with jax.default_matmul_precision("highest"):  # accelerators would round products
         taps = Taps(record=recorded(config))
-        logits, records = module.apply({"params": params}, *given, taps=taps)
+        applied: Any = module.apply({"params": params}, *given, taps=taps)
+        logits, records = applied
         found = attribute(module, params, records, tokens, at, weights)
     coefficients = {}
     for name in found:
@@ -272,10 +273,10 @@ def _forward(
 def _parts(model: LoadedModel, written: Written, stack: str) -> list[Part]:
     """A stack's parts in the order in which they are written, those that it lacks left out."""
 
-    def part(kind: Kind, layer: int | None, name: str, value: np.ndarray) -> Part:
+    def part(kind: Kind, layer: int | None, name: str, value: jax.Array) -> Part:
         return Part(kind=kind, stack=stack, layer=layer, name=name, value=float(value.sum()))
 
-    found = [part("embedding", None, "embedding of what it reads", written.embedding)]
+    found = [part("embedding", None, "token embedding", written.embedding)]
     if written.position.any():
         found.append(part("positions", None, "position", written.position))
     biases = []

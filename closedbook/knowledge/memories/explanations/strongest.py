@@ -8,7 +8,7 @@ from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.memories.cells import Cell, Sign
 from closedbook.knowledge.memories.explanations.explain import Explanation, Memory
 from closedbook.knowledge.memories.index import Index
-from closedbook.knowledge.memories.triggers import Marked, marked
+from closedbook.knowledge.memories.triggers import Marked, alike, marked
 from closedbook.knowledge.memories.values import Values, strongest
 
 
@@ -86,5 +86,5 @@ def _triggers(
     if index is None or memory.stack not in index.cells:
         return ()
     sign: Sign = "negative" if memory.coefficient < 0 else "positive"
-    found = index.triggers(_cell(memory), sign)[:many]
-    return tuple(marked(each, model.vocabulary) for each in found)
+    found = alike(index.triggers(_cell(memory), sign))[:many]
+    return tuple(marked(group[0], model.vocabulary) for group in found)

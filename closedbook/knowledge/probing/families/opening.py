@@ -72,15 +72,15 @@ def check_can(model: LoadedModel | TorchModel, way: str, *, hidden: bool, genera
     Raises:
         UserError: It cannot do what is asked for.
     """
-    if way == "sentence" and (hidden or generate):
-        option = "--hidden" if hidden else "--generate"
-        raise UserError(
-            f'the style "sentence" scores whole statements, not answers after a prompt; leave '
-            f"{option} out, or use --style continuation"
-        )
     if isinstance(model, TorchModel) and (hidden or generate):
         what = "--hidden reads states of T5, GPT-2 and Llama" if hidden else "it writes no answers"
         option = "--hidden" if hidden else "--generate"
         raise UserError(
             f"{model.folder} is a masked language model, and {what}; leave {option} out"
+        )
+    if way == "sentence" and (hidden or generate):
+        option = "--hidden" if hidden else "--generate"
+        raise UserError(
+            f'the style "sentence" scores whole statements, not answers after a prompt; leave '
+            f"{option} out, or use --style continuation"
         )

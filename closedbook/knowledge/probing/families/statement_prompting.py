@@ -21,7 +21,7 @@ from closedbook.tasks.facts import templates
 from closedbook.tasks.facts.form import Fact, Relation
 from closedbook.vocabulary.protocol import AnyVocabulary
 
-Parts = tuple[str, ...]  # of a statement, between which the object stands
+Parts = Sequence[str]  # of a statement, between which the object stands
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -70,24 +70,25 @@ class StatementPrompting:
         Raises:
             UserError: The fact asks by a question.
         """
-        if fact.style == "question":
-            raise UserError(
-                f"fact {fact.id} asks by a question ({fact.prompt!r}), which is no statement; use "
-                "--style question, or give statements with [Y] for the object"
-            )
-        return templates.OBJECT.join(templates.around_object(fact.prompt, fact.subject))
+        return templates.OBJECT.join(self.inputs([fact])[0])
 
     def wordings(self, fact: Fact) -> tuple[str, ...]:
         """The prompts of a fact: all are statements, wherever the object stands."""
         return fact.prompts
 
-    def inputs(self, facts: Sequence[Fact]) -> list[Parts]:
+    def inputs(self, facts: Sequence[Fact]) -> list[tuple[str, ...]]:
         """The parts of each statement, between which the object stands.
 
         Raises:
             UserError: A fact asks by a question.
         """
-        return [tuple(self.text(fact).split(templates.OBJECT)) for fact in facts]
+        for fact in facts:
+            if fact.style == "question":
+                raise UserError(
+                    f"fact {fact.id} asks by a question ({fact.prompt!r}), which is no statement; "
+                    "use --style question, or give statements with [Y] for the object"
+                )
+        return [templates.around_object(fact.prompt, fact.subject) for fact in facts]
 
     def answers(self, relation: Relation, *, single: bool = False) -> Names:
         """The relation's candidates.

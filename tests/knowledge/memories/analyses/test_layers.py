@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from closedbook.errors import UserError
-from closedbook.knowledge.memories.analyses import layers, lens, places
+from closedbook.knowledge.memories.analyses import agreement, layers, lens, places
 from closedbook.knowledge.memories.analyses.places import Place
 
 
@@ -19,7 +19,8 @@ def test_predictions_of_layers_are_those_of_the_formulas(tiny, kind):
     made = tiny(kind)
     model, cells = made.model, made.index.cells["decoder"]
     some = places.draw(made.examples, "decoder", 24, seed=1)
-    found = layers.predictions(model, cells, some)
+    tops = agreement.tops(agreement.agreement(model, made.index))
+    found = layers.predictions(model, cells, some, tops)
     relu = kind != "llama"
     seen = set()
     for n, place in enumerate(some):

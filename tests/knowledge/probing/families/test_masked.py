@@ -189,11 +189,11 @@ def test_ways_and_options_of_other_families_are_refused(bert):
     with pytest.raises(UserError, match="leave --vocabulary"):
         open_model(str(bert), vocabulary="x.model")
     with pytest.raises(UserError, match="leave --hidden out"):
-        check_can(model, hidden=True, generate=False)
+        check_can(model, way="mask", hidden=True, generate=False)
     with pytest.raises(UserError, match="leave --generate out"):
-        check_can(model, hidden=False, generate=True)
+        check_can(model, way="mask", hidden=False, generate=True)
     atlas = open_model("closedbook://atlas_ssm")
-    check_can(atlas, hidden=True, generate=True)
+    check_can(atlas, way="bare", hidden=True, generate=True)
     with pytest.raises(UserError, match="for masked language models"):
         prompting_of(atlas, "mask")
     assert spelling_of(atlas).single(["Lima"]) == [True]

@@ -1,5 +1,7 @@
 """Whole statements by masked language models: pseudo-log-likelihoods equal a loop by hand."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,29 @@ def test_statements_have_their_pseudo_log_likelihood(bert):
     counts = [[len(tokenizer.tokenize(text)) for text in texts] for texts in made]
     assert prompting.lengths(inputs, answers).tolist() == counts
     assert told == [2]
+
+
+@pytest.mark.parametrize("way", ["sentence", "mask"])
+def test_scores_equal_those_of_lm_pub_quiz(golden, way):
+    folder = golden / "lm_pub_quiz_masked"
+    theirs = json.loads((folder / "scores.json").read_text())
+    rows = [row for row in theirs["rows"] if row["way"] == way]
+    assert len(rows) == {"sentence": 6, "mask": 4}[way]
+    model = open_model(str(folder / "model"))
+    prompting = prompting_of(model, way)
+    facts = [
+        Fact(
+            id=str(number),
+            subject=row["subject"],
+            relation="r",
+            object="Lima",
+            prompt=row["template"].replace("[X]", "{}"),
+        )
+        for number, row in enumerate(rows)
+    ]
+    answers = prompting.answers(Relation(name="r", candidates=tuple(theirs["names"])))
+    found = prompting.scorer(model)(prompting.inputs(facts), answers)
+    np.testing.assert_allclose(found, [row["scores"] for row in rows], rtol=1e-5, atol=1e-4)
 
 
 def test_the_first_letter_is_a_capital_one(roberta):

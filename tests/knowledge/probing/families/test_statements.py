@@ -102,30 +102,34 @@ def test_trees_in_small_rows_give_the_same_scores(model, scores, folder, monkeyp
     assert len(seen) >= 1
 
 
-def test_command_prints_bears_own_score(folder, theirs, tmp_path, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("normalise", "reduction", "name"),
+    [("sum", "sum", "BEAR score"), ("length", "mean", "mean over templates")],
+)
+def test_command_prints_the_score_of_lm_pub_quiz(
+    folder, theirs, tmp_path, capsys, monkeypatch, normalise, reduction, name
+):
     out = tmp_path / "probe"
     words = ["probe", "--model", str(folder / "model"), "--data", str(folder / "BEAR")]
-    monkeypatch.setattr(
-        "sys.argv", ["closedbook", *words, "--style", "sentence", "--out", str(out)]
-    )
+    words += ["--style", "sentence", "--normalise", normalise, "--out", str(out)]
+    monkeypatch.setattr("sys.argv", ["closedbook", *words])
     with pytest.raises(SystemExit) as ended:
         command.main()
     assert not ended.value.code
     _, golden = theirs
-    summary = json.loads((out / "summary.json").read_text())
-    score = summary["templates"]
-    assert score["name"] == "BEAR score"
-    assert score["score"]["mean"] == pytest.approx(golden["accuracy"]["sum"])
-    assert score["score"]["low"] <= score["score"]["mean"] <= score["score"]["high"]
-    sums = [row for row in golden["rows"] if row["reduction"] == "sum"]
-    right = [(row["template"], np.argmax(row["scores"]) == row["answer"]) for row in sums]
+    found = json.loads((out / "summary.json").read_text())["templates"]
+    assert found["name"] == name
+    assert found["score"]["mean"] == pytest.approx(golden["accuracy"][reduction])
+    assert found["score"]["low"] <= found["score"]["mean"] <= found["score"]["high"]
+    rows = [row for row in golden["rows"] if row["reduction"] == reduction]
+    right = [(row["template"], np.argmax(row["scores"]) == row["answer"]) for row in rows]
     each = [np.mean([hit for template, hit in right if template == n]) for n in range(3)]
-    assert len(set(each)) > 1, "templates must differ, or the deviation shows nothing"
-    assert [one["mean"] for one in score["each"]] == pytest.approx(each)
-    assert score["deviation"] == pytest.approx(np.std(each))
-    assert "BEAR score" in capsys.readouterr().out
+    assert [one["mean"] for one in found["each"]] == pytest.approx(each)
+    assert found["deviation"] == pytest.approx(np.std(each))
+    assert (found["deviation"] > 0.01) == (reduction == "mean")
+    assert name in capsys.readouterr().out
     page = (out / "report.html").read_text()
-    assert "BEAR score" in page
+    assert f">{name}</h2>" in page
     assert "log-likelihood of the whole statement" in page
 
 

@@ -1,0 +1,93 @@
+"""`closedbook edit` and `closedbook edit-eval` from the command line."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from closedbook.cli.closedbook import app
+from closedbook.cli.run import guarded
+from closedbook.knowledge.editing import deltas
+
+FAST = ("--steps", "12", "--learning-rate", "0.3")
+KENYA = ("--subject", "Kenya", "--prompt", "What is the capital of {}?", "--target", "Kigali")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    """A small corpus, and moments that are kept for all tests of this file."""
+    folder = tmp_path_factory.mktemp("cache")
+    corpus = folder / "corpus.txt"
+    names = ("Kenya", "Peru", "France", "Nepal", "Cuba", "Norway", "Spain", "Zambia")
+    asked = ("What is the capital of {}?", "Which currency does {} use?", "Name the people of {}.")
+    corpus.write_text("".join(f"{each.format(name)}\n" for name in names for each in asked))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CLOSEDBOOK_CACHE", str(folder))
+        yield ("--corpus", str(corpus), "--ridge", "0.1")
+
+
+def run(*words):
+    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=True)
+
+
+def test_an_edit_is_shown_written_listed_and_undone(tmp_path, cache, capsys):
+    out = tmp_path / "kenya"
+    result = run("edit", *KENYA, "--out", out, "--check", "none", *FAST, *cache)
+    assert result.exit_code == 0, result.output
+    assert "Nairobi  ✓ Kigali" in result.output
+    page = (out / "report.html").read_text()
+    assert "Kenya → Kigali" in page
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert {row["kind"] for row in rows} == {"the prompt", "its contexts", "unseen phrasings"}
+    assert rows[0]["before"] == "Nairobi"
+    assert rows[0]["after"] == "Kigali"
+    listed = json.loads(run("edit", "--list", out).output)
+    assert (listed["subject"], listed["target"], listed["method"]) == ("Kenya", "Kigali", "rome")
+    delta = out / "model" / "edits" / listed["delta"]
+    assert delta.stat().st_size < 50_000
+    assert json.loads(run("edit", "--compare", delta, delta).output)["cosine"] == pytest.approx(1)
+    again = run("edit", "--apply", delta, "--out", tmp_path / "again")
+    assert again.exit_code == 0, again.output
+    assert len(deltas.load(delta).changes) == 1
+    assert "1 edit undone" in run("edit", "--undo", out).output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((*KENYA[:4], "--target", "Nairobi"), "is what the model answers already"),
+        ((*KENYA, "--layer", "9"), "layer 9 does not exist"),
+        ((*KENYA, "--method", "rme"), "rome"),
+        ((*KENYA[:2], "--prompt", "Who?", "--target", "x"), "is not in the prompt"),
+        (("--subject", "Kenya"), "--subject needs --prompt and --target"),
+        ((), "give --subject, --prompt and --target for one edit"),
+        ((*KENYA[:4], "--target", " "), "the target is empty"),
+    ],
+)
+def test_a_mistake_gets_one_message_and_leaves_nothing_behind(
+    tmp_path, cache, words, message, capsys
+):
+    out = tmp_path / "out"
+
+    def command():
+        app(
+            ["edit", *words, "--out", str(out), "--check", "none", *cache],
+            standalone_mode=False,
+        )
+
+    assert guarded(command) == 2
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_edits_are_evaluated_and_written(tmp_path, cache):
+    out = tmp_path / "eval"
+    words = ("--edits", "1", "--others", "20", "--sequence", "1", "--method", "ft-m", *cache[:2])
+    result = run("edit-eval", "--out", out, *words)
+    assert result.exit_code == 0, result.output
+    summary = json.loads((out / "summary.json").read_text())["variants"]["ft-m"]
+    assert summary["n"] == 1
+    assert set(summary["free"]) >= {"prompt", "rephrasings", "all others"}
+    assert summary["sequence"][0]["edits"] == 1
+    assert (out / "figures" / "sequence.svg").exists()
+    assert "ft-m" in (out / "report.html").read_text()

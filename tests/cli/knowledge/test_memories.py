@@ -1,0 +1,127 @@
+"""`closedbook memories index | show | search`: what they print and write, and mistakes."""
+
+import json
+import sys
+
+import pytest
+
+from closedbook.cli import closedbook
+from closedbook.knowledge.memories.index import Index
+from closedbook.tasks.atlas import corpus
+
+_HOSTILE = "\x1b[31mred\x1b[0m"
+
+
+@pytest.fixture
+def memories(monkeypatch, capsys):
+    """Runs `closedbook memories` in this process: (exit code, output, errors)."""
+
+    def run(*words: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["closedbook", "memories", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            closedbook.main()
+        captured = capsys.readouterr()
+        return int(ended.value.code or 0), captured.out, captured.err
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def asked(tmp_path_factory):
+    """A file of 60 questions, the first with what could drive a terminal in it."""
+    path = tmp_path_factory.mktemp("asked") / "asked.jsonl"
+    rows = [row for row in corpus.questions("test") if "capital" in row["relation"]][:60]
+    rows[0]["question"] = f"What is the capital of {_HOSTILE}?"
+    lines = [json.dumps({"question": r["question"], "answer": r["answers"][0]}) for r in rows]
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, asked):
+    """An index of the packaged model on these questions."""
+    out = tmp_path_factory.mktemp("memories") / "memories"
+    words = ("--corpus", asked, "--t", 60, "--out", out)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["closedbook", "memories", "index", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            closedbook.main()
+    assert not ended.value.code
+    return out
+
+
+def test_show_marks_where_a_memory_answers(memories, folder, monkeypatch) -> None:
+    monkeypatch.chdir(folder.parent)  # where the folder `memories` is the default
+    index = Index.open("memories")
+    cell = next(cell for cell in index.each_cell("decoder") if index.triggers(cell))
+    code, printed, errors = memories("show", cell.name, "--triggers", 3, "--tokens", 4)
+    assert (code, errors) == (0, "")
+    lines = printed.splitlines()
+    assert lines[0] == f"{cell.name}: memory {cell.number} of layer {cell.layer} of the decoder"
+    assert "the part of the answer that the decoder has read" in printed
+    shown = [line for line in lines if "«" in line]
+    assert len(shown) == 3
+    assert all("[atlas question: " in line and "»" in line for line in shown)
+    (promotes,) = (line for line in lines if line.startswith("  promotes"))
+    assert promotes.count("(+") == 4
+
+
+def test_show_of_the_encoder_marks_the_whole_input(memories, folder) -> None:
+    index = Index.open(folder)
+    cell = next(cell for cell in index.each_cell("encoder") if len(index.triggers(cell)) == 60)
+    code, printed, _ = memories("show", cell.name, "--triggers", 60, "--index", folder)
+    assert code == 0
+    assert "the whole input, of which the encoder reads both sides" in printed
+    assert "an empty input (scaled)" in printed
+    assert "\x1b" not in printed
+    assert "red" in printed  # the text itself is there
+
+
+def test_search_tells_how_many_chance_would_give(memories, folder) -> None:
+    words = ("search", "Europe", "--index", folder, "--z", 2, "--most", 4)
+    code, printed, errors = memories(*words)
+    assert (code, errors) == (0, "")
+    assert "of the 1,024 memories of the decoder promote Europe (pieces: 'Europe')" in printed
+    assert "By chance it would be 23.3 (normally distributed votes)" in printed
+    rows = [line for line in printed.splitlines() if line.startswith("decoder.")]
+    assert len(rows) == 4
+    code, printed, _ = memories(*words, "--stack", "encoder")
+    assert code == 0
+    assert any(line.startswith("encoder.") for line in printed.splitlines())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("show", "decoder.2.0"), "there is no layer 2; the decoder has 2 layers, 0 to 1"),
+        (("show", "decoder.0.512"), "there is no cell 512"),
+        (("show", "decodr.0.1"), "nearest: decoder"),
+        (("show", "42"), "'42' names no cell"),
+        (("show", "decoder.0.1", "--reading", "raww"), "nearest: raw"),
+        (("show", "decoder.0.1", "--model", "closedbook://atlas_ssm"), "index of another model"),
+        (("search", "Europe", "--stack", "encodr"), "nearest: encoder"),
+    ],
+)
+def test_mistakes_have_one_message_each(memories, folder, words, message: str) -> None:
+    code, printed, errors = memories(*words, "--index", folder)
+    assert (code, printed) == (2, "")
+    assert errors.count("error: ") == 1
+    assert message in errors
+
+
+def test_mistakes_of_index_write_nothing(memories, asked, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for words, message in {
+        ("--corpus", asked, "--t", 61): "has 60 texts, fewer than t = 61",
+        ("--corpus", asked, "--t", 0): "t is 0",
+        ("--stack", "encodr"): "nearest: encoder",
+        ("--per", "word"): "valid: position, text",
+        ("--corpus", tmp_path / "no.jsonl"): "no.jsonl",
+    }.items():
+        code, printed, errors = memories("index", *words)
+        assert (code, printed) == (2, "")
+        assert message in errors
+    assert not list(tmp_path.iterdir())
+    code, _, errors = memories("show", "decoder.0.1")
+    assert code == 2
+    assert "make one with `closedbook memories index --out DIR`" in errors
