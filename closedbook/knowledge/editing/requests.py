@@ -1,6 +1,7 @@
 """What is asked of an edit: which fact, its new object, and what of the subject is to stay."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 from closedbook.errors import UserError
@@ -123,7 +124,22 @@ def _squeezed(text: str) -> str:
 def _row(model: LoadedModel, subject: str, prompt: str, answer: Sequence[int]) -> Row:
     text = templates.with_subject(prompt, subject)
     place = prompt.index(templates.SUBJECT)
-    # Where the subject occurs elsewhere in the prompt too, its place says which is meant.
-    before = templates.with_subject(prompt[:place], "").count(subject)
-    found = subject_tokens.in_text(model, text, subject, occurrence=before + 1)
+    found = subject_tokens.in_text(model, text, subject, occurrence=_which(text, subject, place))
     return Row(prompt=found.ids, subject=found.last, answer=tuple(answer))
+
+
+def _which(text: str, subject: str, place: int) -> int:
+    """Which occurrence begins at a character, counted as `subject_tokens.in_text` does.
+
+    Raises:
+        UserError: It is a part of a word there, and a whole word elsewhere.
+    """
+    name = re.escape(subject)
+    starts = [match.start() for match in re.finditer(rf"(?<!\w){name}(?!\w)", text)]
+    starts = starts or [match.start() for match in re.finditer(name, text)]
+    if place not in starts:
+        raise UserError(
+            f"the subject {subject!r} is a part of a word where it is meant in {text!r}, and a "
+            "word of its own elsewhere; write another prompt"
+        )
+    return starts.index(place) + 1

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from closedbook.knowledge.editing import keys, requests
+from closedbook.knowledge.editing import keys, presets, requests
 from closedbook.knowledge.editing.editor import Editor
 from closedbook.knowledge.editing.moments import Moment
 from closedbook.knowledge.editing.places import Place, kernel
@@ -149,3 +149,20 @@ def test_fine_tuning_lowers_its_loss_within_its_bound(gpt2, method):
     assert losses[-1] < losses[0]
     largest = np.abs(done.changes[PLACE].matrix).max()
     assert largest <= 2e-3 * (1 + 1e-4) if method == "ft-l" else largest > 2e-3
+
+
+def test_a_context_that_names_the_subject_too_is_edited_where_it_is_meant(gpt2):
+    twice = dataclasses.replace(
+        EDITS[0], prompt="LeBron James is. {} plays the sport of", contexts=(), keep=()
+    )
+    (once,) = requests.tells(gpt2, dataclasses.replace(EDITS[0], contexts=(), keep=()))
+    (row,) = requests.tells(gpt2, twice)
+    assert row.subject == once.subject + len(row.prompt) - len(once.prompt)
+
+
+def test_generated_contexts_end_with_the_prompt_and_are_always_the_same(gpt2):
+    found = presets.generated(gpt2, "{} plays the sport of")
+    assert 5 <= len(found) <= 20
+    assert all(each.endswith(". {} plays the sport of") for each in found)
+    assert all(each.count("{}") == 1 for each in found)
+    assert found == presets.generated(gpt2, "{} plays the sport of")
