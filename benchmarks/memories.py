@@ -11,6 +11,7 @@ are interleaved, so that a busy machine slows them alike. `SmolLM2` stands for t
 
 import argparse
 import collections
+import functools
 import itertools
 import pathlib
 import resource
@@ -19,6 +20,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 
 import jax
 
@@ -31,7 +33,7 @@ from closedbook.models import unboxed
 
 T = 50
 _AHEAD = 2  # batches on their way, as in indexing
-_LENGTHS = (4, 16)  # times the atlas's questions, of which the peak memory is measured
+_LENGTHS = (1, 8)  # times some of the atlas's questions, of which the peak memory is measured
 
 
 class Forward:
@@ -50,7 +52,8 @@ class Forward:
         return module.apply({"params": params}, inputs, method="encode")[0]
 
     def __call__(self, corpus: Corpus) -> None:
-        params, waiting = unboxed(self._model.params), collections.deque()
+        params = unboxed(self._model.params)
+        waiting: collections.deque[jax.Array] = collections.deque()
         for batch in batches(self._model.module, corpus.examples(), self._stacks):
             waiting.append(self._run(params, batch.inputs, batch.read))
             if len(waiting) > _AHEAD:
@@ -78,10 +81,14 @@ def speed(name: str, text: str, texts: int, rounds: int) -> None:
                 settings = build.Settings(t=T, stacks=stacks)
                 build.build(model, corpus, pathlib.Path(folder) / "index", settings)
 
-        ways = {"forward": lambda: forward(corpus), "index": index}
+        ways: dict[str, Callable[[], None]] = {
+            "forward": functools.partial(forward, corpus),
+            "index": index,
+        }
         for run in ways.values():
             run()  # compiles
-        wall, cpu = ({way: [] for way in ways} for _ in range(2))
+        wall: dict[str, list[float]] = {way: [] for way in ways}
+        cpu: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(rounds):
             for way, run in ways.items():
                 start, used = time.perf_counter(), time.process_time()
@@ -102,14 +109,16 @@ def speed(name: str, text: str, texts: int, rounds: int) -> None:
         )
 
 
-def peak(times: int) -> None:
-    """Indexes the atlas's questions several times over, and prints the peak memory."""
+def peak(texts: int, times: int) -> None:
+    """Indexes some of the atlas's questions several times over, and prints the peak memory."""
     model = load_model("closedbook://atlas_qa")
     whole = sources.open_corpus(model)
     corpus = Corpus(
         name="repeated",
         way=whole.way,
-        examples=lambda: itertools.chain.from_iterable(whole.examples() for _ in range(times)),
+        examples=lambda: itertools.chain.from_iterable(
+            itertools.islice(whole.examples(), texts) for _ in range(times)
+        ),
     )
     with tempfile.TemporaryDirectory() as folder:
         made = build.build(model, corpus, pathlib.Path(folder) / "index", build.Settings(t=T))
@@ -128,10 +137,11 @@ def main() -> None:
     parser.add_argument("--times", type=int, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.times:
-        peak(options.times)
+        peak(options.texts, options.times)
     elif options.memory:
         for times in _LENGTHS:  # each in a process of its own, whose peak is its own
             words = ["-m", "benchmarks.memories", "--memory", "--times", str(times)]
+            words += ["--texts", str(options.texts)]
             subprocess.run([sys.executable, *words], check=True)
     else:
         for name in options.model or ["closedbook://atlas_qa"]:

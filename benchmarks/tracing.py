@@ -29,7 +29,7 @@ from closedbook.knowledge.tracing.trace import restored
 from closedbook.models import Patch, Taps, network
 from closedbook.models.decoder_only import DecoderOnlyConfig, size
 
-SAMPLES, WINDOW, TOKENS, SUBJECT = 10, 10, 8, 2
+SAMPLES, WINDOW, SUBJECT = 10, 10, 2
 # What kmeng01/rome's module imports for other things than the loop: drawing, data.
 _NOT_TIMED = (
     *("matplotlib", "datasets", "dsets", "rome", "rome.tok_dataset"),
@@ -63,27 +63,29 @@ def main() -> None:
     parser.add_argument("--size", choices=CONFIGS, default="tiny")
     parser.add_argument("--cells", type=int, default=24, help="of the loop; scaled to all")
     parser.add_argument("--plain-cells", type=int, default=4, help="the same of the plain loop")
+    parser.add_argument("--tokens", type=int, default=8, help="of the prompt")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--rome", help="a copy of kmeng01/rome, which needs torch")
     arguments = parser.parse_args()
     config = dataclasses.replace(CONFIGS[arguments.size], dropout_rate=0.0)
     module = network(config)
-    ids = np.arange(1, TOKENS + 1, dtype=np.int32)[None]
+    tokens = arguments.tokens
+    ids = np.arange(1, tokens + 1, dtype=np.int32)[None]
     params = jax.jit(module.init)(jax.random.key(0), ids)["params"]
     params = jax.tree.map(jnp.asarray, jax.device_get(_plain(params)))
     tracer = Tracer(_Random(config, params))  # type: ignore[arg-type]
-    noise = np.zeros((1, SAMPLES, TOKENS, config.emb_dim), np.float32)
+    noise = np.zeros((1, SAMPLES, tokens, config.emb_dim), np.float32)
     drawn = np.random.RandomState(1).randn(SAMPLES, SUBJECT, config.emb_dim)
     noise[0, :, :SUBJECT] = 0.1 * drawn
     fact = Fact(
         inputs=np.zeros((1, 0), np.int32),
         row=ids,
-        places=np.array([TOKENS - 1], np.int32),
+        places=np.array([tokens - 1], np.int32),
         targets=np.array([7], np.int32),
         noise=noise,
     )
     print(
-        f"{arguments.size}: {config.num_layers} layers of width {config.emb_dim}, {TOKENS} tokens"
+        f"{arguments.size}: {config.num_layers} layers of width {config.emb_dim}, {tokens} tokens"
     )
     print(
         "| restored | plain loop, s | compiled loop, s | one program, s | faster than plain "
@@ -94,7 +96,7 @@ def main() -> None:
         print(_row(tracer, fact, kind, arguments), flush=True)
     if arguments.rome:
         for kind in kinds(config):
-            seconds = _rome(arguments.rome, config, kind)
+            seconds = _rome(arguments.rome, config, kind, tokens)
             print(f"kmeng01/rome's own loop, {kind.part}: {seconds:.2f} s", flush=True)
 
 
@@ -105,17 +107,17 @@ def _plain(params: Any) -> Any:
 
 
 def _row(tracer: Tracer, fact: Fact, kind: Kind, arguments: argparse.Namespace) -> str:
-    cells, repeats = arguments.cells, arguments.repeats
+    cells, repeats, tokens = arguments.cells, arguments.repeats, arguments.tokens
     layers = tracer.config.stacks["decoder"].layers
-    all_cells = TOKENS * layers
-    layout = restored(tracer, "decoder", [kind], TOKENS, SAMPLES, WINDOW, "code")
-    slots = lanes.at(range(TOKENS), TOKENS, layers)
+    all_cells = tokens * layers
+    layout = restored(tracer, "decoder", [kind], tokens, SAMPLES, WINDOW, "code")
+    slots = lanes.at(range(tokens), tokens, layers)
     rows = layout.rows(2 * layers)
     own = lanes.numbers(rows, tracer.scores(fact, layout, slots), range(1, len(layout.all)))
-    own = own.reshape(TOKENS, layers)
+    own = own.reshape(tokens, layers)
     loop, flops = _loop(tracer, fact, kind)
     some = np.linspace(0, all_cells - 1, min(cells, all_cells)).astype(int)
-    masks = [_where(kind, *divmod(int(cell), layers), layers) for cell in some]
+    masks = [_where(kind, *divmod(int(cell), layers), layers, tokens) for cell in some]
     theirs = [float(loop(mask)) for mask in masks]  # compiles, and shows that both agree
     np.testing.assert_allclose(own.ravel()[some], theirs, atol=1e-5)
     slow = _seconds(lambda: [jax.block_until_ready(loop(mask)) for mask in masks], repeats)
@@ -131,8 +133,8 @@ def _row(tracer: Tracer, fact: Fact, kind: Kind, arguments: argparse.Namespace) 
     )
 
 
-def _where(kind: Kind, token: int, layer: int, layers: int) -> np.ndarray:
-    found = np.zeros((layers, 1 + SAMPLES, TOKENS), bool)
+def _where(kind: Kind, token: int, layer: int, layers: int, tokens: int) -> np.ndarray:
+    found = np.zeros((layers, 1 + SAMPLES, tokens), bool)
     of = window(layer, WINDOW, layers, "code") if kind.windowed else range(layer, layer + 1)
     found[of.start : of.stop, 1:, token] = True
     return found
@@ -155,12 +157,14 @@ def _loop(tracer: Tracer, fact: Fact, kind: Kind) -> tuple[Any, float]:
         return jax.nn.softmax(logits[1:, -1], axis=-1).mean(0)[fact.targets[0]]
 
     arguments = (tracer.params, clean, noise)
-    lowered = score.lower(*arguments, _where(kind, 0, 0, clean.shape[0])).compile()
+    lowered = score.lower(
+        *arguments, _where(kind, 0, 0, clean.shape[0], fact.row.shape[1])
+    ).compile()
     analysis: Any = lowered.cost_analysis()
     return functools.partial(score, *arguments), float(analysis["flops"])
 
 
-def _rome(folder: str, config: DecoderOnlyConfig, kind: Kind) -> float:
+def _rome(folder: str, config: DecoderOnlyConfig, kind: Kind, tokens: int) -> float:
     """The processor time of kmeng01/rome's loop over all cells, on a random GPT-2."""
     import sys
     import types
@@ -184,7 +188,7 @@ def _rome(folder: str, config: DecoderOnlyConfig, kind: Kind) -> float:
             n_head=config.num_heads,
         )
     ).eval()
-    ids = torch.arange(1, TOKENS + 1).repeat(1 + SAMPLES, 1)
+    ids = torch.arange(1, tokens + 1).repeat(1 + SAMPLES, 1)
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
     common = (model, config.num_layers, inputs, (0, SUBJECT), torch.tensor(7))
     begin = time.process_time()

@@ -19,6 +19,8 @@ class Finding:
     Attributes:
         figure: Of the paper.
         says: What it found.
+        shows: What its curve is, in a few words.
+        trend: Whether it is about lower and upper layers, which two layers have not.
         rule: When a model agrees, in words.
         curve: The numbers of a result that are looked at, None where it has none.
         agrees: Of that curve.
@@ -26,8 +28,10 @@ class Finding:
     """
 
     figure: str
+    shows: str
     says: str
     rule: str
+    trend: bool = False
     curve: Callable[[Result], Curve | None]
     agrees: Callable[[Curve], bool]
     percent: bool = True
@@ -117,6 +121,8 @@ def _bins(result: Result) -> Curve | None:
 FINDINGS = (
     Finding(
         figure="2",
+        shows="triggers of a memory that share the last token",
+        trend=True,
         says="Lower layers answer to shallow patterns, upper ones to semantic ones (people's "
         "labels)",
         rule="of a memory's triggers fewer share the last token in the upper six sixteenths of "
@@ -126,6 +132,7 @@ FINDINGS = (
     ),
     Finding(
         figure="3",
+        shows="change by the last token less that by the first",
         says="Removing the last token changes a coefficient more than removing the first",
         rule="in every layer the mean change by the last is larger; shown is the difference",
         curve=_last_against_first,
@@ -133,6 +140,8 @@ FINDINGS = (
     ),
     Finding(
         figure="3",
+        shows="change of coefficients by removing the last token",
+        trend=True,
         says="The last token matters less in upper layers",
         rule="the mean change by the last is smaller in the upper six sixteenths than below",
         curve=lambda r: _removal(r, "last"),
@@ -140,6 +149,8 @@ FINDINGS = (
     ),
     Finding(
         figure="4",
+        shows="values whose top token follows their top trigger",
+        trend=True,
         says="Values agree with the next token of the top trigger in about 0% of layers 1 to 10, "
         "up to 3.5% above",
         rule="agreement (scaled) is higher in the upper six sixteenths than below",
@@ -148,6 +159,8 @@ FINDINGS = (
     ),
     Finding(
         figure="5",
+        shows="median rank of that token in the value's order",
+        trend=True,
         says="The next token ranks higher in upper layers",
         rule="its median rank (scaled) is smaller in the upper six sixteenths than below",
         curve=lambda r: curve(r, "next_token_rank", "q50", reading="scaled", sign="positive"),
@@ -156,6 +169,7 @@ FINDINGS = (
     ),
     Finding(
         figure="6",
+        shows="the same share by group, from the least sure values",
         says="Agreement grows with the value's highest probability",
         rule="it is higher in the surest sixth of the groups than in the others; shown by group",
         curve=_bins,
@@ -163,6 +177,8 @@ FINDINGS = (
     ),
     Finding(
         figure="6",
+        shows="share of the 100 surest values",
+        trend=True,
         says="97 of the 100 surest values are in layers 11 to 16",
         rule="more than half of them (scaled) are in the upper six sixteenths; shown by layer",
         curve=_surest,
@@ -170,6 +186,7 @@ FINDINGS = (
     ),
     Finding(
         figure="7",
+        shows="active memories",
         says="10% to 50% of a layer's memories are active (ReLU)",
         rule="in every layer the share is in that range",
         curve=lambda r: curve(r, "active_memories", rule="coefficient above 0", stack="decoder"),
@@ -177,6 +194,7 @@ FINDINGS = (
     ),
     Finding(
         figure="8",
+        shows="no memory promotes the layer's top token",
         says="In at least 68% of the examples no memory promotes the layer's top token",
         rule="in every layer (scaled, all memories) at least 68%",
         curve=lambda r: curve(r, "composition", reading="scaled", memories="all"),
@@ -184,6 +202,8 @@ FINDINGS = (
     ),
     Finding(
         figure="9",
+        shows="the residual predicts the model's output",
+        trend=True,
         says="The residual predicts the model's output more and more often",
         rule="it does (scaled) in the upper six sixteenths more often than below",
         curve=lambda r: curve(r, "residual_refinement", reading="scaled"),
@@ -191,6 +211,8 @@ FINDINGS = (
     ),
     Finding(
         figure="10",
+        shows="probability of the output by the residual",
+        trend=True,
         says="The probability of the output by the residual grows over the layers",
         rule="it is higher (scaled) in the upper six sixteenths than below",
         curve=lambda r: curve(r, "residual_refinement", "probability", reading="scaled"),
@@ -198,6 +220,7 @@ FINDINGS = (
     ),
     Finding(
         figure="11",
+        shows="cases residual and agreement",
         says="A layer's output mostly keeps the residual's prediction",
         rule="cases residual and agreement are more than half in the mean over the layers",
         curve=_cases("residual", "agreement"),
@@ -205,6 +228,7 @@ FINDINGS = (
     ),
     Finding(
         figure="11",
+        shows="case feed-forward",
         says="The unit's own prediction is hardly ever taken",
         rule="the case feed-forward is below 10% in every layer",
         curve=_cases("feed-forward"),
@@ -217,7 +241,7 @@ def verdict(finding: Finding, result: Result) -> bool | None:
     """Whether a model agrees; None where it has too few layers or no such numbers."""
     layers = result["stacks"].get("decoder", {}).get("layers", 0)
     values = finding.curve(result)
-    if layers < FEWEST or values is None or len(values) < FEWEST:
+    if values is None or (finding.trend and layers < FEWEST):
         return None
     return bool(finding.agrees(values))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.memories_study import figure
 from benchmarks.memories_study.findings import FINDINGS, curve, shown, verdict
-from benchmarks.memories_study.plan import ATLAS_MODELS, RELU, SMOLLM2, Plan
+from benchmarks.memories_study.plan import ATLAS_MODELS, RELU, SHORT, SMOLLM2, Plan
 from closedbook.eval.report import charts
 
 Result = Mapping[str, Any]
@@ -21,7 +21,7 @@ _WORDS = {True: "agrees", False: "**does not**", None: "too few layers"}
 
 _HEAD = """# Are feed-forward layers key-value memories here too?
 
-Made by `{command}` ({cells} models, {minutes:.0f} minutes), which counts what is said below.
+Made by `{command}` ({cells}, {minutes:.0f} minutes), which counts what is said below.
 
 Geva et al. 2021 read the feed-forward layers of a language model (16 layers, 65,536 ReLU memories,
 WikiText-103) as memories: a key answers to a pattern in the text, and its value, added to the
@@ -89,10 +89,18 @@ def write(results: Sequence[Result], plan: Plan, page: pathlib.Path) -> pathlib.
         plan: What was run.
         page: The Markdown file.
     """
-    command = "make study-memories" + f" ARGS='--plan {plan.name}'" * (plan.name != "default")
+    missing = {each.model for each in plan.cells} - {each["model"] for each in results}
+    words = [f"--plan {plan.name}"] if plan.name != "default" else []
+    if missing:
+        words += ["--only", *(SHORT[each["model"]] for each in results)]
+    command = "make study-memories" + (f" ARGS='{' '.join(words)}'" if words else "")
     minutes = sum(sum(each["seconds"].values()) for each in results) / 60
     parts = [
-        _HEAD.format(command=command, cells=len(results), minutes=minutes),
+        _HEAD.format(
+            command=command,
+            cells=f"{len(results)} model{'s' * (len(results) != 1)}",
+            minutes=minutes,
+        ),
         "## The models",
         _models(results),
         _perplexities(results),
@@ -134,6 +142,9 @@ def _models(results: Sequence[Result]) -> str:
         "set in ordinary spelling (SmolLM2-135M-Instruct, Q4_1). Positions at which layers are "
         "read come from the same texts, for the ReLU LM from the validation set."
     )
+    missing = [name for model, name in _NAMES.items() if model not in {r["model"] for r in results}]
+    if missing:
+        note += f" Not looked at in this run: {', '.join(missing)}."
     return "\n".join([*lines, "", note])
 
 
@@ -178,7 +189,7 @@ def _curves(results: Sequence[Result]) -> str:
     for finding in FINDINGS:
         values = [finding.curve(result) for result in results]
         told = ("–" if value is None else shown(value, percent=finding.percent) for value in values)
-        lines.append(f"| {finding.says} | {' | '.join(told)} |")
+        lines.append(f"| {finding.shows} | {' | '.join(told)} |")
     chance = [
         curve(result, "value_agreement", "dealt", reading="scaled", sign="positive")
         for result in results

@@ -10,6 +10,7 @@ says in `command.json` which files are its own; other people's files in it stay.
 import contextlib
 import csv
 import dataclasses
+import fcntl
 import importlib.metadata
 import io
 import json
@@ -21,6 +22,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import closedbook
+from closedbook.errors import UserError
 from closedbook.eval.analysis.summarized import Json, plain
 from closedbook.eval.report import charts, outputs
 
@@ -162,7 +164,27 @@ def _object(values: Mapping[str, object]) -> dict[str, Json]:
 
 @contextlib.contextmanager
 def unfinished(out: pathlib.Path) -> Iterator[pathlib.Path]:
-    """The folder beside a result that keeps what is done until it is written; then it goes."""
+    """The folder beside a result that keeps what is done until it is written; then it goes.
+
+    Raises:
+        UserError: Another command works in it now.
+    """
     folder = out.with_name(f"{out.name}.unfinished")
-    yield folder
-    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise UserError(
+                f"another command is making {out} and works in {folder}; wait for it, or give "
+                "another --out"
+            ) from error
+        except OSError:  # some file systems have no locks
+            pass
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        os.close(held)
+        with contextlib.suppress(OSError):
+            folder.rmdir()  # where nothing was kept

@@ -146,7 +146,8 @@ class Tap:
                 }
                 said = " and ".join(f"{name} of shape {shape}" for name, shape in shapes.items())
                 raise UserError(
-                    f"the patch of site {site!r} has {said}, which do not fit the site's {x.shape}"
+                    f"the patch of site {site!r} has a {said}, which do not fit the site's "
+                    f"{x.shape}"
                 ) from error
         if site in self._taps.record:
             self.records[site] = x

@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+
+from closedbook.errors import UserError
 from closedbook.knowledge import result_folders
 from closedbook.knowledge.result_folders import Table
 
@@ -29,3 +32,27 @@ def test_new_results_take_the_old_ones_away_and_keep_what_others_wrote(tmp_path)
         "tables/notes.txt",
     ]
     assert "tables/new.csv" in json.loads((out / "command.json").read_bytes())["files"]
+
+
+def test_two_commands_do_not_work_in_one_folder(tmp_path):
+    out = tmp_path / "out"
+
+    def killed():
+        with result_folders.unfinished(out) as kept:
+            (kept / "part").write_text("1")
+            second = result_folders.unfinished(out)
+            with pytest.raises(UserError, match="another command is making"):
+                second.__enter__()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        killed()
+    with result_folders.unfinished(out) as kept:
+        assert (kept / "part").read_text() == "1"
+    assert not kept.exists()
+
+
+def test_a_command_that_kept_nothing_leaves_nothing(tmp_path):
+    with pytest.raises(KeyError), result_folders.unfinished(tmp_path / "out"):
+        raise KeyError
+    assert not list(tmp_path.iterdir())

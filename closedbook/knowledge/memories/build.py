@@ -245,7 +245,7 @@ class _Run:
         if not file.is_file():
             return
         try:
-            with np.load(file, allow_pickle=False) as arrays:
+            with file.open("rb") as content, np.load(content, allow_pickle=False) as arrays:
                 state = json.loads(str(arrays["state"]))
                 if state["what"] != self._what:
                     raise self._other(state["what"])

@@ -88,7 +88,7 @@ def _heat(
         f"{what} of restoring one activation of the {stack}, by token and layer",
         data=cells,
         height={"step": 17},
-        width={"step": max(8, min(34, 200 // layers))},
+        width={"step": max(8, min(48, 200 // layers))},
         mark={"type": "rect", "stroke": palette["line"], "strokeWidth": 0.5},
         encoding={
             "column": {
@@ -97,7 +97,7 @@ def _heat(
                 "sort": [title(kind["name"]) for kind in kinds],
                 "title": None,
                 "spacing": 14,
-                "header": {"labelColor": palette["ink"], "labelFontSize": 12},
+                "header": {"labelColor": palette["ink"], "labelFontSize": 11},
             },
             "x": {
                 "field": "layer",
@@ -156,7 +156,7 @@ def _lines(
         }
     }
     what = f"Average indirect effect over the layers of the {stack}, with 95% bands"
-    return _over_layers(palette, what, data, shown, _COLOURS, stack, width=170, facet=facet)
+    return _over_layers(palette, what, data, shown, stack, facet)
 
 
 def _severed(
@@ -172,9 +172,43 @@ def _severed(
         for name, each in zip(names, curves, strict=True)
         for layer, effect in enumerate(each["effects"])
     ]
-    bands = ", with 95% bands" if facts > 1 else ""
-    what = f"Effect of the state at the last subject token with parts severed{bands}"
-    return _over_layers(palette, what, data, names, _SERIES, stack, width=380)
+    intervals = ", with 95% intervals" if facts > 1 else ""
+    what = f"Effect of the state at the last subject token with parts severed{intervals}"
+    y = charts.share_axis("mean", "effect, points of P(answer)")
+    offset = {"xOffset": {"field": "series", "type": "nominal", "sort": names}}
+    layers: list[charts.Spec] = [
+        {
+            "mark": {"type": "bar"},
+            "encoding": {
+                "y": y,
+                "color": _colour(names, _SERIES),
+                "description": {"field": "label"},
+                **offset,
+            },
+        }
+    ]
+    if facts > 1:
+        layers.append(charts.whiskers("y", palette["ink"], others=offset))
+    x = {**_layer_axis(stack), "scale": {"paddingInner": 0.3}}
+    return charts.chart(palette, what, data=data, height=200, encoding={"x": x}, layer=layers)
+
+
+def _layer_axis(stack: str) -> charts.Spec:
+    return {
+        "field": "layer",
+        "type": "ordinal",
+        "axis": {"title": f"{stack} layer", "labelAngle": 0, "labelOverlap": True, "grid": False},
+    }
+
+
+def _colour(names: Sequence[str], colours: Sequence[str]) -> charts.Spec:
+    return {
+        "field": "series",
+        "type": "nominal",
+        "sort": list(names),
+        "scale": {"domain": list(names), "range": list(colours[: len(names)])},
+        "legend": {"title": None, "orient": "top", "symbolType": "circle", "columns": 2},
+    }
 
 
 def _point(series: str, layer: int, effect: Any, **more: str) -> dict[str, Any]:
@@ -188,25 +222,11 @@ def _over_layers(
     what: str,
     data: Sequence[Mapping[str, Any]],
     names: Sequence[str],
-    colours: Sequence[str],
     stack: str,
-    *,
-    width: int,
-    facet: Mapping[str, Any] | None = None,
+    facet: Mapping[str, Any],
 ) -> charts.Spec:
-    x = {
-        "field": "layer",
-        "type": "ordinal",
-        "axis": {"title": f"{stack} layer", "labelAngle": 0, "labelOverlap": True, "grid": False},
-    }
     y = charts.share_axis("mean", "effect, points of P(answer)")
-    colour = {
-        "field": "series",
-        "type": "nominal",
-        "sort": list(names),
-        "scale": {"domain": list(names), "range": list(colours[: len(names)])},
-        "legend": {"title": None, "orient": "top", "symbolType": "stroke", "columns": 2},
-    }
+    colour = _colour(names, _COLOURS)
     layers: list[charts.Spec] = [
         {
             "mark": {"type": "area", "opacity": 0.16, "aria": False},
@@ -221,11 +241,8 @@ def _over_layers(
             "encoding": {"y": y, "color": colour, "description": {"field": "label"}},
         },
     ]
-    if facet is None:
-        return charts.chart(
-            palette, what, data=data, height=200, width=width, encoding={"x": x}, layer=layers
-        )
     made = charts.chart(palette, what, data=data, height=200)
     del made["height"], made["width"]
-    inner = {"width": width, "height": 200, "encoding": {"x": x}, "layer": layers}
+    encoding = {"x": _layer_axis(stack)}
+    inner = {"width": 170, "height": 200, "encoding": encoding, "layer": layers}
     return {**made, "facet": dict(facet), "spec": inner}

@@ -42,13 +42,14 @@ def lenses(tracer: Tracer, case: Case) -> dict[str, Seen]:
     none = np.zeros((1, 1, case.prompt.limit - case.prompt.first, tracer.config.emb_dim))
     fact = tracer.fact(case, none.astype(np.float32))
     found = _compiled(tracer.module)(tracer.params, *fact.arrays[:-1])
+    shown = {name: found[name] for name in LENSES if name in found}
     return {
         name: Seen(
             probability=np.exp(np.asarray(log_prob, np.float64)),
             first=np.asarray(token),
             first_probability=np.asarray(probability, np.float64),
         )
-        for name, (log_prob, token, probability) in found.items()
+        for name, (log_prob, token, probability) in shown.items()
     }
 
 

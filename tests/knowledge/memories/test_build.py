@@ -228,3 +228,16 @@ def test_an_earlier_text_stays_among_equals_and_silence_is_no_trigger() -> None:
     np.testing.assert_array_equal(found.text[0, 0, 0], [7, 8, -1])
     assert found.position[0, 0, 0, 1] == 1
     assert found.active.tolist() == [[[1]]]
+
+
+@pytest.mark.parametrize("signs", [1, 2])
+def test_both_ways_to_the_best_of_a_text_agree(signs: int) -> None:
+    layer = np.random.default_rng(0).normal(size=(5, 7, 11)).astype(np.float32)
+    layer[1, :, 3], layer[2] = -2.0, 0.0
+    lengths = np.array([7, 3, 7, 1, 0], np.int32)
+    for row, length in enumerate(lengths):
+        layer[row, length:] = np.nan
+    found = [tops.best_of_texts(layer, lengths, signs, one_by_one=way) for way in (True, False)]
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert found[0][1][0, 4, 0] == layer[0, :, 4].argmax()

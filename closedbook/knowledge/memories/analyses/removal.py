@@ -13,7 +13,7 @@ texts (a start, a question's prefix) and the end of an input stay.
 
 import dataclasses
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -23,6 +23,7 @@ from closedbook.knowledge.memories.analyses.metrics import relative_change
 from closedbook.knowledge.memories.analyses.places import Place, see
 from closedbook.knowledge.memories.cells import SITE, Cells, Sign
 from closedbook.knowledge.memories.index import Index
+from closedbook.knowledge.probing.prompts import Prompting, Way
 from closedbook.models.families import Network
 
 Which = Literal["first", "last", "random"]
@@ -213,10 +214,17 @@ def sample(index: Index, cells: Cells, keys: int, seed: int) -> list[list[tuple[
     return drawn
 
 
-def begins(places: Sequence[Place], side: Side) -> int:
-    """How many tokens the texts of a side have in common at their beginning, such as a prefix."""
-    texts = {getattr(place.example, side) for place in places}
-    first = min(texts, default=())
-    last = max(texts, default=())
-    same = [a == b for a, b in zip(first, last, strict=False)]
-    return same.index(False) if False in same else (0 if len(texts) < 2 else len(same))
+def task_tokens(model: LoadedModel, way: Way) -> dict[Side, int]:
+    """How many tokens stand before every text and are not the text's own, see `without`.
+
+    Args:
+        model: The model.
+        way: How texts are put to it.
+    """
+    if model.config.continues_prompt:
+        return {"targets": len(model.module.framed([0])) - 1}
+    prefix = model.card.prefix if way == "question" else ""
+    return {
+        "inputs": len(model.vocabulary.encode(prefix)) if prefix else 0,
+        "targets": len(Prompting.of(model, way).answer_start()),
+    }

@@ -25,7 +25,7 @@ from closedbook.tasks.atlas import corpus as atlas
 
 Tables = dict[str, list[Row]]
 CELLS = "memories"  # the table of results.jsonl
-Progress = Callable[[str, int, int | None], object]
+Progress = Callable[[str, int, int], object]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -76,7 +76,7 @@ def analyse(
         file = kept / f"{name}.json"
         done = _read(file, what)
         if done is None:
-            progress(name, 0, None)
+            progress(name, 0, 0)
             done = stage()
             kept.mkdir(parents=True, exist_ok=True)
             whole_files.write_text(file, json.dumps({"of": what, "tables": done}))
@@ -139,7 +139,6 @@ def _stages(
     def removed(stack: str) -> Tables:
         continues = model.config.continues_prompt
         sides = removal.sides(stack, continues=continues)
-        some = [Place(index.texts[n], 0) for n in range(min(len(index.texts), 1000))]
         found = removal.changes(
             model,
             index,
@@ -147,7 +146,7 @@ def _stages(
             keys=settings.keys,
             triggers=settings.triggers,
             seed=settings.seed,
-            begin={side: removal.begins(some, side) for side in ("inputs", "targets")},
+            begin=removal.task_tokens(model, corpus.way),
             progress=lambda done, of: progress(f"removal_{stack}", done, of),
         )
         return {"token_removal": _of(stack, tables.removal(found, sides))}

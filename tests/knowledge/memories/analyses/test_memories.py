@@ -5,6 +5,7 @@ import collections
 import numpy as np
 import pytest
 
+from closedbook.knowledge import load_model
 from closedbook.knowledge.memories.analyses import agreement, metrics, patterns, removal
 from closedbook.knowledge.memories.analyses.places import Place
 from closedbook.knowledge.memories.cells import Cell
@@ -106,6 +107,14 @@ def _changed(made, trigger, stack, side, which, layer, number):
     _, records = made.read(inputs, targets)
     after = np.asarray(records[site])[0, position, number]
     return float((after - before) / before)
+
+
+def test_what_a_task_puts_before_texts_stays(tiny):
+    packaged = load_model("closedbook://atlas_qa")
+    prefix = packaged.vocabulary.encode(packaged.card.prefix)
+    assert removal.task_tokens(packaged, "question") == {"inputs": len(prefix), "targets": 0}
+    assert removal.task_tokens(packaged, "sentinels") == {"inputs": 0, "targets": 1}
+    assert removal.task_tokens(tiny("relu").model, "continuation") == {"targets": 1}
 
 
 def test_the_random_token_is_any_and_always_the_same(tiny):
