@@ -69,7 +69,7 @@ def run_cell(cell: Cell, model: LoadedModel, plan: Plan) -> dict[str, Any]:
         0 if in_row else plan.edits,
         plan.points if in_row else (),
     )
-    told = {"part": cell.part, "name": cell.name, "model": cell.model}
+    told: dict[str, Any] = {"part": cell.part, "name": cell.name, "model": cell.model}
     told |= {"points": found.points} if in_row else {"summary": found.summary}
     return plain(told)  # type: ignore[return-value]  # an object of JSON
 
