@@ -71,7 +71,7 @@ class TreeReader(Protocol):
         """Linen's: runs the method of this name with the given parameters."""
 
     def tree(self, tokens: jax.Array, positions: jax.Array, seen: jax.Array) -> jax.Array:
-        """Logits of what follows each node of trees of tokens.
+        """Outputs of the last layer at each node of trees of tokens, for `logits`.
 
         Args:
             tokens: int32 [batch, nodes].
@@ -79,8 +79,11 @@ class TreeReader(Protocol):
             seen: bool [batch, nodes, nodes], which nodes each one may see.
 
         Returns:
-            float32 [batch, nodes, vocab].
+            [batch, nodes, emb].
         """
+
+    def logits(self, x: jax.Array) -> jax.Array:
+        """Logits float32 [..., length, vocab] of what follows, by outputs [..., length, emb]."""
 
 
 def start(
@@ -106,3 +109,8 @@ def tree(
 ) -> jax.Array:
     """`TreeReader.tree` with the given parameters."""
     return module.apply({"params": params}, tokens, positions, seen, method="tree")
+
+
+def logits(module: TreeReader, params: Params, outputs: jax.Array) -> jax.Array:
+    """`TreeReader.logits` with the given parameters."""
+    return module.apply({"params": params}, outputs, method="logits")

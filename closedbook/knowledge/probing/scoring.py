@@ -49,6 +49,16 @@ class Answers:
         """Ids that are scored, int64 [candidates]: by which `length` normalises."""
         return np.array([len(row) + (self.end is not None) for row in self.pieces], np.int64)
 
+    @functools.cached_property
+    def scored(self) -> tuple[tuple[int, ...], ...]:
+        """Ids of each candidate that are scored."""
+        return self.pieces if self.end is None else tuple((*row, self.end) for row in self.pieces)
+
+    @functools.cached_property
+    def groups(self) -> list[tries.Trie]:
+        """Tries of the pieces whose levels fit steps of the decoder."""
+        return tries.groups(self.pieces, ended=self.end is not None, widest=_WIDTHS[-1])
+
     @property
     def room(self) -> int:
         """Tokens that an answer may have where they are scored, the first input among them."""
@@ -90,10 +100,9 @@ class CandidateScorer:
         Returns:
             float32 [inputs, candidates].
         """
-        # Where all candidates are one id, nothing is read after a prompt: a trie's root is enough.
-        if self._trees is not None and answers.lengths.max() > 1:
+        if self._trees is not None:
             return self._by_trees(self._trees, inputs, answers, progress)
-        groups = tries.groups(answers.pieces, ended=answers.end is not None, widest=_WIDTHS[-1])
+        groups = answers.groups
         scores = np.empty((len(inputs), len(answers.pieces)), np.float32)
         done = 0
         for chosen, batch in self._batches(inputs, groups):
@@ -109,12 +118,10 @@ class CandidateScorer:
         answers: Answers,
         progress: Callable[[int], None],
     ) -> np.ndarray:
-        end = () if answers.end is None else (answers.end,)
-        pieces = tuple((*row, *end) for row in answers.pieces)
         given = [(*ids, *answers.before) for ids in inputs]
-        asked = [trees.Texts(given=ids, pieces=pieces, scored=len(ids)) for ids in given]
+        asked = [trees.Texts(given=ids, pieces=answers.scored, scored=len(ids)) for ids in given]
         found = scorer(asked, progress)
-        return np.stack(found) if found else np.empty((0, len(pieces)), np.float32)
+        return np.stack(found) if found else np.empty((0, len(answers.pieces)), np.float32)
 
     def _batches(
         self, inputs: Sequence[Sequence[int]], groups: Sequence[tries.Trie]
@@ -160,9 +167,11 @@ class CandidateScorer:
         scores = np.empty((len(batch), len(answers.pieces)), np.float32)
         waiting = [(trie, self._of_group(trie, answers, root, state)) for trie in groups]
         for trie, levels in waiting:
-            found = [np.asarray(level) for level in levels]
-            for number, (level, node) in zip(trie.members, trie.places, strict=True):
-                scores[:, number] = found[level][:, node]
+            found = [
+                np.asarray(gains)[:, : len(level.tokens)]
+                for gains, level in zip(levels, trie.levels, strict=True)
+            ]
+            scores[:, trie.numbers] = np.concatenate(found, axis=1)[:, trie.nodes]
         return scores
 
     def _of_group(

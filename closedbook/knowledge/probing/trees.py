@@ -72,9 +72,10 @@ class TreeScorer:
     def __init__(self, module: protocol.TreeReader, params: Params) -> None:
         self._module = module
         self._params = unboxed(params)
-        self._read = jax.jit(functools.partial(_read, module))
+        self._read = jax.jit(functools.partial(protocol.tree, module))
         # Apart from the pass, so that it is compiled per size of rows, not per number of edges.
-        self._gains = jax.jit(_gains)
+        self._gains = jax.jit(functools.partial(_gains, module))
+        self._shared = _SharedTries()
 
     def __call__(
         self, asked: Sequence[Texts], progress: Progress = lambda done: None
@@ -88,7 +89,7 @@ class TreeScorer:
         Returns:
             For each place float32 [texts].
         """
-        jobs = list(_jobs(asked))
+        jobs = list(self._jobs(asked))
         found = [np.empty(len(each.pieces), np.float32) for each in asked]
         left = [0] * len(asked)
         for job in jobs:
@@ -96,19 +97,28 @@ class TreeScorer:
         done = 0
         for rows in self._batches(jobs):
             for job, gains in self._passed(rows):
-                found[job.place][list(job.trie.members)] = _sums(job, gains)
+                found[job.place][job.trie.numbers] = _sums(job, gains)
                 left[job.place] -= 1
                 done += not left[job.place]
             progress(done)
         return found
+
+    def _jobs(self, asked: Sequence[Texts]) -> Iterator["_Job"]:
+        """The trees of all places."""
+        for place, texts in enumerate(asked):
+            given = len(texts.given)
+            room = max(_TREE, 2 * given) - given
+            for trie, branches in self._shared(texts.pieces, room):
+                yield _Job(place=place, texts=texts, trie=trie, branches=branches)
 
     @functools.cached_property
     def _vocabulary(self) -> int:
         """Rows of the output."""
         one = jax.ShapeDtypeStruct((1, 1), jnp.int32)
         seen = jax.ShapeDtypeStruct((1, 1, 1), jnp.bool_)
-        logits, _ = jax.eval_shape(self._read, self._params, one, one, seen)
-        return logits.shape[-1]
+        outputs = jax.eval_shape(self._read, self._params, one, one, seen)
+        logits = functools.partial(protocol.logits, self._module)
+        return jax.eval_shape(logits, self._params, outputs).shape[-1]
 
     def _batches(self, jobs: Sequence["_Job"]) -> Iterator[list[list["_Job"]]]:
         """Rows of jobs that are read at once, the largest jobs first."""
@@ -116,6 +126,7 @@ class TreeScorer:
             return
         size = max(_ROW, max(job.size for job in jobs))
         most = max(1, min(_MOST_ROWS, _LOGITS // (self._vocabulary * size)))
+        most = 1 << (most.bit_length() - 1)  # no row of a pass is empty but in the last one
         rows = _filled(jobs, size)
         for first in range(0, len(rows), most):
             yield rows[first : first + most]
@@ -124,25 +135,33 @@ class TreeScorer:
         """Each job with the log-probabilities of its edges."""
         nodes = max(sum(job.size for job in row) for row in rows)
         nodes = bucket(nodes, _ANY, shortest=_SHORTEST_ROW)
-        edges = bucket(max(sum(len(job.ends) for job in row) for row in rows), _ANY)
         count = bucket(len(rows), _ANY, shortest=1)
         tokens, positions = (np.zeros((count, nodes), np.int32) for _ in range(2))
         seen = np.zeros((count, nodes, nodes), np.bool_)
-        starts, ends = (np.zeros((count, edges), np.int32) for _ in range(2))
-        places = []
+        jobs, asking, starts = [], [], []
+        asked = 0
         for number, row in enumerate(rows):
-            node = edge = 0
+            node = 0
             for job in row:
-                part, own = slice(node, node + job.size), slice(edge, edge + len(job.ends))
+                part = slice(node, node + job.size)
                 tokens[number, part], positions[number, part] = job.tokens, job.positions
                 seen[number, part, part] = job.seen
-                starts[number, own], ends[number, own] = job.starts + node, job.ends
-                places.append((job, number, own))
-                node, edge = part.stop, own.stop
-        logits, norm = self._read(self._params, tokens, positions, seen)
-        gains = np.asarray(self._gains(logits, norm, starts, ends))
-        for job, number, own in places:
-            yield job, gains[number, own]
+                node = part.stop
+                here = np.arange(node - job.asking, node)
+                asking.append(here + number * nodes)
+                starts.append(job.starts + asked)
+                asked += len(here)
+                jobs.append(job)
+        outputs = self._read(self._params, tokens, positions, seen)
+        gains = self._gains(
+            self._params,
+            outputs,
+            _padded(asking),
+            _padded(starts),
+            _padded([job.ends for job in jobs]),
+        )
+        ends = np.cumsum([len(each) for each in starts])
+        yield from zip(jobs, np.split(np.asarray(gains), ends)[:-1], strict=True)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -210,10 +229,16 @@ class _Job:
         return seen
 
     @property
+    def asking(self) -> int:
+        """How many nodes, the last ones, have something after them that is scored."""
+        return self.size - self.texts.scored + 1
+
+    @property
     def starts(self) -> np.ndarray:
-        """Nodes before the ids that are scored: those of what is given, then those of edges."""
-        given = len(self.texts.given)
-        return np.concatenate([np.arange(self.texts.scored - 1, given - 1), self._after(given)])
+        """Before each scored id its place among the asking nodes: ids given, then edges."""
+        given = len(self.texts.given) - self.texts.scored
+        # The root, -1, is the last id of what is given.
+        return np.concatenate([np.arange(given), self.branches.starts + given + 1])
 
     @property
     def ends(self) -> np.ndarray:
@@ -221,24 +246,24 @@ class _Job:
         own = np.array(self.texts.given[self.texts.scored :], np.int32)
         return np.concatenate([own, self.branches.ends])
 
-    def _after(self, given: int) -> np.ndarray:
-        return self.branches.starts + given  # the root, -1, is the last id of what is given
 
+class _SharedTries:
+    """Tries of pieces, so that places that share their pieces share the work on them."""
 
-def _jobs(asked: Sequence[Texts]) -> Iterator[_Job]:
-    """The trees of all places. Places that share their pieces share the work on them."""
-    known: dict[int, list[tuple[tries.Trie, _Branches]]] = {}  # by their room
-    kept = None  # the pieces whose tries are known: those of the place before
-    for place, texts in enumerate(asked):
-        given = len(texts.given)
-        room = max(_TREE, 2 * given) - given
-        if texts.pieces is not kept:
-            known, kept = {}, texts.pieces
-        if room not in known:
-            found = tries.groups(texts.pieces, ended=False, most=room)
-            known[room] = [(trie, _Branches.of(trie)) for trie in found]
-        for trie, branches in known[room]:
-            yield _Job(place=place, texts=texts, trie=trie, branches=branches)
+    def __init__(self) -> None:
+        self._pieces: tuple[tuple[int, ...], ...] | None = None  # those of the place before
+        self._known: dict[int, list[tuple[tries.Trie, _Branches]]] = {}  # by their room
+
+    def __call__(
+        self, pieces: tuple[tuple[int, ...], ...], room: int
+    ) -> list[tuple[tries.Trie, _Branches]]:
+        """The tries of pieces, each of at most `room` inner nodes."""
+        if pieces is not self._pieces:
+            self._pieces, self._known = pieces, {}
+        if room not in self._known:
+            found = tries.groups(pieces, ended=False, most=room)
+            self._known[room] = [(trie, _Branches.of(trie)) for trie in found]
+        return self._known[room]
 
 
 def _filled(jobs: Sequence[_Job], size: int) -> list[list[_Job]]:
@@ -267,22 +292,33 @@ def _sums(job: _Job, gains: np.ndarray) -> np.ndarray:
         levels.append(here)
         reached = here[level.inner]
         first += len(level.tokens)
-    return np.array([levels[level][node] for level, node in job.trie.places])
+    return np.concatenate(levels)[job.trie.nodes]
 
 
-def _read(
+def _gains(
     module: protocol.TreeReader,
     params: Params,
-    tokens: jax.Array,
-    positions: jax.Array,
-    seen: jax.Array,
-) -> tuple[jax.Array, jax.Array]:
-    """Logits [batch, nodes, vocab] of what follows each node, and normalisers [batch, nodes]."""
-    logits = protocol.tree(module, params, tokens, positions, seen)
-    return logits, jax.nn.logsumexp(logits, axis=-1)
+    outputs: jax.Array,
+    asking: jax.Array,
+    starts: jax.Array,
+    ends: jax.Array,
+) -> jax.Array:
+    """Log-probabilities [edges] of ids after nodes.
+
+    Args:
+        module: The network.
+        params: Its parameters.
+        outputs: Of all nodes, [batch, nodes, emb].
+        asking: Places [asking] of the nodes after which something is scored, among batch * nodes.
+        starts: For each edge its node, a place in `asking`.
+        ends: For each edge its id.
+    """
+    flat = outputs.reshape(-1, outputs.shape[-1])[asking]
+    logits = protocol.logits(module, params, flat[None])[0]
+    return logits[starts, ends] - jax.nn.logsumexp(logits, axis=-1)[starts]
 
 
-def _gains(logits: jax.Array, norm: jax.Array, starts: jax.Array, ends: jax.Array) -> jax.Array:
-    """Log-probabilities [batch, edges] of ids `ends` after nodes `starts`."""
-    rows = jnp.arange(len(logits))[:, None]
-    return logits[rows, starts, ends] - norm[rows, starts]
+def _padded(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    """Arrays, one after the other, filled up with zeros to a length that occurs often."""
+    joined = np.concatenate(arrays)
+    return np.pad(joined.astype(np.int32), (0, bucket(len(joined), _ANY) - len(joined)))

@@ -1,6 +1,7 @@
 """Candidates that begin alike share their beginnings: a trie of pieces, in narrow groups."""
 
 import dataclasses
+import functools
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -38,6 +39,18 @@ class Trie:
     levels: tuple[Level, ...]
     members: tuple[int, ...]
     places: tuple[tuple[int, int], ...]
+
+    @functools.cached_property
+    def numbers(self) -> np.ndarray:
+        """The members, int64 [members]."""
+        return np.array(self.members)
+
+    @functools.cached_property
+    def nodes(self) -> np.ndarray:
+        """Their places in the nodes of all levels, one level after the other, int64 [members]."""
+        before = np.cumsum([0, *(len(level.tokens) for level in self.levels)])
+        level, node = np.array(self.places).T
+        return before[level] + node
 
 
 def groups(

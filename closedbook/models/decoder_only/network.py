@@ -229,9 +229,9 @@ class DecoderOnly(nn.Module):
         return self.logits(x), state.replace(own=own)
 
     def tree(self, tokens: jax.Array, positions: jax.Array, seen: jax.Array) -> jax.Array:
-        """Logits float32 [batch, nodes, vocab] of what follows each node of trees of tokens.
+        """The normalised output [batch, nodes, emb] at each node of trees of tokens.
 
-        Texts that begin alike are one tree: a path down from its root is a text, and what they
+        `logits` makes of it what follows a node, for those nodes where somebody asks. Texts that begin alike are one tree: a path down from its root is a text, and what they
         share is read once. A row may hold several trees.
 
         Args:
@@ -242,7 +242,7 @@ class DecoderOnly(nn.Module):
         """
         x = self._embedded(tokens, positions)
         x, _, _ = self.decoder(x, positions, seen[:, None], None, None, None)
-        return self.logits(x)
+        return x
 
     def _embedded(self, tokens: jax.Array, positions: jax.Array) -> jax.Array:
         """Tokens and positions [batch, length] to inputs of the layers [batch, length, emb]."""
