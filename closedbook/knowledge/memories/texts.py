@@ -105,6 +105,9 @@ class Texts:
 
     Args:
         folder: That `TextWriter.keep` wrote.
+
+    Raises:
+        OSError, EOFError, ValueError: A file is missing, cut short, or does not fit the others.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
@@ -113,6 +116,10 @@ class Texts:
         self._tokens = opened(folder / "tokens.npy")
         self._folder = folder
         self._names: list[str] | None = None
+        if len(self._offsets) != 2 * len(self._facts) + 1:
+            raise ValueError(f"{folder} holds {len(self._facts)} texts, not as many as offsets")
+        if self._offsets[-1] != len(self._tokens):
+            raise ValueError(f"{folder} holds {len(self._tokens)} tokens, not as offsets say")
 
     def __len__(self) -> int:
         return len(self._facts)
