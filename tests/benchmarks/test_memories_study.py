@@ -219,10 +219,7 @@ def test_page_says_what_the_models_have(tmp_path):
     ]
     results = [atlas, relu, made_up(SMOLLM2, 30, like_the_paper=False)]
     page = report.write(results, PLANS["quick"], tmp_path / "docs" / "page.md").read_text("utf-8")
-    assert (
-        "`make study-memories ARGS='--plan quick --only atlas_qa relu smollm2'` (3 models, 6 minutes)"
-        in page
-    )
+    assert "ARGS='--plan quick --only atlas_qa relu smollm2'` (3 models, 6 minutes)" in page
     assert (
         "| ReLU LM | made up | decoder 4 x 8 | 1,234 | 5,678 | 9 | index 60, analyses 60 |" in page
     )

@@ -36,15 +36,19 @@ def test_new_results_take_the_old_ones_away_and_keep_what_others_wrote(tmp_path)
 
 def test_two_commands_do_not_work_in_one_folder(tmp_path):
     out = tmp_path / "out"
-    with pytest.raises(KeyError), result_folders.unfinished(out) as kept:
-        (kept / "part").write_text("1")
-        with pytest.raises(UserError, match="another command is making"):
-            with result_folders.unfinished(out):
-                pass
-        raise KeyError
-    assert (kept / "part").read_text() == "1"
+
+    def killed():
+        with result_folders.unfinished(out) as kept:
+            (kept / "part").write_text("1")
+            second = result_folders.unfinished(out)
+            with pytest.raises(UserError, match="another command is making"):
+                second.__enter__()
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        killed()
     with result_folders.unfinished(out) as kept:
-        assert (kept / "part").exists()
+        assert (kept / "part").read_text() == "1"
     assert not kept.exists()
 
 

@@ -69,9 +69,15 @@ def of_prompt(
         id: Of the case.
 
     Raises:
-        UserError: The model answers nothing.
+        UserError: The model answers nothing, or fills gaps and the prompt has none.
     """
-    return _of_prompts(model, Prompting.of(model), [prompt], [id], score)[0]
+    prompting = Prompting.of(model)
+    if prompting.way in ("sentinels", "bare") and sentinel(0) not in prompt.text:
+        raise UserError(
+            f"the model fills gaps, and the prompt {prompt.text!r} has none; write {sentinel(0)} "
+            "where the answer stands"
+        )
+    return _of_prompts(model, prompting, [prompt], [id], score)[0]
 
 
 def of_facts(

@@ -224,7 +224,7 @@ def test_settings_that_make_no_sense_are_the_users_error(change, said):
         ({"level": float("nan")}, "the noise is nan"),
         ({"samples": 0}, "0 samples"),
         ({"seed": -1}, "seed"),
-        ({"distribution": "normal"}, "gaussian"),
+        ({"distribution": "normal"}, "unknown distribution of noise .normal."),
     ],
 )
 def test_noise_out_of_range_is_the_users_error(change, said):

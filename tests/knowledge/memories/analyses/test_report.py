@@ -176,6 +176,37 @@ def test_shares_of_hostile_texts_are_escaped(drawn):
     assert "\u202e" not in page
 
 
+def test_what_is_written_on_the_page_of_a_sheet_is_saved_as_the_file_that_is_read(
+    drawn, open_report, tmp_path
+):
+    _, _, found, rows = drawn
+    opened = open_report(sheet.render(found))
+    fields = opened.page.locator("input[data-row]")
+    assert fields.count() == 2 * len(rows)
+    for number, text in ((0, 'ends with, "x"; y'), (2, "y"), (3, "topic")):
+        fields.nth(number).fill(text)
+    with opened.page.expect_download() as waiting:
+        opened.page.click("#save")
+    waiting.value.save_as(tmp_path / "saved.csv")
+    with (tmp_path / "saved.csv").open(newline="", encoding="utf-8") as file:
+        saved = list(csv.DictReader(file))
+    assert [row["shallow"] for row in saved[:3]] == ['ends with, "x"; y', "y", ""]
+    assert [row["semantic"] for row in saved[:3]] == ["", "topic", ""]
+    assert [row["memory"] for row in saved] == [row["memory"] for row in rows]
+    read, _ = labels.read(tmp_path / "saved.csv")
+    assert read[0].triggers[0]["shallow"] == {'ends with, "x"', "y"}
+    assert opened.errors == []
+
+
+def test_page_of_a_report_shows_its_memories(analysed, open_report):
+    made, _, _, tables = analysed
+    result = results.of(tables, made.model, made.index, SETTINGS, {})
+    opened = open_report(results.render(result))
+    assert opened.page.locator("#table tbody tr").count() > 1
+    assert opened.page.locator("figure svg").count() == len(drawing.specs(tables))
+    assert (opened.errors, opened.requests) == ([], [])
+
+
 def test_bins_hold_as_many_each():
     found = run.tables.metrics.bins_of(np.arange(20)[::-1].astype(float), 4)
     assert np.bincount(found).tolist() == [5, 5, 5, 5]

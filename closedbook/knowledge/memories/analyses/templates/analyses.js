@@ -5,13 +5,13 @@ const stacks = [...new Set(rows.map((row) => row[NAME].split(".")[0]))];
 
 makeTable({
   columns: [
-    idColumn(NAME),
+    { ...idColumn(NAME), width: "9rem" },
     codeColumn(SIGN, "Sign", "5rem"),
     numberColumn((row) => row[TRIGGERS], "Triggers", 0, "4.5rem"),
     numberColumn((row) => row[LAST], "Same last token", 2, "5rem"),
     textColumn((row) => row[SCALED] ?? "", "Promotes (scaled)"),
     textColumn((row) => row[RAW] ?? "", "Promotes (raw)"),
-    numberColumn((row) => row[PROBABILITY], "Probability", 3, "5.6rem"),
+    numberColumn((row) => row[PROBABILITY], "Probability", 5, "5.6rem"),
     textColumn((row) => row[NEXT] ?? "", "Next token"),
     numberColumn((row) => row[RANK], "Its rank", 0, "5rem"),
   ],

@@ -24,3 +24,4 @@ document.getElementById("save").addEventListener("click", () => {
   unsaved = false;
 });
 window.addEventListener("beforeunload", (event) => { if (unsaved) event.preventDefault(); });
+document.documentElement.dataset.ready = "true";
