@@ -1,7 +1,7 @@
 """What it costs to index the triggers of feed-forward memories: time and memory.
 
     python -m benchmarks.memories [--rounds 3] [--texts 2000] [--model closedbook://atlas_qa]
-    python -m benchmarks.memories --memory     # peak memory at two lengths of a corpus
+    python -m benchmarks.memories --memory     # peak memory at three lengths of a corpus
 
 The bare forward pass reads the same texts in the same batches and gives logits (of the encoder
 alone: its output), which the index does not need and leaves out. Both are compiled before; rounds
@@ -33,7 +33,7 @@ from closedbook.models import unboxed
 
 T = 50
 _AHEAD = 2  # batches on their way, as in indexing
-_LENGTHS = (1, 8)  # times some of the atlas's questions, of which the peak memory is measured
+_LENGTHS = (1, 4, 16)  # times some of the atlas's questions, of which the peak memory is measured
 
 
 class Forward:

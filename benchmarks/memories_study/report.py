@@ -56,6 +56,8 @@ _LIMITS = """## What this does not show
 
 ## Of your own model
 
+[Memories](memories.md) tells what each command prints.
+
 ```sh
 closedbook memories index --model runs/my_lm --corpus my_text.txt --out memories
 closedbook memories report --index memories --out memories_report   # the above, as one page

@@ -121,9 +121,10 @@ def index(
     from closedbook.cli.analyze import progress_bar
     from closedbook.knowledge.loading import load_model
     from closedbook.knowledge.memories import build, sources, top
+    from closedbook.knowledge.memories import index as indexes
     from closedbook.knowledge.probing.prompts import WAYS
 
-    build.check_target(out, force=force)
+    indexes.check_target(out, force=force)
     settings = build.Settings(
         t=t,
         stacks=None if stack is None else (stack,),

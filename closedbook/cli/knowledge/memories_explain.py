@@ -133,28 +133,29 @@ def ablate(
     ] = None,
     out: Annotated[
         pathlib.Path | None,
-        typer.Option("--out", metavar="FILE", help="A file of rows to write, JSON lines."),
+        typer.Option("--out", metavar="DIR", help="The folder of results to make. Default: none."),
     ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
+    ] = False,
 ) -> None:
     """Set the memories to 0 that add most to answers, and as many random active ones.
 
     What `memories explain` finds should matter: without it the answers' log-probability falls by
     more than without random memories that are active too.
 
-    Example: `closedbook memories ablate --facts 256`
+    Example: `closedbook memories ablate --facts 256 --out ablation`
     """
-    import dataclasses
-
-    from closedbook import whole_files
+    arguments = {**locals(), "out": None if out is None else str(out)}
     from closedbook.cli.analyze import progress_bar
-    from closedbook.errors import UserError
+    from closedbook.knowledge import result_folders
     from closedbook.knowledge.loading import load_model
-    from closedbook.knowledge.memories.explanations import ablation
+    from closedbook.knowledge.memories.explanations import ablation, ablation_page
     from closedbook.knowledge.probing.prompts import Prompting, style_of
     from closedbook.tasks.facts import atlas, read_facts
 
-    if out is not None and out.exists():
-        raise UserError(f"{out} is there already; give another --out, or remove it")
+    if out is not None:
+        result_folders.check_target(out, force=force)
     loaded = load_model(model)
     prompting = Prompting.of(loaded)
     style = style_of(prompting.way) if data == atlas.NAME else None
@@ -165,24 +166,25 @@ def ablate(
         rows = ablation.ablate(
             loaded, chosen, prompting, settings, lambda done: progress("facts", done, facts)
         )
-    if out is not None:
-        lines = [as_json.dumps(dataclasses.asdict(row), ensure_ascii=False) for row in rows]
-        whole_files.write_text(out, "\n".join(lines) + "\n")
     found = ablation.summarise(rows)
     print(
         f"{facts:,} facts: by how much the answer's log-probability falls (nats), means with 95% "
         f"intervals, without {top} memories of the {stack or ' and '.join(loaded.config.stacks)}"
     )
-    names = {
-        "top": "those that add most",
-        "random": "random active ones",
-        "matched": "random active ones in the same layers and at the same positions",
-        "top - random": "those that add most, less random ones",
-        "top - matched": "those that add most, less random ones of the same layers and positions",
-    }
-    for name, words in names.items():
+    for name, words in ablation_page.IN_WORDS.items():
         value = found[name]
         print(f"  {value.mean:8.4f} [{value.low:.4f}, {value.high:.4f}]  {words}")
+    if out is not None:
+        ablation_page.write(
+            rows,
+            settings,
+            result_folders.command(loaded, model, arguments),
+            out,
+            model_name=model,
+            source=chosen.source,
+            force=force,
+        )
+        print(f"\nreport       {out / 'report.html'}")
 
 
 def _model_and_index(

@@ -97,7 +97,7 @@ def build(
             written, or what was left unfinished there is of another model or corpus.
     """
     settings = settings or Settings()
-    check_target(out, force=force)
+    indexes.check_target(out, force=force)
     _check(settings)
     cells = cells_of(model.config, settings.stacks)
     _check_size(corpus, settings.t)
@@ -114,24 +114,6 @@ def build(
         finally:
             run.close()
     return Index.open(out)
-
-
-def check_target(out: pathlib.Path, *, force: bool) -> None:
-    """Refuses a folder that must not be written, before any work is done.
-
-    Raises:
-        UserError: There is something else than an index, or an index and `force` is not given.
-    """
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return
-    if not (out / indexes.MANIFEST).is_file():
-        raise UserError(
-            f"{out} exists and is no index of memories, so it stays as it is; give another --out"
-        )
-    if not force:
-        raise UserError(
-            f"{out} holds an index already; give another --out, or --force to replace it"
-        )
 
 
 def _check(settings: Settings) -> None:

@@ -7,7 +7,7 @@
     DIR/STACK/SIGN.active.npy       int64 [layers, cells], positions of the corpus with this sign
     DIR/texts/                      the texts that are triggers of some cell
 
-Ten bytes per trigger. Opening it needs no JAX and reads the manifest alone.
+Ten bytes per trigger. Opening it needs no JAX and reads the manifest and the arrays' headers alone.
 """
 
 import dataclasses
@@ -31,6 +31,8 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 TEXTS = "texts"
 PARTS = {"coefficient": np.float32, "text": np.int32, "position": np.uint16}
+_NEEDED = {"model": ("name", "sha256"), "corpus": ("name", "made", "in_words", "texts")}
+_DAMAGE = (OSError, EOFError, ValueError, LookupError)  # what reading a damaged file raises
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,12 +81,27 @@ class Index:
                 )
                 for name, stack in manifest["stacks"].items()
             }
-            return cls(path, manifest, cells, Texts(path / TEXTS))
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(
-                f"{path} is damaged ({error!r}); make the index again with `closedbook memories "
-                "index`"
-            ) from error
+            found = cls(path, manifest, cells, Texts(path / TEXTS))
+            found._check_whole()
+            return found
+        except (*_DAMAGE, TypeError, AttributeError) as error:
+            raise _damaged(path, error) from error
+
+    def _check_whole(self) -> None:
+        """Raises one of _DAMAGE if a file is missing, cut short or of another shape."""
+        for group, names in _NEEDED.items():
+            for name in names:
+                self.manifest[group][name]  # raises a KeyError
+        for stack, cells in self.cells.items():
+            self.positions(stack), self.manifest["stacks"][stack]["kind"]
+            for sign in cells.signs:
+                for part, dtype in {**PARTS, "active": np.int64}.items():
+                    array = self._opened(stack, sign, part)
+                    shape = (cells.layers, cells.width, self.t)[: array.ndim]
+                    if array.ndim != 2 + (part in PARTS) or array.shape != shape:
+                        raise ValueError(f"{stack}/{sign}.{part}.npy has shape {array.shape}")
+                    if array.dtype != dtype:
+                        raise ValueError(f"{stack}/{sign}.{part}.npy holds {array.dtype}")
 
     @property
     def t(self) -> int:
@@ -142,17 +159,20 @@ class Index:
         kind = self.manifest["stacks"][cell.stack]["kind"]
         found = self.arrays(cell.stack, sign)
         rows = (found[part][cell.layer, cell.number].tolist() for part in PARTS)
-        return [
-            Trigger(
-                coefficient=coefficient,
-                text=text,
-                position=position,
-                kind=kind,
-                example=self.texts[text],
-            )
-            for coefficient, text, position in zip(*rows, strict=True)
-            if text >= 0
-        ]
+        try:
+            return [
+                Trigger(
+                    coefficient=coefficient,
+                    text=text,
+                    position=position,
+                    kind=kind,
+                    example=self.texts[text],
+                )
+                for coefficient, text, position in zip(*rows, strict=True)
+                if text >= 0
+            ]
+        except _DAMAGE as error:
+            raise _damaged(self.path, error) from error
 
     def each_cell(self, stack: str) -> Iterator[Cell]:
         """All cells of a stack, by layer and number."""
@@ -170,3 +190,30 @@ class Index:
                 f"{' or '.join(self.cells[stack].signs)}"
             )
         return opened(self.path / stack / f"{sign}.{part}.npy")
+
+
+def check_target(out: pathlib.Path, *, force: bool) -> None:
+    """Refuses a folder that must not be written, before any work is done.
+
+    Raises:
+        UserError: There is something else than an index, or an index and `force` is not given; or
+            it is the working directory or around it.
+    """
+    if out.resolve() in (here := pathlib.Path.cwd(), *here.parents):
+        raise UserError(f"{out} is or holds the working directory; give a folder inside it")
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    if not (out / MANIFEST).is_file():
+        raise UserError(
+            f"{out} exists and is no index of memories, so it stays as it is; give another --out"
+        )
+    if not force:
+        raise UserError(
+            f"{out} holds an index already; give another --out, or --force to replace it"
+        )
+
+
+def _damaged(path: pathlib.Path, error: Exception) -> UserError:
+    return UserError(
+        f"{path} is damaged ({error!r}); make the index again with `closedbook memories index`"
+    )

@@ -5,7 +5,6 @@ import math
 
 import numpy as np
 
-from closedbook.errors import UserError
 from closedbook.knowledge.memories.cells import Cell, Sign
 from closedbook.knowledge.memories.values import Values
 from closedbook.knowledge.probing.prompts import Prompting
@@ -83,7 +82,7 @@ def search(
     Raises:
         UserError: The vocabulary cannot write the word.
     """
-    pieces = pieces_of(values, word)
+    pieces = Prompting.of(values.model).pieces_of(word)
     generator = np.random.default_rng(0)
     possible = np.setdiff1d(np.arange(values.tokens), pieces)
     others = generator.permutation(possible)[:_OTHERS]
@@ -133,22 +132,6 @@ def search(
         others=len(others),
         share=float((counts >= above).mean()) if len(others) else 1.0,
     )
-
-
-def pieces_of(values: Values, word: str) -> tuple[int, ...]:
-    """A word's pieces, as it stands inside of a text.
-
-    Raises:
-        UserError: The vocabulary cannot write it.
-    """
-    prompting = Prompting.of(values.model)
-    ((_, pieces),) = prompting.spelled([word.strip()])
-    if not prompting.knows(word, pieces):
-        raise UserError(
-            f"the vocabulary {values.model.vocabulary.path} cannot write {word!r}, so no value "
-            "votes for it; give another word"
-        )
-    return pieces
 
 
 def _standardised(votes: np.ndarray) -> np.ndarray:

@@ -4,14 +4,15 @@ import hashlib
 import json
 import pathlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from closedbook.knowledge.memories.examples import Example
 
 _TOKENS, _LENGTHS, _FACTS, _NAMES = "tokens.i32", "lengths.i32", "facts.i32", "facts.json"
-_AT_ONCE = 1 << 16  # texts that are copied together
+_ITEM = 4  # bytes of a token
+_AT_ONCE = 1 << 16  # texts that are looked at together
 
 
 class TextWriter:
@@ -64,27 +65,45 @@ class TextWriter:
             folder: To write into; it exists.
         """
         self.close()
-        lengths = _mapped(self._folder / _LENGTHS).reshape(-1, 2)
-        facts, tokens = _mapped(self._folder / _FACTS), _mapped(self._folder / _TOKENS)
-        # Sums of lengths up to each chosen text, in pieces that fit into memory.
-        starts, total = np.empty(len(chosen), np.int64), 0
-        for first in range(0, len(lengths), _AT_ONCE):
-            ends = total + np.cumsum(lengths[first : first + _AT_ONCE].sum(1, dtype=np.int64))
-            begins = np.concatenate([[total], ends[:-1]])
-            low, high = np.searchsorted(chosen, [first, first + len(ends)])
-            starts[low:high] = begins[chosen[low:high] - first]
-            total = int(ends[-1])
-        own = np.asarray(lengths[chosen]) if len(chosen) else np.empty((0, 2), np.int32)
-        offsets = np.concatenate([[0], np.cumsum(own.reshape(-1), dtype=np.int64)])
+        parts = list(self._found(chosen))
+        starts, lengths, facts = (np.concatenate(each) for each in zip(*parts, strict=True))
+        offsets = np.concatenate([[0], np.cumsum(lengths.reshape(-1), dtype=np.int64)])
         np.save(folder / "offsets.npy", offsets)
-        np.save(folder / "facts.npy", np.asarray(facts[chosen], np.int32))
+        np.save(folder / "facts.npy", facts.astype(np.int32))
         header = {"descr": "<i4", "fortran_order": False, "shape": (int(offsets[-1]),)}
-        with (folder / "tokens.npy").open("wb") as file:
-            np.lib.format.write_array_header_1_0(file, header)
-            for start, length in zip(starts.tolist(), own.sum(1).tolist(), strict=True):
-                file.write(tokens[start : start + length].tobytes())
+        with (
+            (self._folder / _TOKENS).open("rb") as tokens,
+            (folder / "tokens.npy").open("wb") as to,
+        ):
+            np.lib.format.write_array_header_1_0(to, header)
+            for start, length in zip(starts.tolist(), lengths.sum(1).tolist(), strict=True):
+                tokens.seek(start * _ITEM)
+                to.write(tokens.read(length * _ITEM))
         names = list(self._names)[1:]
         (folder / _NAMES).write_text(json.dumps(names, ensure_ascii=False), "utf-8")
+
+    def _found(self, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+        """Where the tokens of chosen texts begin, their lengths [texts, 2] and their facts.
+
+        Read part by part and not by memory map, whose pages would count as memory that grows with
+        the corpus.
+        """
+        first = total = 0
+        with (
+            (self._folder / _LENGTHS).open("rb") as of_all,
+            (self._folder / _FACTS).open("rb") as f,
+        ):
+            while True:
+                lengths = np.fromfile(of_all, "<i4", 2 * _AT_ONCE).reshape(-1, 2)
+                facts = np.fromfile(f, "<i4", _AT_ONCE)
+                ends = total + np.cumsum(lengths.sum(1, dtype=np.int64))
+                begins = np.concatenate([[total], ends[:-1]])[: len(ends)]
+                low, high = np.searchsorted(chosen, [first, first + len(ends)])
+                here = chosen[low:high] - first
+                yield begins[here], lengths[here], facts[here]
+                if not len(ends):
+                    return
+                first, total = first + len(ends), int(ends[-1])
 
 
 def opened(path: pathlib.Path) -> np.ndarray:
@@ -95,16 +114,14 @@ def opened(path: pathlib.Path) -> np.ndarray:
         return np.load(path)
 
 
-def _mapped(path: pathlib.Path) -> np.ndarray:
-    empty = path.stat().st_size == 0
-    return np.empty(0, "<i4") if empty else np.memmap(path, "<i4", "r")
-
-
 class Texts:
     """The texts of an index.
 
     Args:
         folder: That `TextWriter.keep` wrote.
+
+    Raises:
+        OSError, EOFError, ValueError: A file is missing, cut short, or does not fit the others.
     """
 
     def __init__(self, folder: pathlib.Path) -> None:
@@ -113,6 +130,10 @@ class Texts:
         self._tokens = opened(folder / "tokens.npy")
         self._folder = folder
         self._names: list[str] | None = None
+        if len(self._offsets) != 2 * len(self._facts) + 1:
+            raise ValueError(f"{folder} holds {len(self._facts)} texts, not as many as offsets")
+        if self._offsets[-1] != len(self._tokens):
+            raise ValueError(f"{folder} holds {len(self._tokens)} tokens, not as offsets say")
 
     def __len__(self) -> int:
         return len(self._facts)

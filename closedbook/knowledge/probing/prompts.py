@@ -211,6 +211,19 @@ class Prompting:
         said = self.vocabulary.decode(pieces) if pieces else ""
         return bool(said.strip()) and (_UNKNOWN not in said or _UNKNOWN in name)
 
+    def pieces_of(self, text: str) -> tuple[int, ...]:
+        """The pieces of a user's word or answer, as they stand inside of a text.
+
+        Raises:
+            UserError: The vocabulary cannot write it.
+        """
+        ((_, pieces),) = self.spelled([text.strip()])
+        if not self.knows(text, pieces):
+            raise UserError(
+                f"the vocabulary {self.vocabulary.path} cannot write {text!r}; give another text"
+            )
+        return pieces
+
     def single(self, names: Sequence[str]) -> list[bool]:
         """Which names are single pieces of the vocabulary, and known ones."""
         return [len(row) == 1 and self.knows(name, row) for name, row in self.spelled(names)]

@@ -1,8 +1,11 @@
 """`closedbook memories index | show | search`: what they print and write, and mistakes."""
 
 import json
+import pathlib
+import shutil
 import sys
 
+import numpy as np
 import pytest
 
 from closedbook.cli import closedbook
@@ -117,6 +120,7 @@ def test_mistakes_of_index_write_nothing(memories, asked, tmp_path, monkeypatch)
         ("--stack", "encodr"): "nearest: encoder",
         ("--per", "word"): "valid: position, text",
         ("--corpus", tmp_path / "no.jsonl"): "no.jsonl",
+        ("--out", "."): "is or holds the working directory",
     }.items():
         code, printed, errors = memories("index", *words)
         assert (code, printed) == (2, "")
@@ -125,3 +129,50 @@ def test_mistakes_of_index_write_nothing(memories, asked, tmp_path, monkeypatch)
     code, _, errors = memories("show", "decoder.0.1")
     assert code == 2
     assert "make one with `closedbook memories index --out DIR`" in errors
+
+
+def _truncate(folder: pathlib.Path, name: str) -> None:
+    path = folder / name
+    path.write_bytes(path.read_bytes()[:-5])
+
+
+def _of_version_9(folder: pathlib.Path) -> None:
+    path = folder / "manifest.json"
+    path.write_text(path.read_text().replace('"format": 1', '"format": 9'))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda f: _truncate(f, "decoder/positive.coefficient.npy"), "is damaged"),
+        (lambda f: _truncate(f, "texts/tokens.npy"), "is damaged"),
+        (lambda f: (f / "encoder" / "positive.text.npy").write_bytes(b""), "is damaged"),
+        (lambda f: (f / "decoder" / "positive.active.npy").unlink(), "is damaged"),
+        (lambda f: np.save(f / "decoder/positive.position.npy", np.zeros((2, 2))), "has shape"),
+        (lambda f: np.save(f / "texts/facts.npy", np.zeros(1, np.int32)), "not as many as offsets"),
+        (lambda f: (f / "manifest.json").unlink(), "there is no index of memories in"),
+        (lambda f: (f / "manifest.json").write_text("{}"), "KeyError('format')"),
+        (_of_version_9, "has format 9, this closedbook reads 1"),
+    ],
+)
+def test_a_damaged_index_has_one_message(memories, folder, tmp_path, damage, message) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    damage(copy)
+    for words in (("show", "decoder.0.1"), ("report", "--out", tmp_path / "out")):
+        code, printed, errors = memories(*words, "--index", copy)
+        assert (code, printed) == (2, "")
+        assert errors.count("error: ") == 1
+        assert message in errors
+        assert "Traceback" not in errors
+    assert [path.name for path in tmp_path.iterdir()] == ["copy"]
+
+
+def test_triggers_without_their_texts_have_one_message(memories, folder, tmp_path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    text = copy / "decoder" / "positive.text.npy"
+    np.save(text, np.load(text) + 1000)
+    code, _, errors = memories("show", "decoder.0.1", "--index", copy)
+    assert code == 2
+    assert "copy is damaged (IndexError(1" in errors

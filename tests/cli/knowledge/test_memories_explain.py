@@ -123,15 +123,24 @@ def test_an_index_of_another_model_is_refused(memories, index, tmp_path):
     assert "«" not in printed
 
 
-def test_ablate_prints_falls_with_intervals_and_writes_rows(memories, tmp_path):
-    words = ("ablate", "--facts", 8, "--draws", 1, "--stack", "decoder", "--out", "rows.jsonl")
+def test_ablate_prints_falls_with_intervals_and_writes_the_folder(memories, tmp_path):
+    words = ("ablate", "--facts", 8, "--draws", 1, "--stack", "decoder", "--out", "out")
     code, printed, errors = memories(*words)
     assert (code, errors) == (0, "")
     assert "8 facts" in printed
-    assert len(printed.splitlines()) == 6
-    rows = [json.loads(line) for line in (tmp_path / "rows.jsonl").read_text().splitlines()]
+    assert len(printed.splitlines()) == 8
+    out = tmp_path / "out"
+    rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert len(rows) == 8
     assert {row["silenced"] for row in rows} == {20}
+    summary = json.loads((out / "summary.json").read_text())
+    mean = sum(row["top"] for row in rows) / 8
+    assert summary["falls"]["top"]["mean"] == pytest.approx(mean)
+    (first, *_) = json.loads((out / "tables" / "falls.json").read_text())
+    assert (first["silenced"], first["mean"], first["n"]) == ("top", pytest.approx(mean), 8)
+    assert f"{mean:.4f}" in (out / "report.html").read_text()
+    assert {path.name for path in (out / "figures").iterdir()} == {"falls.svg", "falls.png"}
+    assert json.loads((out / "command.json").read_text())["arguments"]["facts"] == 8
     code, _, errors = memories(*words)
     assert code == 2
-    assert "rows.jsonl is there already" in errors
+    assert "holds a report already" in errors

@@ -65,7 +65,7 @@ def of_question(model: LoadedModel, question: str, text: str | None = None) -> A
                 f"the model's answer to {question[:60]!r} is empty; give one with --answer TEXT"
             )
     else:
-        ids = spelled(model, text)
+        ids = list(Prompting.of(model).pieces_of(text))
         text = text.strip()
     return framed(model, prompt, ids, text, own=own)
 
@@ -94,21 +94,6 @@ def framed(
     )
 
 
-def spelled(model: LoadedModel, text: str) -> list[int]:
-    """Ids of an answer as the model would write it.
-
-    Raises:
-        UserError: The vocabulary cannot write it.
-    """
-    prompting = Prompting.of(model)
-    ((_, ids),) = prompting.spelled([text.strip()])
-    if not prompting.knows(text, ids):
-        raise UserError(
-            f"the vocabulary {model.vocabulary.path} cannot write {text!r}; give another answer"
-        )
-    return list(ids)
-
-
 def contrasted(model: LoadedModel, answer: Answer, place: int, text: str) -> int:
     """The id of the token that another answer has where a token of this one is explained.
 
@@ -121,7 +106,7 @@ def contrasted(model: LoadedModel, answer: Answer, place: int, text: str) -> int
     Raises:
         UserError: The vocabulary cannot write it, or it has no other token there.
     """
-    ids = spelled(model, text)
+    ids = list(Prompting.of(model).pieces_of(text))
     if not model.config.continues_prompt:
         ids.append(model.module.eos_id)
     if tuple(ids[:place]) != answer.tokens[:place]:
