@@ -179,7 +179,7 @@ def test_unknown_site_names_the_nearest(tiny, taps):
 def test_shapes_that_do_not_fit_are_told(tiny, scan, name):
     several = (2,) if "*" in name else ()
     patch = Patch(jnp.zeros((*several, 7, 7, 3)))
-    with pytest.raises(UserError, match=r"patch of site '[\w.]+' has value of shape \(.*7, 7, 3"):
+    with pytest.raises(UserError, match=r"patch of site '[\w.]+' has a value of shape \(.*7, 7, 3"):
         _model(tiny, scan)(taps=Taps(patches={name: patch}))
 
 

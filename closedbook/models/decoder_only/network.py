@@ -231,8 +231,9 @@ class DecoderOnly(nn.Module):
     def tree(self, tokens: jax.Array, positions: jax.Array, seen: jax.Array) -> jax.Array:
         """The normalised output [batch, nodes, emb] at each node of trees of tokens.
 
-        `logits` makes of it what follows a node, for those nodes where somebody asks. Texts that begin alike are one tree: a path down from its root is a text, and what they
-        share is read once. A row may hold several trees.
+        `logits` makes of it what follows a node, for those nodes where somebody asks. Texts that
+        begin alike are one tree: a path down from its root is a text, and what they share is read
+        once. A row may hold several trees.
 
         Args:
             tokens: int32 [batch, nodes], in any order.
