@@ -1,12 +1,13 @@
 """Examples of like lengths in batches of fixed shapes, in one pass and little memory.
 
-Each pair of padded lengths has a queue; a full queue is a batch, and what is left in the queues at
-the end of the corpus fills batches up with empty rows. So the batches depend on the examples and
-their order alone, and a run that goes on reads the corpus again and passes by what is done.
+Each pair of padded lengths has a queue; a full queue is a batch. At the end of the corpus short
+examples that are left fill up batches of longer ones, and empty rows do the rest. So the batches
+depend on the examples and their order alone, and a run that goes on reads the corpus again and
+passes by what is done.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -18,6 +19,8 @@ TOKENS = 4096  # of a batch, both sides together, padding included
 _ROWS = 256  # of a batch at most
 _LONGEST = 1 << 30
 _SHORTEST = 8  # tokens of a row
+_Lengths = tuple[int, int]
+_Queue = list[tuple[int, Example]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,9 +65,9 @@ def batches(
         tokens: How many a batch may hold, padding included.
     """
     most = module.config.most_positions(after=1) or _LONGEST
-    queues: dict[tuple[int, int], list[tuple[int, Example]]] = {}
+    queues: dict[_Lengths, _Queue] = {}
 
-    def shape(example: Example) -> tuple[int, int]:
+    def shape(example: Example) -> _Lengths:
         of_inputs = of_read = 0
         if not module.config.continues_prompt:
             of_inputs = _padded(len(example.inputs), _LONGEST)
@@ -72,7 +75,7 @@ def batches(
             of_read = _padded(len(example.targets), most)
         return of_inputs, of_read
 
-    def rows(lengths: tuple[int, int]) -> int:
+    def rows(lengths: _Lengths) -> int:
         return max(1, min(_ROWS, tokens // sum(lengths)))
 
     for number, example in enumerate(examples):
@@ -82,9 +85,34 @@ def batches(
         if len(queue) == rows(lengths):
             yield _batch(module, queue, lengths, len(queue))
             queue.clear()
-    for lengths, queue in sorted(queues.items()):
-        if queue:
-            yield _batch(module, queue, lengths, rows(lengths))
+    for lengths, queue in _gathered(queues, rows):
+        yield _batch(module, queue, lengths, rows(lengths))
+
+
+def _gathered(
+    queues: dict[_Lengths, _Queue], rows: Callable[[_Lengths], int]
+) -> Iterator[tuple[_Lengths, _Queue]]:
+    """What is left in the queues: those that find room in batches of longer ones go there.
+
+    A batch takes as long with empty rows as with full ones, so this costs nothing, and each queue
+    that goes spares one. No shape is new, so nothing is compiled for it.
+
+    >>> rows = {(0, 8): 4, (0, 16): 2, (0, 32): 1}.__getitem__
+    >>> left = {(0, 8): [(3, "a")], (0, 16): [(2, "b")], (0, 32): []}
+    >>> list(_gathered(left, rows))
+    [((0, 16), [(2, 'b'), (3, 'a')])]
+    """
+    order = sorted((each for each, queue in queues.items() if queue), key=lambda o: (sum(o), o))
+    for place, lengths in enumerate(order):
+        queue = queues[lengths]
+        longer = [o for o in order[place + 1 :] if o[0] >= lengths[0] and o[1] >= lengths[1]]
+        room = [rows(each) - len(queues[each]) for each in longer]
+        if len(queue) > sum(room):
+            yield lengths, sorted(queue, key=lambda numbered: numbered[0])
+            continue
+        for each, free in zip(longer, room, strict=True):
+            queues[each] += queue[:free]
+            queue = queue[free:]
 
 
 def _padded(length: int, most: int) -> int:
@@ -102,7 +130,7 @@ def _padded(length: int, most: int) -> int:
 
 
 def _batch(
-    module: Network, queue: Sequence[tuple[int, Example]], lengths: tuple[int, int], rows: int
+    module: Network, queue: Sequence[tuple[int, Example]], lengths: _Lengths, rows: int
 ) -> Batch:
     of_inputs, of_read = lengths
     number = np.full(rows, -1, np.int32)

@@ -350,7 +350,7 @@ def _identity(
         "stacks": sorted(cells),
         "t": settings.t,
         "convention": settings.convention,
-        "batch": settings.tokens,
+        "batch": f"{settings.tokens} tokens, the last ones filled up",
         "version": closedbook.__version__,
     }
 
