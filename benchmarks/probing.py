@@ -1,11 +1,13 @@
 """Scores of closed candidate sets: along a trie, against a loop over pairs in batches of 64.
 
     python benchmarks/probing.py [--rounds 3] [--prompts 48] [--relations country_capital,...]
+    python benchmarks/probing.py --model FILE.gguf --prompts 4 --rounds 1   # a decoder-only model
 
 The loop is what a first implementation does: each (prompt, candidate) pair is a row of its own, 64
-rows a batch, sorted by length. Both ways score the same pairs of the atlas with `atlas_ssm`; rounds
-are interleaved, so that a busy machine slows them alike. The largest difference of a score is
-printed beside the times.
+rows a batch, sorted by length. Both ways score the same pairs of the atlas with `atlas_ssm`, a T5,
+or with the model given; rounds are interleaved, and times are the processor's, of all threads, so
+that other work on the machine counts little. The largest difference of a score is printed beside
+the times.
 """
 
 import argparse
@@ -16,8 +18,8 @@ import numpy as np
 
 from closedbook.inference.predictor import Predictor
 from closedbook.knowledge import load_model
-from closedbook.knowledge.probing import tries
-from closedbook.knowledge.probing.prompts import Prompting
+from closedbook.knowledge.probing import tries, wordings
+from closedbook.knowledge.probing.prompts import Prompting, style_of
 from closedbook.knowledge.probing.scoring import Answers, CandidateScorer
 from closedbook.tasks.facts import read_facts
 
@@ -35,7 +37,7 @@ class Pairs:
 
     def __call__(self, inputs, answers: Answers) -> np.ndarray:
         """Scores [inputs, candidates]."""
-        targets = [[*answers.before, *row, answers.end] for row in answers.pieces]
+        targets = [[*answers.before, *row] for row in answers.scored]
         pairs = [(row, target) for row in inputs for target in targets]
         order = sorted(range(len(pairs)), key=lambda n: len(pairs[n][1]))
         scores = np.empty(len(pairs))
@@ -53,6 +55,7 @@ class Pairs:
 def main() -> None:
     """Prints one line per relation and way."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--model", default="closedbook://atlas_ssm", help="as for closedbook probe")
     parser.add_argument("--rounds", type=int, default=3, help="timed rounds of each way")
     parser.add_argument("--prompts", type=int, default=48, help="prompts per relation")
     parser.add_argument(
@@ -61,9 +64,11 @@ def main() -> None:
         help="relations of the atlas",
     )
     options = parser.parse_args()
-    model = load_model("closedbook://atlas_ssm")
+    model = load_model(options.model)
     prompting = Prompting.of(model)
-    facts = read_facts("atlas", relations=options.relations.split(","))
+    names = options.relations.split(",")
+    facts = read_facts("atlas", relations=names, style=style_of(prompting.way))
+    facts = wordings.askable(facts, prompting)
     ways = {"pairs": Pairs(model), "trie": CandidateScorer(model.module, model.params)}
     print(
         "relation            pairs  steps of pairs  of the trie   pairs, s   trie, s  ratio  apart"
@@ -75,14 +80,15 @@ def main() -> None:
         times: dict[str, list[float]] = {way: [] for way in ways}
         for _ in range(options.rounds):
             for way, score in ways.items():
-                start = time.perf_counter()
+                start = time.process_time()
                 score(inputs, answers)
-                times[way].append(time.perf_counter() - start)
+                times[way].append(time.process_time() - start)
         middle = {way: statistics.median(each) for way, each in times.items()}
         apart = float(np.abs(scores["pairs"] - scores["trie"]).max())
+        steps = tries.nodes(answers.pieces, ended=answers.end is not None)
         print(
             f"{name:18} {scores['trie'].size:6,}  {int(answers.lengths.sum()):14,}  "
-            f"{tries.nodes(answers.pieces, ended=True):11,}  {middle['pairs']:9.2f} "
+            f"{steps:11,}  {middle['pairs']:9.2f} "
             f"{middle['trie']:9.2f} {middle['pairs'] / middle['trie']:6.1f}  {apart:.1e}",
             flush=True,
         )

@@ -6,7 +6,7 @@ import os
 import pathlib
 
 from benchmarks.lama_study.plan import DATA_SETS
-from closedbook.knowledge.probing import candidates
+from closedbook.knowledge.probing import candidates, wordings
 from closedbook.knowledge.probing.prompts import Prompting, style_of
 from closedbook.tasks.facts import atlas, filters, read_facts, templates
 from closedbook.tasks.facts.form import Fact, Facts
@@ -28,8 +28,7 @@ def read(data: str, place: pathlib.Path | None, prompting: Prompting) -> Facts:
     if kind == "first token":
         return facts
     facts = filters.lama(facts)
-    if prompting.way == "continuation":
-        facts = _ending_with_object(facts)
+    facts = wordings.askable(facts, prompting)
     if kind == "words":
         return candidates.of_all(facts, words(prompting), "the vocabulary's words")
     if kind == "paraphrases":
@@ -59,24 +58,21 @@ def sample(facts: Facts, limit: int | None) -> Facts:
     return candidates.first_facts(facts.keep(ordered), limit)
 
 
-def wordings(fact: Fact) -> tuple[str, ...]:
-    """The prompts of a fact that end with the object, which a model can go on with."""
-    return tuple(each for each in fact.prompts if templates.before_object(each, fact.subject))
-
-
 def in_wording(facts: Facts, number: int) -> Facts | None:
-    """The facts that have so many wordings, each in that one; None where there is none."""
+    """The facts that have so many wordings, each in that one; None where there is none.
+
+    Of wordings those count that end with the object, however a model is asked.
+    """
     found = [
-        dataclasses.replace(fact, prompt=wordings(fact)[number], paraphrases=())
+        dataclasses.replace(fact, prompt=prompts[number], paraphrases=())
         for fact in facts.facts
-        if len(wordings(fact)) > number
+        if len(prompts := _ending_with_object(fact)) > number
     ]
     return facts.keep(found) if found else None
 
 
-def _ending_with_object(facts: Facts) -> Facts:
-    kept = [fact for fact in facts.facts if wordings(fact)]
-    return facts.keep(kept, {"text follows the object": len(facts) - len(kept)})
+def _ending_with_object(fact: Fact) -> tuple[str, ...]:
+    return tuple(each for each in fact.prompts if templates.before_object(each, fact.subject))
 
 
 def _hash(fact: Fact) -> str:

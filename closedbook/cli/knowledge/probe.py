@@ -77,7 +77,8 @@ def probe(
         bool,
         typer.Option(
             "--single-token",
-            help="LAMA's ranking: only candidates that are one piece, scored without an end.",
+            help="LAMA's ranking: only candidates that are one piece, scored without an end; with "
+            "--style sentence statements are scored whole all the same.",
         ),
     ] = False,
     same_tokens_as: Annotated[
@@ -229,7 +230,7 @@ def probe(
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
     from closedbook.knowledge.probing import probe as probing
-    from closedbook.knowledge.probing import results
+    from closedbook.knowledge.probing import results, wordings
     from closedbook.knowledge.probing.candidates import first_facts
     from closedbook.knowledge.probing.families.opening import (
         check_can,
@@ -267,6 +268,7 @@ def probe(
         asked = bear and prompting.way == "sentence" if paraphrases is None else paraphrases
         settings = dataclasses.replace(settings, paraphrases=asked)
         facts = _filtered(facts, lama=lama_filters, uhn=uhn, names=uhn_names)
+        facts = wordings.askable(facts, prompting)
         alike = [spelling_of(open_model(each)) for each in same_tokens_as or []]
         everything = _candidates(
             facts, [prompting, *alike], candidates, settings.single, drop_unspelled

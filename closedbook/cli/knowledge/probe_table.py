@@ -10,6 +10,7 @@ from rich.table import Table
 from closedbook.eval.report import numbers
 from closedbook.eval.report.text import inline
 from closedbook.knowledge.probing.results import Result
+from closedbook.knowledge.probing.wordings import FOLLOWED
 
 _WIDTH = 160  # of the table: what is wider than the terminal goes on in its next line
 
@@ -65,7 +66,8 @@ def show(result: Result, out: pathlib.Path) -> None:
     if "hidden" in summary:
         _hidden(screen, summary["hidden"])
     for reason, number in meta["dropped"].items():
-        screen.print(f"left out     {number:,} facts: {inline(reason)}")
+        hint = "; --style sentence asks them too" if number and reason == FOLLOWED else ""
+        screen.print(f"left out     {number:,} facts: {inline(reason)}{hint}")
     screen.print(f"report       {out / 'report.html'}")
 
 

@@ -10,11 +10,14 @@ from typing import Any
 
 import numpy as np
 
+from closedbook.errors import UserError
 from closedbook.knowledge.probing import agreement
 from closedbook.knowledge.probing import metrics as ranking
 from closedbook.knowledge.probing.families.protocol import AnyPrompting
 from closedbook.tasks.facts import negation
-from closedbook.tasks.facts.form import Fact
+from closedbook.tasks.facts.form import Fact, Facts
+
+FOLLOWED = "text follows the object"  # in all prompts of a fact: nothing can go on with them
 
 Row = dict[str, Any]
 
@@ -34,6 +37,27 @@ class Variant:
     texts: tuple[str, ...]
     inputs: tuple[tuple[int, ...], ...]
     given: tuple[bool, ...]
+
+
+def askable(facts: Facts, prompting: AnyPrompting[Any]) -> Facts:
+    """The facts of which a prompt can be put to the model, with a count of the others.
+
+    A model that goes on with its prompt needs one that ends with the object. All candidates of a
+    relation stay, and so does what is right.
+
+    Raises:
+        UserError: No fact is left.
+    """
+    kept = [fact for fact in facts.with_all_right().facts if prompting.wordings(fact)]
+    if len(kept) == len(facts):
+        return facts
+    if not kept:
+        raise UserError(
+            f"{facts.source}: no fact is left, for {FOLLOWED} in all prompts of all {len(facts):,} "
+            "and the model could only go on with them; use --style sentence, or give prompts that "
+            "end with the object"
+        )
+    return facts.keep(kept, {FOLLOWED: len(facts) - len(kept)})
 
 
 def paraphrases(facts: Sequence[Fact], prompting: AnyPrompting[Any]) -> tuple[Variant, ...]:

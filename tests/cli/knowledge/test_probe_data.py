@@ -20,6 +20,13 @@ def written(folder, files):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
 
 
+def run(monkeypatch, capsys, *words):
+    monkeypatch.setattr(sys, "argv", ["closedbook", "probe", *map(str, words)])
+    with pytest.raises(SystemExit) as ended:
+        closedbook.main()
+    return ended.value.code, *capsys.readouterr()
+
+
 def snapshot(folder):
     return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
 
@@ -76,12 +83,37 @@ def test_one_message_and_nothing_written(monkeypatch, capsys, tmp_path, files, m
     written(tmp_path, files)
     before = snapshot(tmp_path)
     data, out = tmp_path / "data", tmp_path / "out"
-    words = ["closedbook", "probe", "--data", str(data), "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", words)
-    with pytest.raises(SystemExit) as ended:
-        closedbook.main()
-    errors = capsys.readouterr().err
-    assert ended.value.code == 2, errors
+    code, _, errors = run(monkeypatch, capsys, "--data", data, "--out", out)
+    assert code == 2, errors
     assert message in errors
     assert len(errors.strip().splitlines()) == 1
     assert snapshot(tmp_path) == before
+
+
+def test_what_no_model_can_go_on_with_is_left_out_and_counted(
+    monkeypatch, capsys, tmp_path, golden
+):
+    followed = {**FACT, "relation": "s", "prompt": "[Y] is in {}."}
+    other = {**FACT, "object": "Cusco", "prompt": "{} has [Y] for a city."}
+    rows = [FACT, CUBA, other, followed, {**followed, "subject": "Cuba", "object": "Havana"}]
+    written(tmp_path, {"data/f.jsonl": rows})
+    model, out = golden / "lm_pub_quiz" / "model", tmp_path / "out"
+    words = ("--model", model, "--data", tmp_path / "data", "--k", 1)
+    code, printed, errors = run(monkeypatch, capsys, *words, "--out", out)
+    assert (code, errors) == (0, "")
+    assert (
+        "left out     3 facts: text follows the object; --style sentence asks them too" in printed
+    )
+    asked = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
+    assert [row["prompt"] for row in asked] == ["Peru has", "Cuba has"]
+    # Cusco is right for Peru all the same, and so does not count against Lima.
+    assert [row["candidates"] for row in asked] == [2, 3]
+    assert json.loads((out / "summary.json").read_text())["dropped"] == {
+        "text follows the object": 3
+    }
+    written(tmp_path, {"data/f.jsonl": rows[3:]})
+    code, _, errors = run(monkeypatch, capsys, *words, "--out", tmp_path / "none")
+    assert code == 2
+    assert "no fact is left" in errors
+    assert "--style sentence" in errors
+    assert not (tmp_path / "none").exists()

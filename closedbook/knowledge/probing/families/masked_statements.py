@@ -163,10 +163,12 @@ class MaskedStatements:
 
     def rule(self, single: bool) -> str:
         """How a candidate's score comes about, in words."""
+        chosen = "; candidates are single pieces when they stand alone" if single else ""
         return (
             "the pseudo-log-likelihood of the whole statement with it in the object's place, each "
             "token scored with itself and what follows it in its word masked (within-word l2r); "
             "the first letter is a capital one, and nothing else of the template is changed"
+            f"{chosen}"
         )
 
     def written(self, model: TorchModel, inputs: Sequence[Parts]) -> list[tuple[str, float]]:

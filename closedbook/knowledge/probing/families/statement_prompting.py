@@ -153,10 +153,12 @@ class StatementPrompting:
 
     def rule(self, single: bool) -> str:
         """How a candidate's score comes about, in words."""
+        chosen = "; candidates are single pieces when they stand alone" if single else ""
         return (
             "the log-likelihood of the whole statement with it in the object's place, each token "
             f"after those before it and the one that begins a text (id {self.begin}, not scored); "
             "the first letter is a capital one, and nothing else of the template is changed"
+            f"{chosen}"
         )
 
     def written(self, model: LoadedModel, inputs: Sequence[Parts]) -> list[tuple[str, float]]:

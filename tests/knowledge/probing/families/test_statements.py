@@ -94,12 +94,25 @@ def test_trees_in_small_rows_give_the_same_scores(model, scores, folder, monkeyp
     prompting = prompting_of(model, "sentence")
     monkeypatch.setattr(trees, "_ROW", 40)
     monkeypatch.setattr(trees, "_TREE", 24)
+    monkeypatch.setattr(trees, "_MOST_ROWS", 2)
+    filled: list[list[int]] = []
+    passed = trees.TreeScorer._passed
+
+    def watched(self, rows):
+        filled.extend([job.size for job in row] for row in rows)
+        return passed(self, rows)
+
+    monkeypatch.setattr(trees.TreeScorer, "_passed", watched)
     asked = [prompt_parts(prompting, fact, 1) for fact in facts.of("P1")]
     seen: list[int] = []
     small = prompting.scorer(model)(asked, prompting.answers(facts.relations["P1"]), seen.append)
     np.testing.assert_allclose(small, found["P1", 1][0], atol=1e-4)
+    assert sum(map(len, filled)) > len(asked)  # the candidates of one fact are several trees
+    assert max(map(sum, filled)) <= 40
+    assert len(filled) > 2
+    assert len(seen) > 1  # so that progress is told between passes
+    assert seen == sorted(seen)
     assert seen[-1] == len(asked)
-    assert len(seen) >= 1
 
 
 @pytest.mark.parametrize(
@@ -131,6 +144,71 @@ def test_command_prints_the_score_of_lm_pub_quiz(
     page = (out / "report.html").read_text()
     assert f">{name}</h2>" in page
     assert "log-likelihood of the whole statement" in page
+
+
+@pytest.mark.parametrize("single", [False, True])
+def test_templates_that_part_have_the_score_of_single_forward_passes(
+    model, folder, tmp_path, capsys, monkeypatch, single
+):
+    """With --single-token "glass" and its fact go; statements are scored whole all the same."""
+    names = ("the", "of", "is", "glass")
+    answers = {"Quell": 0, "Drune": 1, "a drumlin": 1, "Marnia": 2, "a moth harp": 3}
+    patterns = ("The end of [X] is [Y].", "[Y] is [X]", "In [X], [Y] and [Y]")
+    data = tmp_path / "BEAR"
+    data.mkdir()
+    ids = [f"A{place}" for place in range(len(names))]
+    about = {"templates": patterns, "answer_space_ids": ids, "answer_space_labels": names}
+    (data / "metadata_relations.json").write_text(json.dumps({"P1": about}))
+    rows = [
+        {"sub_id": subject, "sub_label": subject, "obj_id": ids[place], "obj_label": names[place]}
+        | {"sub_aliases": [], "answer_idx": place}
+        for subject, place in answers.items()
+    ]
+    (data / "P1.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    if single:
+        names = names[:3]
+        answers = {subject: place for subject, place in answers.items() if place < 3}
+    likelihood = _likelihood_of(model)
+    right = [
+        [
+            np.argmax([likelihood(pattern, subject, name) for name in names]) == place
+            for subject, place in answers.items()
+        ]
+        for pattern in patterns
+    ]
+    each = np.mean(right, axis=1)
+    assert each.std() > 0.05
+    words = ["probe", "--model", str(folder / "model"), "--data", str(data), "--style", "sentence"]
+    words += ["--out", str(tmp_path / "out"), *(["--single-token"] if single else [])]
+    monkeypatch.setattr("sys.argv", ["closedbook", *words])
+    with pytest.raises(SystemExit) as ended:
+        command.main()
+    assert not ended.value.code
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    found = summary["templates"]
+    assert found["name"] == "BEAR score"
+    assert [one["mean"] for one in found["each"]] == pytest.approx(each.tolist())
+    assert found["score"]["mean"] == pytest.approx(each.mean())
+    assert found["deviation"] == pytest.approx(each.std())
+    printed = capsys.readouterr().out
+    assert f"standard deviation {100 * each.std():.1f} over 3" in printed
+    assert ("left out     1 facts: object not a single token" in printed) == single
+    rule = summary["conventions"]["A candidate's score"]
+    assert "log-likelihood of the whole statement" in rule
+    assert ("candidates are single pieces when they stand alone" in rule) == single
+
+
+def _likelihood_of(model):
+    """Log-likelihoods of whole statements, each by a forward pass of its own."""
+    run = jax.jit(lambda ids: jax.nn.log_softmax(model.module.apply({"params": model.params}, ids)))
+
+    def likelihood(pattern: str, subject: str, name: str) -> float:
+        text = pattern.replace("[X]", subject).replace("[Y]", name)
+        ids = [model.config.begin_id, *model.vocabulary.encode(text[0].upper() + text[1:])]
+        log_probs = np.asarray(run(jnp.array([ids + [0] * (32 - len(ids))])))[0]
+        return float(log_probs[np.arange(len(ids) - 1), ids[1:]].sum())
+
+    return likelihood
 
 
 def test_statements_are_for_models_that_go_on_with_a_text(atlas_ssm):
