@@ -1,6 +1,5 @@
 """The facts of a cell: filtered, with the candidates that its kind asks for, and a fixed sample."""
 
-import dataclasses
 import hashlib
 import os
 import pathlib
@@ -8,7 +7,7 @@ import pathlib
 from benchmarks.lama_study.plan import DATA_SETS
 from closedbook.knowledge.probing import candidates
 from closedbook.knowledge.probing.prompts import Prompting, style_of
-from closedbook.tasks.facts import atlas, filters, read_facts, templates
+from closedbook.tasks.facts import atlas, filters, read_facts
 from closedbook.tasks.facts.form import Fact, Facts
 
 _BEFORE = "It is"  # a piece after it is one inside of a text
@@ -29,7 +28,7 @@ def read(data: str, place: pathlib.Path | None, prompting: Prompting) -> Facts:
         return facts
     facts = filters.lama(facts)
     if prompting.way == "continuation":
-        facts = _ending_with_object(facts)
+        facts = _ending_with_object(facts, prompting)
     if kind == "words":
         return candidates.of_all(facts, words(prompting), "the vocabulary's words")
     if kind == "paraphrases":
@@ -59,23 +58,8 @@ def sample(facts: Facts, limit: int | None) -> Facts:
     return candidates.first_facts(facts.keep(ordered), limit)
 
 
-def wordings(fact: Fact) -> tuple[str, ...]:
-    """The prompts of a fact that end with the object, which a model can go on with."""
-    return tuple(each for each in fact.prompts if templates.before_object(each, fact.subject))
-
-
-def in_wording(facts: Facts, number: int) -> Facts | None:
-    """The facts that have so many wordings, each in that one; None where there is none."""
-    found = [
-        dataclasses.replace(fact, prompt=wordings(fact)[number], paraphrases=())
-        for fact in facts.facts
-        if len(wordings(fact)) > number
-    ]
-    return facts.keep(found) if found else None
-
-
-def _ending_with_object(facts: Facts) -> Facts:
-    kept = [fact for fact in facts.facts if wordings(fact)]
+def _ending_with_object(facts: Facts, prompting: Prompting) -> Facts:
+    kept = [fact for fact in facts.facts if prompting.wordings(fact)]
     return facts.keep(kept, {"text follows the object": len(facts) - len(kept)})
 
 

@@ -15,7 +15,7 @@ from closedbook.knowledge import load_model
 from closedbook.knowledge.probing import trees
 from closedbook.knowledge.probing.families.opening import prompting_of
 from closedbook.knowledge.probing.families.statement_prompting import statements
-from closedbook.tasks.facts import read_facts
+from closedbook.tasks.facts import Fact, Relation, read_facts
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +94,18 @@ def test_trees_in_small_rows_give_the_same_scores(model, scores, folder, monkeyp
     prompting = prompting_of(model, "sentence")
     monkeypatch.setattr(trees, "_ROW", 40)
     monkeypatch.setattr(trees, "_TREE", 24)
+    rows = []
+    filled = trees._filled
+    monkeypatch.setattr(
+        trees, "_filled", lambda jobs, size: rows.extend(filled(jobs, size)) or list(rows)
+    )
     asked = [prompt_parts(prompting, fact, 1) for fact in facts.of("P1")]
     seen: list[int] = []
     small = prompting.scorer(model)(asked, prompting.answers(facts.relations["P1"]), seen.append)
     np.testing.assert_allclose(small, found["P1", 1][0], atol=1e-4)
     assert seen[-1] == len(asked)
-    assert len(seen) >= 1
+    assert len(rows) > 1, "not all fits into one row"
+    assert sum(map(len, rows)) > len(asked), "a statement with its candidates is several trees"
 
 
 @pytest.mark.parametrize(
@@ -136,6 +142,26 @@ def test_command_prints_the_score_of_lm_pub_quiz(
 def test_statements_are_for_models_that_go_on_with_a_text(atlas_ssm):
     with pytest.raises(UserError, match="this one fills gaps"):
         prompting_of(atlas_ssm, "sentence")
+
+
+def test_room_is_that_of_the_longest_statement_in_tokens(model):
+    """Of two names the one of more letters may be the one of fewer tokens."""
+    vocabulary = model.vocabulary
+    names = ("a" * 12, "\N{SNOWMAN}\N{COMET}" * 5)
+    assert len(vocabulary.encode(names[1])) > len(vocabulary.encode(names[0]))
+    prompting = prompting_of(model, "sentence")
+    fact = Fact(id="f", subject="Peru", relation="r", object=names[0], prompt="{} is [Y]")
+    inputs = prompting.inputs([fact])
+    longest = max(len(row) - 1 for row in prompting.rows(inputs[0], names))
+    for room in (longest, longest - 1):
+        config = dataclasses.replace(model.config, max_positions=room)
+        small = dataclasses.replace(model, config=config)
+        answers = prompting.answers(Relation(name="r", candidates=names))
+        if room == longest:
+            prompting.check_room(small, [fact], inputs, answers)
+            continue
+        with pytest.raises(UserError, match=f"has {longest} tokens; .* room for {room}"):
+            prompting.check_room(small, [fact], inputs, answers)
 
 
 def test_a_question_is_no_statement(model):
