@@ -26,6 +26,7 @@ from closedbook.errors import UserError
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 RESULT = "result.json"
+_FORM = 2  # of what cells write into it
 
 
 def main() -> None:
@@ -105,12 +106,14 @@ def _options() -> argparse.Namespace:
 
 
 def _same_plan(out: pathlib.Path, plan: Plan) -> None:
-    """Keeps cells of two plans from being mixed in one folder."""
-    file = out / "plan.txt"
-    if file.exists() and file.read_text(encoding="utf-8") != repr(plan):
-        raise UserError(f"{out} holds cells of another plan; give another --out, or remove it")
+    """Keeps cells of two plans, or of two forms of results, from being mixed in one folder."""
+    file, wanted = out / "plan.txt", f"{plan!r}, form {_FORM}"
+    if file.exists() and file.read_text(encoding="utf-8") != wanted:
+        raise UserError(
+            f"{out} holds cells of another plan or version; give another --out, or remove it"
+        )
     out.mkdir(parents=True, exist_ok=True)
-    whole_files.write_text(file, repr(plan))
+    whole_files.write_text(file, wanted)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """The facts of a cell: filtered, with the candidates that its kind asks for, and a fixed sample."""
 
-import dataclasses
 import hashlib
 import os
 import pathlib
@@ -8,7 +7,7 @@ import pathlib
 from benchmarks.lama_study.plan import DATA_SETS
 from closedbook.knowledge.probing import candidates, wordings
 from closedbook.knowledge.probing.prompts import Prompting, style_of
-from closedbook.tasks.facts import atlas, filters, read_facts, templates
+from closedbook.tasks.facts import atlas, filters, read_facts
 from closedbook.tasks.facts.form import Fact, Facts
 
 _BEFORE = "It is"  # a piece after it is one inside of a text
@@ -56,23 +55,6 @@ def sample(facts: Facts, limit: int | None) -> Facts:
         return facts
     ordered = sorted(facts.facts, key=_hash)
     return candidates.first_facts(facts.keep(ordered), limit)
-
-
-def in_wording(facts: Facts, number: int) -> Facts | None:
-    """The facts that have so many wordings, each in that one; None where there is none.
-
-    Of wordings those count that end with the object, however a model is asked.
-    """
-    found = [
-        dataclasses.replace(fact, prompt=prompts[number], paraphrases=())
-        for fact in facts.facts
-        if len(prompts := _ending_with_object(fact)) > number
-    ]
-    return facts.keep(found) if found else None
-
-
-def _ending_with_object(fact: Fact) -> tuple[str, ...]:
-    return tuple(each for each in fact.prompts if templates.before_object(each, fact.subject))
 
 
 def _hash(fact: Fact) -> str:

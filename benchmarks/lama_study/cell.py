@@ -3,6 +3,7 @@
 import pathlib
 import statistics
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.lama_study import asking, measures
@@ -74,22 +75,11 @@ def _probed(
         others="ranked" if kind == "words" else "removed",
         single=kind != "closed",
         generate=prompting.way == "question" and cell.model != SMOLLM2,
+        paraphrases=kind == "paraphrases",
     )
     out = folder / "probe"
     with result_folders.unfinished(out) as kept:
-
-        def ask(some: Facts) -> list[probing.Row]:
-            return probing.probe(model, some, prompting, settings, keep=kept)
-
-        wordings: list[list[probing.Row]] = []
-        if kind == "paraphrases":
-            number = 0
-            while (some := asking.in_wording(facts, number)) is not None:
-                wordings.append(ask(some))
-                number += 1
-            rows = wordings[0]
-        else:
-            rows = ask(facts)
+        rows = probing.probe(model, facts, prompting, settings, keep=kept)
         result = results.of(
             rows,
             facts,
@@ -109,14 +99,19 @@ def _probed(
         "candidates": [min(sizes), statistics.median(sizes), max(sizes)],
         "means": plain(summary["all"]["model"]),
         "pooled": plain(summary["pooled"]["model"]),
-        "freq": measures.frequency(facts, everything, others_ranked=settings.others == "ranked"),
+        "freq": plain(summary["all"]["freq"]),
         "chance": plain(summary["all"]["chance"]),
         "types": plain([{"name": t["name"], **t["model"]} for t in summary["types"]]),
         "sizes": measures.by_size(places, [fact.relation for fact in facts.facts]),
         "correlations": summary["correlations"],
-        "consistency": measures.consistency(facts, wordings),
+        "wordings": _wordings(summary.get("wordings")),
         "strangers": measures.strangers(facts, everything, rows),
     }
+
+
+def _wordings(found: Mapping[str, Any] | None) -> dict[str, Any]:
+    """ParaRel's measures, of how many prompts; nothing where other wordings were not asked for."""
+    return {} if found is None else {"prompts": found["prompts"], **plain(found["all"])}
 
 
 def _first_token(model: LoadedModel, prompting: Prompting, facts: Facts) -> dict[str, Any]:
@@ -147,7 +142,7 @@ def _first_token(model: LoadedModel, prompting: Prompting, facts: Facts) -> dict
         "types": [],
         "sizes": measures.by_size(found, relations),
         "correlations": correlation.explained(facts, facts, rows),
-        "consistency": {},
+        "wordings": {},
         "strangers": None,
     }
 

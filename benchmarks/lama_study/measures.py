@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from closedbook.knowledge.probing import agreement, baselines, metrics, tables
-from closedbook.knowledge.probing.gold import gold
+from closedbook.knowledge.probing import metrics, tables
 from closedbook.tasks.facts.form import Facts
 
 _SIZES = tuple(2**power for power in range(1, 16))
@@ -54,24 +53,6 @@ def by_size(found: metrics.Places, relations: Sequence[str]) -> list[dict[str, A
     return rows
 
 
-def frequency(facts: Facts, everything: Facts, *, others_ranked: bool) -> dict[str, Any]:
-    """Freq's means over relations: the commonest objects of all facts first, not of the sample.
-
-    Args:
-        facts: Those that were asked.
-        everything: Those of which they are a sample, with the same candidates.
-        others_ranked: Whether other right objects are ranked against a fact's own.
-    """
-    right = gold(facts)
-    places = metrics.places(
-        baselines.frequency(facts, everything),
-        right.index,
-        None if others_ranked else right.others,
-    )
-    table = tables.of_facts(tables.measured(places, ties="expected"), facts)
-    return {name: estimate(each) for name, each in table.all.items()}
-
-
 def strangers(facts: Facts, everything: Facts, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """The share of facts whose best candidate is no object of the relation at all, such as "the".
 
@@ -86,39 +67,6 @@ def strangers(facts: Facts, everything: Facts, rows: Sequence[Mapping[str, Any]]
     values = [float(row["top"][0]["text"] not in objects[row["relation"]]) for row in rows]
     relations = [fact.relation for fact in facts.facts]
     return estimate(tables.table({"strangers": np.array(values)}, relations).all["strangers"])
-
-
-def consistency(
-    facts: Facts, wordings: Sequence[Sequence[Mapping[str, Any]]]
-) -> dict[str, dict[str, Any]]:
-    """ParaRel's measures over the relations that have several wordings.
-
-    Args:
-        facts: Those that were asked.
-        wordings: The rows of the probe in each wording; of a fact that has fewer, none.
-
-    Returns:
-        "consistency" and "consistent and right" -> a mean over relations; none where no relation
-        has several wordings.
-    """
-    answers: dict[str, list[str]] = {fact.id: [] for fact in facts.facts}
-    for rows in wordings:
-        for row in rows:
-            answers[row["id"]].append(row["top"][0]["text"])
-    several = [fact for fact in facts.facts if len(answers[fact.id]) > 1]
-    if not several:
-        return {}
-    agreeing, right = [], []
-    for fact in several:
-        names = {name: number for number, name in enumerate([fact.object, *answers[fact.id]])}
-        numbers = np.array([[names[name] for name in answers[fact.id]]])
-        agreeing.append(agreement.consistency(numbers)[0])
-        own = np.array([names[fact.object]])
-        right.append(agreement.consistent_and_right(numbers, own)[0])
-    values = {"consistency": np.array(agreeing), "consistent and right": np.array(right)}
-    means = tables.table(values, [fact.relation for fact in several]).all
-    prompts = sum(len(answers[fact.id]) for fact in several)
-    return {name: estimate(each) | {"prompts": prompts} for name, each in means.items()}
 
 
 def estimate(value: tables.Mean) -> dict[str, Any]:

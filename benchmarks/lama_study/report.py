@@ -121,7 +121,7 @@ def write(results: Sequence[Result], plan: Plan, page: pathlib.Path) -> pathlib.
         _sizes(results),
         "## What goes with being right",
         _correlations(results),
-        _consistency(results),
+        _wordings(results),
         _LIMITS,
         f"Written {datetime.date.today():%Y-%m-%d}.",
     ]
@@ -287,15 +287,14 @@ def _coefficient(row: Mapping[str, Any] | None) -> str:
     return f"{value} [{', '.join(ends)}]" if all(ends) else f"{value}"
 
 
-def _consistency(results: Sequence[Result]) -> str:
+def _wordings(results: Sequence[Result]) -> str:
     lines = []
     for each in results:
-        if each["consistency"]:
-            same = each["consistency"]["consistency"]
-            right = each["consistency"]["consistent and right"]
+        if found := each["wordings"]:
+            same, right = found["consistency"], found["right in all"]
             lines.append(
                 f"| {_NAMES[each['model']]} | {same['relations']} | {same['facts']:,} | "
-                f"{same['prompts'] / same['facts']:.1f} | {shown(same)} | {shown(right)} |"
+                f"{found['prompts'] / same['facts']:.1f} | {shown(same)} | {shown(right)} |"
             )
     if not lines:
         return ""

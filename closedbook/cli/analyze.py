@@ -160,13 +160,16 @@ def progress_bar() -> "Iterator[Progress]":
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+    from closedbook.eval.report.text import inline
+
     screen = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    # Steps may be names that stand in data, brackets and all.
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     quiet = not screen.is_terminal
     with Progress(*columns, console=screen, transient=True, disable=quiet) as bar:
         task = bar.add_task("reading", total=None)
         yield lambda step, done, total: bar.update(
-            task, description=step, completed=done, total=total
+            task, description=inline(step, 40), completed=done, total=total
         )
 
 

@@ -15,7 +15,9 @@ def guarded(command: Callable[[], object]) -> int:
     try:
         command()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        from closedbook.eval.report.text import visible  # values are quoted, whatever is in them
+
+        print(f"error: {visible(error)}", file=sys.stderr)
         return 2
     except BrokenPipeError:  # the reader of a pipe has gone; that is no error
         sys.stderr.close()

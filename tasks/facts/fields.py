@@ -1,5 +1,6 @@
 """Rows of fact files and the fields that a reader takes from them, with one message per fault."""
 
+import contextlib
 import json
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -39,6 +40,8 @@ def mapping(path: pathlib.Path) -> dict[str, Any]:
         raise UserError(
             f"{path}:{error.lineno}: not JSON ({error.msg}); is the file cut short?"
         ) from error
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{path}: not JSON that we can read: {error}; {_REMEDY}") from error
     if not isinstance(found, dict):
         raise UserError(f"{path}: {shown(found)} is not a JSON object of relations")
     return found
@@ -94,6 +97,25 @@ def objects(row: Mapping[str, Any], key: str) -> list[Row]:
     if not isinstance(value, list) or not all(isinstance(each, dict) for each in value):
         raise UserError(f'"{key}" is {shown(value)}; it must be a list of objects')
     return value
+
+
+def number(row: Mapping[str, Any], key: str, default: float) -> float:
+    """A field that is a number; infinite ones are some.
+
+    Args:
+        row: The row.
+        key: The field.
+        default: What stands for a field that is missing or null.
+
+    Raises:
+        UserError: It is anything else, or larger than numbers are.
+    """
+    value = row.get(key)
+    value = default if value is None else value
+    with contextlib.suppress(OverflowError):
+        if isinstance(value, int | float) and not isinstance(value, bool) and value == value:
+            return float(value)
+    raise UserError(f'"{key}" is {shown(value)}; it must be a number')
 
 
 def name(row: Mapping[str, Any], key: str, default: str) -> str:

@@ -110,7 +110,8 @@ def affirmed(facts: Sequence[Fact]) -> list[Fact]:
     """Facts that not more raters denied than affirmed; those without raters stay."""
 
     def denied(fact: Fact) -> bool:
-        judgments = list(fact.meta.get("judgments") or ())
+        given = fact.meta.get("judgments")
+        judgments = given if isinstance(given, list) else []  # a user's field may be anything
         yes = judgments.count("yes")
         return len(judgments) - yes > yes
 

@@ -132,9 +132,13 @@ class Facts:
         """The facts of some relations, in the order of the data.
 
         Raises:
-            UserError: There is no such relation, or its facts were all left out.
+            UserError: None is named, or there is no such relation, or its facts were all left out.
         """
         names = list(relations)
+        if not names:
+            raise UserError(
+                f"no relation of {self.source} is named; it has {', '.join([*self.relations][:5])}"
+            )
         for name in names:
             if name not in self.relations:
                 raise unknown_name(f"relation of {self.source}", name, self.relations)

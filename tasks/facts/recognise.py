@@ -264,5 +264,5 @@ def _first_row(path: pathlib.Path) -> Any:
 def _first_value(text: str) -> Any:
     try:
         return json.JSONDecoder().raw_decode(text.lstrip().removeprefix("[").lstrip())[0]
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

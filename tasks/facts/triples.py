@@ -1,11 +1,9 @@
 """Triples that a relation extractor found in text: what LAMA's RE baseline answers from."""
 
 import dataclasses
-import math
 import pathlib
 
-from closedbook.errors import UserError
-from closedbook.eval.files.json_lines import place, shown
+from closedbook.eval.files.json_lines import place
 from closedbook.tasks.facts import fields
 
 
@@ -32,17 +30,12 @@ def read(path: pathlib.Path) -> list[Triple]:
     found = []
     for where, row in fields.rows(path):
         with place(where):
-            score = row.get("score")
-            score = 1.0 if score is None else score
-            number = isinstance(score, int | float) and not isinstance(score, bool)
-            if not number or math.isnan(score):
-                raise UserError(f'"score" is {shown(score)}; it must be a number')
             found.append(
                 Triple(
                     subject=fields.text(row, "subject"),
                     relation=fields.text(row, "relation"),
                     object=fields.text(row, "object"),
-                    score=float(score),
+                    score=fields.number(row, "score", 1.0),
                     fact=fields.name(row, "fact", "") or None,
                 )
             )

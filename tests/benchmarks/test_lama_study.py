@@ -92,30 +92,6 @@ def test_sizes_are_those_that_half_of_the_relations_have():
     assert [(row["size"], row["relations"]) for row in rows] == [(2, 3), (4, 3), (8, 2), (16, 2)]
 
 
-def test_freq_counts_all_facts_and_not_the_sample():
-    facts = made_up()
-    sample = facts.keep([fact for fact in facts.facts if fact.object != "common"][:1])
-    assert measures.frequency(sample, facts, others_ranked=False)["P@1"]["mean"] == 0.0
-    alone = measures.frequency(sample, sample, others_ranked=False)["P@1"]["mean"]
-    assert alone == 1.0  # what it would be if it counted the sample
-
-
-def test_consistency_by_hand():
-    facts = made_up(2)
-
-    def rows(*answers):
-        pairs = zip(facts.facts, answers, strict=True)
-        return [{"id": fact.id, "top": [{"text": text}]} for fact, text in pairs]
-
-    # a0 says its object o0 twice, a1 parts; b0 agrees on what is wrong, b1 is right in both.
-    wordings = [rows("o0", "common", "x", "common"), rows("o0", "x", "x", "common")]
-    found = measures.consistency(facts, wordings)
-    assert found["consistency"]["mean"] == pytest.approx((1 + 0 + 1 + 1) / 4)
-    assert found["consistent and right"]["mean"] == pytest.approx((1 + 0 + 0 + 1) / 4)
-    assert found["consistency"]["prompts"] == 8
-    assert measures.consistency(facts, wordings[:1]) == {}
-
-
 def test_strangers_are_objects_of_no_fact_of_the_relation():
     facts = made_up(4)
     sample = facts.keep([fact for fact in facts.facts if fact.relation == "a"])
@@ -185,9 +161,10 @@ def test_a_killed_cell_goes_on_without_asking_again(model, own, tmp_path, monkey
 def test_wordings_are_asked_and_compared(model, own, tmp_path):
     each = Cell(model=ATLAS_MODELS[0], data="pararel")
     found = cell.run(each, model, own, None, tmp_path / "cell")
-    same = found["consistency"]["consistency"]
-    assert same["prompts"] == 2 * found["facts"] > 0  # the third has text after the object
-    assert 0 <= same["mean"] <= 1
+    words = found["wordings"]
+    assert words["prompts"] == 2 * found["facts"] > 0  # the third has text after the object
+    assert 0 <= words["consistency"]["mean"] <= 1
+    assert words["right in all"]["mean"] <= found["means"]["P@1"]["mean"]
     json.dumps(found, allow_nan=False)
 
 
@@ -222,13 +199,15 @@ def test_a_killed_study_asks_only_what_is_missing(tmp_path, monkeypatch):
 def test_two_plans_are_not_mixed(tmp_path):
     driver._same_plan(tmp_path / "out", PLANS["quick"])
     driver._same_plan(tmp_path / "out", PLANS["quick"])
-    with pytest.raises(UserError, match="holds cells of another plan; give another --out"):
+    with pytest.raises(
+        UserError, match="holds cells of another plan or version; give another --out"
+    ):
         driver._same_plan(tmp_path / "out", PLANS["default"])
 
 
-def _estimate(mean, **more):
+def _estimate(mean):
     ends = {"low": mean - 0.01, "high": mean + 0.01}
-    return {"mean": mean, **ends, "facts": 20, "relations": 4, **more}
+    return {"mean": mean, **ends, "facts": 20, "relations": 4}
 
 
 def _result(model, data, mean):
@@ -254,9 +233,10 @@ def _result(model, data, mean):
             {"name": "page views", "value": 0.25, "low": None, "high": None, "n": 20},
         ],
         "strangers": _estimate(0.57),
-        "consistency": {
-            "consistency": _estimate(0.6, prompts=50),
-            "consistent and right": _estimate(0.3, prompts=50),
+        "wordings": {
+            "prompts": 50,
+            "consistency": _estimate(0.6),
+            "right in all": _estimate(0.3),
         }
         if kind == "paraphrases"
         else {},

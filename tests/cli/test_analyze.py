@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from closedbook.cli import closedbook
+from closedbook.cli.analyze import progress_bar
 
 ROWS = [
     {"id": 1, "question": "who wrote dracula", "answers": ["Bram Stoker"], "prediction": "Stoker"},
@@ -161,3 +162,13 @@ def test_mistakes_exit_with_code_2_one_message_and_no_output(command, tmp_path, 
     assert len(err.splitlines()) == 1
     assert not (tmp_path / "r").exists()
     assert not list(tmp_path.glob(".*"))
+
+
+def test_steps_that_are_named_in_data_are_shown_and_not_obeyed(monkeypatch, capsys):
+    monkeypatch.setenv("FORCE_COLOR", "1")  # as if standard error were a terminal
+    monkeypatch.setenv("COLUMNS", "100")
+    with progress_bar() as progress:
+        progress("[/] [bold]capital\x1b[2J", 1, 2)
+    shown = capsys.readouterr().err
+    assert r"[/] [bold]capital\x1b[2J" in shown
+    assert "\x1b[2J" not in shown

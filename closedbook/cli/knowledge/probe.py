@@ -2,18 +2,11 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from closedbook.cli.run import one_of
-
-if TYPE_CHECKING:
-    from closedbook.knowledge.probing.families.protocol import AnyPrompting, Spelling
-    from closedbook.knowledge.probing.hidden.states import Pairs
-    from closedbook.knowledge.probing.probe import Progress
-    from closedbook.tasks.facts import Facts
 
 
 def probe(
@@ -44,7 +37,7 @@ def probe(
         typer.Option(
             help="How facts are put to the model. question: the model's prefix and a question; "
             "sentinels: a sentence with <extra_id_0>, T5's own target; bare: the same, the bare "
-            "object as target; nem: _X_ in the sentence; continuation: a sentence up to the "
+            "object as target; nem: `_X_` in the sentence; continuation: a sentence up to the "
             "object; sentence: the likelihood of a whole one; mask: a sentence with masks. "
             "Default: as the model was trained."
         ),
@@ -226,7 +219,7 @@ def probe(
     """
     arguments = {name: plain(value) for name, value in locals().items()}
     from closedbook.cli.analyze import progress_bar
-    from closedbook.cli.knowledge import probe_baselines, probe_table
+    from closedbook.cli.knowledge import probe_baselines, probe_steps, probe_table
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
     from closedbook.knowledge.probing import probe as probing
@@ -248,7 +241,7 @@ def probe(
         single=single_token,
         negated=negated,
     )
-    ks = _numbers(k)
+    ks = probe_steps.numbers(k)
     if not hidden and (hidden_sites, hidden_wrong) != (None, None):
         raise UserError("--hidden-sites and --hidden-wrong go with --hidden; give it too")
     if uhn_names is not None and not uhn:
@@ -263,25 +256,34 @@ def probe(
             settings, generate=prompting.way == "question" if generate is None else generate
         )
         check_can(loaded, prompting.way, hidden=hidden, generate=settings.generate)
-        facts = _facts(data, relations, prompting)
+        facts = probe_steps.facts_of(data, relations, prompting)
         bear = {relation.corpus for relation in facts.relations.values()} == {"BEAR"}
         asked = bear and prompting.way == "sentence" if paraphrases is None else paraphrases
         settings = dataclasses.replace(settings, paraphrases=asked)
-        facts = _filtered(facts, lama=lama_filters, uhn=uhn, names=uhn_names)
+        facts = probe_steps.filtered(facts, lama=lama_filters, uhn=uhn, names=uhn_names)
         facts = wordings.askable(facts, prompting)
         alike = [spelling_of(open_model(each)) for each in same_tokens_as or []]
-        everything = _candidates(
-            facts, [prompting, *alike], candidates, settings.single, drop_unspelled
+        everything = probe_steps.with_candidates(
+            facts,
+            [prompting, *alike],
+            candidates,
+            single=settings.single,
+            drop=drop_unspelled,
         )
         facts = everything if limit is None else first_facts(everything, limit)
         # What cannot be probed for hidden knowledge is told of before any work is done.
-        look = _look(loaded, facts, hidden_sites, hidden_wrong) if hidden else None
+        look = probe_steps.look_of(loaded, facts, hidden_sites, hidden_wrong) if hidden else None
         found_beside = probe_baselines.of(beside, facts, data, settings, ks, progress)
         with result_folders.unfinished(out) as kept:
             rows = probing.probe(loaded, facts, prompting, settings, keep=kept, progress=progress)
-            single = settings.single
-            inside = (
-                _hidden(loaded, facts, prompting, single, look, kept, progress) if look else None
+            inside = look and probe_steps.hidden(
+                loaded,
+                facts,
+                prompting,
+                look,
+                single=settings.single,
+                keep=kept,
+                progress=progress,
             )
             progress("writing", 1, 1)
             result = results.of(
@@ -300,90 +302,6 @@ def probe(
             )
             results.write(result, out, force=force)
     probe_table.show(result, out)
-
-
-def _facts(data: str, relations: str | None, prompting: "AnyPrompting[Any]") -> "Facts":
-    from closedbook.knowledge.probing.prompts import style_of
-    from closedbook.tasks.facts import atlas, read_facts
-
-    names = None
-    if relations is not None:
-        names = [name.strip() for name in relations.split(",") if name.strip()]
-    style = style_of(prompting.way) if data == atlas.NAME else None
-    return read_facts(data, relations=names, style=style)
-
-
-def _filtered(facts: "Facts", *, lama: bool, uhn: bool, names: pathlib.Path | None) -> "Facts":
-    """The facts that the filters leave, with a count of what each dropped."""
-    from closedbook.tasks.facts import filters
-
-    if lama:
-        facts = filters.lama(facts)
-    if uhn:
-        told = filters.read_names(names) if names is not None else None
-        facts = filters.unhelpful_names(facts, told)
-    return facts
-
-
-def _candidates(
-    facts: "Facts",
-    promptings: "Sequence[Spelling]",
-    file: pathlib.Path | None,
-    single: bool,
-    drop: bool,
-) -> "Facts":
-    """The facts with the candidates that the options ask for."""
-    from closedbook.knowledge.probing import candidates
-
-    if file is not None:
-        facts = candidates.of_all(facts, candidates.read(file), str(file))
-    if single:
-        facts = candidates.single_tokens(facts, promptings)
-    if drop:
-        facts = candidates.spelled(facts, promptings[0])
-    return facts
-
-
-def _look(
-    model: Any, facts: "Facts", globs: str | None, wrong: int | None
-) -> "tuple[Pairs, tuple[str, ...]]":
-    """The pairs and the sites that a look for hidden knowledge is about."""
-    from closedbook.knowledge.probing.hidden import states
-
-    named = [name.strip() for name in (globs or "").split(",") if name.strip()]
-    pairs = states.sample(facts, states.WRONG if wrong is None else wrong)
-    return pairs, states.sites(model.config, named)
-
-
-def _hidden(
-    model: Any,
-    facts: "Facts",
-    prompting: Any,
-    single: bool,
-    look: "tuple[Pairs, tuple[str, ...]]",
-    keep: pathlib.Path,
-    progress: "Progress",
-) -> dict[str, Any]:
-    from closedbook.knowledge.probing.hidden import states
-
-    pairs, names = look
-
-    def told(done: int) -> None:
-        progress("hidden states", done, len(pairs.fact))
-
-    read = states.read(
-        model, facts, prompting, pairs, names, single=single, keep=keep, progress=told
-    )
-    return states.summarise(facts, pairs, read)
-
-
-def _numbers(text: str) -> tuple[int, ...]:
-    from closedbook.errors import UserError
-
-    found = [each.strip() for each in text.split(",")]
-    if not all(each.isdecimal() and int(each) > 0 for each in found):
-        raise UserError(f"--k is {text!r}; give numbers from 1, with commas between: --k 1,10")
-    return tuple(dict.fromkeys(map(int, found)))
 
 
 def plain(value: object) -> object:

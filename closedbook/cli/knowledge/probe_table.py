@@ -35,22 +35,25 @@ def show(result: Result, out: pathlib.Path) -> None:
     headings += tuple(f"{each['label']} {metrics[0]}" for each in others)
     table = _table(*headings)
 
-    def line(name: str, n: int, row: Mapping[str, Any]) -> None:
+    def line(name: str, n: int, row: Mapping[str, Any], *, indent: str = "") -> None:
         shown = [numbers.with_interval(row["model"].get(metric)) for metric in metrics]
         freq = row["freq"].get(metrics[0])
         chance = row["chance"].get(metrics[0])
         beside = [row[each["name"]].get(metrics[0]) for each in others]
         cells = [numbers.percent(each and each.mean) for each in (freq, *beside)]
         cells.insert(1, numbers.percent(chance))
-        table.add_row(inline(name, 40), f"{n:,}", *shown, *cells)
+        table.add_row(indent + inline(name, 40), f"{n:,}", *shown, *cells)
 
     for row in summary["relations"]:
         line(row["label"], row["facts"], row)
     table.add_section()
     line("mean over relations", meta["facts"], summary["all"])
+    for kind in ("corpora", "types"):
+        for part in summary[kind] if len(summary[kind]) > 1 else ():
+            line(part["name"], part["facts"], part, indent="  ")
     line("mean over facts", meta["facts"], summary["pooled"])
     for part in summary["parts"]:
-        line(f"  {part['name']}", part["facts"], part)
+        line(part["name"], part["facts"], part, indent="  ")
     screen.print(table)
     for each in summary["baselines"]:
         means = summary["all"][each["name"]]

@@ -30,19 +30,6 @@ def consistency(predictions: np.ndarray) -> np.ndarray:
     return (predictions[:, left] == predictions[:, right]).mean(axis=1)
 
 
-def consistent_and_right(predictions: np.ndarray, gold: np.ndarray) -> np.ndarray:
-    """ParaRel's consistent accuracy: whether all paraphrases give the right answer, [facts].
-
-    Args:
-        predictions: [facts, paraphrases].
-        gold: [facts], the right candidate.
-
-    >>> consistent_and_right(np.array([[3, 3], [3, 5]]), np.array([3, 3]))
-    array([1., 0.])
-    """
-    return (predictions == gold[:, None]).all(axis=1).astype(np.float64)
-
-
 def bear_score(right: np.ndarray) -> tuple[float, float]:
     """BEAR's score: the mean over templates of accuracy over all facts of all relations.
 

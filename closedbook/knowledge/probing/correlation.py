@@ -94,8 +94,12 @@ def _variables(
 
 
 def _views(fact: Fact, key: str) -> float:
-    views = fact.meta.get(key)
-    return math.log(float(views) + 1) if views is not None else math.nan
+    """PopQA's monthly page views; in a user's own row the field may be anything else."""
+    try:
+        views = float(fact.meta.get(key, ""))
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
+    return math.log(views + 1) if math.isfinite(views) and views >= 0 else math.nan
 
 
 def _within(values: np.ndarray, relations: Sequence[str]) -> np.ndarray:

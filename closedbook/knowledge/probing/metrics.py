@@ -116,18 +116,20 @@ def precision(found: Places, k: int, ties: Ties = "pessimistic") -> np.ndarray:
 def reciprocal_rank(found: Places, ties: Ties = "pessimistic") -> np.ndarray:
     """1 / rank of each object, whose mean is MRR, [facts].
 
-    With expected ties the mean of 1 / rank over the orders of equals.
+    With expected ties the mean of 1 / rank over the orders of equals. NaN where the object is the
+    only candidate, so that nothing was asked.
 
     >>> tied = places([np.array([0.5, 0.5])], [0])
     >>> reciprocal_rank(tied), reciprocal_rank(tied, "expected")
     (array([0.5]), array([0.75]))
     """
     if _checked(ties) != "expected":
-        return 1 / rank(found, ties)
+        return np.where(found.candidates > 1, 1 / rank(found, ties), np.nan)
     last = found.better + found.equal + 1
     most = int(last.max(initial=0))
     sums = np.concatenate([[0.0], np.cumsum(1 / np.arange(1, most + 1))])  # harmonic numbers
-    return (sums[last] - sums[found.better]) / (found.equal + 1)
+    mean = (sums[last] - sums[found.better]) / (found.equal + 1)
+    return np.where(found.candidates > 1, mean, np.nan)
 
 
 def best(scores: Scores, k: int = 1) -> np.ndarray:

@@ -134,15 +134,15 @@ class Prompting:
             return self.prefix + " ".join(fact.asked().split())
         if self.way == "continuation":
             return self._up_to_object(fact)
-        asked = " ".join(fact.asked().split())
-        if templates.OBJECT not in asked:
-            asked = f"{asked} {templates.OBJECT}"
-        if self.way == "nem":
-            return _NEM_PREFIX + asked.replace(templates.OBJECT, _NEM_MASK)
-        # SentencePiece knows a sentinel only where a word begins: "(<extra_id_0>)" falls apart.
-        before, _, after = asked.partition(templates.OBJECT)
-        space = " " if before and not before.endswith(" ") else ""
-        return f"{before}{space}{sentinel(0)}{after}"
+        text, *parts = templates.around_object(fact.prompt, fact.subject)
+        for number, part in enumerate(parts):
+            if self.way == "nem":
+                text += f"{_NEM_MASK}{part}"
+                continue
+            # SentencePiece knows a sentinel only where a word begins: "(<extra_id_0>)" falls apart.
+            space = " " if text and not text.endswith(" ") else ""
+            text += f"{space}{sentinel(number)}{part}"
+        return (_NEM_PREFIX if self.way == "nem" else "") + " ".join(text.split())
 
     def wordings(self, fact: Fact) -> tuple[str, ...]:
         """The prompts of a fact that can be put in this way, the one that is asked first."""
@@ -159,14 +159,8 @@ class Prompting:
         texts = [self.text(fact) for fact in facts]
         rows = self.vocabulary.encode_batch(texts)
         if self.way in ("sentinels", "bare"):
-            mark = self._sentinel(0)
             for fact, row in zip(facts, rows, strict=True):
-                if row.count(mark) != 1:
-                    raise UserError(
-                        f"the prompt of fact {fact.id} ({fact.prompt!r}) has {row.count(mark)} "
-                        f"sentinels {sentinel(0)} after tokenising; write {templates.OBJECT} once, "
-                        "as a word of its own"
-                    )
+                self._check_sentinels(fact, row)
         return [self.module.framed(row) for row in rows]
 
     def answers(self, relation: Relation, *, single: bool = False) -> Answers:
@@ -286,6 +280,17 @@ class Prompting:
             f"in all prompts of fact {fact.id} text follows the object ({fact.prompt!r}), so that "
             "no model can go on with it; give a prompt that ends with the object"
         )
+
+    def _check_sentinels(self, fact: Fact, row: Sequence[int]) -> None:
+        """Of several gaps each has a sentinel of its own, as T5 has them."""
+        for number in range(fact.prompt.count(templates.OBJECT) or 1):
+            found = row.count(self._sentinel(number))
+            if found != 1:
+                raise UserError(
+                    f"the prompt of fact {fact.id} ({fact.asked()!r}) has {found} sentinels "
+                    f"{sentinel(number)} after tokenising; write {templates.OBJECT} as a word of "
+                    "its own, and no sentinel"
+                )
 
     def _sentinel(self, number: int) -> int:
         ids = self.vocabulary.encode(sentinel(number))

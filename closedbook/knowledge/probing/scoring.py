@@ -25,6 +25,7 @@ from closedbook.models.parameters import Params
 _WIDTHS = (1, 8, 32, 64, 128)  # nodes of a step: few, so that few programs are compiled
 _LOGITS = 1 << 23  # numbers that a step may give at once, 32 MiB
 _MOST_PROMPTS = 16  # read at once
+_ATTENTIONS = 1 << 24  # pairs of tokens of prompts that attend at once, per head: 64 MiB
 _ANY = 1 << 30  # no longest
 _SHORTEST_ANSWER = 8  # tokens; more keys cost little, more programs much
 
@@ -127,15 +128,24 @@ class CandidateScorer:
         self, inputs: Sequence[Sequence[int]], groups: Sequence[tries.Trie]
     ) -> Iterator[tuple[list[int], np.ndarray]]:
         """Numbers of inputs of like lengths, and their ids [batch, length], padded."""
-        rows = self._rows(groups)
+        most = self._rows(groups)
         order = np.argsort([len(row) for row in inputs], kind="stable").tolist()
-        for first in range(0, len(order), rows):
-            chosen = order[first : first + rows]
-            length = bucket(max(len(inputs[n]) for n in chosen), _ANY)
+        while order:
+            rows = most
+            # Few of the long ones: what attention needs grows with the square of the length.
+            while rows > 1 and rows * self._length(inputs, order[:rows]) ** 2 > _ATTENTIONS:
+                rows //= 2
+            chosen, order = order[:rows], order[rows:]
+            length = self._length(inputs, chosen)
             batch = np.full((rows, length), self._module.pad_id, np.int32)
             for row, number in enumerate(chosen):
                 batch[row, : len(inputs[number])] = inputs[number]
             yield chosen, batch
+
+    @staticmethod
+    def _length(inputs: Sequence[Sequence[int]], chosen: Sequence[int]) -> int:
+        """To which the chosen inputs are padded."""
+        return bucket(max(len(inputs[number]) for number in chosen), _ANY)
 
     @functools.cached_property
     def _vocabulary(self) -> int:

@@ -65,8 +65,9 @@ def summarise(
     Returns:
         Dicts and lists of estimates, of which `plain` makes JSON. "all" and "pooled" are means
         over relations and over facts; "relations",
-        "types", "corpora" and "parts" (splits) are lists; each entry holds "model", "freq" and
-        "chance" (no interval: it is exact), metric -> estimate. "curve" is P@k over k,
+        "types", "corpora" and "parts" (splits) are lists, each entry with its number of facts
+        (and of relations); it holds "model", "freq" and "chance" (no interval: it is exact),
+        metric -> estimate. "curve" is P@k over k,
         "normalisations" the model's means under each, "correlations" those of
         `correlation.explained`; "wordings" and "negated" are there where they were asked for.
     """
@@ -107,10 +108,15 @@ def summarise(
         ],
         **{
             kind: [
-                {"name": name, **_entry({k: getattr(t, kind)[name] for k, t in whole.items()})}
+                {
+                    "name": name,
+                    "relations": list(of.values()).count(name),
+                    "facts": sum(of.get(fact.relation) == name for fact in facts.facts),
+                    **_entry({k: getattr(t, kind)[name] for k, t in whole.items()}),
+                }
                 for name in getattr(whole["model"], kind)
             ]
-            for kind in ("types", "corpora")
+            for kind, of in tables.kinds(facts).items()
         },
         "parts": _parts(facts, columns),
         "curve": _curve(facts, found, max(ks)),

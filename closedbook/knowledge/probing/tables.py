@@ -103,19 +103,23 @@ def table(
 
 
 def of_facts(values: Mapping[str, np.ndarray], facts: Facts) -> Table:
-    """The table of values of these facts, [facts] each; types are told apart by corpus.
+    """The table of values of these facts, [facts] each, with the `kinds` of their relations."""
+    return table(values, [fact.relation for fact in facts.facts], **kinds(facts))
+
+
+def kinds(facts: Facts) -> dict[str, dict[str, str]]:
+    """For "types" and "corpora": relation -> its own; types are told apart by corpus.
 
     A type is named "N-1" where there is one corpus, "T-REx N-1" where there are several.
     """
-    corpora = {name: relation.corpus for name, relation in facts.relations.items()}
-    several = len(set(corpora.values())) > 1
+    corpora = {name: each.corpus for name, each in facts.relations.items() if each.corpus}
+    several = len({each.corpus for each in facts.relations.values()}) > 1
     types = {
         name: f"{relation.corpus} {relation.type}".strip() if several else relation.type
         for name, relation in facts.relations.items()
         if relation.type
     }
-    relations = [fact.relation for fact in facts.facts]
-    return table(values, relations, types=types, corpora=corpora)
+    return {"types": types, "corpora": corpora}
 
 
 def curve(

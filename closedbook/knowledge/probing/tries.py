@@ -64,10 +64,10 @@ def groups(
         widest: Inner nodes per level of a trie.
         most: Inner nodes of a trie; a candidate that has more is alone.
 
-    >>> [trie.members for trie in groups([(5, 6), (4,), (5, 7)], ended=True, widest=2)]
-    [(1, 0), (2,)]
-    >>> [trie.members for trie in groups([(5, 6), (4,), (5, 7)], ended=False, widest=2)]
-    [(1, 0, 2)]
+    >>> [trie.members for trie in groups([(5, 6), (4,), (5, 7), (6,)], ended=True, widest=2)]
+    [(1, 0, 2), (3,)]
+    >>> [trie.members for trie in groups([(5, 6), (4,), (5, 7), (6,)], ended=False, widest=2)]
+    [(1, 0, 2, 3)]
     """
     rows = [tuple(row) for row in candidates]
     order = sorted(range(len(rows)), key=rows.__getitem__)

@@ -32,6 +32,7 @@ def own_facts(tmp_path):
         {"subject": "Peru", "object": "Lima"},
         {"subject": "Cuba", "object": "Havana"},
         {"subject": _HOSTILE, "object": "Paris"},
+        {"subject": "\x1b[31m[/] \u202e", "object": "Oslo"},
     ]
     path = tmp_path / "facts.jsonl"
     lines = [
@@ -88,6 +89,39 @@ def test_own_facts_are_asked_and_their_text_is_harmless(probe, own_facts, tmp_pa
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert [row["rank"] for row in rows[:2]] == [1, 1]
     assert rows[0]["generated"]["text"] == "Lima"
+
+
+def test_means_by_type_and_corpus_are_printed_and_shown(probe, tmp_path):
+    """Two relations of one corpus and type, one of another; the mean over relations is of three."""
+    path = tmp_path / "facts.jsonl"
+    rows = [
+        {"relation": name, "object": object_, "subject": subject, "corpus": corpus, "type": kind}
+        for name, corpus, kind, right in (
+            ("a", "old", "1-1", True),
+            ("b", "old", "1-1", False),
+            ("c", "new", "N-1", True),
+        )
+        for subject, object_ in zip(
+            ("Peru", "Cuba"), ("Lima", "Havana") if right else ("Havana", "Lima"), strict=True
+        )
+    ]
+    prompt = {"prompt": "The capital city of {} is [Y]."}
+    path.write_text("\n".join(json.dumps({**row, **prompt}) for row in rows))
+    out = tmp_path / "out"
+    code, printed, _ = probe("--data", path, "--k", "1", "--out", out)
+    assert code == 0
+    lines = [line[:2] + " ".join(line.split()) for line in printed.splitlines()]
+    for means in ("old 4 50.0 [", "new 2 100.0 [", "old 1-1 4 50.0 [", "new N-1 2 100.0 ["):
+        assert any(line.startswith(f"  {means}") for line in lines), means
+    summary = json.loads((out / "summary.json").read_text())
+    for kind, names in (("corpora", ["old", "new"]), ("types", ["old 1-1", "new N-1"])):
+        found = summary[kind]
+        assert [each["name"] for each in found] == names
+        assert [(each["relations"], each["facts"]) for each in found] == [(2, 4), (1, 2)]
+        assert [each["model"]["P@1"]["mean"] for each in found] == [0.5, 1.0]
+    page = (out / "report.html").read_text()
+    assert "<h3>By type</h3>" in page
+    assert "<h3>By corpus</h3>" in page
 
 
 def test_lamas_ranking_over_a_file_of_single_tokens(probe, own_facts, tmp_path):
@@ -200,6 +234,8 @@ def test_what_goes_with_being_right_is_printed_and_written(probe, tmp_path):
         (("--others", "gone"), "unknown --others 'gone'"),
         (("--k", "1,x"), "--k is '1,x'"),
         (("--k", "0"), "--k is '0'"),
+        (("--k", "1,99999999999999999999"), "from 1 to 999,999,999"),
+        (("--relations", " , "), "no relation of atlas is named; it has country_capital"),
         (("--same-tokens-as", "closedbook://atlas_qa"), "goes with --single-token"),
         (("--candidates", "nowhere.txt"), "nowhere.txt"),
         (("--hidden-wrong", "3"), "go with --hidden"),
@@ -225,6 +261,7 @@ def test_mistakes_are_one_message_and_leave_nothing(probe, tmp_path, words, mess
 @pytest.mark.parametrize(
     ("row", "message"),
     [
+        ({"id": "\x1b[2J\u202e", "prompt": "What is {}?"}, r"fact \x1b[2J\u202e asks by"),
         ({"object": " "}, "no object"),
         ({"prompt": "The capital is [Y]."}, "0 places for the subject"),
         ({"prompt": "What is {}?", "style": "question"}, "--style question"),

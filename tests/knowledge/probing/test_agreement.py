@@ -18,12 +18,6 @@ def test_one_paraphrase_has_no_consistency():
     assert np.isnan(agreement.consistency(np.array([[1], [2]]))).all()
 
 
-def test_constant_answers_are_consistent_and_not_right():
-    answers = np.full((3, 4), 7)
-    assert agreement.consistency(answers).tolist() == [1, 1, 1]
-    assert agreement.consistent_and_right(answers, np.array([7, 1, 2])).tolist() == [1, 0, 0]
-
-
 def test_bear_score_is_the_mean_of_the_templates_accuracies():
     right = np.array([[1, 0, 1], [1, 0, 0], [0, 0, 0], [1, 1, 0]])  # 3/4, 1/4, 1/4
     score, deviation = agreement.bear_score(right)
@@ -166,3 +160,25 @@ def test_what_explains_is_counted_in_the_data_and_compared_within_relations():
     assert length["within"] is None
     assert length["value"] == pytest.approx(np.corrcoef(range(6), hits[:6])[0, 1])
     assert -1 <= length["low"] <= length["value"] <= length["high"] <= 1
+
+
+@pytest.mark.parametrize("value", ["many", -5, [1], {"a": 1}, 10**400, float("inf"), None, ""])
+def test_a_users_own_field_s_pop_is_no_page_views(value):
+    facts = gather(
+        [
+            Fact(
+                id=str(n),
+                subject="s" * (n + 1),
+                relation="r",
+                object="o",
+                prompt="{} is [Y].",
+                meta={"s_pop": value if n == 3 else str(10**n)},
+            )
+            for n in range(12)
+        ],
+        source="made",
+    )
+    row = {"log_prob": -1.0, "tokens": 1, "subject_tokens": 1, "top": [{"log_prob": -0.5}]}
+    rows = [{**row, "rank": 1 + n % 2} for n in range(12)]
+    found = {each["name"]: each for each in correlation.explained(facts, facts, rows)}
+    assert found["page views of the subject (log)"]["n"] == 11

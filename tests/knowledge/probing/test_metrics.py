@@ -2,21 +2,35 @@
 
 import doctest
 import importlib
+import pathlib
 
 import numpy as np
 import pytest
 
-from closedbook.knowledge.probing import metrics
+from closedbook.knowledge import probing
+from closedbook.knowledge.probing import metrics, tables
 from closedbook.knowledge.probing.gold import gold
 from closedbook.tasks.facts import Fact
 from closedbook.tasks.facts.form import gather
 
 
-@pytest.mark.parametrize(
-    "name", ["metrics", "agreement", "baselines", "correlation", "hidden", "linear"]
-)
+def _with_examples():
+    """Names of the modules that have examples in docstrings."""
+    root = pathlib.Path(probing.__path__[0])
+    files = [path for path in sorted(root.rglob("*.py")) if ">>> " in path.read_text()]
+    parts = [path.relative_to(root).with_suffix("").parts for path in files]
+    return [".".join([probing.__name__, *each]) for each in parts]
+
+
+def test_most_rooms_have_examples():
+    assert len(_with_examples()) >= 8
+
+
+@pytest.mark.parametrize("name", _with_examples())
 def test_examples_in_docstrings_run(name):
-    result = doctest.testmod(importlib.import_module(f"closedbook.knowledge.probing.{name}"))
+    if "masked" in name:
+        pytest.importorskip("torch", reason="torch is an extra")
+    result = doctest.testmod(importlib.import_module(name))
     assert result.attempted > 0
     assert result.failed == 0
 
@@ -41,6 +55,16 @@ def test_precision_is_not_defined_where_k_is_not_below_the_number_of_candidates(
     assert metrics.precision(found, 5).tolist() == [1] * 6
     assert np.isnan(metrics.precision(found, 6)).all()
     assert np.isnan(metrics.precision(found, 10)).all()
+
+
+def test_of_one_candidate_alone_nothing_is_asked():
+    """The only capital that the data knows is first whatever the model thinks."""
+    found = metrics.places([np.array([0.5]), np.array([0.5, 0.2])], [0, 0])
+    for ties in ("pessimistic", "expected", "optimistic"):
+        assert np.isnan(metrics.reciprocal_rank(found, ties)).tolist() == [True, False]
+    table = tables.table(tables.measured(found), ["only", "two"])
+    assert table.relations["only"] == {}
+    assert table.all["MRR"].relations == 1
 
 
 def test_constant_scores_know_nothing():

@@ -25,6 +25,16 @@ OPEN = Fact(
     style="continuation",
 )
 
+TWICE = Fact(
+    id="t",
+    subject="",
+    relation="r",
+    object="Peru",
+    prompt="[Y]ian law  holds in [Y].",
+    style="cloze",
+)
+ODD = dataclasses.replace(CLOZE, subject="Peru [Y] {}", prompt="In {} lies [Y].")
+
 
 def with_card(model, **values):
     return dataclasses.replace(model, card=dataclasses.replace(model.card, **values))
@@ -61,10 +71,28 @@ def test_the_way_follows_from_what_the_model_was_trained_on(atlas_ssm, card, way
             "Peru has",
         ),
         ("question", QUESTION, "atlas question: Where is Peru?"),
+        # LAMA's SQuAD hides a word wherever it stands; candidates fill the first gap.
+        ("sentinels", TWICE, "<extra_id_0>ian law holds in <extra_id_1>."),
+        ("bare", TWICE, "<extra_id_0>ian law holds in <extra_id_1>."),
+        ("nem", TWICE, "nem: _X_ian law holds in _X_."),
+        # A subject is text, whatever stands in it.
+        ("bare", ODD, "In Peru [Y] {} lies <extra_id_0>."),
+        ("nem", ODD, "nem: In Peru [Y] {} lies _X_."),
+        ("continuation", ODD, "In Peru [Y] {} lies"),
     ],
 )
 def test_prompts_are_written_as_in_training(atlas_qa, way, fact, text):
     assert Prompting.of(atlas_qa, way).text(fact) == text
+
+
+def test_a_sentinel_in_a_subject_is_refused_and_gaps_have_one_each(atlas_ssm):
+    prompting = Prompting.of(atlas_ssm)
+    [row] = prompting.inputs([TWICE])
+    marks = [atlas_ssm.vocabulary.encode(f"<extra_id_{n}>")[0] for n in (0, 1)]
+    assert [row.count(mark) for mark in marks] == [1, 1]
+    hidden = dataclasses.replace(CLOZE, subject="<extra_id_0>")
+    with pytest.raises(UserError, match="2 sentinels <extra_id_0>"):
+        prompting.inputs([hidden])
 
 
 def test_candidates_are_written_as_in_training(atlas_ssm):

@@ -121,6 +121,21 @@ def test_more_prompts_are_read_at_once_where_nothing_is_read_after_them(
     assert seen == [3]
 
 
+def test_fewer_long_prompts_are_read_at_once(atlas_ssm, asked, monkeypatch):
+    """Else a prompt of thousands of words would be read beside fifteen as long as itself."""
+    inputs, answers = asked
+    few = Answers(pieces=answers.pieces[:2], end=answers.end)
+    scorer = CandidateScorer(atlas_ssm.module, atlas_ssm.params)
+    seen: list[int] = []
+    whole = scorer(inputs, few, seen.append)
+    assert seen == [3]
+    length = scorer._length(inputs, range(3))
+    monkeypatch.setattr(scoring, "_ATTENTIONS", length**2)
+    seen.clear()
+    np.testing.assert_allclose(scorer(inputs, few, seen.append), whole, atol=1e-4)
+    assert seen == [1, 2, 3]
+
+
 def test_progress_counts_inputs_and_lengths_count_the_end(atlas_ssm, asked):
     inputs, answers = asked
     seen: list[int] = []

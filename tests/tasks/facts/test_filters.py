@@ -38,6 +38,12 @@ def test_every_filter_counts_what_it_drops():
     }
 
 
+@pytest.mark.parametrize("value", [5, "yes", {"yes": 1}, True])
+def test_a_users_own_field_judgments_is_no_raters_list(value):
+    data = facts(fact("iPod", "Apple", meta={"judgments": value}))
+    assert len(filters.lama(data)) == 1
+
+
 def test_candidates_outside_the_vocabulary_go_and_the_others_stay():
     data = facts(fact("iPod", "Apple"), fact("Model T", "Ford"), fact("Walkman", "Sony"))
     left = filters.lama(data, vocabulary={"Apple", "Sony"})
@@ -92,6 +98,9 @@ def test_triples_are_read_with_their_confidence_and_sentence(tmp_path):
         Triple(subject="Ada", relation="P19", object="London"),
         Triple(subject="A.", relation="P19", object="Paris", score=0.5, fact="u1"),
     ]
-    path.write_text('{"subject": "Ada", "relation": "P19", "object": "x", "score": "high"}\n')
-    with pytest.raises(UserError, match=r'triples.jsonl:1: "score" is "high"; it must be a number'):
-        read(path)
+    for score in ('"high"', "true", "[1]", "9" * 400):
+        path.write_text(
+            f'{{"subject": "Ada", "relation": "P19", "object": "x", "score": {score}}}\n'
+        )
+        with pytest.raises(UserError, match=r'triples.jsonl:1: "score" is .*; it must be a number'):
+            read(path)

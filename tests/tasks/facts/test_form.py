@@ -108,3 +108,5 @@ def test_unknown_relation_is_named_with_the_nearest():
     facts = gather([fact()], source="here")
     with pytest.raises(UserError, match="unknown relation of here 'capitol'; nearest: capital"):
         facts.only(["capitol"])
+    with pytest.raises(UserError, match="no relation of here is named; it has "):
+        facts.only([])

@@ -45,11 +45,13 @@ def chance_precision(candidates: np.ndarray, k: int) -> np.ndarray:
 def chance_reciprocal_rank(candidates: np.ndarray) -> np.ndarray:
     """Expected 1 / rank of a random order of n candidates, (1 + 1/2 + ... + 1/n) / n, [facts].
 
+    NaN where there is one candidate alone.
+
     >>> chance_reciprocal_rank(np.array([1, 2]))
-    array([1.  , 0.75])
+    array([ nan, 0.75])
     """
     sums = np.cumsum(1 / np.arange(1, int(candidates.max(initial=1)) + 1))
-    return sums[candidates - 1] / candidates
+    return np.where(candidates > 1, sums[candidates - 1] / candidates, np.nan)
 
 
 def extracted(

@@ -52,12 +52,10 @@ def question(fact: Fact) -> str:
     given = fact.meta.get("question")
     if isinstance(given, str) and given.strip():
         return " ".join(given.split())
-    asked = " ".join(fact.asked().split())
     if fact.style == "question":
-        return asked
-    if templates.OBJECT not in asked:
-        asked = f"{asked} {templates.OBJECT}"
-    return _END.sub("", asked.replace(templates.OBJECT, "what")) + "?"
+        return " ".join(fact.asked().split())
+    asked = "what".join(templates.around_object(fact.prompt, fact.subject))
+    return _END.sub("", " ".join(asked.split())) + "?"
 
 
 def retrieve(

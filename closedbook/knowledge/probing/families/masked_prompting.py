@@ -57,10 +57,11 @@ class MaskedPrompting:
                 f"fact {fact.id} asks by a question ({fact.prompt!r}); a masked language model "
                 "fills gaps: give statements with [Y] for the object"
             )
-        asked = " ".join(fact.asked().split())
-        if templates.OBJECT not in asked:
-            asked = f"{asked} {templates.OBJECT}."
-        return asked.replace(templates.OBJECT, self.tokenizer.mask_token)
+        prompt = fact.prompt
+        if templates.OBJECT not in prompt:
+            prompt = f"{prompt} {templates.OBJECT}."
+        parts = templates.around_object(prompt, fact.subject)
+        return " ".join(str(self.tokenizer.mask_token).join(parts).split())
 
     def wordings(self, fact: Fact) -> tuple[str, ...]:
         """The prompts of a fact that can be put in this way: all of them."""

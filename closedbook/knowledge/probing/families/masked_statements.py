@@ -17,7 +17,7 @@ import numpy as np
 from closedbook.errors import UserError
 from closedbook.knowledge.probing.families.masked_prompting import MaskedPrompting
 from closedbook.knowledge.probing.families.masked_scoring import log_probs
-from closedbook.knowledge.probing.families.statement_prompting import Names, Parts
+from closedbook.knowledge.probing.families.statement_prompting import Names, Parts, check_statements
 from closedbook.knowledge.torch_folders import TorchModel
 from closedbook.tasks.facts import templates
 from closedbook.tasks.facts.form import Fact, Relation
@@ -85,8 +85,7 @@ class MaskedStatements:
         Raises:
             UserError: The fact asks by a question.
         """
-        self.spelling.text(fact)  # refuses questions
-        return templates.OBJECT.join(templates.around_object(fact.prompt, fact.subject))
+        return templates.OBJECT.join(self.inputs([fact])[0])
 
     def wordings(self, fact: Fact) -> tuple[str, ...]:
         """The prompts of a fact: all are statements."""
@@ -98,7 +97,9 @@ class MaskedStatements:
         Raises:
             UserError: A fact asks by a question.
         """
-        return [tuple(self.text(fact).split(templates.OBJECT)) for fact in facts]
+        for fact in facts:
+            self.spelling.text(fact)  # refuses questions
+        return [templates.around_object(fact.prompt, fact.subject) for fact in facts]
 
     def answers(self, relation: Relation, *, single: bool = False) -> Names:
         """The relation's candidates.
@@ -138,14 +139,11 @@ class MaskedStatements:
         Raises:
             UserError: It has not, for one of them.
         """
-        longest = max(self.spelling.spelled(answers.names), key=lambda each: len(each[1]))[0]
-        for fact, parts in zip(facts, inputs, strict=True):
-            read = len(self.statements(parts, [longest])[0].ids)
-            if read > model.longest:
-                raise UserError(
-                    f"a statement of fact {fact.id} has {read} tokens; the model has room for "
-                    f"{model.longest}: leave the fact out"
-                )
+
+        def read(parts: Parts, names: Sequence[str]) -> Iterator[int]:
+            return (len(each.ids) for each in self.statements(parts, names))
+
+        check_statements(model.longest, facts, inputs, answers, read)
 
     def lengths(self, inputs: Sequence[Parts], answers: Names) -> np.ndarray:
         """Ids that are scored, int64 [inputs, candidates]."""

@@ -8,7 +8,7 @@ begins a text.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from closedbook.tasks.facts.form import Fact, Relation
 from closedbook.vocabulary.protocol import AnyVocabulary
 
 Parts = Sequence[str]  # of a statement, between which the object stands
+_AROUND = 8  # tokens that a tokenizer may put around a statement or write without a letter
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,16 +126,12 @@ class StatementPrompting:
             UserError: It has not, for one of them.
         """
         room = model.config.most_positions(after=1)
-        if room is None:
-            return
-        longest = max(answers.names, key=len)
-        for fact, parts in zip(facts, inputs, strict=True):
-            read = len(self.rows(parts, [longest])[0]) - 1
-            if read > room:
-                raise UserError(
-                    f"a statement of fact {fact.id} has {read} tokens; the model has room for "
-                    f"{room}: leave the fact out"
-                )
+        if room is not None:
+            check_statements(room, facts, inputs, answers, self._read)
+
+    def _read(self, parts: Parts, names: Sequence[str]) -> Iterator[int]:
+        """How many tokens the model reads of each statement; the last one is not read."""
+        return (len(row) - 1 for row in self.rows(parts, names))
 
     def rows(self, parts: Parts, names: Sequence[str]) -> list[list[int]]:
         """Ids of a statement with each name in the object's place, after what begins a text."""
@@ -193,6 +190,36 @@ class StatementScorer:
         asked = [Texts.whole(self._prompting.rows(parts, answers.names)) for parts in inputs]
         found = self._trees(asked, progress)
         return np.stack(found) if found else np.empty((0, len(answers.names)), np.float32)
+
+
+def check_statements(
+    room: int,
+    facts: Sequence[Fact],
+    inputs: Sequence[Parts],
+    answers: Names,
+    tokens: Callable[[Parts, Sequence[str]], Iterable[int]],
+) -> None:
+    """Raises UserError where a statement has more tokens than the model has room for.
+
+    Args:
+        room: Tokens that the model can read.
+        facts: Of each input.
+        inputs: Parts of statements.
+        answers: The names that complete them.
+        tokens: How many the model reads of the statement with each name.
+    """
+    longest = max(len(name.encode()) for name in answers.names)
+    for fact, parts in zip(facts, inputs, strict=True):
+        # A token is a byte at least, so that most facts need no look at every name.
+        gaps = len(parts) - 1
+        if sum(len(part.encode()) for part in parts) + gaps * longest + _AROUND <= room:
+            continue
+        read = max(tokens(parts, answers.names))
+        if read > room:
+            raise UserError(
+                f"a statement of fact {fact.id} has {read} tokens; the model has room for {room}: "
+                "leave the fact out"
+            )
 
 
 def statements(

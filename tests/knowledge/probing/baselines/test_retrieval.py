@@ -73,6 +73,7 @@ def test_documents_become_passages_of_at_most_100_words(tmp_path):
 def test_questions_are_natural_ones_or_made_of_statements():
     assert retrieval.question(fact("Peru", "Lima")) == "The capital of Peru is what?"
     assert retrieval.question(fact("Peru", "Lima", "[Y] lies in {}.")) == "what lies in Peru?"
+    assert retrieval.question(fact("[Y] {}", "Lima")) == "The capital of [Y] {} is what?"
     asked = fact("Peru", "Lima", "What is the capital of {}?", style="question")
     assert retrieval.question(asked) == "What is the capital of Peru?"
     ends = fact("Peru", "Lima", "The capital of {} is", style="continuation")

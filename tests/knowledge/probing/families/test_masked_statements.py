@@ -97,6 +97,18 @@ def test_a_probe_by_statements_ranks_a_tables_objects_first(lookup_bert, capital
     assert [row["rank"] for row in rows] == [1, 1, 1, 1]
 
 
+@pytest.mark.parametrize("way", ["sentence", "mask"])
+def test_a_subject_with_our_marks_in_it_is_text(bert, way):
+    prompting = prompting_of(open_model(str(bert)), way)
+    odd = Fact(id="f", subject="a [Y]", relation="r", object="o", prompt="{} is [Y].")
+    assert prompting.text(odd) == {"sentence": "a [Y] is [Y].", "mask": "a [Y] is [MASK]."}[way]
+    [given] = prompting.inputs([odd])
+    if way == "sentence":
+        assert tuple(given) == ("a [Y] is ", ".")
+    else:
+        assert given.count(prompting.tokenizer.mask_token_id) == 1
+
+
 def test_what_is_no_statement_or_too_long_is_refused(bert):
     model = open_model(str(bert))
     prompting = prompting_of(model, "sentence")

@@ -15,7 +15,7 @@ from closedbook.knowledge import load_model
 from closedbook.knowledge.probing import trees
 from closedbook.knowledge.probing.families.opening import prompting_of
 from closedbook.knowledge.probing.families.statement_prompting import statements
-from closedbook.tasks.facts import read_facts
+from closedbook.tasks.facts import Fact, Relation, read_facts
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +214,26 @@ def _likelihood_of(model):
 def test_statements_are_for_models_that_go_on_with_a_text(atlas_ssm):
     with pytest.raises(UserError, match="this one fills gaps"):
         prompting_of(atlas_ssm, "sentence")
+
+
+def test_room_is_that_of_the_longest_statement_in_tokens(model):
+    """Of two names the one of more letters may be the one of fewer tokens."""
+    vocabulary = model.vocabulary
+    names = ("a" * 12, "\N{SNOWMAN}\N{COMET}" * 5)
+    assert len(vocabulary.encode(names[1])) > len(vocabulary.encode(names[0]))
+    prompting = prompting_of(model, "sentence")
+    fact = Fact(id="f", subject="Peru", relation="r", object=names[0], prompt="{} is [Y]")
+    inputs = prompting.inputs([fact])
+    longest = max(len(row) - 1 for row in prompting.rows(inputs[0], names))
+    for room in (longest, longest - 1):
+        config = dataclasses.replace(model.config, max_positions=room)
+        small = dataclasses.replace(model, config=config)
+        answers = prompting.answers(Relation(name="r", candidates=names))
+        if room == longest:
+            prompting.check_room(small, [fact], inputs, answers)
+            continue
+        with pytest.raises(UserError, match=f"has {longest} tokens; .* room for {room}"):
+            prompting.check_room(small, [fact], inputs, answers)
 
 
 def test_a_question_is_no_statement(model):
