@@ -98,7 +98,9 @@ def write(
 
 def _table(falls: Mapping[str, Estimate], facts: int) -> Table:
     columns = ("silenced", "mean", "low", "high", "n")
-    rows = [[name, each.mean, each.low, each.high, facts] for name, each in falls.items()]
+    rows: list[list[Json]] = [
+        [name, each.mean, each.low, each.high, facts] for name, each in falls.items()
+    ]
     return Table(columns, rows)
 
 
