@@ -235,7 +235,7 @@ def test_what_goes_with_being_right_is_printed_and_written(probe, tmp_path):
         (("--k", "1,x"), "--k is '1,x'"),
         (("--k", "0"), "--k is '0'"),
         (("--k", "1,99999999999999999999"), "from 1 to 999,999,999"),
-        (("--relations", " , "), "no relation of atlas is named; it has country_capital"),
+        (("--relations", " , "), "no relation of atlas is named; it has abbreviation_state"),
         (("--same-tokens-as", "closedbook://atlas_qa"), "goes with --single-token"),
         (("--candidates", "nowhere.txt"), "nowhere.txt"),
         (("--hidden-wrong", "3"), "go with --hidden"),
