@@ -172,7 +172,7 @@ def difference(
     elif np.ptp(means) == 0:
         low, high = certain(float(means[0]), len(means))
     else:
-        low, high = intervals.bootstrap(values, clusters=clusters, resamples=resamples, seed=seed)
+        low, high = intervals.of_any(values, clusters=clusters, resamples=resamples, seed=seed)
     return Estimate(mean=float(values.mean()), low=max(low, -1.0), high=min(high, 1.0))
 
 

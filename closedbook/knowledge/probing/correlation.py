@@ -18,7 +18,7 @@ from closedbook.tasks.facts.form import Fact, Facts
 
 RESAMPLES = 2_000
 _ROUNDING = 1e-9
-_FEWEST = 10  # facts; of fewer a coefficient and its interval say nothing
+_FEWEST = 10  # facts, and clusters; of fewer a coefficient or its interval say nothing
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -169,8 +169,8 @@ def correlate(
         x: [facts].
         y: [facts].
         kind: Which coefficient.
-        clusters: One key per fact, such as its relation; draws then take whole clusters. One
-            cluster alone tells nothing of others, and its interval is infinite.
+        clusters: One key per fact, such as its relation; draws then take whole clusters. Fewer
+            than ten tell too little of others, and the interval is infinite.
         resamples: Number of draws.
         seed: Of NumPy's PCG64.
 
@@ -192,7 +192,7 @@ def correlate(
     if kind == "spearman":
         x, y = ranks(x), ranks(y)
     value = pearson(x, y)
-    if clusters is not None and len(set(clusters)) == 1:
+    if clusters is not None and len(set(clusters)) < _FEWEST:
         return Correlation(value=value, low=-np.inf, high=np.inf, n=n)
     moments = _moments(x, y)
     drawn = _pearson(

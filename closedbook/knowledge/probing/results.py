@@ -114,7 +114,7 @@ def _conventions(prompting: AnyPrompting[Model], settings: Settings, first: Row)
         "Ties": "the model's are counted against it; Freq has the mean over orders of equals",
         "P@k of a relation": "only where it has more than k candidates",
         "Intervals": "95%: Wilson's over the facts of a relation; of means over relations a "
-        "bootstrap that draws relations",
+        "bootstrap that draws relations, of fewer than ten Student's",
     }
 
 

@@ -86,6 +86,6 @@ def _mean(values: Sequence[float], name: str) -> Estimate:
     if not name.endswith("M"):
         low, high = intervals.of_mean(values, resamples=2000)
     else:
-        low, high = intervals.bootstrap(np.asarray(values, np.float64), resamples=2000)
+        low, high = intervals.of_any(values, resamples=2000)
         low, high = max(low, -1.0), min(high, 1.0)  # of one edit nothing is known
     return Estimate(mean=float(np.mean(values)), low=low, high=high)

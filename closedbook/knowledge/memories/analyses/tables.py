@@ -54,7 +54,7 @@ def removal(found: Changes, sides: tuple[Side, ...]) -> list[Row]:
                 if not own.any():
                     continue
                 values = found.change[own]
-                low, high = intervals.bootstrap(values, clusters=found.cell[own], resamples=_DRAWS)
+                low, high = intervals.of_any(values, clusters=found.cell[own], resamples=_DRAWS)
                 infinite = not np.isfinite([low, high]).all()
                 rows.append(
                     {

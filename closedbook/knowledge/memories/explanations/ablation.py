@@ -203,7 +203,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Estimate]:
         values[f"top - {control}"] = values["top"] - values[control]
     found = {}
     for name, each in values.items():
-        low, high = intervals.bootstrap(each, clusters=clusters)
+        low, high = intervals.of_any(each, clusters=clusters)
         found[name] = Estimate(mean=float(each.mean()), low=low, high=high)
     return found
 

@@ -103,7 +103,7 @@ def gap(internal: np.ndarray, external: np.ndarray, clusters: Sequence[str] | No
     mean = float(external.mean())
     return Gap(
         value=float(difference.mean()),
-        interval=intervals.bootstrap(difference, clusters=clusters),
+        interval=intervals.of_any(difference, clusters=clusters),
         relative=float(difference.mean()) / mean if mean else float("inf"),
         questions=len(difference),
     )
