@@ -171,13 +171,18 @@ def _table(results: Sequence[Result]) -> str:
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for each in results:
-        scores = [shown(each["means"].get(metric)) for metric in ("P@1", "P@10", "MRR")]
+        scores = [_of_some(each, metric) for metric in ("P@1", "P@10", "MRR")]
         freq = f"{100 * each['freq']['P@1']['mean']:.1f}" if each["freq"] else "–"
         lines.append(
             f"| {_name(each)} | {each['facts']:,} / {each['of']:,} | {each['relations']} | "
             f"{' | '.join(scores)} | {freq} | "
             f"{_small(100 * each['chance']['P@1'])} |"
         )
+    lines += [
+        "",
+        "P@10 is the mean of the relations with more than ten candidates alone; their number "
+        "stands behind it where it is not that of all. So it is over other relations than P@1.",
+    ]
     for each in results:
         if each["kind"] == "first token":
             lines += [
@@ -202,6 +207,13 @@ def _table(results: Sequence[Result]) -> str:
                 "whatever else may follow such a beginning.",
             ]
     return "\n".join(lines)
+
+
+def _of_some(result: Result, metric: str) -> str:
+    """A mean, and of how many relations it is where that is not all."""
+    mean = result["means"].get(metric)
+    fewer = mean is not None and mean["relations"] != result["relations"]
+    return shown(mean) + (f" ({mean['relations']})" if fewer else "")
 
 
 def _left_out(results: Sequence[Result]) -> str:

@@ -9,10 +9,12 @@ from rich.table import Table
 
 from closedbook.eval.report import numbers
 from closedbook.eval.report.text import inline
+from closedbook.knowledge.probing import groups
 from closedbook.knowledge.probing.results import Result
+from closedbook.knowledge.probing.summary import Measured
 from closedbook.knowledge.probing.wordings import FOLLOWED
 
-_WIDTH = 160  # of the table: what is wider than the terminal goes on in its next line
+_WIDTH = 1000  # no table is cut: what is wider than the terminal goes on in its next line
 
 
 def show(result: Result, out: pathlib.Path) -> None:
@@ -23,42 +25,20 @@ def show(result: Result, out: pathlib.Path) -> None:
         out: The folder of results, which is named.
     """
     summary, meta = result.summary, result.meta
-    metrics = summary["metrics"]
     screen = Console(highlight=False, soft_wrap=True, markup=False, width=_WIDTH)
     screen.print(
         f"{inline(meta['model'])} on {inline(meta['data'])}: {meta['facts']:,} facts, "
         f"{meta['pairs']:,} pairs of prompt and candidate, style {meta['style']}, "
         f"scores by {meta['normalise']}"
     )
-    others = [each for each in summary["baselines"] if metrics[0] in each["metrics"]]
-    headings = ("relation", "n", *metrics, f"Freq {metrics[0]}", "chance")
-    headings += tuple(f"{each['label']} {metrics[0]}" for each in others)
-    table = _table(*headings)
-
-    def line(name: str, n: int, row: Mapping[str, Any], *, indent: str = "") -> None:
-        shown = [numbers.with_interval(row["model"].get(metric)) for metric in metrics]
-        freq = row["freq"].get(metrics[0])
-        chance = row["chance"].get(metrics[0])
-        beside = [row[each["name"]].get(metrics[0]) for each in others]
-        cells = [numbers.percent(each and each.mean) for each in (freq, *beside)]
-        cells.insert(1, numbers.percent(chance))
-        table.add_row(indent + inline(name, 40), f"{n:,}", *shown, *cells)
-
-    for row in summary["relations"]:
-        line(row["label"], row["facts"], row)
-    table.add_section()
-    line("mean over relations", meta["facts"], summary["all"])
-    for kind in ("corpora", "types"):
-        for part in summary[kind] if len(summary[kind]) > 1 else ():
-            line(part["name"], part["facts"], part, indent="  ")
-    line("mean over facts", meta["facts"], summary["pooled"])
-    for part in summary["parts"]:
-        line(part["name"], part["facts"], part, indent="  ")
-    screen.print(table)
+    screen.print(_relations(summary))
+    relations = len(summary["relations"])
     for each in summary["baselines"]:
         means = summary["all"][each["name"]]
-        shown = (f"{name} {numbers.with_interval(means.get(name))}" for name in each["metrics"])
+        shown = (f"{name} {_mean(means.get(name), relations)}" for name in each["metrics"])
         screen.print(f"{each['label']:<12} mean over relations: {', '.join(shown)}")
+    if groups.any_fewer(summary):
+        screen.print(f"(n)          {groups.FEWER}")
     if "templates" in summary:
         _templates(screen, summary["templates"])
     if "wordings" in summary:
@@ -74,6 +54,46 @@ def show(result: Result, out: pathlib.Path) -> None:
     screen.print(f"report       {out / 'report.html'}")
 
 
+def _relations(summary: Mapping[str, Any]) -> Table:
+    """The relations and their means; behind a metric that is of fewer relations, how many."""
+    metrics = summary["metrics"]
+    first = metrics[0]
+    others = [each for each in summary["baselines"] if first in each["metrics"]]
+    together = list(groups.of(summary))
+    fewer = {
+        metric: any(groups.mark(g.means["model"].get(metric), g.relations) for g in together)
+        for metric in metrics
+    }
+    headings = [name for metric in metrics for name in (metric, *[""] * fewer[metric])]
+    headings += [f"Freq {first}", "chance", *(f"{each['label']} {first}" for each in others)]
+    table = _table("relation", "n", *headings)
+
+    def line(name: str, n: int, means: Mapping[str, Any], relations: int = 1) -> None:
+        cells = []
+        for metric in metrics:
+            found = means["model"].get(metric)
+            cells.append(numbers.with_interval(found))
+            if fewer[metric]:
+                cells.append(groups.mark(found, relations).strip())
+        beside = [means[name].get(first) for name in ("freq", *(e["name"] for e in others))]
+        cells += [numbers.percent(each and each.mean) for each in beside]
+        cells.insert(len(cells) - len(others), numbers.percent(means["chance"].get(first)))
+        table.add_row(name, f"{n:,}", *cells)
+
+    for row in summary["relations"]:
+        line(inline(row["label"], 40), row["facts"], row)
+    table.add_section()
+    for group in together:
+        indent = "" if group.kind in ("all", "pooled") else "  "
+        line(indent + inline(group.name, 40), group.facts, group.means, group.relations)
+    return table
+
+
+def _mean(value: Measured | None, relations: int) -> str:
+    """A mean with its interval, and of how many relations it is where others are of more."""
+    return numbers.with_interval(value) + groups.mark(value, relations)
+
+
 def _templates(screen: Console, found: Mapping[str, Any]) -> None:
     """The mean over templates in one line, with what it is a mean of."""
     each = ", ".join(numbers.percent(one.mean) for one in found["each"])
@@ -85,19 +105,20 @@ def _templates(screen: Console, found: Mapping[str, Any]) -> None:
 
 def _wordings(screen: Console, found: Mapping[str, Any]) -> None:
     """ParaRel's measures in one line."""
-    means = found["all"]
-    shown = (f"{name} {numbers.with_interval(means.get(name))}" for name in found["metrics"])
+    means, n = found["all"], len(found["relations"])
+    shown = (f"{name} {_mean(means.get(name), n)}" for name in found["metrics"])
     screen.print(f"other words  {found['facts']:,} facts, {found['prompts']:,} prompts: ", end="")
     screen.print(", ".join(shown))
 
 
 def _negated(screen: Console, found: Mapping[str, Any]) -> None:
     """What changes when prompts are denied, in one line."""
-    means = found["all"]
-    shown = [f"{n} {numbers.with_interval(means.get(n))}" for n in found["metrics"][:-1]]
+    means, n = found["all"], len(found["relations"])
+    shown = [f"{name} {_mean(means.get(name), n)}" for name in found["metrics"][:-1]]
     alike = means.get("rank correlation")
     if alike is not None:
-        shown.append(f"rank correlation {alike.mean:.2f} [{alike.low:.2f}, {alike.high:.2f}]")
+        ends = f"[{alike.low:.2f}, {alike.high:.2f}]{groups.mark(alike, n)}"
+        shown.append(f"rank correlation {alike.mean:.2f} {ends}")
     screen.print(f"denied       {found['facts']:,} facts: {', '.join(shown)}")
 
 

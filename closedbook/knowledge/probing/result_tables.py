@@ -4,9 +4,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from closedbook.eval.analysis.summarized import Json
+from closedbook.knowledge.probing import groups
 from closedbook.knowledge.result_folders import Table
 
 _ENDS = ("mean", "low", "high")
+_KINDS = {  # of `groups.of`, as a table names them
+    "all": "over relations",
+    "corpora": "over relations of a corpus",
+    "types": "over relations of a type",
+    "pooled": "over facts",
+    "parts": "over facts of a part",
+}
 
 
 def of(summary: Mapping[str, Any]) -> dict[str, Table]:
@@ -15,7 +23,7 @@ def of(summary: Mapping[str, Any]) -> dict[str, Table]:
     Args:
         summary: Of `summary.summarise`.
     """
-    made = {"relations": _relations(summary)}
+    made = {"relations": _relations(summary), "means": _means(summary)}
     if summary["correlations"]:
         made["correlations"] = _correlations(summary["correlations"])
     for name in ("wordings", "negated"):
@@ -41,6 +49,24 @@ def _relations(summary: Mapping[str, Any]) -> Table:
         rows.append([*start, *_values(each["model"], metrics), *baselines])
         for other in summary["baselines"]:
             rows[-1] += _values(each[other["name"]], other["metrics"])
+    return Table(columns=columns, rows=rows)
+
+
+def _means(summary: Mapping[str, Any]) -> Table:
+    """The means over relations and over facts, each metric's with how many relations it is of."""
+    shown = [("", "model", summary["metrics"]), ("Freq ", "freq", summary["metrics"])]
+    shown += [(f"{e['label']} ", e["name"], e["metrics"]) for e in summary["baselines"]]
+    ends = (*_ENDS, "relations")
+    columns = ["kind", "name", "facts", "relations"]
+    for label, _, metrics in shown:
+        columns += _columns([f"{label}{metric}" for metric in metrics], ends)
+    rows = [
+        [
+            *(_KINDS[each.kind], each.name, each.facts, each.relations),
+            *(value for _, name, of in shown for value in _values(each.means[name], of, ends)),
+        ]
+        for each in groups.of(summary)
+    ]
     return Table(columns=columns, rows=rows)
 
 
@@ -71,14 +97,16 @@ def _correlations(found: Sequence[Mapping[str, Any]]) -> Table:
     return Table(columns=columns, rows=rows)
 
 
-def _columns(metrics: Sequence[str]) -> list[str]:
-    return [name for metric in metrics for name in (metric, *(f"{metric} {e}" for e in _ENDS[1:]))]
+def _columns(metrics: Sequence[str], ends: Sequence[str] = _ENDS) -> list[str]:
+    return [name for metric in metrics for name in (metric, *(f"{metric} {e}" for e in ends[1:]))]
 
 
-def _values(means: Mapping[str, Any], metrics: Sequence[str]) -> list[Json]:
+def _values(
+    means: Mapping[str, Any], metrics: Sequence[str], ends: Sequence[str] = _ENDS
+) -> list[Json]:
     """Each mean with the ends of its interval; nothing where a metric is not defined."""
     return [
         getattr(means[metric], end) if metric in means else None
         for metric in metrics
-        for end in _ENDS
+        for end in ends
     ]

@@ -10,7 +10,7 @@ from closedbook.eval.analysis.summarized import Json
 from closedbook.eval.report import charts, html
 from closedbook.eval.report.text import clip, visible
 from closedbook.knowledge import result_folders
-from closedbook.knowledge.probing import drawing, result_tables
+from closedbook.knowledge.probing import drawing, groups, result_tables
 from closedbook.knowledge.probing.baselines import Baseline
 from closedbook.knowledge.probing.families.protocol import AnyPrompting, Model
 from closedbook.knowledge.probing.probe import Row, Settings
@@ -112,9 +112,11 @@ def _conventions(prompting: AnyPrompting[Model], settings: Settings, first: Row)
         if settings.others == "removed"
         else "ranked against it, as in LAMA",
         "Ties": "the model's are counted against it; Freq has the mean over orders of equals",
-        "P@k of a relation": "only where it has more than k candidates",
+        "P@k of a relation": "only where it has more than k candidates; a mean of P@k is of those "
+        "relations alone",
         "Intervals": "95%: Wilson's over the facts of a relation; of means over relations a "
-        "bootstrap that draws relations, of fewer than ten Student's",
+        "bootstrap that draws relations, of fewer than ten Student's, and where all have the same "
+        "mean Wilson's with one trial per relation",
     }
 
 
@@ -153,6 +155,9 @@ def render(result: Result) -> str:
         data=_table_data(result),
         meta=result.meta,
         s=result.summary,
+        mark=groups.mark,
+        any_fewer=groups.any_fewer(result.summary),
+        words_of_fewer=groups.FEWER,
         figures={name: html.figure(spec, _FIGURES[name]) for name, spec in drawn.items()},
     )
 

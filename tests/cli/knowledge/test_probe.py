@@ -202,7 +202,9 @@ def test_other_words_denials_and_filters_are_printed_and_written(probe, tmp_path
 
 def test_what_goes_with_being_right_is_printed_and_written(probe, tmp_path):
     out = tmp_path / "out"
-    words = ("--relations", "state_capital,country_capital", "--limit", 40, "--style", "sentinels")
+    names = "capital_country capital_state country_capital currency_code demonym_country"
+    names += " country_currency country_continent state_capital currency_country country_demonym"
+    words = ("--relations", ",".join(names.split()), "--limit", 8, "--style", "sentinels")
     code, printed, errors = probe(*words, "--out", out)
     assert (code, errors) == (0, "")
     found = json.loads((out / "summary.json").read_text())["correlations"]

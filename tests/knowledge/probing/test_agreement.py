@@ -150,7 +150,7 @@ def test_what_explains_is_counted_in_the_data_and_compared_within_relations():
     assert found["characters of the subject"]["value"] == pytest.approx(0, abs=1e-12)
     views = found["page views of the subject (log)"]
     assert views["value"] is not None
-    assert views["low"] is None and views["high"] is None, "two relations are too few to draw"
+    assert (views["low"], views["high"]) == (None, None), "two relations are too few to draw"
     one = facts.only("a")
     alone = {each["name"]: each for each in correlation.explained(one, facts, rows[:6])}
     assert alone == {}, "of six facts nothing is said"
