@@ -4,7 +4,7 @@ import io
 import os
 import pathlib
 import re
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Any, TextIO
 
 import gin
@@ -37,6 +37,9 @@ _IMPORT = re.compile(
     r"|(import|from) (t5x|seqio|flaxformer)\b.*)\s*$"
 )
 
+_TOTAL, _RELATIVE = "TRAIN_STEPS", "TRAIN_STEPS_RELATIVE"
+_STEPS = re.compile(rf"^({_TOTAL}|{_RELATIVE})\s*=", re.MULTILINE)
+_OWN_STEPS: set[str] = set()  # which of the two the files of the user set
 
 # Macros of T5X that change nothing here: evaluation examples always come from the token cache.
 _UNUSED = {"EVALUATOR_USE_MEMORY_CACHE"}
@@ -61,6 +64,7 @@ def resolve(
         UserError: A file is missing, or a binding is malformed, misspelt or absent.
     """
     gin.clear_config()
+    _OWN_STEPS.clear()
     names = register()
     search = ["", *search_paths, str(PACKAGED)]
     # gin adds to these lists and never takes away; they are set anew for each command.
@@ -75,6 +79,7 @@ def resolve(
             gin.parse_config_file(file)
         for binding in bindings:
             _parse_binding(binding)
+        _settle_steps({binding.partition("=")[0].strip() for binding in bindings})
         _check_macros(bindings)
         _check_scopes(bindings)
         for maker in TASK_MAKERS:
@@ -111,6 +116,8 @@ def _open(path: str) -> TextIO:
         text = pathlib.Path(found).read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise UserError(f"{found} is not UTF-8 text: {error}") from error
+    if PACKAGED.resolve() not in pathlib.Path(found).resolve().parents:
+        _OWN_STEPS.update(_STEPS.findall(text))
     # Dropped lines are left empty, so that line numbers in messages stay right.
     lines = ["" if _IMPORT.match(line) else line for line in text.splitlines()]
     file = io.StringIO("\n".join(lines) + "\n")
@@ -132,6 +139,35 @@ def _parse_binding(binding: str) -> None:
             f"malformed value in binding {binding!r}; strings need quotes inside the shell's: "
             f"--gin.{name.strip()}=\"'{value.strip()}'\""
         ) from error
+
+
+def _settle_steps(bound: Set[str]) -> None:
+    """Lets TRAIN_STEPS count where the user gives it over a TRAIN_STEPS_RELATIVE of a file.
+
+    Else the relative number counts where both are there, as in T5X.
+
+    Args:
+        bound: What the command line binds.
+
+    Raises:
+        UserError: It binds both.
+    """
+    given = {
+        name: values.get("value")
+        for name in (_TOTAL, _RELATIVE)
+        if (values := gin_config._CONFIG.get((name, "gin.macro"))) is not None
+    }
+    if None in (given.get(_TOTAL), given.get(_RELATIVE)):
+        return
+    if bound >= {_TOTAL, _RELATIVE}:
+        raise UserError(
+            f"--gin.{_TOTAL}={given[_TOTAL]} and --gin.{_RELATIVE}={given[_RELATIVE]} are both "
+            f"given, and one counts; leave one out: {_TOTAL} counts the steps of the checkpoint "
+            f"that the run starts from, {_RELATIVE} does not"
+        )
+    files = _TOTAL in _OWN_STEPS and _RELATIVE not in _OWN_STEPS | bound
+    if _TOTAL in bound or files:
+        gin.parse_config(f"{_RELATIVE} = None")
 
 
 def _macros() -> tuple[set[str], set[str]]:

@@ -142,6 +142,59 @@ def test_order_of_model_and_run_file_does_not_matter():
         assert config.dropout_rate == 0.05
 
 
+def _steps(*bindings: str, files: list[str]) -> tuple[int | None, int | None]:
+    """Of the settled run, until which step, and how many more."""
+    arguments = gin_files.resolve("train", files, bindings)
+    return arguments["total_steps"], arguments["relative_steps"]
+
+
+@pytest.mark.parametrize(
+    ("file", "bindings", "steps"),
+    [
+        ("lm_tiny.gin", ["TRAIN_STEPS = 5"], (5, None)),
+        ("lm_tiny.gin", ["TRAIN_STEPS_RELATIVE = 5"], (None, 5)),
+        ("lm_tiny.gin", ["TRAIN_STEPS = None"], (None, 300)),
+        ("lm_tiny.gin", [], (None, 300)),
+        ("atlas_qa.gin", ["TRAIN_STEPS=2000"], (2000, None)),
+        ("nq_tiny.gin", ["TRAIN_STEPS_RELATIVE = 5"], (600, 5)),
+    ],
+)
+def test_the_number_of_steps_that_a_user_gives_is_the_one_that_counts(
+    tmp_path, file, bindings, steps
+):
+    (tmp_path / "x.txt").write_text("A text.")
+    text = [f"TEXT = '{tmp_path}/x.txt'"] if file.startswith("lm") else []
+    assert _steps(*text, *bindings, files=[file]) == steps
+
+
+@pytest.mark.parametrize(
+    ("lines", "steps"),
+    [
+        ("TRAIN_STEPS = 5", (5, None)),
+        ("TRAIN_STEPS_RELATIVE = 5", (None, 5)),
+        ("TRAIN_STEPS_RELATIVE = 7\nTRAIN_STEPS = 5", (5, 7)),  # as in T5X
+    ],
+)
+def test_steps_in_a_file_of_ones_own_win_over_the_packaged_ones(tmp_path, lines, steps):
+    (tmp_path / "x.txt").write_text("A text.")
+    text = f"TEXT = '{tmp_path}/x.txt'"
+    (tmp_path / "mine.gin").write_text(f"include 'lm_tiny.gin'\n{text}\n{lines}\n")
+    assert _steps(files=[str(tmp_path / "mine.gin")]) == steps
+    resolved = gin_files.config_text()
+    (tmp_path / "config.gin").write_text(resolved)
+    assert _steps(files=[str(tmp_path / "config.gin")]) == steps, "the run's own file says the same"
+    bound = _steps("TRAIN_STEPS = 9", files=[str(tmp_path / "mine.gin")])
+    assert bound == (9, None)
+
+
+def test_both_numbers_of_steps_on_one_command_line_are_refused():
+    bindings = ["TEXT = 'x.txt'", "TRAIN_STEPS = 9", "TRAIN_STEPS_RELATIVE = 5"]
+    with pytest.raises(
+        UserError, match=r"TRAIN_STEPS=9 and .*RELATIVE=5 are both given.*leave one"
+    ):
+        gin_files.resolve("train", ["lm_tiny.gin"], bindings)
+
+
 @pytest.mark.parametrize(
     ("files", "bindings", "message"),
     [
