@@ -73,9 +73,12 @@ def texts(row: Mapping[str, Any], key: str) -> tuple[str, ...]:
     """
     value = row.get(key) or []
     if isinstance(value, str):
-        value = tables.listed(value)
+        with contextlib.suppress(UserError):
+            value = tables.listed(value)
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
-        raise UserError(f'"{key}" is {shown(value)}; it must be a list of strings')
+        raise UserError(
+            f'"{key}" is {shown(value)}; it must be a list of strings, such as ["a", "b"]'
+        )
     return tuple(each.strip() for each in value if each.strip())
 
 

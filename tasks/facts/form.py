@@ -66,12 +66,16 @@ class Fact:
 
     def _check_places(self) -> None:
         wanted = 1 if self.subject else 0
-        if self.prompt.count(templates.SUBJECT) != wanted:
+        places = self.prompt.count(templates.SUBJECT)
+        if places and not self.subject:
             raise UserError(
-                f"prompt {self.prompt!r} has {self.prompt.count(templates.SUBJECT)} places for the "
-                f"subject {self.subject!r}; write {{}} where it stands"
-                + ", once"
-                * bool(self.subject)
+                f"prompt {self.prompt!r} has a place for a subject, and the fact has none; give it "
+                'as "subject"'
+            )
+        if places != wanted:
+            raise UserError(
+                f"prompt {self.prompt!r} has {places} places for the subject {self.subject!r}; "
+                "write {} where it stands, once"
             )
         for prompt in (*self.prompts, *filter(None, [self.negated])):
             if prompt.count(templates.SUBJECT) > 1:

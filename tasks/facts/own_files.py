@@ -23,10 +23,11 @@ from closedbook.tasks.facts import fields, templates
 from closedbook.tasks.facts.fields import Row
 from closedbook.tasks.facts.form import STYLES, Fact, Facts, Neighbour, Relation, Style, gather
 
-_FIELDS = (
+FIELDS = (
     *("id", "subject", "relation", "object", "objects", "prompt", "paraphrases", "neighbours"),
     *("type", "style", "corpus", "split", "negated", "target", "meta"),
 )
+_OF_FACTS = ("object", "objects", "prompt")  # no relation has them
 _MADE_FOR_ALL = "templates"
 
 
@@ -110,6 +111,11 @@ def row_of(fact: Fact) -> Row:
 
 def _relation(row: Row) -> tuple[Relation, tuple[str, ...]]:
     name = fields.text(row, "relation")
+    if of_facts := [key for key in _OF_FACTS if key in row]:
+        raise UserError(
+            f'the row has "{of_facts[0]}" and no "subject"; give its name, or "" where the prompt '
+            "is about none (a row without one describes a relation)"
+        )
     prompts = fields.texts(row, _MADE_FOR_ALL)
     for text in prompts:
         templates.template(text, cloze=False)
@@ -140,7 +146,7 @@ def _fact(row: Row, where: str, relations: Mapping[str, tuple[Relation, tuple[st
         id=fields.name(row, "id", f"{name}:{where.rpartition(':')[2]}"),
         subject=subject,
         relation=name,
-        object=fields.text(row, "object", objects[0] if objects else ""),
+        object=_object(row, objects[0] if objects else ""),
         objects=objects,
         prompt=prompts[0],
         paraphrases=tuple(prompts[1:]),
@@ -151,8 +157,18 @@ def _fact(row: Row, where: str, relations: Mapping[str, tuple[Relation, tuple[st
         split=fields.text(row, "split", ""),
         negated=_marked(negated, subject) if negated else None,
         target=fields.text(row, "target", "") or None,
-        meta={**_meta(row), **{key: row[key] for key in row if key not in _FIELDS}},
+        meta={**_meta(row), **{key: row[key] for key in row if key not in FIELDS}},
     )
+
+
+def _object(row: Row, default: str) -> str:
+    value = row.get("object")
+    if isinstance(value, list):
+        raise UserError(
+            f'"object" is {shown(value)}; it is one name: give the one to write as "object", and '
+            'all that are right as "objects"'
+        )
+    return fields.text(row, "object", default)
 
 
 def _marked(text: str, subject: str) -> str:

@@ -40,6 +40,7 @@ class Family:
     always: bool = True  # whether all of its forms need the companion
 
 
+_OF_OWN = ("subject", "relation", "object", "objects", "prompt")
 _OWN = Family(name="facts", read=own_files.read)
 _LAMA = Family(
     name="LAMA",
@@ -180,7 +181,7 @@ def _read(path: pathlib.Path) -> Facts:
         if path.is_file():
             next(fields.rows(path), None)  # says where the file is no JSON or no table
         raise UserError(
-            f"{path} holds no facts in a form that we know; give the files of "
+            f"{path} holds no facts in a form that we know{_lacking(path)}; give the files of "
             f"{', '.join(dict.fromkeys(f.name for f in _FAMILIES.values() if f is not _OWN))}, or "
             'JSON lines such as {"subject": "Peru", "relation": "capital", "object": "Lima", '
             '"prompt": "The capital of {} is [Y]."}'
@@ -197,6 +198,17 @@ def _read(path: pathlib.Path) -> Facts:
     if not any(paths for form, paths in known.items() if form not in _COMPANIONS):
         raise UserError(f"{path} holds templates of {family.name} and no facts; name their folder")
     return family.read(known, os.fspath(path))
+
+
+def _lacking(path: pathlib.Path) -> str:
+    """What the first row of a file lacks of a fact of one's own, where it has something of one."""
+    first = _first_row(path) if path.is_file() else None
+    given = [key for key in _OF_OWN if isinstance(first, dict) and key in first]
+    lacks = [key for key in _OF_OWN[:2] if key not in given]
+    if not given or not lacks:
+        return ""
+    names = [", ".join(f'"{key}"' for key in keys) for keys in (given, lacks)]
+    return f" (its first row has {names[0]} and lacks {names[1]})"
 
 
 def _forms(folder: pathlib.Path) -> dict[str, list[pathlib.Path]]:

@@ -1,12 +1,14 @@
 """Facts that `closedbook probe` cannot ask: one message, exit code 2, nothing half-written."""
 
 import json
+import pathlib
 import sys
 
 import pytest
 
 from closedbook.cli import closedbook
 
+REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 FACT = {"subject": "Peru", "relation": "r", "object": "Lima", "prompt": "{} has [Y]."}
 CUBA = {**FACT, "subject": "Cuba", "object": "Havana"}
 TREX = {"uuid": "1", "sub_label": "Peru", "obj_label": "Lima", "predicate_id": "P36"}
@@ -117,3 +119,15 @@ def test_what_no_model_can_go_on_with_is_left_out_and_counted(
     assert "no fact is left" in errors
     assert "--style sentence" in errors
     assert not (tmp_path / "none").exists()
+
+
+def test_the_example_of_the_page_on_own_facts_prints_what_the_page_shows(
+    monkeypatch, capsys, tmp_path
+):
+    blocks = (REPOSITORY / "docs" / "your_facts.md").read_text().split("```")
+    rows, command, printed = (blocks[place].partition("\n")[2] for place in (1, 3, 5))
+    monkeypatch.chdir(tmp_path)
+    pathlib.Path("facts.jsonl").write_text(rows)
+    words = command.split()
+    assert words[:2] == ["closedbook", "probe"]
+    assert run(monkeypatch, capsys, *words[2:]) == (0, printed, "")

@@ -32,7 +32,7 @@ def test_examples_in_docstrings_run(module):
         ({"object_": " "}, "no object"),
         ({"prompt": "The capital is [Y]."}, r"0 places for the subject 'Peru'; write \{\}"),
         ({"prompt": "{} {} [Y]"}, "2 places"),
-        ({"subject": ""}, "1 places for the subject ''"),
+        ({"subject": ""}, "has a place for a subject, and the fact has none"),
         ({"prompt": "The capital of {} is"}, "has no place for the object"),
         ({"paraphrases": ("{} has the capital",)}, "has no place for the object"),
         ({"paraphrases": ("{} or {} is [Y]",)}, "has several places for the subject"),

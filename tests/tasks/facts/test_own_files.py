@@ -3,12 +3,15 @@
 import dataclasses
 import io
 import json
+import pathlib
+import re
 
 import pytest
 
 from closedbook.errors import UserError
 from closedbook.tasks.facts import Neighbour, own_files, read_facts
 
+REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 PERU = {
     "subject": "Peru",
     "relation": "capital",
@@ -99,7 +102,10 @@ def test_templates_and_candidates_of_a_relation_serve_all_its_facts(write):
         ({"prompt": ""}, "relation capital has no template and the fact no"),
         ({"prompt": "The capital is [Y]."}, "0 places for the subject 'Peru'"),
         ({"object": 5}, '"object" is 5; it must be a string'),
-        ({"objects": "Lima"}, "is not a list of strings"),
+        ({"object": ["Lima"]}, r'"object" is \["Lima"\]; it is one name.* as "objects"'),
+        ({"objects": "Lima"}, r'"objects" is "Lima"; it must be a list of strings, such as'),
+        ({"subject": ""}, "has a place for a subject, and the fact has none"),
+        ({"subject": None}, "has a place for a subject, and the fact has none"),
         ({"style": "poem"}, "unknown style of prompts 'poem'"),
         ({"neighbours": [3]}, "neighbour 3 must be a prompt"),
         ({"meta": 3}, '"meta" is 3; it must be an object'),
@@ -110,6 +116,44 @@ def test_bad_row_is_named_by_file_line_value_and_remedy(write, row, message):
     with pytest.raises(UserError, match=message) as error:
         read_facts(path)
     assert str(error.value).startswith(f"{path}:2: ")
+
+
+def test_row_with_an_object_and_no_subject_is_no_relation(write):
+    path = write("facts.jsonl", PERU, {key: PERU[key] for key in PERU if key != "subject"})
+    with pytest.raises(
+        UserError, match=r':2: the row has "object" and no "subject"; give its name'
+    ):
+        read_facts(path)
+
+
+def test_what_the_first_row_lacks_is_named(write):
+    path = write("facts.jsonl", {key: PERU[key] for key in PERU if key != "relation"})
+    with pytest.raises(UserError, match=r'has "subject", "object", "prompt" and lacks "relation"'):
+        read_facts(path)
+
+
+def test_a_table_beside_a_row_for_its_relation_is_read(tmp_path):
+    relation = {"relation": "capital", "templates": ["The capital of {} is [Y]."]}
+    (tmp_path / "relations.jsonl").write_text(json.dumps(relation))
+    (tmp_path / "facts.csv").write_text(
+        "subject,relation,object,objects\n"
+        'Peru,capital,Lima,"[""Lima"", ""Ciudad de los Reyes""]"\n'
+        "Cuba,capital,Havana,\n"
+    )
+    peru, cuba = read_facts(tmp_path).facts
+    assert (peru.objects, peru.prompt) == (
+        ("Lima", "Ciudad de los Reyes"),
+        "The capital of {} is [Y].",
+    )
+    assert (cuba.objects, cuba.id) == (("Havana",), "capital:3")
+
+
+def test_the_page_names_every_field():
+    page = (REPOSITORY / "docs" / "your_facts.md").read_text()
+    shown = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE))))
+    of_relations = {"label", "candidates", "templates"}
+    of_readers = {"question", "s_pop", "o_pop"}
+    assert shown == {*own_files.FIELDS} | of_relations | of_readers
 
 
 @pytest.mark.parametrize(("rows", "line"), [((PERU, "{oops"), 2), (("{oops", PERU), 1)])
