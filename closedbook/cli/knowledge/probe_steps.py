@@ -8,8 +8,8 @@ from closedbook.errors import UserError
 from closedbook.knowledge.probing import candidates
 from closedbook.knowledge.probing.families.protocol import AnyPrompting, Spelling
 from closedbook.knowledge.probing.hidden import states
-from closedbook.knowledge.probing.probe import Progress
 from closedbook.knowledge.probing.prompts import style_of
+from closedbook.knowledge.progress import Progress
 from closedbook.tasks.facts import Facts, atlas, filters, read_facts
 
 

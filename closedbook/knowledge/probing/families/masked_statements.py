@@ -10,7 +10,7 @@ is filled as it stands, the first letter made a capital one, special tokens are 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -24,6 +24,7 @@ from closedbook.knowledge.probing.families.statements import (
     check_statements,
     texts,
 )
+from closedbook.knowledge.progress import Count, silent
 from closedbook.knowledge.torch_folders import TorchModel
 from closedbook.tasks.facts.form import Fact
 
@@ -136,7 +137,7 @@ class PseudoLikelihoods:
         self,
         inputs: Sequence[Parts],
         answers: Names,
-        progress: Callable[[int], None] = lambda done: None,
+        progress: Count = silent,
         /,
     ) -> np.ndarray:
         """Pseudo-log-likelihoods of all statements, float32 [inputs, candidates].

@@ -8,7 +8,7 @@ begins a text.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from closedbook.knowledge.probing.families.statements import (
 )
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.trees import Texts, TreeScorer
+from closedbook.knowledge.progress import Count, silent
 from closedbook.models import DecoderOnlyConfig
 from closedbook.tasks.facts.form import Fact
 from closedbook.vocabulary.protocol import AnyVocabulary
@@ -117,7 +118,7 @@ class StatementScorer:
         self,
         inputs: Sequence[Parts],
         answers: Names,
-        progress: Callable[[int], None] = lambda done: None,
+        progress: Count = silent,
         /,
     ) -> np.ndarray:
         """Log-likelihoods of all statements, float32 [inputs, candidates].
