@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from closedbook.cli.run import plain
+
 if TYPE_CHECKING:
     from closedbook.knowledge.loaded_model import LoadedModel
     from closedbook.knowledge.memories.index import Index
@@ -75,10 +77,7 @@ def explain(
 
     Example: `closedbook memories explain "What is the capital of Kenya?"`
     """
-    arguments = {
-        name: str(value) if isinstance(value, pathlib.Path) else value
-        for name, value in locals().items()
-    }
+    arguments = {name: plain(value) for name, value in locals().items()}
     from closedbook.cli.knowledge import memories_table
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders

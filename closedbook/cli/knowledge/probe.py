@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from closedbook.cli.run import one_of
+from closedbook.cli.run import one_of, plain
 
 
 def probe(
@@ -302,8 +302,3 @@ def probe(
             )
             results.write(result, out, force=force)
     probe_table.show(result, out)
-
-
-def plain(value: object) -> object:
-    """An option's value as JSON has it."""
-    return str(value) if isinstance(value, pathlib.Path) else value
