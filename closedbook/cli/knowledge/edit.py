@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from closedbook.cli.knowledge.options import ForceOption
 from closedbook.cli.run import comma_separated, one_of
 
 if TYPE_CHECKING:
@@ -156,9 +157,7 @@ def edit(
         pathlib.Path | None,
         typer.Option(help="A vocabulary, for checkpoints that come without one."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
-    ] = False,
+    force: ForceOption = False,
 ) -> None:
     """Edit a fact in a model's parameters (ROME, Meng et al. 2022, and its successors).
 

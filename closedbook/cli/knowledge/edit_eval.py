@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from closedbook.cli.knowledge.options import ForceOption, OutOption
 from closedbook.cli.run import comma_separated, plain
 
 if TYPE_CHECKING:
@@ -16,9 +17,7 @@ _WIDTH = 150
 
 
 def edit_eval(
-    out: Annotated[
-        pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder of results to make.")
-    ],
+    out: OutOption,
     model: Annotated[
         str | None, typer.Option(help="The model that is edited. Default: the atlas model.")
     ] = None,
@@ -62,9 +61,7 @@ def edit_eval(
         pathlib.Path | None,
         typer.Option(help="A vocabulary, for checkpoints that come without one."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
-    ] = False,
+    force: ForceOption = False,
 ) -> None:
     """Evaluate edits by what the model says freely; the papers' measures stand beside it.
 

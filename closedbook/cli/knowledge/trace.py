@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from closedbook.cli.knowledge.options import ExtraIdsOption, ForceOption, OutOption
 from closedbook.cli.run import comma_separated, one_of, plain
 
 if TYPE_CHECKING:
@@ -20,9 +21,7 @@ _AGREEMENTS = {"pearson": "Pearson", "spearman": "Spearman", "recall": "top 10"}
 
 
 def trace(
-    out: Annotated[
-        pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder of results to make.")
-    ],
+    out: OutOption,
     prompt: Annotated[
         str | None, typer.Option(help="What the model is asked; its own answer is traced.")
     ] = None,
@@ -132,12 +131,8 @@ def trace(
     vocabulary: Annotated[
         str | None, typer.Option(help="For checkpoints that come without a vocabulary.")
     ] = None,
-    extra_ids: Annotated[
-        int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
-    ] = False,
+    extra_ids: ExtraIdsOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Find where a fact sits in a model, by causal tracing (Meng et al. 2022).
 
