@@ -7,6 +7,7 @@ from typing import Any
 from benchmarks.editing_study.plan import Plan
 from closedbook import whole_files
 from closedbook.eval.report import charts
+from closedbook.knowledge.editing.evaluation import drawing
 
 _FREE = ("prompt", "phrasings in the edit", "rephrasings", "same subject", "same relation")
 _RIPPLE = (
@@ -135,66 +136,32 @@ def _rows(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _trade_off(results: Sequence[Mapping[str, Any]]) -> charts.Spec:
-    data = [
+    points = [
         {
             "name": each["name"],
-            "told": 100 * free["rephrasings"]["mean"],
-            "kept": 100 * free["same subject"]["mean"],
+            "told": free["rephrasings"]["mean"],
+            "kept": free["same subject"]["mean"],
         }
         for each in results
         if {"rephrasings", "same subject"} <= set(free := each["summary"]["free"])
     ]
-    label = {
-        "mark": {"type": "text", "dx": 7, "align": "left", "fontSize": 10},
-        "encoding": {"text": {"field": "name"}},
-    }
-    return charts.chart(
-        charts.PAPER,
-        "Rephrasings answered with the target against other facts of the subject kept",
-        data=data,
-        height=300,
-        layer=[{"mark": {"type": "point", "filled": True, "size": 60}}, label],
-        encoding={
-            "x": _axis("kept", "other facts of the subject kept, %"),
-            "y": _axis("told", "rephrasings with the target, %"),
-        },
-    )
+    return drawing.trade_off(charts.PAPER, points, height=300)
 
 
 def _in_row(results: Sequence[Mapping[str, Any]]) -> charts.Spec:
-    data = [
-        {
-            "name": each["name"],
-            "edits": point["edits"],
-            "share": 100 * point[what]["mean"]
-            if what == "kept"
-            else 100 * point["told"]["prompt"]["mean"],
-            "what": "others kept" if what == "kept" else "prompts with their targets",
-        }
+    points = [
+        {"name": each["name"], "edits": point["edits"], "share": share["mean"], "what": what}
         for each in results
         for point in each["points"]
-        for what in ("kept", "told")
+        for what, share in (
+            ("others kept", point["kept"]),
+            ("prompts with their targets", point["told"]["prompt"]),
+        )
     ]
-    return charts.chart(
+    return drawing.in_row(
         charts.PAPER,
         "Edits in a row: prompts with their targets (solid), other facts kept (dashed)",
-        data=data,
+        points,
         height=300,
-        mark={"type": "line", "point": True, "strokeWidth": 1.5},
-        encoding={
-            "x": {
-                "field": "edits",
-                "type": "quantitative",
-                "scale": {"type": "log"},
-                "title": "edits in a row",
-            },
-            "y": _axis("share", "percent"),
-            "color": {"field": "name", "type": "nominal", "title": None},
-            "strokeDash": {"field": "what", "type": "nominal", "title": None},
-        },
+        others={"strokeDash": {"field": "what", "type": "nominal", "title": None}},
     )
-
-
-def _axis(field: str, title: str) -> dict[str, object]:
-    scale = {"domain": [0, 100]}
-    return {"field": field, "type": "quantitative", "title": title, "scale": scale}

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from closedbook.cli.analyze import read_named, shown
+from closedbook.cli.run import comma_separated
 
 if TYPE_CHECKING:
     from closedbook.eval.analysis.compared import Comparison
@@ -66,7 +67,7 @@ def compare(
     with progress_bar() as progress:
         systems = read_named(predictions)
         if names is not None:
-            given = [name.strip() for name in names.split(",")]
+            given = comma_separated(names, drop_empty=False)
             if len(given) != len(systems) or len(set(given)) < len(given) or not all(given):
                 raise UserError(
                     f"--names is {names!r}; give {len(systems)} different names, with commas "

@@ -1,6 +1,7 @@
-"""What all commands share: messages for mistakes, logging."""
+"""What all commands share: messages for mistakes, logging, values of options."""
 
 import logging
+import pathlib
 import sys
 from collections.abc import Callable
 from typing import TypeVar
@@ -43,6 +44,22 @@ def log_to_stderr() -> None:
     logging.getLogger("absl").setLevel(logging.ERROR)
 
 
+def comma_separated(text: str, *, drop_empty: bool = True) -> list[str]:
+    """The entries of an option's list, without white space around them.
+
+    Args:
+        text: The option's value, with commas between entries.
+        drop_empty: Whether empty entries are left out; else they stay, to be refused.
+
+    >>> comma_separated(" a, b,,")
+    ['a', 'b']
+    >>> comma_separated("1,", drop_empty=False)
+    ['1', '']
+    """
+    found = [each.strip() for each in text.split(",")]
+    return [each for each in found if each] if drop_empty else found
+
+
 def one_of(option: str, value: str, valid: tuple[Choice, ...]) -> Choice:
     """The choice that an option's value names.
 
@@ -53,3 +70,8 @@ def one_of(option: str, value: str, valid: tuple[Choice, ...]) -> Choice:
         if value == each:
             return each
     raise unknown_name(option, value, valid)
+
+
+def plain(value: object) -> object:
+    """An option's value as JSON has it."""
+    return str(value) if isinstance(value, pathlib.Path) else value

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from closedbook.cli.knowledge.options import ForceOption
+from closedbook.cli.run import comma_separated, one_of
+
 if TYPE_CHECKING:
     from closedbook.knowledge.editing.requests import Edit
     from closedbook.knowledge.editing.settings import Settings
@@ -154,9 +157,7 @@ def edit(
         pathlib.Path | None,
         typer.Option(help="A vocabulary, for checkpoints that come without one."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
-    ] = False,
+    force: ForceOption = False,
 ) -> None:
     """Edit a fact in a model's parameters (ROME, Meng et al. 2022, and its successors).
 
@@ -213,7 +214,7 @@ def edit(
         from closedbook.knowledge.editing import presets
         from closedbook.knowledge.editing.settings import METHODS
 
-        known = edit_actions.one_of("--method", method, METHODS)
+        known = one_of("--method", method, METHODS)
         made = presets.settings(loaded, known)
         value = dataclasses.replace(made.value, **_given(search))  # type: ignore[arg-type]
         return dataclasses.replace(made, value=value, **_given(changes))  # type: ignore[arg-type]
@@ -249,7 +250,7 @@ def _given(options: dict[str, object]) -> dict[str, object]:
 def _layers(text: str) -> tuple[int, ...]:
     from closedbook.errors import UserError
 
-    found = [each.strip() for each in text.split(",")]
+    found = comma_separated(text, drop_empty=False)
     if not all(each.isdecimal() for each in found):
         raise UserError(f"--layer is {text!r}; give numbers from 0: --layer 1, or --layer 0,1")
     return tuple(map(int, found))

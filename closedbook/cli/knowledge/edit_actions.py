@@ -3,9 +3,9 @@
 import json
 import pathlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
-from closedbook.errors import UserError, unknown_name
+from closedbook.errors import UserError
 
 if TYPE_CHECKING:
     from closedbook.knowledge.editing.job import Result
@@ -15,19 +15,6 @@ if TYPE_CHECKING:
 
 _WIDTH = 140
 _SHOWN = 12  # questions of one kind, and changed facts, that are printed
-Choice = TypeVar("Choice", bound=str)
-
-
-def one_of(option: str, value: str, valid: "tuple[Choice, ...]") -> "Choice":
-    """The choice that a text names.
-
-    Raises:
-        UserError: It names none.
-    """
-    for each in valid:
-        if value == each:
-            return each
-    raise unknown_name(option, value, valid)
 
 
 def read_edits(path: str, limit: int | None) -> "list[Edit]":

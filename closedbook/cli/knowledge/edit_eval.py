@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from closedbook.cli.knowledge.options import ForceOption, OutOption
+from closedbook.cli.run import comma_separated, plain
+
 if TYPE_CHECKING:
     from closedbook.knowledge.editing.evaluation.cases import Case
     from closedbook.knowledge.editing.evaluation.pages import Variant
@@ -14,9 +17,7 @@ _WIDTH = 150
 
 
 def edit_eval(
-    out: Annotated[
-        pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder of results to make.")
-    ],
+    out: OutOption,
     model: Annotated[
         str | None, typer.Option(help="The model that is edited. Default: the atlas model.")
     ] = None,
@@ -60,9 +61,7 @@ def edit_eval(
         pathlib.Path | None,
         typer.Option(help="A vocabulary, for checkpoints that come without one."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
-    ] = False,
+    force: ForceOption = False,
 ) -> None:
     """Evaluate edits by what the model says freely; the papers' measures stand beside it.
 
@@ -75,7 +74,7 @@ def edit_eval(
 
     `closedbook edit-eval --data atlas --method rome,alphaedit --sequence 1,10,100 --out row`
     """
-    arguments = {name: _plain(value) for name, value in locals().items()}
+    arguments = {name: plain(value) for name, value in locals().items()}
     from closedbook.cli.analyze import progress_bar
     from closedbook.knowledge import result_folders
     from closedbook.knowledge.editing.evaluation import pages
@@ -90,7 +89,7 @@ def edit_eval(
         found = evaluate(
             loaded,
             cases,
-            [each.strip() for each in methods.split(",") if each.strip()],
+            comma_separated(methods),
             singles=edits,
             points=_numbers(sequence),
             layers=None if layers is None else tuple(_numbers(layers)),
@@ -121,14 +120,10 @@ def _cases(
 def _numbers(text: str | None) -> list[int]:
     from closedbook.errors import UserError
 
-    found = [each.strip() for each in (text or "").split(",") if each.strip()]
+    found = comma_separated(text or "")
     if not all(each.isdecimal() for each in found):
         raise UserError(f"{text!r} is no list of numbers; give them with commas: 1,10,100")
     return [int(each) for each in found]
-
-
-def _plain(value: object) -> object:
-    return str(value) if isinstance(value, pathlib.Path) else value
 
 
 def _print(variants: "list[Variant]", out: pathlib.Path) -> None:

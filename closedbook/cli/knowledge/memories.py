@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from closedbook.cli.knowledge import memories_explain
+from closedbook.cli.knowledge.options import ExtraIdsOption, StackOption, VocabularyOption
 from closedbook.cli.run import one_of
 
 if TYPE_CHECKING:
@@ -69,9 +70,7 @@ def index(
             "a pattern in quotes); for a model that answers questions, a file of them.",
         ),
     ] = "atlas",
-    stack: Annotated[
-        str | None, typer.Option(help="encoder or decoder. Default: all that the model has.")
-    ] = None,
+    stack: StackOption = None,
     out: Annotated[
         pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder to make.")
     ] = DEFAULT,
@@ -94,13 +93,8 @@ def index(
         str,
         typer.Option(help="What finds the spans of text that become gaps; as for `ssm build`."),
     ] = "dates",
-    vocabulary: Annotated[
-        str | None,
-        typer.Option(help="A SentencePiece model, for checkpoints that come without one."),
-    ] = None,
-    extra_ids: Annotated[
-        int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
-    ] = None,
+    vocabulary: VocabularyOption = None,
+    extra_ids: ExtraIdsOption = None,
     force: Annotated[
         bool, typer.Option("--force", help="Replace DIR if it holds an index already.")
     ] = False,

@@ -6,6 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from closedbook.cli.knowledge.options import (
+    ExtraIdsOption,
+    ForceOption,
+    StackOption,
+    VocabularyOption,
+)
+from closedbook.cli.run import plain
+
 if TYPE_CHECKING:
     from closedbook.knowledge.loaded_model import LoadedModel
     from closedbook.knowledge.memories.index import Index
@@ -51,20 +59,13 @@ def explain(
             help="Of `memories index`: what memories answer to. Default: memories, if it is there.",
         ),
     ] = None,
-    vocabulary: Annotated[
-        str | None,
-        typer.Option(help="A SentencePiece model, for checkpoints that come without one."),
-    ] = None,
-    extra_ids: Annotated[
-        int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
-    ] = None,
+    vocabulary: VocabularyOption = None,
+    extra_ids: ExtraIdsOption = None,
     out: Annotated[
         pathlib.Path | None,
         typer.Option("--out", metavar="DIR", help="A folder of results to make, with a page."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
-    ] = False,
+    force: ForceOption = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Show why a model gives an answer: what each of its parts adds to the answer's logit.
@@ -75,10 +76,7 @@ def explain(
 
     Example: `closedbook memories explain "What is the capital of Kenya?"`
     """
-    arguments = {
-        name: str(value) if isinstance(value, pathlib.Path) else value
-        for name, value in locals().items()
-    }
+    arguments = {name: plain(value) for name, value in locals().items()}
     from closedbook.cli.knowledge import memories_table
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
@@ -128,16 +126,12 @@ def ablate(
     top: Annotated[int, typer.Option(min=1, help="Memories that are silenced per fact.")] = 20,
     draws: Annotated[int, typer.Option(min=1, help="Random sets per fact and control.")] = 5,
     seed: Annotated[int, typer.Option(min=0, help="Of the random sets.")] = 0,
-    stack: Annotated[
-        str | None, typer.Option(help="encoder or decoder. Default: all that the model has.")
-    ] = None,
+    stack: StackOption = None,
     out: Annotated[
         pathlib.Path | None,
         typer.Option("--out", metavar="DIR", help="The folder of results to make. Default: none."),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
-    ] = False,
+    force: ForceOption = False,
 ) -> None:
     """Set the memories to 0 that add most to answers, and as many random active ones.
 

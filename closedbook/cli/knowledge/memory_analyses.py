@@ -6,12 +6,11 @@ from typing import Annotated
 import typer
 
 from closedbook.cli.knowledge.memories import DEFAULT, IndexOption, ModelOption, opened
+from closedbook.cli.knowledge.options import ForceOption, OutOption
 
 
 def report(
-    out: Annotated[
-        pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder of results to make.")
-    ],
+    out: OutOption,
     index: IndexOption = DEFAULT,
     model: ModelOption = None,
     corpus: Annotated[
@@ -30,9 +29,7 @@ def report(
     ] = 100,
     triggers: Annotated[int, typer.Option(min=1, help="Triggers of each of them.")] = 50,
     seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
-    ] = False,
+    force: ForceOption = False,
 ) -> None:
     """Measure the memories of an index as Geva et al. 2021 did, in figures, tables and a page.
 
@@ -69,9 +66,7 @@ def report(
 
 
 def sheet(
-    out: Annotated[
-        pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder of results to make.")
-    ],
+    out: OutOption,
     index: IndexOption = DEFAULT,
     model: ModelOption = None,
     stack: Annotated[str, typer.Option(help="encoder or decoder.")] = "decoder",
@@ -85,9 +80,7 @@ def sheet(
             help="Read this labelled sheet.csv back instead, and draw figure 2 of the paper.",
         ),
     ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
-    ] = False,
+    force: ForceOption = False,
 ) -> None:
     """Write a sheet of random memories and their triggers for people to label, or read it back.
 

@@ -6,13 +6,17 @@ from typing import Annotated
 
 import typer
 
-from closedbook.cli.run import one_of
+from closedbook.cli.knowledge.options import (
+    ExtraIdsOption,
+    ForceOption,
+    OutOption,
+    VocabularyOption,
+)
+from closedbook.cli.run import one_of, plain
 
 
 def probe(
-    out: Annotated[
-        pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder of results to make.")
-    ],
+    out: OutOption,
     model: Annotated[
         str,
         typer.Option(
@@ -190,16 +194,9 @@ def probe(
             help="With --retrieve: a SQuAD model of transformers that reads answers out of it.",
         ),
     ] = None,
-    vocabulary: Annotated[
-        str | None,
-        typer.Option(help="A SentencePiece model, for checkpoints that come without one."),
-    ] = None,
-    extra_ids: Annotated[
-        int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
-    ] = False,
+    vocabulary: VocabularyOption = None,
+    extra_ids: ExtraIdsOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Ask a model for facts without training it, as LAMA does (Petroni et al. 2019).
 
@@ -302,8 +299,3 @@ def probe(
             )
             results.write(result, out, force=force)
     probe_table.show(result, out)
-
-
-def plain(value: object) -> object:
-    """An option's value as JSON has it."""
-    return str(value) if isinstance(value, pathlib.Path) else value

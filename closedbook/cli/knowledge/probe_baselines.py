@@ -2,15 +2,14 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from closedbook.errors import UserError
 from closedbook.knowledge.probing import baselines
 from closedbook.knowledge.probing.probe import Settings
+from closedbook.knowledge.progress import Progress
 from closedbook.tasks.facts import Facts, atlas, read_facts, triples
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,18 +4,19 @@ import pathlib
 from collections.abc import Sequence
 from typing import Any
 
+from closedbook.cli.run import comma_separated
 from closedbook.errors import UserError
 from closedbook.knowledge.probing import candidates
 from closedbook.knowledge.probing.families.protocol import AnyPrompting, Spelling
 from closedbook.knowledge.probing.hidden import states
-from closedbook.knowledge.probing.probe import Progress
 from closedbook.knowledge.probing.prompts import style_of
+from closedbook.knowledge.progress import Progress
 from closedbook.tasks.facts import Facts, atlas, filters, read_facts
 
 
 def facts_of(data: str, relations: str | None, prompting: AnyPrompting[Any]) -> Facts:
     """The facts of --data and --relations, in the style that a model is asked in."""
-    names = None if relations is None else _names(relations)
+    names = None if relations is None else comma_separated(relations)
     style = style_of(prompting.way) if data == atlas.NAME else None
     return read_facts(data, relations=names, style=style)
 
@@ -62,7 +63,7 @@ Look = tuple[states.Pairs, tuple[str, ...]]  # for hidden knowledge: at which pa
 def look_of(model: Any, facts: Facts, globs: str | None, wrong: int | None) -> Look:
     """The pairs and the sites that a look for hidden knowledge is about."""
     pairs = states.sample(facts, states.WRONG if wrong is None else wrong)
-    return pairs, states.sites(model.config, _names(globs or ""))
+    return pairs, states.sites(model.config, comma_separated(globs or ""))
 
 
 def hidden(
@@ -89,15 +90,10 @@ def hidden(
 
 def numbers(text: str) -> tuple[int, ...]:
     """The numbers of --k, each once."""
-    found = [each.strip() for each in text.split(",")]
+    found = comma_separated(text, drop_empty=False)
     # No longer numbers: no relation has so many candidates, and arrays no room for the number.
     if not all(each.isdecimal() and len(each) < 10 and int(each) > 0 for each in found):
         raise UserError(
             f"--k is {text!r}; give numbers from 1 to 999,999,999, with commas between: --k 1,10"
         )
     return tuple(dict.fromkeys(map(int, found)))
-
-
-def _names(text: str) -> list[str]:
-    """Names with commas between."""
-    return [name.strip() for name in text.split(",") if name.strip()]

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from closedbook.cli.knowledge.probe import plain
-from closedbook.cli.run import one_of
+from closedbook.cli.knowledge.options import ExtraIdsOption, ForceOption, OutOption
+from closedbook.cli.run import comma_separated, one_of, plain
 
 if TYPE_CHECKING:
     from closedbook.knowledge.loaded_model import LoadedModel
@@ -21,9 +21,7 @@ _AGREEMENTS = {"pearson": "Pearson", "spearman": "Spearman", "recall": "top 10"}
 
 
 def trace(
-    out: Annotated[
-        pathlib.Path, typer.Option("--out", metavar="DIR", help="The folder of results to make.")
-    ],
+    out: OutOption,
     prompt: Annotated[
         str | None, typer.Option(help="What the model is asked; its own answer is traced.")
     ] = None,
@@ -133,12 +131,8 @@ def trace(
     vocabulary: Annotated[
         str | None, typer.Option(help="For checkpoints that come without a vocabulary.")
     ] = None,
-    extra_ids: Annotated[
-        int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
-    ] = None,
-    force: Annotated[
-        bool, typer.Option("--force", help="Replace DIR if it holds results already.")
-    ] = False,
+    extra_ids: ExtraIdsOption = None,
+    force: ForceOption = False,
 ) -> None:
     """Find where a fact sits in a model, by causal tracing (Meng et al. 2022).
 
@@ -178,8 +172,7 @@ def trace(
     with progress_bar() as progress:
         loaded = load_model(model, vocabulary=vocabulary, extra_ids=extra_ids)
         tracer = Tracer(loaded)
-        named = [name.strip() for name in (kinds or "").split(",") if name.strip()]
-        chosen = all_kinds.chosen(loaded.config, named)
+        chosen = all_kinds.chosen(loaded.config, comma_separated(kinds or ""))
         if facts is None:
             assert prompt is not None
             assert subject is not None
@@ -235,9 +228,7 @@ def _facts(
     from closedbook.knowledge.probing.prompts import style_of
     from closedbook.tasks.facts import atlas, read_facts
 
-    names = None
-    if relations is not None:
-        names = [name.strip() for name in relations.split(",") if name.strip()]
+    names = None if relations is None else comma_separated(relations)
     way = _prompting(model, style).way
     facts = read_facts(data, relations=names, style=style_of(way) if data == atlas.NAME else None)
     return facts if limit is None else first_facts(facts, limit)

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from closedbook.errors import UserError
@@ -16,10 +16,10 @@ from closedbook.knowledge.editing.places import places
 from closedbook.knowledge.editing.requests import Edit
 from closedbook.knowledge.editing.settings import FINE_TUNING, Settings
 from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.knowledge.progress import Progress, silent
 from closedbook.tasks.facts import read_facts, templates
 from closedbook.tasks.facts.form import Fact
 
-Progress = Callable[[str, int, int], None]
 MODEL = "model"  # in the folder of results
 DELTA = "delta.npz"
 
@@ -51,7 +51,7 @@ def run(
     settings: Settings,
     corpus: Corpus | None,
     others: Sequence[Fact],
-    progress: Progress = lambda what, done, of: None,
+    progress: Progress = silent,
 ) -> Result:
     """Edits a copy of the parameters and asks what changed.
 

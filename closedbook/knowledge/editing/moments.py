@@ -10,7 +10,7 @@ import io
 import os
 import pathlib
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -22,6 +22,7 @@ from closedbook.knowledge.editing.keys import recorded
 from closedbook.knowledge.editing.places import Place, has_encoder
 from closedbook.knowledge.editing.rows import Row, pack
 from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.knowledge.progress import CountOf, silent
 
 _ROWS = 64  # texts read at once
 _SAVE_EVERY = 50  # batches
@@ -82,7 +83,7 @@ def second_moments(
     corpus: Corpus,
     *,
     cache: pathlib.Path | None = None,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: CountOf = silent,
 ) -> dict[Place, Moment]:
     """C of each place, from the cache where it was read before.
 
@@ -117,7 +118,7 @@ def _stream(
     places: Sequence[Place],
     corpus: Corpus,
     partial: pathlib.Path,
-    progress: Callable[[int, int], None],
+    progress: CountOf,
 ) -> dict[Place, Moment]:
     rows = _rows(model, places[0], corpus)
     sums = {p: np.zeros((model.config.mlp_dim,) * 2) for p in places}

@@ -14,7 +14,7 @@ import pathlib
 import shutil
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import jax
@@ -37,10 +37,10 @@ from closedbook.knowledge.memories.sources import MADE, Corpus
 from closedbook.knowledge.memories.texts import TextWriter
 from closedbook.knowledge.memories.top import Convention, Top, merge
 from closedbook.knowledge.memories.triggers import KINDS, kind_of
+from closedbook.knowledge.progress import Progress, silent
 from closedbook.models.families import Network
 from closedbook.models.parameters import Params, unboxed
 
-Progress = Callable[[str, int, int], object]
 _STATE = "state.npz"
 _SAVE_AFTER = 60.0  # seconds
 _AHEAD = 2  # batches that are on their way to the device at once
@@ -74,7 +74,7 @@ def build(
     named: Mapping[str, Any] | None = None,
     force: bool = False,
     save_after: float = _SAVE_AFTER,
-    progress: Progress = lambda step, done, total: None,
+    progress: Progress = silent,
 ) -> Index:
     """Makes an index of a corpus.
 

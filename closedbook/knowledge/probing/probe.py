@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -18,6 +18,7 @@ from closedbook.knowledge.probing import metrics as ranking
 from closedbook.knowledge.probing import wordings
 from closedbook.knowledge.probing.families.protocol import AnyPrompting, Model, Scorer
 from closedbook.knowledge.probing.gold import Gold, gold
+from closedbook.knowledge.progress import Count, Progress, silent
 from closedbook.tasks.facts.form import Fact, Facts
 
 _log = logging.getLogger(__name__)
@@ -28,7 +29,6 @@ OTHERS: tuple[Others, ...] = get_args(Others)
 SHOWN = 5  # best candidates that a row names
 
 Row = dict[str, Any]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +61,7 @@ def probe(
     settings: Settings,
     *,
     keep: pathlib.Path | None = None,
-    progress: Progress = lambda step, done, total: None,
+    progress: Progress = silent,
 ) -> list[Row]:
     """Asks a model for all facts; one row per fact, in the order of the data.
 
@@ -206,7 +206,7 @@ def _asked(
     prompting: AnyPrompting[Model],
     settings: Settings,
     task: _Task,
-    progress: Callable[[int], None],
+    progress: Count,
 ) -> list[Row]:
     scores = scorer(task.inputs, task.answers, progress)
     if not np.isfinite(scores).all():

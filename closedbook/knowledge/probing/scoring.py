@@ -9,7 +9,7 @@ of them at once (`trees`).
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ import numpy as np
 from closedbook.inference.predictor import bucket
 from closedbook.inference.protocol import Decoder, TreeReader, start, step
 from closedbook.knowledge.probing import trees, tries
+from closedbook.knowledge.progress import Count, silent
 from closedbook.models import unboxed
 from closedbook.models.decoding import DecodingState
 from closedbook.models.parameters import Params
@@ -89,7 +90,7 @@ class CandidateScorer:
         self,
         inputs: Sequence[Sequence[int]],
         answers: Answers,
-        progress: Callable[[int], None] = lambda done: None,
+        progress: Count = silent,
     ) -> np.ndarray:
         """Sums of the log-probabilities of all candidates after each input.
 
@@ -117,7 +118,7 @@ class CandidateScorer:
         scorer: trees.TreeScorer,
         inputs: Sequence[Sequence[int]],
         answers: Answers,
-        progress: Callable[[int], None],
+        progress: Count,
     ) -> np.ndarray:
         given = [(*ids, *answers.before) for ids in inputs]
         asked = [trees.Texts(given=ids, pieces=answers.scored, scored=len(ids)) for ids in given]

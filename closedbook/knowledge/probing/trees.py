@@ -9,7 +9,7 @@ fill few programs of one size, without padding between them.
 import bisect
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ import numpy as np
 from closedbook.inference import protocol
 from closedbook.inference.predictor import bucket
 from closedbook.knowledge.probing import tries
+from closedbook.knowledge.progress import Count, silent
 from closedbook.models import unboxed
 from closedbook.models.parameters import Params
 
@@ -27,8 +28,6 @@ _SHORTEST_ROW = 64
 _LOGITS = 1 << 26  # numbers that a pass may give at once, 256 MiB
 _MOST_ROWS = 16
 _ANY = 1 << 30  # no longest
-
-Progress = Callable[[int], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,9 +76,7 @@ class TreeScorer:
         self._gains = jax.jit(functools.partial(_gains, module))
         self._shared = _SharedTries()
 
-    def __call__(
-        self, asked: Sequence[Texts], progress: Progress = lambda done: None
-    ) -> list[np.ndarray]:
+    def __call__(self, asked: Sequence[Texts], progress: Count = silent) -> list[np.ndarray]:
         """Sums of the log-probabilities of the scored ids of all texts.
 
         Args:

@@ -5,13 +5,14 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from closedbook import whole_files
 from closedbook.errors import UserError
+from closedbook.knowledge.progress import Progress, silent
 from closedbook.knowledge.tracing import roles
 from closedbook.knowledge.tracing.agreement import agreement
 from closedbook.knowledge.tracing.approximate import Method, approximate, verified
@@ -24,7 +25,6 @@ from closedbook.knowledge.tracing.severed import severed
 from closedbook.knowledge.tracing.trace import trace
 
 Row = dict[str, Any]
-Progress = Callable[[str, int, int], None]
 _DIGITS = 7  # of a probability
 
 
@@ -77,7 +77,7 @@ def run(
     settings: Settings,
     *,
     keep: pathlib.Path | None = None,
-    progress: Progress = lambda step, done, total: None,
+    progress: Progress = silent,
 ) -> list[Row]:
     """Traces facts; one row each, as JSON has them.
 

@@ -3,10 +3,7 @@
 import json
 
 import pytest
-from typer.testing import CliRunner
 
-from closedbook.cli.closedbook import app
-from closedbook.cli.run import guarded
 from closedbook.knowledge.editing import deltas
 
 FAST = ("--steps", "12", "--learning-rate", "0.3")
@@ -26,30 +23,26 @@ def cache(tmp_path_factory):
         yield ("--corpus", str(corpus), "--ridge", "0.1")
 
 
-def run(*words):
-    return CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=True)
-
-
-def test_an_edit_is_shown_written_listed_and_undone(tmp_path, cache, capsys):
+def test_an_edit_is_shown_written_listed_and_undone(run, tmp_path, cache):
     out = tmp_path / "kenya"
-    result = run("edit", *KENYA, "--out", out, "--check", "none", *FAST, *cache)
-    assert result.exit_code == 0, result.output
-    assert "Nairobi  ✓ Kigali" in result.output
+    code, printed, errors = run("edit", *KENYA, "--out", out, "--check", "none", *FAST, *cache)
+    assert code == 0, errors
+    assert "Nairobi  ✓ Kigali" in printed
     page = (out / "report.html").read_text()
     assert "Kenya → Kigali" in page
     rows = [json.loads(line) for line in (out / "results.jsonl").read_text().splitlines()]
     assert {row["kind"] for row in rows} == {"the prompt", "its contexts", "unseen phrasings"}
     assert rows[0]["before"] == "Nairobi"
     assert rows[0]["after"] == "Kigali"
-    listed = json.loads(run("edit", "--list", out).output)
+    listed = json.loads(run("edit", "--list", out)[1])
     assert (listed["subject"], listed["target"], listed["method"]) == ("Kenya", "Kigali", "rome")
     delta = out / "model" / "edits" / listed["delta"]
     assert delta.stat().st_size < 50_000
-    assert json.loads(run("edit", "--compare", delta, delta).output)["cosine"] == pytest.approx(1)
-    again = run("edit", "--apply", delta, "--out", tmp_path / "again")
-    assert again.exit_code == 0, again.output
+    assert json.loads(run("edit", "--compare", delta, delta)[1])["cosine"] == pytest.approx(1)
+    code, _, errors = run("edit", "--apply", delta, "--out", tmp_path / "again")
+    assert code == 0, errors
     assert len(deltas.load(delta).changes) == 1
-    assert "1 edit undone" in run("edit", "--undo", out).output
+    assert "1 edit undone" in run("edit", "--undo", out)[1]
 
 
 @pytest.mark.parametrize(
@@ -64,27 +57,20 @@ def test_an_edit_is_shown_written_listed_and_undone(tmp_path, cache, capsys):
         ((*KENYA[:4], "--target", " "), "the target is empty"),
     ],
 )
-def test_a_mistake_gets_one_message_and_leaves_nothing_behind(
-    tmp_path, cache, words, message, capsys
-):
+def test_a_mistake_gets_one_message_and_leaves_nothing_behind(run, tmp_path, cache, words, message):
     out = tmp_path / "out"
-
-    def command():
-        app(
-            ["edit", *words, "--out", str(out), "--check", "none", *cache],
-            standalone_mode=False,
-        )
-
-    assert guarded(command) == 2
-    assert message in capsys.readouterr().err
+    code, _, errors = run("edit", *words, "--out", out, "--check", "none", *cache)
+    assert code == 2
+    assert errors.count("error: ") == 1
+    assert message in errors
     assert not out.exists()
 
 
-def test_edits_are_evaluated_and_written(tmp_path, cache):
+def test_edits_are_evaluated_and_written(run, tmp_path, cache):
     out = tmp_path / "eval"
     words = ("--edits", "1", "--others", "20", "--sequence", "1", "--method", "ft-m", *cache[:2])
-    result = run("edit-eval", "--out", out, *words)
-    assert result.exit_code == 0, result.output
+    code, _, errors = run("edit-eval", "--out", out, *words)
+    assert code == 0, errors
     summary = json.loads((out / "summary.json").read_text())["variants"]["ft-m"]
     assert summary["n"] == 1
     assert set(summary["free"]) >= {"prompt", "rephrasings", "all others"}

@@ -3,30 +3,14 @@
 import json
 import pathlib
 import shutil
-import sys
 
 import numpy as np
 import pytest
 
-from closedbook.cli import closedbook
 from closedbook.knowledge.memories.index import Index
 from closedbook.tasks.atlas import corpus
 
 _HOSTILE = "\x1b[31mred\x1b[0m"
-
-
-@pytest.fixture
-def memories(monkeypatch, capsys):
-    """Runs `closedbook memories` in this process: (exit code, output, errors)."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["closedbook", "memories", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            closedbook.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -41,15 +25,10 @@ def asked(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, asked):
+def folder(tmp_path_factory, asked, exit_code):
     """An index of the packaged model on these questions."""
     out = tmp_path_factory.mktemp("memories") / "memories"
-    words = ("--corpus", asked, "--t", 60, "--out", out)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "argv", ["closedbook", "memories", "index", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            closedbook.main()
-    assert not ended.value.code
+    assert not exit_code("memories", "index", "--corpus", asked, "--t", 60, "--out", out)
     return out
 
 
@@ -112,8 +91,7 @@ def test_mistakes_have_one_message_each(memories, folder, words, message: str) -
     assert message in errors
 
 
-def test_mistakes_of_index_write_nothing(memories, asked, tmp_path, monkeypatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_mistakes_of_index_write_nothing(memories, asked, tmp_path) -> None:
     for words, message in {
         ("--corpus", asked, "--t", 61): "has 60 texts, fewer than t = 61",
         ("--corpus", asked, "--t", 0): "t is 0",

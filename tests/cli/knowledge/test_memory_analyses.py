@@ -2,30 +2,13 @@
 
 import csv
 import json
-import sys
 
 import pytest
 
-from closedbook.cli import closedbook
 from closedbook.knowledge import load_model
 from closedbook.knowledge.memories import build, sources
 
 MODEL = "closedbook://atlas_qa"
-
-
-@pytest.fixture
-def memories(monkeypatch, capsys, tmp_path):
-    """Runs `closedbook memories` in a folder of its own: (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["closedbook", "memories", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            closedbook.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

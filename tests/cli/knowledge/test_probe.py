@@ -1,28 +1,11 @@
 """`closedbook probe`: what it prints and writes, and mistakes."""
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
-from closedbook.cli import closedbook
-
 _HOSTILE = "</script><script>window.pwned=1</script>"
-
-
-@pytest.fixture
-def probe(monkeypatch, capsys):
-    """Runs `closedbook probe` in this process: (exit code, output, errors)."""
-
-    def run(*words: object) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["closedbook", "probe", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            closedbook.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -1,11 +1,8 @@
 """`closedbook probe` of a masked language model, with triples, retrieval and a reader beside it."""
 
 import json
-import sys
 
 import pytest
-
-from closedbook.cli import closedbook
 
 _FACTS = {"Peru": "Lima", "Cuba": "Havana", "Spain": "Madrid", "Brazil": "Rio de Janeiro"}
 
@@ -47,18 +44,10 @@ def given(tmp_path):
     return tmp_path
 
 
-def run(monkeypatch, capsys, *words):
-    monkeypatch.setattr(sys, "argv", ["closedbook", "probe", *map(str, words)])
-    with pytest.raises(SystemExit) as ended:
-        closedbook.main()
-    captured = capsys.readouterr()
-    return int(ended.value.code or 0), captured.out, captured.err
-
-
-def test_all_baselines_stand_beside_a_masked_model(models, given, monkeypatch, capsys):
+def test_all_baselines_stand_beside_a_masked_model(models, given, probe):
     out = given / "out"
-    code, printed, errors = run(
-        *(monkeypatch, capsys, "--model", models / "BertForMaskedLM"),
+    code, printed, errors = probe(
+        *("--model", models / "BertForMaskedLM"),
         *("--data", given / "facts.jsonl", "--triples", given / "triples.jsonl"),
         *("--retrieve", given / "text", "--reader", models / "BertForQuestionAnswering"),
         *("--k", 1, "--out", out),
@@ -90,9 +79,9 @@ def test_all_baselines_stand_beside_a_masked_model(models, given, monkeypatch, c
     assert "RE_n P@1" in table
 
 
-def test_single_tokens_are_those_of_both_families(models, given, monkeypatch, capsys):
-    code, printed, errors = run(
-        *(monkeypatch, capsys, "--model", models / "BertForMaskedLM"),
+def test_single_tokens_are_those_of_both_families(models, given, probe):
+    code, printed, errors = probe(
+        *("--model", models / "BertForMaskedLM"),
         *("--data", given / "facts.jsonl", "--single-token", "--k", 1),
         *("--same-tokens-as", "closedbook://atlas_ssm", "--out", given / "out"),
     )
@@ -118,10 +107,10 @@ def test_single_tokens_are_those_of_both_families(models, given, monkeypatch, ca
         (("--model", "{models}/BertForQuestionAnswering"), "config.json"),
     ],
 )
-def test_mistakes_are_one_message(models, given, monkeypatch, capsys, words, message):
+def test_mistakes_are_one_message(models, given, probe, words, message):
     words = [word.format(models=models, given=given) for word in words]
     words += ["--data", given / "facts.jsonl", "--out", given / "out"]
-    code, _, errors = run(monkeypatch, capsys, *words)
+    code, _, errors = probe(*words)
     assert code == 2
     assert message in errors
     assert len(errors.strip().splitlines()) == 1

@@ -2,11 +2,8 @@
 
 import json
 import pathlib
-import sys
 
 import pytest
-
-from closedbook.cli import closedbook
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[3]
 FACT = {"subject": "Peru", "relation": "r", "object": "Lima", "prompt": "{} has [Y]."}
@@ -20,13 +17,6 @@ def written(folder, files):
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-
-
-def run(monkeypatch, capsys, *words):
-    monkeypatch.setattr(sys, "argv", ["closedbook", "probe", *map(str, words)])
-    with pytest.raises(SystemExit) as ended:
-        closedbook.main()
-    return ended.value.code, *capsys.readouterr()
 
 
 def snapshot(folder):
@@ -81,27 +71,25 @@ def snapshot(folder):
         ({"data/f.jsonl": []}, "f.jsonl is empty"),
     ],
 )
-def test_one_message_and_nothing_written(monkeypatch, capsys, tmp_path, files, message):
+def test_one_message_and_nothing_written(probe, tmp_path, files, message):
     written(tmp_path, files)
     before = snapshot(tmp_path)
     data, out = tmp_path / "data", tmp_path / "out"
-    code, _, errors = run(monkeypatch, capsys, "--data", data, "--out", out)
+    code, _, errors = probe("--data", data, "--out", out)
     assert code == 2, errors
     assert message in errors
     assert len(errors.strip().splitlines()) == 1
     assert snapshot(tmp_path) == before
 
 
-def test_what_no_model_can_go_on_with_is_left_out_and_counted(
-    monkeypatch, capsys, tmp_path, golden
-):
+def test_what_no_model_can_go_on_with_is_left_out_and_counted(probe, tmp_path, golden):
     followed = {**FACT, "relation": "s", "prompt": "[Y] is in {}."}
     other = {**FACT, "object": "Cusco", "prompt": "{} has [Y] for a city."}
     rows = [FACT, CUBA, other, followed, {**followed, "subject": "Cuba", "object": "Havana"}]
     written(tmp_path, {"data/f.jsonl": rows})
     model, out = golden / "lm_pub_quiz" / "model", tmp_path / "out"
     words = ("--model", model, "--data", tmp_path / "data", "--k", 1)
-    code, printed, errors = run(monkeypatch, capsys, *words, "--out", out)
+    code, printed, errors = probe(*words, "--out", out)
     assert (code, errors) == (0, "")
     assert (
         "left out     3 facts: text follows the object; --style sentence asks them too" in printed
@@ -114,7 +102,7 @@ def test_what_no_model_can_go_on_with_is_left_out_and_counted(
         "text follows the object": 3
     }
     written(tmp_path, {"data/f.jsonl": rows[3:]})
-    code, _, errors = run(monkeypatch, capsys, *words, "--out", tmp_path / "none")
+    code, _, errors = probe(*words, "--out", tmp_path / "none")
     assert code == 2
     assert "no fact is left" in errors
     assert "--style sentence" in errors

@@ -4,19 +4,13 @@ import json
 
 import pytest
 
-from closedbook.cli.closedbook import app
-from closedbook.errors import UserError
-
 KENYA = ["--prompt", "What is the capital of Kenya?", "--subject", "Kenya"]
 
 
-def run(*arguments):
-    app(["trace", *map(str, arguments)], standalone_mode=False)
-
-
-def test_a_prompt_is_traced_with_nothing_else_given(tmp_path, capsys):
-    run(*KENYA, "--out", tmp_path / "out", "--samples", 2, "--kinds", "encoder.state,decoder.state")
-    said = capsys.readouterr().out
+def test_a_prompt_is_traced_with_nothing_else_given(run, tmp_path):
+    words = ("trace", *KENYA, "--out", tmp_path / "out")
+    code, said, errors = run(*words, "--samples", 2, "--kinds", "encoder.state,decoder.state")
+    assert (code, errors) == (0, "")
     assert "What is the capital of Kenya?  Nairobi" in said
     assert "last subject token" in said
     (row,) = map(json.loads, (tmp_path / "out" / "results.jsonl").read_text().splitlines())
@@ -25,8 +19,9 @@ def test_a_prompt_is_traced_with_nothing_else_given(tmp_path, capsys):
     assert "Nairobi" in (tmp_path / "out" / "report.html").read_text()
     command = json.loads((tmp_path / "out" / "command.json").read_text())
     assert command["arguments"]["subject"] == "Kenya"
-    with pytest.raises(UserError, match="--force"):
-        run(*KENYA, "--out", tmp_path / "out")
+    code, _, errors = run(*words)
+    assert code == 2
+    assert "--force" in errors
 
 
 @pytest.mark.parametrize(
@@ -39,7 +34,7 @@ def test_a_prompt_is_traced_with_nothing_else_given(tmp_path, capsys):
         (["--prompt", "Is Kenya in Kenya?", "--subject", "Kenya"], "stands 2 times"),
         ([*KENYA, "--kinds", "encoder.mpl"], "encoder.mlp"),
         ([*KENYA, "--convention", "papre"], "paper"),
-        ([*KENYA, "--distribution", "normal"], "unknown --distribution .normal."),
+        ([*KENYA, "--distribution", "normal"], "unknown --distribution 'normal'"),
         ([*KENYA, "--score", "last"], "answer"),
         ([*KENYA, "--approx", "rel"], "relp"),
         ([*KENYA, "--verify", "3"], "--verify goes with --approx"),
@@ -50,7 +45,9 @@ def test_a_prompt_is_traced_with_nothing_else_given(tmp_path, capsys):
         (["--facts", "no_such_file.jsonl"], "no_such_file.jsonl"),
     ],
 )
-def test_mistakes_get_one_message_and_write_nothing(tmp_path, arguments, said):
-    with pytest.raises(UserError, match=said):
-        run(*arguments, "--out", tmp_path / "out")
+def test_mistakes_get_one_message_and_write_nothing(run, tmp_path, arguments, said):
+    code, printed, errors = run("trace", *arguments, "--out", tmp_path / "out")
+    assert (code, printed) == (2, "")
+    assert errors.count("error: ") == 1
+    assert said in errors
     assert not (tmp_path / "out").exists()

@@ -58,6 +58,12 @@ def uneven(x: jax.Array) -> jax.Array:
 
 
 @pytest.fixture(scope="session")
+def configs() -> dict[str, Config]:
+    """Tiny configs by name."""
+    return CONFIGS
+
+
+@pytest.fixture(scope="session")
 def tiny():
     """Makes a model of random parameters by the name of its config; each once."""
     made: dict[str, LoadedModel] = {}

@@ -11,6 +11,7 @@ from closedbook.eval.intervals import Estimate
 from closedbook.eval.report import charts, html
 from closedbook.eval.report.text import clip, visible
 from closedbook.knowledge import result_folders
+from closedbook.knowledge.editing.evaluation import drawing
 from closedbook.knowledge.editing.evaluation.cases import DENIED, GROUPS, RIPPLE
 from closedbook.knowledge.editing.evaluation.sequences import Point
 from closedbook.knowledge.editing.evaluation.summary import FORCED
@@ -166,62 +167,26 @@ def figures(variants: Sequence[Variant], palette: Mapping[str, str]) -> dict[str
     found: dict[str, charts.Spec] = {}
     points = [
         {
-            "variant": variant.name,
-            "told": 100 * free["rephrasings"].mean,
-            "kept": 100 * free["same subject"].mean,
+            "name": variant.name,
+            "told": free["rephrasings"].mean,
+            "kept": free["same subject"].mean,
         }
         for variant in variants
         if {"rephrasings", "same subject"} <= set(free := variant.summary["free"])
     ]
     if len(points) > 1:
-        found["trade_off"] = charts.chart(
-            palette,
-            "Rephrasings answered with the target against other facts of the subject kept",
-            data=points,
-            height=260,
-            layer=[
-                {"mark": {"type": "point", "filled": True, "size": 60}},
-                {
-                    "mark": {"type": "text", "dx": 7, "align": "left", "fontSize": 10},
-                    "encoding": {"text": {"field": "variant"}},
-                },
-            ],
-            encoding={
-                "x": _axis("kept", "other facts of the subject kept, %"),
-                "y": _axis("told", "rephrasings with the target, %"),
-            },
-        )
+        found["trade_off"] = drawing.trade_off(palette, points, height=260)
     row = [
-        {"variant": f"{v.name}, {what}", "edits": p.edits, "share": 100 * share.mean}
+        {"name": f"{v.name}, {what}", "edits": p.edits, "share": share.mean}
         for v in variants
         for p in v.points
         for what, share in (("told", p.told["prompt"]), ("kept", p.kept))
     ]
     if row:
-        found["sequence"] = charts.chart(
+        found["sequence"] = drawing.in_row(
             palette,
             "Edits in a row: prompts with their targets, and other facts kept",
-            data=row,
+            row,
             height=240,
-            mark={"type": "line", "point": True, "strokeWidth": 1.5},
-            encoding={
-                "x": {
-                    "field": "edits",
-                    "type": "quantitative",
-                    "scale": {"type": "log"},
-                    "title": "edits in a row",
-                },
-                "y": _axis("share", "percent"),
-                "color": {"field": "variant", "type": "nominal", "title": None},
-            },
         )
     return found
-
-
-def _axis(field: str, title: str) -> dict[str, object]:
-    return {
-        "field": field,
-        "type": "quantitative",
-        "title": title,
-        "scale": {"domain": [0, 100]},
-    }

@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from closedbook.errors import UserError
 from closedbook.knowledge.editing import answering, atlas_edits, moments, presets
@@ -13,9 +13,8 @@ from closedbook.knowledge.editing.evaluation.pages import Variant
 from closedbook.knowledge.editing.places import places
 from closedbook.knowledge.editing.settings import FINE_TUNING, METHODS, Settings
 from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.knowledge.progress import Progress, silent
 from closedbook.tasks.facts import read_facts
-
-Progress = Callable[[str, int, int], None]
 
 
 def atlas_cases(
@@ -75,7 +74,7 @@ def evaluate(
     layers: tuple[int, ...] | None = None,
     stack: str | None = None,
     corpus: pathlib.Path | None = None,
-    progress: Progress = lambda what, done, of: None,
+    progress: Progress = silent,
 ) -> list[Variant]:
     """Every method on the same cases, with its own settings for the model.
 
@@ -112,7 +111,7 @@ def variants(
     singles: int,
     points: Sequence[int] = (),
     corpus: pathlib.Path | None = None,
-    progress: Progress = lambda what, done, of: None,
+    progress: Progress = silent,
 ) -> list[Variant]:
     """Any settings, by name, on the same cases; see `evaluate`."""
     text = presets.corpus_of(model, corpus)

@@ -1,7 +1,7 @@
 """Many edits in a row: how many hold, what is kept, how the matrices grow, when it collapses."""
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -13,6 +13,7 @@ from closedbook.knowledge.editing.moments import Moment
 from closedbook.knowledge.editing.places import Place, kernel
 from closedbook.knowledge.editing.settings import Settings
 from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.knowledge.progress import CountOf, silent
 
 POINTS = (1, 10, 100, 1000)  # edits in a row after which the model is asked
 _COLLAPSE = 0.5  # a model that keeps fewer of its other facts has collapsed
@@ -50,7 +51,7 @@ def run(
     moments: Mapping[Place, Moment],
     *,
     points: Sequence[int] = POINTS,
-    progress: Callable[[int, int], None] = lambda done, of: None,
+    progress: CountOf = silent,
 ) -> Iterator[Point]:
     """Applies the edits in order and asks at some points.
 

@@ -4,7 +4,7 @@ Before is always the stored original, so that no edit is measured against anothe
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,9 +18,8 @@ from closedbook.knowledge.editing.moments import Moment
 from closedbook.knowledge.editing.places import Place
 from closedbook.knowledge.editing.settings import Settings
 from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.knowledge.progress import CountOf, silent
 from closedbook.models.parameters import Params
-
-Progress = Callable[[int, int], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,7 +54,7 @@ def singles(
     cases: Sequence[Case],
     settings: Settings,
     moments: Mapping[Place, Moment],
-    progress: Progress = lambda done, of: None,
+    progress: CountOf = silent,
 ) -> Iterator[Trial]:
     """Each edit alone, of the stored original.
 

@@ -7,7 +7,7 @@ predicts through the last norm. Each number is there for both projections of `re
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import flax.struct
 import jax
@@ -19,6 +19,7 @@ from closedbook.knowledge.memories.analyses.places import AFTER, UPDATE, Place, 
 from closedbook.knowledge.memories.analyses.readout import Readout
 from closedbook.knowledge.memories.cells import SITE, Cells
 from closedbook.knowledge.memories.values import READINGS, Reading, Values
+from closedbook.knowledge.progress import Count, silent
 
 STACK = "decoder"
 THRESHOLDS = (0.001, 0.01, 0.1)  # of the largest |m||v| of a layer at a position
@@ -66,7 +67,7 @@ def activity(
     model: LoadedModel,
     cells: Cells,
     places: Sequence[Place],
-    progress: Callable[[int], object] = lambda done: None,
+    progress: Count = silent,
 ) -> Activity:
     """Reads how many memories of a stack are active at the places.
 
@@ -93,7 +94,7 @@ def predictions(
     cells: Cells,
     places: Sequence[Place],
     tops: Mapping[Reading, np.ndarray],
-    progress: Callable[[int], object] = lambda done: None,
+    progress: Count = silent,
 ) -> Predictions:
     """Reads what the decoder's layers predict at the places.
 

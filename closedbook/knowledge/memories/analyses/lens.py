@@ -7,7 +7,7 @@ decoder's layers.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
@@ -18,6 +18,7 @@ from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.memories.analyses.places import AFTER, NORMED, Place, until
 from closedbook.knowledge.memories.analyses.readout import Readout, shrunk
 from closedbook.knowledge.memories.batches import batches
+from closedbook.knowledge.progress import Count, silent
 from closedbook.models.parameters import Params, unboxed
 from closedbook.models.taps import Taps
 
@@ -40,7 +41,7 @@ class Lens:
 def look(
     model: LoadedModel,
     places: Sequence[Place],
-    progress: Callable[[int], object] = lambda done: None,
+    progress: Count = silent,
 ) -> Lens:
     """Reads all encoder layers at positions of the decoder.
 

@@ -13,7 +13,6 @@ texts (a start, a question's prefix) and the end of an input stay.
 
 import dataclasses
 import zlib
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -24,6 +23,7 @@ from closedbook.knowledge.memories.analyses.places import Place, see
 from closedbook.knowledge.memories.cells import SITE, Cells, Sign
 from closedbook.knowledge.memories.index import Index
 from closedbook.knowledge.probing.prompts import Prompting, Way
+from closedbook.knowledge.progress import CountOf, silent
 from closedbook.models.families import Network
 
 Which = Literal["first", "last", "random"]
@@ -105,7 +105,7 @@ def changes(
     triggers: int = 50,
     seed: int = 0,
     begin: dict[Side, int] | None = None,
-    progress: Callable[[int, int], object] = lambda done, of: None,
+    progress: CountOf = silent,
 ) -> Changes:
     """Removes tokens from the top triggers of memories chosen at random.
 

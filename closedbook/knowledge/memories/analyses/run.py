@@ -21,11 +21,11 @@ from closedbook.knowledge.memories.cells import Cell, Sign
 from closedbook.knowledge.memories.index import Index
 from closedbook.knowledge.memories.sources import Corpus
 from closedbook.knowledge.memories.values import READINGS, token_text
+from closedbook.knowledge.progress import Count, Progress, silent
 from closedbook.tasks.atlas import corpus as atlas
 
 Tables = dict[str, list[Row]]
 CELLS = "memories"  # the table of results.jsonl
-Progress = Callable[[str, int, int], object]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def analyse(
     corpus: Corpus,
     settings: Settings,
     kept: pathlib.Path,
-    progress: Progress = lambda step, done, total: None,
+    progress: Progress = silent,
 ) -> Tables:
     """Runs the analyses, the quickest first.
 
@@ -113,7 +113,7 @@ def _stages(
     def agreed() -> dict[Sign, agreements.Agreement]:
         return agreements.agreement(model, index)
 
-    def told(name: str, total: int) -> Callable[[int], object]:
+    def told(name: str, total: int) -> Count:
         return lambda done: progress(name, done, total)
 
     def memories(stack: str) -> Tables:

@@ -28,6 +28,7 @@ from closedbook.inference.predictor import bucket
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.memories.explanations.attribution import ANSWERS, attribute, recorded
 from closedbook.knowledge.probing.prompts import Prompting
+from closedbook.knowledge.progress import Count, silent
 from closedbook.models.families import Network, network
 from closedbook.models.parameters import Params, layers_apart, unboxed
 from closedbook.models.taps import Patch, Taps
@@ -101,7 +102,7 @@ def ablate(
     facts: Facts,
     prompting: Prompting,
     settings: Settings | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Count = silent,
 ) -> list[Row]:
     """Silences memories, fact by fact; one program is compiled per pair of padded lengths.
 

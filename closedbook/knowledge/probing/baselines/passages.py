@@ -10,13 +10,14 @@ words left out.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from closedbook.corpora import documents, sentence_splitting, units
 from closedbook.errors import UserError
+from closedbook.knowledge.progress import Count, silent
 
 _BUCKETS = 2**24
 _WORDS = 100  # of a passage
@@ -32,9 +33,7 @@ class Passage:
     text: str
 
 
-def read(
-    patterns: Sequence[str], progress: Callable[[int], None] = lambda n: None
-) -> list[Passage]:
+def read(patterns: Sequence[str], progress: Count = silent) -> list[Passage]:
     """The passages of a corpus.
 
     Args:

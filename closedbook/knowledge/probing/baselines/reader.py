@@ -5,13 +5,14 @@ end are highest among all passages of its question, not normalised per passage.
 """
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.knowledge import torch_folders
+from closedbook.knowledge.progress import Count, silent
 from closedbook.knowledge.torch_folders import TorchModel
 
 _LONGEST_SPAN = 15  # tokens; DrQA's
@@ -56,7 +57,7 @@ def best_spans(
     pairs: Sequence[tuple[str, str]],
     *,
     words: bool = False,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Count = silent,
 ) -> list[Span]:
     """The best span in each passage for its question.
 

@@ -7,7 +7,7 @@ object's place ("The capital of Peru is what?"); a row of one's own may give the
 
 import dataclasses
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ from closedbook.eval import metrics, normalize
 from closedbook.knowledge.probing.baselines import reader
 from closedbook.knowledge.probing.baselines.columns import Baseline
 from closedbook.knowledge.probing.baselines.passages import Index, Passage
+from closedbook.knowledge.progress import Progress, silent
 from closedbook.knowledge.torch_folders import TorchModel
 from closedbook.tasks.facts import templates
 from closedbook.tasks.facts.form import Fact, Facts, subject_key
@@ -24,7 +25,6 @@ FOUND = (1, 5)  # passages of which retrieval is judged; a reader reads the most
 _END = re.compile(r"[\s.!?]*$")
 
 Row = dict[str, Any]
-Progress = Callable[[str, int, int], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +65,7 @@ def retrieve(
     *,
     natural: Mapping[str, str] | None = None,
     words: bool = False,
-    progress: Progress = lambda step, done, total: None,
+    progress: Progress = silent,
 ) -> Retrieved:
     """Looks the facts' questions up in a corpus, and reads answers out of what was found.
 

@@ -15,10 +15,11 @@ statements: n masks tell that n pieces are missing.
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from closedbook.knowledge.progress import Count, silent
 from closedbook.knowledge.torch_folders import TorchModel
 
 _ITEMS = 4096  # rows that are sorted by length and read one after the other
@@ -69,7 +70,7 @@ class MaskedScorer:
         self,
         inputs: Sequence[Sequence[int]],
         answers: MaskedAnswers,
-        progress: Callable[[int], None] = lambda done: None,
+        progress: Count = silent,
     ) -> np.ndarray:
         """Log-probabilities of all candidates in each statement.
 

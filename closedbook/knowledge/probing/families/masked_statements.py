@@ -10,17 +10,23 @@ is filled as it stands, the first letter made a capital one, special tokens are 
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.knowledge.probing.families.masked_prompting import MaskedPrompting
 from closedbook.knowledge.probing.families.masked_scoring import log_probs
-from closedbook.knowledge.probing.families.statement_prompting import Names, Parts, check_statements
+from closedbook.knowledge.probing.families.statements import (
+    Names,
+    Parts,
+    Statements,
+    check_statements,
+    texts,
+)
+from closedbook.knowledge.progress import Count, silent
 from closedbook.knowledge.torch_folders import TorchModel
-from closedbook.tasks.facts import templates
-from closedbook.tasks.facts.form import Fact, Relation
+from closedbook.tasks.facts.form import Fact
 
 _ROWS = 4096  # that are sorted by length and read one after the other
 
@@ -54,16 +60,8 @@ class Statement:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MaskedStatements:
-    """How facts are put to one masked language model as statements.
-
-    Attributes:
-        spelling: How the vocabulary writes names inside of a text.
-    """
-
-    spelling: MaskedPrompting
-    way: str = "sentence"
-    prefix: str = ""
+class MaskedStatements(Statements[MaskedPrompting]):
+    """How facts are put to one masked language model as statements."""
 
     @classmethod
     def of(cls, model: TorchModel) -> "MaskedStatements":
@@ -79,53 +77,9 @@ class MaskedStatements:
             )
         return cls(spelling=MaskedPrompting.of(model))
 
-    def text(self, fact: Fact) -> str:
-        """The statement with the object's place marked.
-
-        Raises:
-            UserError: The fact asks by a question.
-        """
-        return templates.OBJECT.join(self.inputs([fact])[0])
-
-    def wordings(self, fact: Fact) -> tuple[str, ...]:
-        """The prompts of a fact: all are statements."""
-        return fact.prompts
-
-    def inputs(self, facts: Sequence[Fact]) -> list[Parts]:
-        """The parts of each statement, between which the object stands.
-
-        Raises:
-            UserError: A fact asks by a question.
-        """
-        for fact in facts:
-            self.spelling.text(fact)  # refuses questions
-        return [templates.around_object(fact.prompt, fact.subject) for fact in facts]
-
-    def answers(self, relation: Relation, *, single: bool = False) -> Names:
-        """The relation's candidates.
-
-        Raises:
-            UserError: As for `MaskedPrompting.answers`.
-        """
-        self.spelling.answers(relation, single=single)
-        return Names(names=relation.candidates)
-
-    def spelled(self, names: Sequence[str]) -> list[tuple[str, tuple[int, ...]]]:
-        """Each name with its pieces inside of a text; none where they cannot be told."""
-        return self.spelling.spelled(names)
-
-    def knows(self, name: str, pieces: Sequence[int]) -> bool:
-        """Whether the pieces of a name are some, and none of them special or unknown."""
-        return self.spelling.knows(name, pieces)
-
-    def single(self, names: Sequence[str]) -> list[bool]:
-        """Which names are single pieces of the vocabulary, and known ones."""
-        return self.spelling.single(names)
-
     def statements(self, parts: Parts, names: Sequence[str]) -> list[Statement]:
         """The statements with each name in the object's place, each tokenised whole."""
-        texts = [name.join(parts) for name in names]
-        rows = self.spelling.tokenizer([text[:1].upper() + text[1:] for text in texts])
+        rows = self.spelling.tokenizer(texts(parts, names))
         return [
             Statement(ids=ids, words=rows.word_ids(number))
             for number, ids in enumerate(rows["input_ids"])
@@ -145,33 +99,26 @@ class MaskedStatements:
 
         check_statements(model.longest, facts, inputs, answers, read)
 
-    def lengths(self, inputs: Sequence[Parts], answers: Names) -> np.ndarray:
-        """Ids that are scored, int64 [inputs, candidates]."""
-        return np.array(
-            [
-                [sum(word is not None for word in each.words) for each in made]
-                for made in (self.statements(parts, answers.names) for parts in inputs)
-            ],
-            np.int64,
-        )
-
     def scorer(self, model: TorchModel) -> "PseudoLikelihoods":
         """What scores candidates."""
         return PseudoLikelihoods(self, model)
 
-    def rule(self, single: bool) -> str:
-        """How a candidate's score comes about, in words."""
-        chosen = "; candidates are single pieces when they stand alone" if single else ""
-        return (
-            "the pseudo-log-likelihood of the whole statement with it in the object's place, each "
-            "token scored with itself and what follows it in its word masked (within-word l2r); "
-            "the first letter is a capital one, and nothing else of the template is changed"
-            f"{chosen}"
-        )
-
     def written(self, model: TorchModel, inputs: Sequence[Parts]) -> list[tuple[str, float]]:
         """Raises UserError: nothing is written by a masked language model."""
         return self.spelling.written(model, [])
+
+    def _refuse_question(self, fact: Fact) -> None:
+        self.spelling.text(fact)
+
+    def _scored(self, parts: Parts, names: Sequence[str]) -> Iterator[int]:
+        for each in self.statements(parts, names):
+            yield sum(word is not None for word in each.words)
+
+    def _score(self) -> str:
+        return (
+            "the pseudo-log-likelihood of the whole statement with it in the object's place, each "
+            "token scored with itself and what follows it in its word masked (within-word l2r)"
+        )
 
 
 class PseudoLikelihoods:
@@ -190,7 +137,7 @@ class PseudoLikelihoods:
         self,
         inputs: Sequence[Parts],
         answers: Names,
-        progress: Callable[[int], None] = lambda done: None,
+        progress: Count = silent,
         /,
     ) -> np.ndarray:
         """Pseudo-log-likelihoods of all statements, float32 [inputs, candidates].

@@ -1,10 +1,11 @@
 """What a probe asks of a model: how facts are put to it, and what it gives candidates."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from closedbook.knowledge.progress import Count
 from closedbook.knowledge.result_folders import AnyModel
 from closedbook.tasks.facts.form import Fact, Relation
 
@@ -15,9 +16,7 @@ Asked = TypeVar("Asked", bound=AnyModel, contravariant=True)
 class Scorer(Protocol):
     """Scores candidates with one network."""
 
-    def __call__(
-        self, inputs: Sequence[Any], answers: Any, progress: Callable[[int], None] = ..., /
-    ) -> np.ndarray:
+    def __call__(self, inputs: Sequence[Any], answers: Any, progress: Count = ..., /) -> np.ndarray:
         """Log-probabilities of all candidates after each input, float32 [inputs, candidates].
 
         Args:

@@ -11,7 +11,7 @@ import functools
 import hashlib
 import itertools
 import pathlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import jax
@@ -27,6 +27,7 @@ from closedbook.knowledge.probing.hidden import linear, share
 from closedbook.knowledge.probing.hidden.kept import SUMS, Kept
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.scoring import Answers
+from closedbook.knowledge.progress import Count, silent
 from closedbook.models.families import Config, Network
 from closedbook.models.parameters import Params, unboxed
 from closedbook.models.sites import matching
@@ -142,7 +143,7 @@ def read(
     *,
     single: bool = False,
     keep: pathlib.Path | None = None,
-    progress: Callable[[int], None] = lambda done: None,
+    progress: Count = silent,
 ) -> Read:
     """The states and log-probabilities of all pairs, many per forward pass.
 

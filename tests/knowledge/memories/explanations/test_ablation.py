@@ -6,19 +6,11 @@ import jax
 import numpy as np
 import pytest
 
-from closedbook.checkpoints import ModelCard
 from closedbook.errors import UserError
-from closedbook.knowledge import LoadedModel, load_model
 from closedbook.knowledge.memories.explanations import ablation
 from closedbook.knowledge.memories.explanations.ablation import Row, Settings
 from closedbook.knowledge.probing.prompts import Prompting
-from closedbook.models import DecoderOnlyConfig, abstract_parameters
 from closedbook.tasks.facts import Facts, read_facts
-
-
-@pytest.fixture(scope="module")
-def atlas_qa() -> LoadedModel:
-    return load_model()
 
 
 @pytest.fixture(scope="module")
@@ -73,37 +65,22 @@ def test_silencing_all_memories_is_what_values_of_zero_do(atlas_qa, facts):
     assert (without.silenced, without.top) == (0, 0), "memories without values add nothing"
 
 
-def test_gated_memories_of_a_decoder_only_model_are_silenced_at_answers_alone(atlas_qa):
-    config = DecoderOnlyConfig(
-        vocab_size=atlas_qa.config.vocab_size,
-        emb_dim=16,
-        num_heads=2,
-        num_layers=2,
-        head_dim=8,
-        mlp_dim=12,
-        mlp_activations=("silu", "linear"),
-        norm="rms",
-        positions="rotary",
-        eos_id=1,
-        pad_id=0,
-        dropout_rate=0.0,
-    )
-    random = np.random.default_rng(0)
-    params = jax.tree.map(
-        lambda x: random.normal(size=x.shape).astype(np.float32), abstract_parameters(config)
-    )
-    card = ModelCard(config=config, vocabulary_sha256="")
-    model = dataclasses.replace(atlas_qa, config=config, params=params, card=card)
+def test_gated_memories_of_a_decoder_only_model_are_silenced_at_answers_alone(
+    configs, random_model
+):
+    model = random_model(dataclasses.replace(configs["decoder_only"], pad_id=0))
     prompting = Prompting.of(model)
     some = ablation.sample(read_facts("atlas", relations=["country_capital"], style="cloze"), 6)
     rows = ablation.ablate(model, some, prompting, Settings(top=4, draws=1))
     pieces = [found for _, found in prompting.spelled([fact.object for fact in some.facts])]
     inputs = prompting.inputs(some.facts)
-    scores = model.predictor().score_tokens(params, inputs, [[list(ids)] for ids in pieces])
+    scores = model.predictor().score_tokens(model.params, inputs, [[list(ids)] for ids in pieces])
     np.testing.assert_allclose([row.log_prob for row in rows], np.ravel(scores), rtol=1e-4)
     for row, ids in zip(rows, pieces, strict=True):
         assert row.silenced == 4
-        assert 4 < row.active <= 2 * 12 * len(ids), "none at the prompt's own positions"
+        assert 4 < row.active <= 2 * model.config.mlp_dim * len(ids), (
+            "none at the prompt's own positions"
+        )
     assert np.mean([row.top for row in rows]) > 0
 
 

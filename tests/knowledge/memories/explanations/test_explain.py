@@ -5,20 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from closedbook.checkpoints import ModelCard
 from closedbook.errors import UserError
-from closedbook.knowledge import LoadedModel, load_model
+from closedbook.knowledge import LoadedModel
 from closedbook.knowledge.memories.explanations import page
 from closedbook.knowledge.memories.explanations.explain import TOLERANCE, explain
 from closedbook.knowledge.memories.explanations.strongest import by_stack
-from closedbook.models import DecoderOnlyConfig, abstract_parameters
+from closedbook.models import DecoderOnlyConfig
 
 KENYA = "What is the capital of Kenya?"
-
-
-@pytest.fixture(scope="module")
-def atlas_qa() -> LoadedModel:
-    return load_model()
 
 
 @pytest.fixture(scope="module")
@@ -27,28 +21,22 @@ def kenya(atlas_qa):
 
 
 @pytest.fixture(scope="module")
-def continuing(atlas_qa) -> LoadedModel:
+def continuing(atlas_qa, random_model) -> LoadedModel:
     """A random decoder-only model with the atlas's vocabulary."""
-    config = DecoderOnlyConfig(
-        vocab_size=atlas_qa.config.vocab_size,
-        emb_dim=16,
-        num_heads=2,
-        num_layers=2,
-        head_dim=8,
-        mlp_dim=12,
-        max_positions=64,
-        eos_id=1,
-        pad_id=0,
-        dropout_rate=0.0,
+    return random_model(
+        DecoderOnlyConfig(
+            vocab_size=atlas_qa.config.vocab_size,
+            emb_dim=16,
+            num_heads=2,
+            num_layers=2,
+            head_dim=8,
+            mlp_dim=12,
+            max_positions=64,
+            eos_id=1,
+            pad_id=0,
+            dropout_rate=0.0,
+        )
     )
-    random = np.random.default_rng(0)
-    import jax
-
-    params = jax.tree.map(
-        lambda x: random.normal(size=x.shape).astype(np.float32), abstract_parameters(config)
-    )
-    card = ModelCard(config=config, vocabulary_sha256="")
-    return dataclasses.replace(atlas_qa, config=config, params=params, card=card)
 
 
 def _adds_up(explanation) -> None:
