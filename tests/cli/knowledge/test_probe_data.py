@@ -110,7 +110,7 @@ def test_what_no_model_can_go_on_with_is_left_out_and_counted(probe, tmp_path, g
 
 
 def test_the_example_of_the_page_on_own_facts_prints_what_the_page_shows(
-    monkeypatch, capsys, tmp_path
+    probe, monkeypatch, tmp_path
 ):
     blocks = (REPOSITORY / "docs" / "your_facts.md").read_text().split("```")
     rows, command, printed = (blocks[place].partition("\n")[2] for place in (1, 3, 5))
@@ -118,4 +118,4 @@ def test_the_example_of_the_page_on_own_facts_prints_what_the_page_shows(
     pathlib.Path("facts.jsonl").write_text(rows)
     words = command.split()
     assert words[:2] == ["closedbook", "probe"]
-    assert run(monkeypatch, capsys, *words[2:]) == (0, printed, "")
+    assert probe(*words[2:]) == (0, printed, "")
