@@ -5,6 +5,8 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
+import typer
+
 from closedbook.errors import UserError, unknown_name
 
 Choice = TypeVar("Choice", bound=str)
@@ -41,6 +43,26 @@ def log_to_stderr() -> None:
     logger.setLevel(logging.INFO)
     logger.propagate = False
     logging.getLogger("absl").setLevel(logging.ERROR)
+
+
+def at_least(
+    least: int,
+) -> Callable[[typer.CallbackParam, int | None], int | None]:
+    """What refuses an option's number below the least, with one message.
+
+    Args:
+        least: That is taken.
+
+    Returns:
+        The callback of a `typer.Option`.
+    """
+
+    def checked(param: typer.CallbackParam, value: int | None) -> int | None:
+        if value is not None and value < least:
+            raise UserError(f"{param.opts[0]} is {value}; give {least} or more")
+        return value
+
+    return checked
 
 
 def one_of(option: str, value: str, valid: tuple[Choice, ...]) -> Choice:

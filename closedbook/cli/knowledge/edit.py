@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from closedbook.cli.run import at_least
+
 if TYPE_CHECKING:
     from closedbook.knowledge.editing.requests import Edit
     from closedbook.knowledge.editing.settings import Settings
@@ -45,7 +47,8 @@ def edit(
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only the first N of --edits.")
+        int | None,
+        typer.Option(callback=at_least(1), metavar="N", help="Only the first N of --edits."),
     ] = None,
     method: Annotated[str, typer.Option(help=_METHODS)] = "rome",
     layers: Annotated[

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from closedbook.cli.run import one_of
+from closedbook.cli.run import at_least, one_of
 
 
 def probe(
@@ -142,7 +142,9 @@ def probe(
     limit: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Only the first N facts of each relation; all candidates."
+            callback=at_least(1),
+            metavar="N",
+            help="Only the first N facts of each relation; all candidates.",
         ),
     ] = None,
     hidden: Annotated[
@@ -164,7 +166,9 @@ def probe(
     hidden_wrong: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="With --hidden: wrong candidates per fact. Default: 10."
+            callback=at_least(1),
+            metavar="N",
+            help="With --hidden: wrong candidates per fact. Default: 10.",
         ),
     ] = None,
     triples: Annotated[

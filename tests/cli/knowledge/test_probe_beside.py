@@ -97,7 +97,7 @@ def test_single_tokens_are_those_of_both_families(models, given, monkeypatch, ca
         *("--same-tokens-as", "closedbook://atlas_ssm", "--out", given / "out"),
     )
     assert (code, errors) == (0, "")
-    assert "left out     1 facts: object not a single token" in printed
+    assert "left out     1 fact: object not a single token" in printed
     summary = json.loads((given / "out" / "summary.json").read_text())
     assert summary["conventions"]["A candidate's score"] == (
         "its log-probability at the mask, as in LAMA"

@@ -52,7 +52,10 @@ def read(
                     found.extend(_cut(document))
             progress(len(found))
     if not found:
-        raise UserError(f"there is no text in {', '.join(patterns)} to retrieve passages from")
+        raise UserError(
+            f"there is no text in {', '.join(patterns)} to retrieve passages from; give a corpus "
+            "that has some"
+        )
     return found
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from closedbook.eval import metrics, normalize
+from closedbook.eval.report import numbers
 from closedbook.knowledge.probing.baselines import reader
 from closedbook.knowledge.probing.baselines.columns import Baseline
 from closedbook.knowledge.probing.baselines.passages import Index, Passage
@@ -91,7 +92,8 @@ def retrieve(
     recall = Baseline(
         name="retrieval",
         label="retrieval",
-        words=f"how often a right object stands in the best of {len(passages):,} passages",
+        words="how often a right object stands in the best of "
+        + numbers.counted(len(passages), "passage"),
         values={f"found@{k}": (held < k).astype(np.float64) for k in FOUND},
     )
     if model is None:

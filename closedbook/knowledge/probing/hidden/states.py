@@ -126,8 +126,9 @@ def sample(facts: Facts, wrong: int = WRONG) -> Pairs:
     subjects = {subject_key(facts.facts[number])[1] for number, _, _ in rows}
     if len(subjects) < 2:
         raise UserError(
-            f"{facts.source}: {len(subjects)} subjects have a right and a wrong candidate; hidden "
-            "knowledge needs two at least, for a probe learns from some and is tried on others"
+            f"{facts.source}: hidden knowledge needs two subjects at least that have a right and a "
+            "wrong candidate, for a probe learns from some and is tried on others; there is "
+            + ("one" if subjects else "none")
         )
     fact_, candidate, is_right = (np.array(column) for column in zip(*rows, strict=True))
     return Pairs(fact=fact_, candidate=candidate, right=is_right)
