@@ -275,11 +275,14 @@ def probe(
             drop=drop_unspelled,
         )
         facts = everything if limit is None else first_facts(everything, limit)
-        # What cannot be probed for hidden knowledge is told of before any work is done.
+        # What cannot be asked, or probed for hidden knowledge, is told of before any work is done.
         look = probe_steps.look_of(loaded, facts, hidden_sites, hidden_wrong) if hidden else None
-        found_beside = probe_baselines.of(beside, facts, data, settings, ks, progress)
+        tasks = probing.tasks_of(loaded, facts, prompting, settings)
         with result_folders.unfinished(out) as kept:
-            rows = probing.probe(loaded, facts, prompting, settings, keep=kept, progress=progress)
+            found_beside = probe_baselines.of(beside, facts, data, settings, ks, kept, progress)
+            rows = probing.probe(
+                loaded, facts, prompting, settings, tasks=tasks, keep=kept, progress=progress
+            )
             inside = look and probe_steps.hidden(
                 loaded,
                 facts,

@@ -1,22 +1,19 @@
 """Asking a model for facts: every relation scored, ranked and kept, so that a kill costs one."""
 
-import contextlib
 import dataclasses
-import hashlib
-import json
 import logging
 import pathlib
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
-from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.eval import equivalence, metrics
 from closedbook.knowledge.probing import metrics as ranking
 from closedbook.knowledge.probing import wordings
 from closedbook.knowledge.probing.families.protocol import AnyPrompting, Model, Scorer
+from closedbook.knowledge.probing.kept_rows import KeptRows, Row
 from closedbook.knowledge.probing.tasks import Task, Tasks, made
 from closedbook.tasks.facts.form import Facts
 
@@ -27,7 +24,6 @@ Others = Literal["removed", "ranked"]
 OTHERS: tuple[Others, ...] = get_args(Others)
 SHOWN = 5  # best candidates that a row names
 
-Row = dict[str, Any]
 Progress = Callable[[str, int, int], None]
 
 
@@ -81,12 +77,14 @@ def probe(
             there is no other wording of any fact where some are asked for.
     """
     asked = tasks or tasks_of(model, facts, prompting, settings)
-    kept = _Kept(keep, model.sha256, settings, prompting.way) if keep else None
+    context = [model.sha256, dataclasses.asdict(settings), prompting.way]
+    kept = KeptRows(keep, context, "rows")
     rows: list[Row] = [{} for _ in facts.facts]
     done = known = 0
     for name, of in asked.places.items():
         task = asked.of[name]
-        found = kept.read(task) if kept else None
+        given = _depends_on(task)
+        found = kept.read(*given)
         known += found is not None
         if found is None:
             step = facts.relations[name].label or name
@@ -95,8 +93,7 @@ def probe(
                 progress(step, before + count, len(facts))
 
             found = _asked(model, asked.scorer, prompting, settings, task, told)
-            if kept:
-                kept.write(task, found)
+            kept.write(found, *given)
         for place, row in zip(of, found, strict=True):
             rows[place] = row
         done += len(of)
@@ -241,28 +238,8 @@ def _rounded(value: float) -> float:
     return round(float(value), 5)
 
 
-class _Kept:
-    """Rows of finished relations, each under the hash of all that they depend on."""
-
-    def __init__(self, folder: pathlib.Path, model: str, settings: Settings, way: str) -> None:
-        self._folder = folder
-        self._context = json.dumps([model, dataclasses.asdict(settings), way])
-
-    def _path(self, task: Task) -> pathlib.Path:
-        digest = hashlib.sha256(self._context.encode())
-        asked = task.facts, task.candidates, task.inputs, task.answers, task.variants
-        digest.update(repr(asked).encode())
-        for others in (task.right.index, *task.right.others):
-            digest.update(np.ascontiguousarray(others).tobytes() + b";")
-        return self._folder / f"{digest.hexdigest()[:32]}.jsonl"
-
-    def read(self, task: Task) -> list[Row] | None:
-        with contextlib.suppress(FileNotFoundError):
-            text = self._path(task).read_text(encoding="utf-8")
-            return [json.loads(line) for line in text.splitlines()]
-        return None
-
-    def write(self, task: Task, rows: Sequence[Row]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        text = "".join(json.dumps(row) + "\n" for row in rows)
-        whole_files.write_text(self._path(task), text)
+def _depends_on(task: Task) -> tuple[bytes, ...]:
+    """All that the rows of a task depend on, beside the model and the settings."""
+    asked = task.facts, task.candidates, task.inputs, task.answers, task.variants
+    places = (task.right.index, *task.right.others)
+    return repr(asked).encode(), *(np.ascontiguousarray(each).tobytes() for each in places)

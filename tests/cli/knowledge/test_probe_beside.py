@@ -63,7 +63,9 @@ def test_all_baselines_stand_beside_a_masked_model(models, given, monkeypatch, c
         *("--retrieve", given / "text", "--reader", models / "BertForQuestionAnswering"),
         *("--k", 1, "--out", out),
     )
-    assert (code, errors) == (0, "")
+    assert code == 0
+    assert errors.startswith("retrieval finds nothing for 1 of 4 questions: "), "Brazil's"
+    assert len(errors.splitlines()) == 1
     head = printed.splitlines()[1].split("  ")
     assert [each.strip() for each in head if "P@1" in each] == [
         *("P@1", "Freq P@1", "RE_n P@1", "RE_o P@1", "DrQA P@1"),
@@ -126,3 +128,16 @@ def test_mistakes_are_one_message(models, given, monkeypatch, capsys, words, mes
     assert message in errors
     assert len(errors.strip().splitlines()) == 1
     assert not (given / "out").exists()
+
+
+def test_a_prompt_that_cannot_be_asked_is_refused_before_the_corpus_is_read(
+    given, monkeypatch, capsys
+):
+    row = {"subject": "Peru", "relation": "r", "object": "Lima", "prompt": "What is {}?"}
+    (given / "facts.jsonl").write_text(json.dumps(row))
+    words = ("--data", given / "facts.jsonl", "--retrieve", given / "nowhere", "--out", "out")
+    monkeypatch.chdir(given)
+    code, _, errors = run(monkeypatch, capsys, *words)
+    assert code == 2
+    assert "facts.jsonl: fact r:1 asks by a question" in errors
+    assert not list(given.glob("out*"))
