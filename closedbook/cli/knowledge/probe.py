@@ -45,11 +45,17 @@ def probe(
     normalise: Annotated[
         str,
         typer.Option(
-            help="sum: a candidate's log-probability; length: that per token, the end included."
+            help="A candidate's score. sum: its log-probability, the sum over its tokens, which "
+            "favours short names; length: the mean per token, the end included."
         ),
     ] = "sum",
     k: Annotated[
-        str, typer.Option("--k", metavar="1,10,...", help="P@k for these k in the tables.")
+        str,
+        typer.Option(
+            "--k",
+            metavar="1,10,...",
+            help="P@k for these k in the tables: how often the right object is among the k best.",
+        ),
     ] = "1,10",
     others: Annotated[
         str,
@@ -159,8 +165,10 @@ def probe(
         str | None,
         typer.Option(
             metavar="GLOB,...",
-            help="With --hidden: the sites that are probed, such as decoder.*.resid_post. "
-            "Default: the residual stream after the middle and the last layer, and the embedding.",
+            help="With --hidden: the sites, places in the network, whose vectors are probed: "
+            "decoder.3.resid_post is the state after layer 3 (from 0), decoder.*.mlp.out what "
+            "each feed-forward layer adds. Default: the residual stream after the middle and the "
+            "last layer, and the embedding.",
         ),
     ] = None,
     hidden_wrong: Annotated[
@@ -208,10 +216,14 @@ def probe(
     """Ask a model for facts without training it, as LAMA does (Petroni et al. 2019).
 
     Each fact becomes a prompt; the model gives each candidate of its relation a probability; the
-    right object's place among them makes P@1, P@10 and MRR, beside Freq (the commonest objects of
-    the relation first) and chance. DIR gets report.html (open it in a browser), results.jsonl (a
-    row per fact), summary.json, command.json, figures and tables. What is done when the command
-    is killed stays in DIR.unfinished, and the same command goes on from there.
+    right object's place among them makes P@1 (how often it is first), P@10 (among the ten best)
+    and MRR (the mean of 1 / place), beside Freq (the commonest objects of the relation first) and
+    chance. Means by type are of relations 1-1 (an object has one subject), N-1 (several) and N-M
+    (a subject has several objects). docs/probing.md explains all words.
+
+    DIR gets report.html (open it in a browser), results.jsonl (a row per fact), summary.json,
+    command.json, figures and tables. What is done when the command is killed stays in
+    DIR.unfinished, and the same command goes on from there.
 
     Examples:
 
