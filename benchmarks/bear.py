@@ -1,6 +1,6 @@
 """BEAR's score by closedbook and by lm-pub-quiz, item by item.
 
-    pip install lm-pub-quiz==0.3.3
+    pip install lm-pub-quiz==0.3.3 accelerate
     python benchmarks/bear.py --data BEAR [--relations P30,P105,P412] [--limit 2] [--model FOLDER]
 
 Both score the first facts of each relation in all templates, with the whole answer space. The model

@@ -3,13 +3,15 @@
 import difflib
 from collections.abc import Iterable
 
+_FEW = 8  # names that are all listed, beside the nearest
+
 
 class UserError(Exception):
     """A mistake in what the user gave: the message holds the value, its place and the remedy."""
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
-    """An error for a name that is not registered, with the nearest valid names.
+    """An error for a name that is not registered, with the nearest valid names, or all if few.
 
     Args:
         kind: What the name stands for, for example "task".
@@ -18,8 +20,10 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
     """
     names = sorted(valid)
     nearest = difflib.get_close_matches(name, names, n=5, cutoff=0.4)
-    remedy = f"nearest: {', '.join(nearest)}" if nearest else f"valid: {', '.join(names[:40])}"
-    return UserError(f"unknown {kind} {name!r}; {remedy}")
+    remedies = [f"nearest: {', '.join(nearest)}"] if nearest else []
+    if not nearest or len(nearest) < len(names) <= _FEW:
+        remedies.append(f"valid: {', '.join(names[:40])}")
+    return UserError(f"unknown {kind} {name!r}; {'; '.join(remedies)}")
 
 
 def listed(lines: Iterable[str], most: int = 40) -> str:

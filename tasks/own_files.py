@@ -41,7 +41,10 @@ def qa_from_files(
         splits = {split: pathlib.Path(path).expanduser() for split, path in of_split.items()}
         for split, path in splits.items():
             if not path.is_file():
-                raise UserError(f"task {name!r}, split {split!r}: there is no file {path}")
+                raise UserError(
+                    f"task {name!r}, split {split!r}: there is no file {path}; give one that is "
+                    "there"
+                )
         source = OwnFiles(splits=splits)
         specs.add_task(specs.TaskSpec(name=name, source=source, prefix=prefix, metric=metric))
     return tuple(files or {})

@@ -61,5 +61,8 @@ def _paths(name: str, split: str, given: _Files) -> tuple[pathlib.Path, ...]:
                 f"task {name!r}, split {split!r}: {path} is a folder; name its files in a list"
             )
         if not path.is_file():
-            raise UserError(f"task {name!r}, split {split!r}: there is no file {path}")
+            raise UserError(
+                f"task {name!r}, split {split!r}: there is no file {path}; give one that is there "
+                "(in lm_tiny.gin and lm_from_files.gin by TEXT)"
+            )
     return paths

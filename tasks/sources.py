@@ -216,19 +216,20 @@ class Texts:
             UserError: A file cannot be read or is malformed, or there are no documents.
         """
         files, shared = self._files(split)
-        empty = True
+        read = given = 0
         for path in files:
             for document in texts.read(path):
+                read += 1
                 if not shared or self._is_held_out(document.text) == (split == "validation"):
                     yield document.text
-                    empty = False
-        if empty:
+                    given += 1
+        if not given:
             names = ", ".join(map(str, files))
             raise UserError(
-                f"of the documents in {names} held_out = {self.held_out} leaves none for "
-                f"{split!r}; give more documents, another share, or files for both splits"
-                if shared
-                else f"there is no text in {names}"
+                f"held_out = {self.held_out} of the documents in {names} ({read:,}) leaves none "
+                f"for {split!r}; give more documents, another share, or files for both splits"
+                if read
+                else f"there is no text in {names}; give files that have some"
             )
 
     def fingerprint(self, split: str) -> dict[str, Any]:

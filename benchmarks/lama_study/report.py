@@ -33,9 +33,9 @@ them. SmolLM2-135M-Instruct (Q4_1) is a language model of 135 million parameters
 web, in four bits per weight; it goes on with its prompt. How a fact is put to a model, and what the
 numbers mean, is told in [probing.md](probing.md).
 
-Numbers are per cent: unweighted means over relations, with 95% intervals that draw relations.
-"asked" are facts chosen by a hash of each, at most as many per relation as the plan allows, of all
-that can be put to the model.
+Numbers are per cent: unweighted means over relations, with 95% intervals that draw relations, and
+are Student's t where there are two to nine. "asked" are facts chosen by a hash of each, at most as
+many per relation as the plan allows, of all that can be put to the model.
 
 ![P@1 of each cell, and P@1 over the number of candidates](images/lama_study.svg)
 """

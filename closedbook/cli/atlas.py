@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from closedbook.cli.run import at_least
 from closedbook.errors import UserError, unknown_name
 
 app = typer.Typer(
@@ -74,7 +75,9 @@ def quickstart(
     ),
     steps: Annotated[
         int | None,
-        typer.Option(min=1, help="Steps of each fine-tuning; 130, one epoch, if not given."),
+        typer.Option(
+            callback=at_least(1), help="Steps of each fine-tuning; 130, one epoch, if not given."
+        ),
     ] = None,
 ) -> None:
     """Fine-tune the packaged model on questions; score it on facts it was never asked.

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Callable
 from typing import TypeVar
 
+import typer
+
 from closedbook.errors import UserError, unknown_name
 
 Choice = TypeVar("Choice", bound=str)
@@ -58,6 +60,26 @@ def comma_separated(text: str, *, drop_empty: bool = True) -> list[str]:
     """
     found = [each.strip() for each in text.split(",")]
     return [each for each in found if each] if drop_empty else found
+
+
+def at_least(
+    least: int,
+) -> Callable[[typer.CallbackParam, int | None], int | None]:
+    """What refuses an option's number below the least, with one message.
+
+    Args:
+        least: That is taken.
+
+    Returns:
+        The callback of a `typer.Option`.
+    """
+
+    def checked(param: typer.CallbackParam, value: int | None) -> int | None:
+        if value is not None and value < least:
+            raise UserError(f"{param.opts[0]} is {value}; give {least} or more")
+        return value
+
+    return checked
 
 
 def one_of(option: str, value: str, valid: tuple[Choice, ...]) -> Choice:

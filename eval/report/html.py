@@ -112,6 +112,8 @@ def _environment(folder: pathlib.Path) -> "jinja2.Environment":
         percent=numbers.percent,
         interval=numbers.interval,
         count=numbers.count,
+        counted=numbers.counted,
+        nouns=numbers.nouns,
         decimal=numbers.decimal,
         p_value=numbers.p_value,
         line=text.inline,

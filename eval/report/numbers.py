@@ -53,6 +53,22 @@ def count(value: int | None) -> str:
     return MISSING if value is None else f"{value:,}"
 
 
+def counted(number: int, noun: str) -> str:
+    """A number of things, the noun in the plural where there is not one.
+
+    >>> counted(1, "fact"), counted(3610, "fact"), counted(0, "memory")
+    ('1 fact', '3,610 facts', '0 memories')
+    """
+    return f"{number:,} {nouns(number, noun)}"
+
+
+def nouns(number: int, noun: str) -> str:
+    """The noun that fits to a number."""
+    if number == 1:
+        return noun
+    return f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+
+
 def decimal(value: float | None, digits: int = 3) -> str:
     """A number between 0 and 1 that is no percentage, such as a Brier score.
 

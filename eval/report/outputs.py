@@ -37,6 +37,9 @@ def check_target(out: str | os.PathLike[str], *, force: bool) -> None:
     """
     out = pathlib.Path(out)
     if not os.path.lexists(out):
+        around = next(each for each in out.absolute().parents if os.path.lexists(each))
+        if not around.is_dir():
+            raise UserError(f"{out} cannot be made: {around} is no folder; give another --out")
         return
     if out.resolve() in (here := pathlib.Path.cwd(), *here.parents):
         # It would be replaced, and the caller's shell would be left in a folder that is gone.

@@ -137,7 +137,8 @@ def _fact(row: Row, where: str, relations: Mapping[str, tuple[Relation, tuple[st
     prompts = [*(_marked(text, subject) for text in given), *made]
     if not prompts:
         raise UserError(
-            f'relation {name} has no template and the fact no "prompt"; give either, such as '
+            f'relation {name} has no template and the fact no "prompt", or an empty one; give '
+            "either, such as "
             '"The capital of {} is [Y]."'
         )
     objects = fields.texts(row, "objects")

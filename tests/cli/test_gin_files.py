@@ -215,6 +215,7 @@ def test_both_numbers_of_steps_on_one_command_line_are_refused():
         (["nq_tiny.gin"], ["network.T5Config.emb_dims = 3"], r"no parameter 'emb_dims'.* emb_dim,"),
         (["nq_tiny.gin"], ["network.T5Config.dtype = 'float16'"], r"'float16'; .*bfloat16"),
         (["nq_tiny.gin"], ["BATCH_SIZE = 0"], r"batch_size is 0; use 1 or more"),
+        (["lm_tiny.gin"], ["TEXT = 'nowhere.txt'"], r"no file nowhere.txt; give one .* by TEXT"),
     ],
 )
 def test_mistakes_get_one_message(files, bindings, message):

@@ -128,7 +128,12 @@ def test_a_split_without_documents_is_named(tmp_path):
     (tmp_path / "b.txt").write_text("one")
     with pytest.raises(UserError, match=r"there is no text in .*a\.txt"):
         list(Texts(files={"train": (tmp_path / "a.txt",)}).documents("train"))
+    shared = Texts(files={"train": (tmp_path / "a.txt",)}, held_out=0.5)
+    with pytest.raises(UserError, match=r"there is no text in .*a\.txt; give files that have some"):
+        list(shared.documents("train"))
     one = Texts(files={"train": (tmp_path / "b.txt",)}, held_out=0.5)
     empty = "train" if one._is_held_out("one") else "validation"
-    with pytest.raises(UserError, match=f"held_out = 0.5 leaves none for '{empty}'"):
+    with pytest.raises(
+        UserError, match=rf"held_out = 0.5 of the .*b\.txt \(1\) leaves none for '{empty}'"
+    ):
         list(one.documents(empty))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from closedbook.cli.knowledge.options import ForceOption
-from closedbook.cli.run import comma_separated, one_of
+from closedbook.cli.run import at_least, comma_separated, one_of
 
 if TYPE_CHECKING:
     from closedbook.knowledge.editing.requests import Edit
@@ -48,7 +48,8 @@ def edit(
         ),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="Only the first N of --edits.")
+        int | None,
+        typer.Option(callback=at_least(1), metavar="N", help="Only the first N of --edits."),
     ] = None,
     method: Annotated[str, typer.Option(help=_METHODS)] = "rome",
     layers: Annotated[

@@ -19,11 +19,13 @@ _SHOWN = 12  # questions of one kind, and changed facts, that are printed
 
 def read_edits(path: str, limit: int | None) -> "list[Edit]":
     """The edits of a data set or a file."""
+    from closedbook.eval.files.json_lines import place
     from closedbook.knowledge.editing.requests import Edit
     from closedbook.tasks.facts import read_facts
 
     facts = read_facts(path).facts
-    return [Edit.of_fact(fact) for fact in (facts if limit is None else facts[:limit])]
+    with place(path):
+        return [Edit.of_fact(fact) for fact in (facts if limit is None else facts[:limit])]
 
 
 def edited(
@@ -153,7 +155,7 @@ def _print(result: "Result", out: pathlib.Path, made: pathlib.Path) -> None:
         table.add_row(*(inline(cell, 60) for cell in cells))
     screen.print(table)
     if len(effects.prompts) > _SHOWN:
-        screen.print(f"... and {len(effects.prompts) - _SHOWN:,} more questions, in the report")
+        screen.print(f"... and {len(effects.prompts) - _SHOWN:,} more, in the report")
     screen.print()
     for kind, share in effects.told().items():
         screen.print(f"{kind + ' with the target':36} {numbers.with_interval(share)} %")
@@ -162,7 +164,8 @@ def _print(result: "Result", out: pathlib.Path, made: pathlib.Path) -> None:
         for group, count in counts.items():
             rest = f", kept {numbers.with_interval(kept[group])} %" if group in kept else ""
             screen.print(
-                f"{group:14} {count['facts']:5,} facts: {count['changed']:,} answers changed, "
+                f"{group:14} {count['facts']:5,} {numbers.nouns(count['facts'], 'fact')}: "
+                f"{numbers.counted(count['changed'], 'answer')} changed, "
                 f"{count['lost']:,} lost, {count['gained']:,} gained{rest}"
             )
         changed = [each for each in effects.others if each.changed]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from closedbook.cli.knowledge.options import ForceOption, OutOption
-from closedbook.cli.run import comma_separated, plain
+from closedbook.cli.run import at_least, comma_separated, plain
 
 if TYPE_CHECKING:
     from closedbook.knowledge.editing.evaluation.cases import Case
@@ -37,11 +37,15 @@ def edit_eval(
             help="rome, memit, emmet, alphaedit, ft, ft-l, ft-m: all in one table.",
         ),
     ] = "rome,ft-m,ft-l,ft",
-    edits: Annotated[int, typer.Option(min=1, metavar="N", help="How many single edits.")] = 20,
+    edits: Annotated[
+        int, typer.Option(callback=at_least(1), metavar="N", help="How many single edits.")
+    ] = 20,
     others: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Other facts asked after each edit. Default: all of the atlas."
+            callback=at_least(1),
+            metavar="N",
+            help="Other facts asked after each edit. Default: all of the atlas.",
         ),
     ] = None,
     sequence: Annotated[
@@ -134,7 +138,8 @@ def _print(variants: "list[Variant]", out: pathlib.Path) -> None:
     from closedbook.knowledge.editing.evaluation.cases import GROUPS
 
     screen = Console(highlight=False, soft_wrap=True, markup=False, width=_WIDTH)
-    screen.print(f"{variants[0].summary['n']:,} single edits; free answers, percent")
+    edits = numbers.counted(variants[0].summary["n"], "single edit")
+    screen.print(f"{edits}; free answers, percent")
     table = Table("", *(each.name for each in variants), box=None, pad_edge=False)
     for group in GROUPS:
         cells = [numbers.with_interval(each.summary["free"].get(group)) for each in variants]

@@ -7,7 +7,7 @@ import typer
 
 from closedbook.cli.knowledge import memories_explain
 from closedbook.cli.knowledge.options import ExtraIdsOption, StackOption, VocabularyOption
-from closedbook.cli.run import one_of
+from closedbook.cli.run import at_least, one_of
 
 if TYPE_CHECKING:
     from closedbook.knowledge.loaded_model import LoadedModel
@@ -113,6 +113,7 @@ def index(
     `closedbook memories index --model model.gguf --corpus 'text/*.txt' --out memories_of_text`
     """
     from closedbook.cli.analyze import progress_bar
+    from closedbook.eval.report import numbers
     from closedbook.knowledge.loading import load_model
     from closedbook.knowledge.memories import build, sources, top
     from closedbook.knowledge.memories import index as indexes
@@ -139,12 +140,13 @@ def index(
         )
     said = made.manifest["corpus"]
     print(f"{out}: up to {made.t} triggers of each memory of {model}")
-    print(f"  corpus   {said['name']}: {said['texts']:,} texts ({said['in_words']})")
+    texts = numbers.counted(said["texts"], "text")
+    print(f"  corpus   {said['name']}: {texts} ({said['in_words']})")
     for name, cells in made.cells.items():
         seen, signs = made.positions(name), " and ".join(cells.signs)
         print(
-            f"  {name:8} {cells.layers} layers of {cells.width:,} memories; {signs} coefficients "
-            f"at {seen:,} positions"
+            f"  {name:8} {numbers.counted(cells.layers, 'layer')} of {cells.width:,} memories; "
+            f"{signs} coefficients at {seen:,} positions"
         )
 
 
@@ -154,8 +156,10 @@ def show(
         str, typer.Argument(metavar="STACK.LAYER.CELL", help="Counted from 0: decoder.1.42.")
     ],
     index: IndexOption = DEFAULT,
-    many: Annotated[int, typer.Option("--triggers", min=1, help="Triggers to print.")] = 10,
-    tokens: Annotated[int, typer.Option(min=1, help="Tokens to print.")] = 10,
+    many: Annotated[
+        int, typer.Option("--triggers", callback=at_least(1), help="Triggers to print.")
+    ] = 10,
+    tokens: Annotated[int, typer.Option(callback=at_least(1), help="Tokens to print.")] = 10,
     reading: ReadingOption = "scaled",
     model: ModelOption = None,
 ) -> None:
@@ -203,7 +207,9 @@ def search(
     z: Annotated[
         float, typer.Option("--z", help="Standard deviations from which a memory counts.")
     ] = 3.0,
-    many: Annotated[int, typer.Option("--most", min=1, help="Memories to print.")] = 20,
+    many: Annotated[
+        int, typer.Option("--most", callback=at_least(1), help="Memories to print.")
+    ] = 20,
     reading: ReadingOption = "scaled",
     model: ModelOption = None,
 ) -> None:

@@ -12,7 +12,7 @@ from closedbook.cli.knowledge.options import (
     StackOption,
     VocabularyOption,
 )
-from closedbook.cli.run import plain
+from closedbook.cli.run import at_least, plain
 
 if TYPE_CHECKING:
     from closedbook.knowledge.loaded_model import LoadedModel
@@ -50,7 +50,9 @@ def explain(
     layer: Annotated[
         int | None, typer.Option(metavar="N", help="List only memories of this layer, from 0.")
     ] = None,
-    many: Annotated[int, typer.Option("--top", min=1, help="Memories to list per stack.")] = 10,
+    many: Annotated[
+        int, typer.Option("--top", callback=at_least(1), help="Memories to list per stack.")
+    ] = 10,
     index: Annotated[
         pathlib.Path | None,
         typer.Option(
@@ -121,11 +123,18 @@ def ablate(
         str, typer.Option(metavar="DIR|FILE|atlas", help="Facts, as `closedbook probe` takes them.")
     ] = "atlas",
     facts: Annotated[
-        int, typer.Option("--facts", min=2, metavar="N", help="How many, chosen by a fixed hash.")
+        int,
+        typer.Option(
+            "--facts", callback=at_least(2), metavar="N", help="How many, chosen by a fixed hash."
+        ),
     ] = 256,
-    top: Annotated[int, typer.Option(min=1, help="Memories that are silenced per fact.")] = 20,
-    draws: Annotated[int, typer.Option(min=1, help="Random sets per fact and control.")] = 5,
-    seed: Annotated[int, typer.Option(min=0, help="Of the random sets.")] = 0,
+    top: Annotated[
+        int, typer.Option(callback=at_least(1), help="Memories that are silenced per fact.")
+    ] = 20,
+    draws: Annotated[
+        int, typer.Option(callback=at_least(1), help="Random sets per fact and control.")
+    ] = 5,
+    seed: Annotated[int, typer.Option(callback=at_least(0), help="Of the random sets.")] = 0,
     stack: StackOption = None,
     out: Annotated[
         pathlib.Path | None,
@@ -142,6 +151,7 @@ def ablate(
     """
     arguments = {**locals(), "out": None if out is None else str(out)}
     from closedbook.cli.analyze import progress_bar
+    from closedbook.eval.report import numbers
     from closedbook.knowledge import result_folders
     from closedbook.knowledge.loading import load_model
     from closedbook.knowledge.memories.explanations import ablation, ablation_page
@@ -161,9 +171,10 @@ def ablate(
             loaded, chosen, prompting, settings, lambda done: progress("facts", done, facts)
         )
     found = ablation.summarise(rows)
+    whose = stack or " and ".join(loaded.config.stacks)
     print(
         f"{facts:,} facts: by how much the answer's log-probability falls (nats), means with 95% "
-        f"intervals, without {top} memories of the {stack or ' and '.join(loaded.config.stacks)}"
+        f"intervals, without {numbers.counted(top, 'memory')} of the {whose}"
     )
     for name, words in ablation_page.IN_WORDS.items():
         value = found[name]

@@ -7,6 +7,7 @@ import typer
 
 from closedbook.cli.knowledge.memories import DEFAULT, IndexOption, ModelOption, opened
 from closedbook.cli.knowledge.options import ForceOption, OutOption
+from closedbook.cli.run import at_least
 
 
 def report(
@@ -22,13 +23,19 @@ def report(
         ),
     ] = None,
     positions: Annotated[
-        int, typer.Option(min=1, help="Positions of the corpus at which layers are read.")
+        int,
+        typer.Option(
+            callback=at_least(1), help="Positions of the corpus at which layers are read."
+        ),
     ] = 4000,
     keys: Annotated[
-        int, typer.Option(min=1, help="Memories per layer whose triggers lose a token.")
+        int,
+        typer.Option(callback=at_least(1), help="Memories per layer whose triggers lose a token."),
     ] = 100,
-    triggers: Annotated[int, typer.Option(min=1, help="Triggers of each of them.")] = 50,
-    seed: Annotated[int, typer.Option(min=0, help="Of what is drawn.")] = 0,
+    triggers: Annotated[
+        int, typer.Option(callback=at_least(1), help="Triggers of each of them.")
+    ] = 50,
+    seed: Annotated[int, typer.Option(callback=at_least(0), help="Of what is drawn.")] = 0,
     force: ForceOption = False,
 ) -> None:
     """Measure the memories of an index as Geva et al. 2021 did, in figures, tables and a page.
@@ -70,9 +77,13 @@ def sheet(
     index: IndexOption = DEFAULT,
     model: ModelOption = None,
     stack: Annotated[str, typer.Option(help="encoder or decoder.")] = "decoder",
-    keys: Annotated[int, typer.Option(min=1, help="Memories per layer.")] = 10,
-    triggers: Annotated[int, typer.Option(min=1, help="Triggers of each of them.")] = 25,
-    seed: Annotated[int, typer.Option(min=0, help="Of which memories are drawn.")] = 0,
+    keys: Annotated[int, typer.Option(callback=at_least(1), help="Memories per layer.")] = 10,
+    triggers: Annotated[
+        int, typer.Option(callback=at_least(1), help="Triggers of each of them.")
+    ] = 25,
+    seed: Annotated[
+        int, typer.Option(callback=at_least(0), help="Of which memories are drawn.")
+    ] = 0,
     labels: Annotated[
         pathlib.Path | None,
         typer.Option(
@@ -91,6 +102,7 @@ def sheet(
     Example: `closedbook memories sheet --out sheet`, then, labelled,
     `closedbook memories sheet --labels sheet.csv --out figure_2`
     """
+    from closedbook.eval.report import numbers
     from closedbook.knowledge import result_folders
     from closedbook.knowledge.memories.analyses import labels as labelling
     from closedbook.knowledge.memories.analyses import sheet as sheets
@@ -112,10 +124,12 @@ def sheet(
             loaded, found.model_name, {**arguments, "labels": str(labels)}
         )
         labelling.write(done, unlabelled, out, made, command, force=force)
-        print(f"{len(done)} labelled memories, {unlabelled} without a label: {out}/report.html")
+        labelled = numbers.counted(len(done), "labelled memory")
+        print(f"{labelled}, {unlabelled} without a label: {out}/report.html")
         return
     found, loaded = opened(index, model)
     drawn = sheets.draw(found, loaded.vocabulary, stack, keys=keys, triggers=triggers, seed=seed)
     arguments |= {"stack": stack, "keys": keys, "triggers": triggers}
     sheets.write(drawn, loaded, out, arguments, force=force)
-    print(f"{len(drawn.rows):,} triggers to label: {out}/report.html or {out}/tables/sheet.csv")
+    to_label = numbers.counted(len(drawn.rows), "trigger")
+    print(f"{to_label} to label: {out}/report.html or {out}/tables/sheet.csv")

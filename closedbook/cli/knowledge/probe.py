@@ -12,7 +12,7 @@ from closedbook.cli.knowledge.options import (
     OutOption,
     VocabularyOption,
 )
-from closedbook.cli.run import one_of, plain
+from closedbook.cli.run import at_least, one_of, plain
 
 
 def probe(
@@ -49,11 +49,17 @@ def probe(
     normalise: Annotated[
         str,
         typer.Option(
-            help="sum: a candidate's log-probability; length: that per token, the end included."
+            help="A candidate's score. sum: its log-probability, the sum over its tokens, which "
+            "favours short names; length: the mean per token, the end included."
         ),
     ] = "sum",
     k: Annotated[
-        str, typer.Option("--k", metavar="1,10,...", help="P@k for these k in the tables.")
+        str,
+        typer.Option(
+            "--k",
+            metavar="1,10,...",
+            help="P@k for these k in the tables: how often the right object is among the k best.",
+        ),
     ] = "1,10",
     others: Annotated[
         str,
@@ -146,7 +152,9 @@ def probe(
     limit: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="Only the first N facts of each relation; all candidates."
+            callback=at_least(1),
+            metavar="N",
+            help="Only the first N facts of each relation; all candidates.",
         ),
     ] = None,
     hidden: Annotated[
@@ -161,14 +169,18 @@ def probe(
         str | None,
         typer.Option(
             metavar="GLOB,...",
-            help="With --hidden: the sites that are probed, such as decoder.*.resid_post. "
-            "Default: the residual stream after the middle and the last layer, and the embedding.",
+            help="With --hidden: the sites, places in the network, whose vectors are probed: "
+            "decoder.3.resid_post is the state after layer 3 (from 0), decoder.*.mlp.out what "
+            "each feed-forward layer adds. Default: the residual stream after the middle and the "
+            "last layer, and the embedding.",
         ),
     ] = None,
     hidden_wrong: Annotated[
         int | None,
         typer.Option(
-            min=1, metavar="N", help="With --hidden: wrong candidates per fact. Default: 10."
+            callback=at_least(1),
+            metavar="N",
+            help="With --hidden: wrong candidates per fact. Default: 10.",
         ),
     ] = None,
     triples: Annotated[
@@ -201,10 +213,14 @@ def probe(
     """Ask a model for facts without training it, as LAMA does (Petroni et al. 2019).
 
     Each fact becomes a prompt; the model gives each candidate of its relation a probability; the
-    right object's place among them makes P@1, P@10 and MRR, beside Freq (the commonest objects of
-    the relation first) and chance. DIR gets report.html (open it in a browser), results.jsonl (a
-    row per fact), summary.json, command.json, figures and tables. What is done when the command
-    is killed stays in DIR.unfinished, and the same command goes on from there.
+    right object's place among them makes P@1 (how often it is first), P@10 (among the ten best)
+    and MRR (the mean of 1 / place), beside Freq (the commonest objects of the relation first) and
+    chance. Means by type are of relations 1-1 (an object has one subject), N-1 (several) and N-M
+    (a subject has several objects). docs/probing.md explains all words.
+
+    DIR gets report.html (open it in a browser), results.jsonl (a row per fact), summary.json,
+    command.json, figures and tables. What is done when the command is killed stays in
+    DIR.unfinished, and the same command goes on from there.
 
     Examples:
 
@@ -268,11 +284,14 @@ def probe(
             drop=drop_unspelled,
         )
         facts = everything if limit is None else first_facts(everything, limit)
-        # What cannot be probed for hidden knowledge is told of before any work is done.
+        # What cannot be asked, or probed for hidden knowledge, is told of before any work is done.
         look = probe_steps.look_of(loaded, facts, hidden_sites, hidden_wrong) if hidden else None
-        found_beside = probe_baselines.of(beside, facts, data, settings, ks, progress)
+        tasks = probing.tasks_of(loaded, facts, prompting, settings)
         with result_folders.unfinished(out) as kept:
-            rows = probing.probe(loaded, facts, prompting, settings, keep=kept, progress=progress)
+            found_beside = probe_baselines.of(beside, facts, data, settings, ks, kept, progress)
+            rows = probing.probe(
+                loaded, facts, prompting, settings, tasks=tasks, keep=kept, progress=progress
+            )
             inside = look and probe_steps.hidden(
                 loaded,
                 facts,

@@ -32,7 +32,13 @@ class Asked:
 
 
 def of(
-    asked: Asked, facts: Facts, data: str, settings: Settings, ks: Sequence[int], progress: Progress
+    asked: Asked,
+    facts: Facts,
+    data: str,
+    settings: Settings,
+    ks: Sequence[int],
+    keep: pathlib.Path,
+    progress: Progress,
 ) -> tuple[list[baselines.Baseline], list[dict[str, Any]]]:
     """The baselines, and for each fact what retrieval and reading gave; nothing without --retrieve.
 
@@ -42,6 +48,7 @@ def of(
         data: As the user names the data.
         settings: Of the probe.
         ks: Of P@k.
+        keep: A folder for what was retrieved and read.
         progress: Is told a step, how much is done, and of how much.
     """
     found: list[baselines.Baseline] = []
@@ -59,6 +66,7 @@ def of(
         model,
         natural=_questions(data),
         words=settings.single,
+        keep=keep,
         progress=progress,
     )
     return found + retrieved.baselines, retrieved.rows

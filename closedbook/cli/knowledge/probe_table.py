@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from closedbook.eval.report import numbers
+from closedbook.eval.report.numbers import counted
 from closedbook.eval.report.text import inline
 from closedbook.knowledge.probing import groups
 from closedbook.knowledge.probing.results import Result
@@ -27,8 +28,9 @@ def show(result: Result, out: pathlib.Path) -> None:
     summary, meta = result.summary, result.meta
     screen = Console(highlight=False, soft_wrap=True, markup=False, width=_WIDTH)
     screen.print(
-        f"{inline(meta['model'])} on {inline(meta['data'])}: {meta['facts']:,} facts, "
-        f"{meta['pairs']:,} pairs of prompt and candidate, style {meta['style']}, "
+        f"{inline(meta['model'])} on {inline(meta['data'])}: "
+        f"{counted(meta['facts'], 'fact')}, {counted(meta['pairs'], 'pair')} of prompt and "
+        f"candidate, style {meta['style']}, "
         f"scores by {meta['normalise']}"
     )
     screen.print(_relations(summary))
@@ -50,7 +52,8 @@ def show(result: Result, out: pathlib.Path) -> None:
         _hidden(screen, summary["hidden"])
     for reason, number in meta["dropped"].items():
         hint = "; --style sentence asks them too" if number and reason == FOLLOWED else ""
-        screen.print(f"left out     {number:,} facts: {inline(reason)}{hint}")
+        said = counted(number, "fact") if number else "nothing"
+        screen.print(f"left out     {said}: {inline(reason)}{hint}")
     screen.print(f"report       {out / 'report.html'}")
 
 
@@ -97,9 +100,10 @@ def _mean(value: Measured | None, relations: int) -> str:
 def _templates(screen: Console, found: Mapping[str, Any]) -> None:
     """The mean over templates in one line, with what it is a mean of."""
     each = ", ".join(numbers.percent(one.mean) for one in found["each"])
+    templates = counted(len(found["each"]), "template")
     screen.print(
         f"{found['name']:12} {numbers.with_interval(found['score'])}, standard deviation "
-        f"{numbers.percent(found['deviation'])} over {len(found['each'])} templates: {each}"
+        f"{numbers.percent(found['deviation'])} over {templates}: {each}"
     )
 
 
@@ -107,8 +111,8 @@ def _wordings(screen: Console, found: Mapping[str, Any]) -> None:
     """ParaRel's measures in one line."""
     means, n = found["all"], len(found["relations"])
     shown = (f"{name} {_mean(means.get(name), n)}" for name in found["metrics"])
-    screen.print(f"other words  {found['facts']:,} facts, {found['prompts']:,} prompts: ", end="")
-    screen.print(", ".join(shown))
+    asked = f"{counted(found['facts'], 'fact')}, {counted(found['prompts'], 'prompt')}"
+    screen.print(f"other words  {asked}: {', '.join(shown)}")
 
 
 def _negated(screen: Console, found: Mapping[str, Any]) -> None:
@@ -119,7 +123,7 @@ def _negated(screen: Console, found: Mapping[str, Any]) -> None:
     if alike is not None:
         ends = f"[{alike.low:.2f}, {alike.high:.2f}]{groups.mark(alike, n)}"
         shown.append(f"rank correlation {alike.mean:.2f} {ends}")
-    screen.print(f"denied       {found['facts']:,} facts: {', '.join(shown)}")
+    screen.print(f"denied       {counted(found['facts'], 'fact')}: {', '.join(shown)}")
 
 
 def _correlations(screen: Console, found: Sequence[Mapping[str, Any]]) -> None:
@@ -136,8 +140,8 @@ def _correlations(screen: Console, found: Sequence[Mapping[str, Any]]) -> None:
 def _hidden(screen: Console, found: Mapping[str, Any]) -> None:
     """K by the model's own scores and by the probe of each site."""
     screen.print(
-        f"\nhidden knowledge: {found['facts']:,} facts, {found['pairs']:,} pairs of prompt and "
-        f"candidate, probes cross-validated over {found['folds']} folds of subjects"
+        f"\nhidden knowledge: {counted(found['facts'], 'fact')}, {counted(found['pairs'], 'pair')} "
+        f"of prompt and candidate, probes cross-validated over {found['folds']} folds of subjects"
     )
     labels = {each["name"]: each["label"] for each in found["external"]}
     headings = ("scores by", "K", "all pairs right", *(f"K above {labels[e]}" for e in labels))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from closedbook.cli.knowledge.options import ExtraIdsOption, ForceOption, OutOption
-from closedbook.cli.run import comma_separated, one_of, plain
+from closedbook.cli.run import at_least, comma_separated, one_of, plain
 
 if TYPE_CHECKING:
     from closedbook.knowledge.loaded_model import LoadedModel
@@ -51,7 +51,8 @@ def trace(
         typer.Option(metavar="A,B,...", help="Only these relations of the facts. Default: all."),
     ] = None,
     limit: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="The first N facts of each relation.")
+        int | None,
+        typer.Option(callback=at_least(1), metavar="N", help="The first N facts of each relation."),
     ] = None,
     style: Annotated[
         str | None,
@@ -68,7 +69,7 @@ def trace(
     window: Annotated[
         int | None,
         typer.Option(
-            min=1,
+            callback=at_least(1),
             metavar="N",
             help="Neighbouring layers whose parts are restored together. Default: in proportion "
             "to the paper's 10 of 48.",
@@ -93,8 +94,10 @@ def trace(
         ),
     ] = 3.0,
     distribution: Annotated[str, typer.Option(help="gaussian or uniform.")] = "gaussian",
-    samples: Annotated[int, typer.Option(min=1, help="Runs with noise of their own.")] = 10,
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise.")] = 1,
+    samples: Annotated[
+        int, typer.Option(callback=at_least(1), help="Runs with noise of their own.")
+    ] = 10,
+    seed: Annotated[int, typer.Option(callback=at_least(0), help="Of the noise.")] = 1,
     score: Annotated[
         str | None,
         typer.Option(
@@ -120,7 +123,9 @@ def trace(
     ] = None,
     verify: Annotated[
         int,
-        typer.Option(min=0, metavar="K", help="With --approx: measure the K highest cells."),
+        typer.Option(
+            callback=at_least(0), metavar="K", help="With --approx: measure the K highest cells."
+        ),
     ] = 0,
     exact: Annotated[
         bool,
@@ -291,7 +296,8 @@ def _print(rows: "Sequence[Row]", about: Mapping[str, Any], out: pathlib.Path) -
         screen.print(f"{inline(one['prompt'])}  {inline(one['answer'])}")
     else:
         screen.print(
-            f"{inline(about['model'])} on {inline(about['data'])}: {about['facts']:,} facts, "
+            f"{inline(about['model'])} on {inline(about['data'])}: "
+            f"{numbers.counted(about['facts'], 'fact')}, "
             f"{about['unknown']:,} left out, which the model answers wrong"
         )
     screen.print(

@@ -24,6 +24,7 @@ import numpy as np
 import closedbook
 from closedbook import whole_files
 from closedbook.errors import UserError
+from closedbook.eval.report import numbers
 from closedbook.knowledge import result_folders
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.memories import index as indexes
@@ -130,7 +131,8 @@ def _check_size(corpus: Corpus, t: int) -> None:
     found = sum(1 for _ in itertools.islice(corpus.examples(), t))
     if found < t:
         raise UserError(
-            f"the corpus {corpus.name} has {found:,} texts, fewer than t = {t}; give more text, or "
+            f"the corpus {corpus.name} has {numbers.counted(found, 'text')}, fewer than t = {t}; "
+            "give more text, or "
             "a smaller --t"
         )
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 
 from closedbook.errors import UserError
 from closedbook.eval.files import text_files
+from closedbook.eval.report import numbers
 from closedbook.knowledge.probing.families.protocol import Spelling
 from closedbook.tasks.facts.form import Facts, Relation
 
@@ -23,7 +24,8 @@ def read(path: pathlib.Path) -> tuple[str, ...]:
     lines = text_files.lines(path, what="candidates", remedy="give a text file, one per line")
     names = tuple(dict.fromkeys(line.strip() for _, line in lines if line.strip()))
     if len(names) < 2:
-        raise UserError(f"{path} names {len(names)} candidates; give two or more, one per line")
+        few = numbers.counted(len(names), "candidate")
+        raise UserError(f"{path} names {few}; give two or more, one per line")
     return names
 
 

@@ -1,25 +1,22 @@
 """Asking a model for facts: every relation scored, ranked and kept, so that a kill costs one."""
 
-import contextlib
 import dataclasses
-import hashlib
-import json
 import logging
 import pathlib
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args
+from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 
-from closedbook import whole_files
 from closedbook.errors import UserError
 from closedbook.eval import equivalence, metrics
 from closedbook.knowledge.probing import metrics as ranking
 from closedbook.knowledge.probing import wordings
 from closedbook.knowledge.probing.families.protocol import AnyPrompting, Model, Scorer
-from closedbook.knowledge.probing.gold import Gold, gold
+from closedbook.knowledge.probing.kept_rows import KeptRows, Row
+from closedbook.knowledge.probing.tasks import Task, Tasks, made
 from closedbook.knowledge.progress import Count, Progress, silent
-from closedbook.tasks.facts.form import Fact, Facts
+from closedbook.tasks.facts.form import Facts
 
 _log = logging.getLogger(__name__)
 Normalisation = Literal["sum", "length"]
@@ -27,8 +24,6 @@ NORMALISATIONS: tuple[Normalisation, ...] = get_args(Normalisation)
 Others = Literal["removed", "ranked"]
 OTHERS: tuple[Others, ...] = get_args(Others)
 SHOWN = 5  # best candidates that a row names
-
-Row = dict[str, Any]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -60,6 +55,7 @@ def probe(
     prompting: AnyPrompting[Model],
     settings: Settings,
     *,
+    tasks: Tasks | None = None,
     keep: pathlib.Path | None = None,
     progress: Progress = silent,
 ) -> list[Row]:
@@ -70,6 +66,7 @@ def probe(
         facts: What is asked; the candidates are those of their relations.
         prompting: How it is put to the model.
         settings: What is asked and how it is ranked.
+        tasks: Of `tasks_of`, where that was called before.
         keep: A folder for the rows of finished relations. What it holds of the same model, facts
             and settings is not asked again.
         progress: Is told a step, how many facts are done, and of how many.
@@ -78,36 +75,15 @@ def probe(
         UserError: A prompt or a candidate cannot be put to the model, or it gives no numbers; or
             there is no other wording of any fact where some are asked for.
     """
-    right = gold(facts)
-    scorer = prompting.scorer(model)
-    # Bad candidates and prompts are told of before any work is done.
-    answers = {
-        name: prompting.answers(relation, single=settings.single)
-        for name, relation in facts.relations.items()
-    }
-    inputs = prompting.inputs(facts.facts)
-    places: dict[str, list[int]] = {name: [] for name in facts.relations}
-    for place, fact in enumerate(facts.facts):
-        places[fact.relation].append(place)
-    tasks = {
-        name: _task(
-            [facts.facts[place] for place in of],
-            [inputs[place] for place in of],
-            facts.relations[name].candidates,
-            answers[name],
-            Gold(index=right.index[of], others=[right.others[place] for place in of]),
-            prompting,
-            settings,
-        )
-        for name, of in places.items()
-    }
-    _check(model, prompting, facts, tasks, settings)
-    kept = _Kept(keep, model.sha256, settings, prompting.way) if keep else None
+    asked = tasks or tasks_of(model, facts, prompting, settings)
+    context = [model.sha256, dataclasses.asdict(settings), prompting.way]
+    kept = KeptRows(keep, context, "rows")
     rows: list[Row] = [{} for _ in facts.facts]
     done = known = 0
-    for name, of in places.items():
-        task = tasks[name]
-        found = kept.read(task) if kept else None
+    for name, of in asked.places.items():
+        task = asked.of[name]
+        given = _depends_on(task)
+        found = kept.read(*given)
         known += found is not None
         if found is None:
             step = facts.relations[name].label or name
@@ -115,16 +91,34 @@ def probe(
             def told(count: int, step: str = step, before: int = done) -> None:
                 progress(step, before + count, len(facts))
 
-            found = _asked(model, scorer, prompting, settings, task, told)
-            if kept:
-                kept.write(task, found)
+            found = _asked(model, asked.scorer, prompting, settings, task, told)
+            kept.write(found, *given)
         for place, row in zip(of, found, strict=True):
             rows[place] = row
         done += len(of)
         progress(name, done, len(facts))
     if known:
-        _log.info("%d of %d relations were asked before the last run ended", known, len(places))
+        _log.info("%d of %d relations were asked before the last run ended", known, len(asked.of))
     return rows
+
+
+def tasks_of(
+    model: Model, facts: Facts, prompting: AnyPrompting[Model], settings: Settings
+) -> Tasks:
+    """What `probe` asks; bad candidates and prompts are told of here, before any work is done.
+
+    Raises:
+        UserError: A prompt or a candidate cannot be put to the model, or there is no other
+            wording of any fact where some are asked for.
+    """
+    return made(
+        model,
+        facts,
+        prompting,
+        single=settings.single,
+        paraphrases=settings.paraphrases,
+        negated=settings.negated,
+    )
 
 
 def places_of(rows: Sequence[Row], normalise: Normalisation) -> ranking.Places:
@@ -137,75 +131,12 @@ def places_of(rows: Sequence[Row], normalise: Normalisation) -> ranking.Places:
     )
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Task:
-    """The facts of one relation and what is asked of them."""
-
-    facts: Sequence[Fact]
-    candidates: Sequence[str]
-    inputs: Sequence[Sequence[Any]]
-    answers: Any
-    right: Gold
-    reworded: Sequence[wordings.Variant] = ()  # beside the first wording
-    negated: wordings.Variant | None = None
-
-    @property
-    def variants(self) -> Sequence[wordings.Variant]:
-        """All other prompts."""
-        return (*self.reworded, *([self.negated] if self.negated else ()))
-
-
-def _task(
-    facts: Sequence[Fact],
-    inputs: Sequence[Sequence[Any]],
-    candidates: Sequence[str],
-    answers: Any,
-    right: Gold,
-    prompting: AnyPrompting[Model],
-    settings: Settings,
-) -> _Task:
-    return _Task(
-        facts=facts,
-        candidates=candidates,
-        inputs=inputs,
-        answers=answers,
-        right=right,
-        reworded=wordings.paraphrases(facts, prompting) if settings.paraphrases else (),
-        negated=wordings.negations(facts, prompting) if settings.negated else None,
-    )
-
-
-def _check(
-    model: Model,
-    prompting: AnyPrompting[Model],
-    facts: Facts,
-    tasks: Mapping[str, _Task],
-    settings: Settings,
-) -> None:
-    """Tells of prompts that are too long, and of wordings that nobody gave."""
-    for task in tasks.values():
-        prompting.check_room(model, task.facts, task.inputs, task.answers)
-        for variant in task.variants:
-            asked = [task.facts[place] for place in variant.places]
-            prompting.check_room(model, asked, variant.inputs, task.answers)
-    if settings.paraphrases and not any(task.reworded for task in tasks.values()):
-        raise UserError(
-            f"{facts.source}: no fact has a second wording that the model can be asked in; give "
-            'some ("paraphrases" or a relation\'s "templates"), or leave --paraphrases out'
-        )
-    if settings.negated and not any(task.negated for task in tasks.values()):
-        raise UserError(
-            f"{facts.source}: no prompt that the model is asked can be denied; give facts a "
-            '"negated" prompt, ask by sentences, or leave --negated out'
-        )
-
-
 def _asked(
     model: Model,
     scorer: Scorer,
     prompting: AnyPrompting[Model],
     settings: Settings,
-    task: _Task,
+    task: Task,
     progress: Count,
 ) -> list[Row]:
     scores = scorer(task.inputs, task.answers, progress)
@@ -277,7 +208,7 @@ class _Answered:
     prediction: str
 
 
-def _generated(model: Model, prompting: AnyPrompting[Model], task: _Task) -> list[Row]:
+def _generated(model: Model, prompting: AnyPrompting[Model], task: Task) -> list[Row]:
     """What the model answers by itself, and whether that is right."""
     found = prompting.written(model, task.inputs)
     answered = []
@@ -306,28 +237,8 @@ def _rounded(value: float) -> float:
     return round(float(value), 5)
 
 
-class _Kept:
-    """Rows of finished relations, each under the hash of all that they depend on."""
-
-    def __init__(self, folder: pathlib.Path, model: str, settings: Settings, way: str) -> None:
-        self._folder = folder
-        self._context = json.dumps([model, dataclasses.asdict(settings), way])
-
-    def _path(self, task: _Task) -> pathlib.Path:
-        digest = hashlib.sha256(self._context.encode())
-        asked = task.facts, task.candidates, task.inputs, task.answers, task.variants
-        digest.update(repr(asked).encode())
-        for others in (task.right.index, *task.right.others):
-            digest.update(np.ascontiguousarray(others).tobytes() + b";")
-        return self._folder / f"{digest.hexdigest()[:32]}.jsonl"
-
-    def read(self, task: _Task) -> list[Row] | None:
-        with contextlib.suppress(FileNotFoundError):
-            text = self._path(task).read_text(encoding="utf-8")
-            return [json.loads(line) for line in text.splitlines()]
-        return None
-
-    def write(self, task: _Task, rows: Sequence[Row]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        text = "".join(json.dumps(row) + "\n" for row in rows)
-        whole_files.write_text(self._path(task), text)
+def _depends_on(task: Task) -> tuple[bytes, ...]:
+    """All that the rows of a task depend on, beside the model and the settings."""
+    asked = task.facts, task.candidates, task.inputs, task.answers, task.variants
+    places = (task.right.index, *task.right.others)
+    return repr(asked).encode(), *(np.ascontiguousarray(each).tobytes() for each in places)

@@ -30,6 +30,15 @@ from closedbook.vocabulary.protocol import AnyVocabulary
 
 Way = Literal["question", "sentinels", "bare", "nem", "continuation", "sentence", "mask"]
 WAYS: tuple[Way, ...] = get_args(Way)
+IN_WORDS: dict[str, str] = {  # by way
+    "question": "the model's prefix, if it has one, and a question; the answer is scored",
+    "sentinels": "a sentence with <extra_id_0> for the object; it is scored between sentinels",
+    "bare": "a sentence with <extra_id_0> for the object; the object alone is scored",
+    "nem": "a sentence with _X_ for the object; the object alone is scored",
+    "continuation": "a sentence up to the object, which is scored as what follows",
+    "sentence": "a sentence with the object in its place; the whole is scored",
+    "mask": "a sentence with masks for the object, one per piece; the pieces are scored",
+}
 _OF_MASKING: dict[str, Way] = {"nem": "nem", "sentinel": "sentinels", "sentinel_bare": "bare"}
 _GREEDY = DecodeSettings(method="greedy")
 _NEM_PREFIX, _NEM_MASK = "nem: ", "_X_"

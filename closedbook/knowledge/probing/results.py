@@ -14,6 +14,7 @@ from closedbook.knowledge.probing import drawing, groups, result_tables
 from closedbook.knowledge.probing.baselines import Baseline
 from closedbook.knowledge.probing.families.protocol import AnyPrompting, Model
 from closedbook.knowledge.probing.probe import Row, Settings
+from closedbook.knowledge.probing.prompts import IN_WORDS
 from closedbook.knowledge.probing.summary import summarise
 from closedbook.tasks.facts.form import Facts
 
@@ -105,6 +106,7 @@ def of(
 def _conventions(prompting: AnyPrompting[Model], settings: Settings, first: Row) -> dict[str, str]:
     """Under which rules the numbers were earned, in words."""
     return {
+        "Style": f"{prompting.way}: {IN_WORDS[prompting.way]}",
         "A prompt": first["prompt"],
         "A candidate's score": prompting.rule(settings.single)
         + (", per token" if settings.normalise == "length" else ""),

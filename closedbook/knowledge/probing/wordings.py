@@ -53,9 +53,8 @@ def askable(facts: Facts, prompting: AnyPrompting[Any]) -> Facts:
         return facts
     if not kept:
         raise UserError(
-            f"{facts.source}: no fact is left, for {FOLLOWED} in all prompts of all {len(facts):,} "
-            "and the model could only go on with them; use --style sentence, or give prompts that "
-            "end with the object"
+            f"{facts.source}: no fact is left, for {FOLLOWED} in all prompts, and the model could "
+            "only go on with them; use --style sentence, or give prompts that end with the object"
         )
     return facts.keep(kept, {FOLLOWED: len(facts) - len(kept)})
 

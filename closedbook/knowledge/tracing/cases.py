@@ -10,6 +10,7 @@ import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.eval import metrics
+from closedbook.eval.files.json_lines import place
 from closedbook.inference.settings import DecodeSettings
 from closedbook.knowledge import subject_tokens
 from closedbook.knowledge.loaded_model import LoadedModel
@@ -97,7 +98,8 @@ def of_facts(
     Raises:
         UserError: A fact cannot be put to the model.
     """
-    prompts = subject_tokens.of_facts(model, facts.facts, prompting)
+    with place(facts.source):
+        prompts = subject_tokens.of_facts(model, facts.facts, prompting)
     ids = [fact.id for fact in facts.facts]
     cases = _of_prompts(model, prompting, prompts, ids, score)
     first = model.config.continues_prompt

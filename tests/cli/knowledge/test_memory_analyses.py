@@ -47,7 +47,7 @@ def test_report_and_sheet_are_made_and_labels_read_back(memories, index, tmp_pat
     words = ("sheet", "--index", index, "--labels", "labels.csv", "--out")
     code, printed, errors = memories(*words, "labels")
     assert (code, errors) == (0, "")
-    assert printed == "1 labelled memories, 3 without a label: labels/report.html\n"
+    assert printed == "1 labelled memory, 3 without a label: labels/report.html\n"
     code, _, errors = memories(*words, "sheet")  # what is there is not written over
     assert code == 2
     assert "--force" in errors

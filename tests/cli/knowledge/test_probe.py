@@ -115,7 +115,7 @@ def test_lamas_ranking_over_a_file_of_single_tokens(probe, own_facts, tmp_path):
         *("--same-tokens-as", "closedbook://atlas_qa", "--out", tmp_path / "out"),
     )
     assert code == 0
-    assert "left out     1 facts: object not in" in printed
+    assert "left out     1 fact: object not in" in printed
     summary = json.loads((tmp_path / "out" / "summary.json").read_text())
     assert summary["relations"][0]["candidates"] == 4
     assert "without an end" in summary["conventions"]["A candidate's score"]
@@ -160,8 +160,8 @@ def test_other_words_denials_and_filters_are_printed_and_written(probe, tmp_path
     left_out = [line.partition("out")[2].strip() for line in lines if line.startswith("left")]
     # Guinea-Bissau, Tunisia, São Tomé and Príncipe; and 100 peoples named as their countries.
     assert left_out == [
-        *("0 facts: over 100 words", "0 facts: denied by raters", "0 facts: said before"),
-        *("103 facts: object within the subject's name", "1 facts: object told by a name"),
+        *("nothing: over 100 words", "nothing: denied by raters", "nothing: said before"),
+        *("103 facts: object within the subject's name", "1 fact: object told by a name"),
     ]
     summary = json.loads((out / "summary.json").read_text())
     for part, facts, missing in (("wordings", 12, 0), ("negated", 6, 6)):
@@ -216,7 +216,10 @@ def test_what_goes_with_being_right_is_printed_and_written(probe, tmp_path):
         (("--data", "nowhere"), "there is no nowhere"),
         (("--style", "prose"), "unknown --style 'prose'"),
         (("--normalise", "mean"), "unknown --normalise 'mean'"),
-        (("--others", "gone"), "unknown --others 'gone'"),
+        (("--others", "gone"), "unknown --others 'gone'; nearest: "),
+        (("--others", "keep"), "unknown --others 'keep'; nearest: ranked; valid: ranked, removed"),
+        (("--limit", "0"), "--limit is 0; give 1 or more"),
+        (("--hidden", "--hidden-wrong", "-3"), "--hidden-wrong is -3; give 1 or more"),
         (("--k", "1,x"), "--k is '1,x'"),
         (("--k", "0"), "--k is '0'"),
         (("--k", "1,99999999999999999999"), "from 1 to 999,999,999"),
@@ -243,10 +246,38 @@ def test_mistakes_are_one_message_and_leave_nothing(probe, tmp_path, words, mess
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_folder_under_a_file_is_refused_before_any_work(probe, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    code, _, errors = probe("--data", "nowhere", "--out", tmp_path / "file" / "deep" / "out")
+    assert code == 2
+    assert f"cannot be made: {tmp_path / 'file'} is no folder; give another --out" in errors
+
+
+def test_one_thing_is_not_called_several(probe, tmp_path):
+    path = tmp_path / "facts.jsonl"
+    fact = {"subject": "Peru", "relation": "r", "object": "Lima", "prompt": "{} has [Y]."}
+    path.write_text(json.dumps(fact))
+    code, printed, _ = probe("--data", path, "--negated", "--out", tmp_path / "out")
+    assert code == 0
+    assert "1 fact, 1 pair of prompt and candidate" in printed
+    assert "denied       1 fact: " in printed
+    page = (tmp_path / "out" / "report.html").read_text()
+    for words in (
+        "<b>1</b> fact of",
+        "<b>1</b> relation<",
+        "<b>1</b> pair of",
+        "Each of 1 fact is",
+    ):
+        assert words in page
+
+
 @pytest.mark.parametrize(
     ("row", "message"),
     [
-        ({"id": "\x1b[2J\u202e", "prompt": "What is {}?"}, r"fact \x1b[2J\u202e asks by"),
+        (
+            {"id": "\x1b[2J\u202e", "prompt": "What is {}?"},
+            r"facts.jsonl: fact \x1b[2J\u202e asks by",
+        ),
         ({"object": " "}, "no object"),
         ({"prompt": "The capital is [Y]."}, "0 places for the subject"),
         ({"prompt": "What is {}?", "style": "question"}, "--style question"),

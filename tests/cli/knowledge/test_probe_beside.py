@@ -52,7 +52,9 @@ def test_all_baselines_stand_beside_a_masked_model(models, given, probe):
         *("--retrieve", given / "text", "--reader", models / "BertForQuestionAnswering"),
         *("--k", 1, "--out", out),
     )
-    assert (code, errors) == (0, "")
+    assert code == 0
+    assert errors.startswith("retrieval finds nothing for 1 of 4 questions: "), "Brazil's"
+    assert len(errors.splitlines()) == 1
     head = printed.splitlines()[1].split("  ")
     assert [each.strip() for each in head if "P@1" in each] == [
         *("P@1", "Freq P@1", "RE_n P@1", "RE_o P@1", "DrQA P@1"),
@@ -86,7 +88,7 @@ def test_single_tokens_are_those_of_both_families(models, given, probe):
         *("--same-tokens-as", "closedbook://atlas_ssm", "--out", given / "out"),
     )
     assert (code, errors) == (0, "")
-    assert "left out     1 facts: object not a single token" in printed
+    assert "left out     1 fact: object not a single token" in printed
     summary = json.loads((given / "out" / "summary.json").read_text())
     assert summary["conventions"]["A candidate's score"] == (
         "its log-probability at the mask, as in LAMA"
@@ -115,3 +117,16 @@ def test_mistakes_are_one_message(models, given, probe, words, message):
     assert message in errors
     assert len(errors.strip().splitlines()) == 1
     assert not (given / "out").exists()
+
+
+def test_a_prompt_that_cannot_be_asked_is_refused_before_the_corpus_is_read(
+    given, monkeypatch, probe
+):
+    row = {"subject": "Peru", "relation": "r", "object": "Lima", "prompt": "What is {}?"}
+    (given / "facts.jsonl").write_text(json.dumps(row))
+    words = ("--data", given / "facts.jsonl", "--retrieve", given / "nowhere", "--out", "out")
+    monkeypatch.chdir(given)
+    code, _, errors = probe(*words)
+    assert code == 2
+    assert "facts.jsonl: fact r:1 asks by a question" in errors
+    assert not list(given.glob("out*"))

@@ -138,7 +138,7 @@ def test_candidates_of_a_file_replace_those_of_relations_and_count_what_they_cos
     with pytest.raises(UserError, match="no fact is left"):
         candidates.of_all(facts, ("Oslo", "Lima"), "names.txt")
     path.write_text("one\n")
-    with pytest.raises(UserError, match="names 1 candidates"):
+    with pytest.raises(UserError, match="names 1 candidate;"):
         candidates.read(path)
 
 

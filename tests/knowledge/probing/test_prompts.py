@@ -7,7 +7,7 @@ import pytest
 from closedbook.checkpoints import ModelCard
 from closedbook.errors import UserError
 from closedbook.knowledge.probing import candidates
-from closedbook.knowledge.probing.prompts import Prompting, style_of, way_of
+from closedbook.knowledge.probing.prompts import IN_WORDS, WAYS, Prompting, style_of, way_of
 from closedbook.tasks.facts import Fact, Relation
 from closedbook.tasks.facts.form import gather
 from closedbook.vocabulary import Vocabulary
@@ -181,3 +181,7 @@ def test_the_atlas_is_read_in_the_style_of_the_way():
 def test_a_model_that_says_nothing_has_no_prefix(atlas_ssm):
     card = ModelCard(config=atlas_ssm.config, vocabulary_sha256="")
     assert Prompting.of(dataclasses.replace(atlas_ssm, card=card)).way == "sentinels"
+
+
+def test_every_way_is_told_in_words():
+    assert set(IN_WORDS) == set(WAYS)

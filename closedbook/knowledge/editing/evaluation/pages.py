@@ -34,7 +34,8 @@ CONVENTIONS = {
     "questions, retain rate the share of them answered with the very same words",
     "Rephrasings": "phrasings that neither fine-tuning nor the edit used",
     "GE, RS": "only where the data brings generation prompts and reference texts; none here",
-    "Intervals": "95%, a bootstrap that draws whole edits; Wilson's where an edit has one question",
+    "Intervals": "95%, a bootstrap that draws whole edits, of fewer than ten Student's; Wilson's "
+    "where an edit has one question or all have the same mean",
 }
 
 

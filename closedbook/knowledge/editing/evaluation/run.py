@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Sequence
 
 from closedbook.errors import UserError
+from closedbook.eval.report import numbers
 from closedbook.knowledge.editing import answering, atlas_edits, moments, presets
 from closedbook.knowledge.editing.evaluation import cases as cases_
 from closedbook.knowledge.editing.evaluation import sequences, summary, trials
@@ -41,7 +42,8 @@ def atlas_cases(
     said = {fact.id: answer for fact, answer in zip(facts, found, strict=True)}
     known = [fact for fact in facts if answering.right(said[fact.id], fact.objects)]
     if len(known) < number:
-        raise UserError(f"the model knows {len(known):,} facts; ask for no more edits than that")
+        knows = numbers.counted(len(known), "fact")
+        raise UserError(f"the model knows {knows}; ask for no more edits than that")
     chosen = atlas_edits.counterfactuals(number, seed, known)
     asked = cases_.sample(known, others)
     return [cases_.of_atlas(fact, target, said, asked) for fact, target in chosen]

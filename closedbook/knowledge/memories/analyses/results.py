@@ -23,7 +23,8 @@ _CONVENTIONS = {
     "scaled": "the final norm applied first: to values its scale alone, to residual streams all "
     "of it, so that after the last layer they are the model's own logits",
     "layer": "counted from 1 in figures, from 0 in tables, files and names of memories",
-    "interval": "95%: Wilson's of shares, a bootstrap of means; of removals it draws memories",
+    "interval": "95%: Wilson's of shares; of means a bootstrap, of fewer than ten values "
+    "Student's; of removals it draws memories",
     "active": "coefficient above 0 (ReLU); with a gate |m||v| above 1% of the layer's largest",
 }
 

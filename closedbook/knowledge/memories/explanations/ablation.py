@@ -24,6 +24,7 @@ import numpy as np
 from closedbook.errors import UserError, unknown_name
 from closedbook.eval import intervals
 from closedbook.eval.intervals import Estimate
+from closedbook.eval.report import numbers
 from closedbook.inference.predictor import bucket
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.memories.explanations.attribution import ANSWERS, attribute, recorded
@@ -92,7 +93,8 @@ def sample(facts: Facts, many: int = FACTS) -> Facts:
         UserError: There are fewer.
     """
     if len(facts) < many:
-        raise UserError(f"{facts.source} holds {len(facts):,} facts, fewer than {many:,}")
+        holds = numbers.counted(len(facts), "fact")
+        raise UserError(f"{facts.source} holds {holds}, fewer than {many:,}")
     chosen = sorted(facts.facts, key=lambda fact: hashlib.sha256(fact.id.encode()).digest())
     return facts.keep(chosen[:many])
 

@@ -51,7 +51,10 @@ def read(patterns: Sequence[str], progress: Count = silent) -> list[Passage]:
                     found.extend(_cut(document))
             progress(len(found))
     if not found:
-        raise UserError(f"there is no text in {', '.join(patterns)} to retrieve passages from")
+        raise UserError(
+            f"there is no text in {', '.join(patterns)} to retrieve passages from; give a corpus "
+            "that has some"
+        )
     return found
 
 

@@ -9,9 +9,8 @@ its last token, from which a probe learns to tell right from wrong on other subj
 import dataclasses
 import functools
 import hashlib
-import itertools
 import pathlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import jax
@@ -20,13 +19,12 @@ import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.eval.intervals import Estimate
-from closedbook.inference.predictor import bucket
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing.gold import gold
 from closedbook.knowledge.probing.hidden import linear, share
+from closedbook.knowledge.probing.hidden.batches import Pairs, batches
 from closedbook.knowledge.probing.hidden.kept import SUMS, Kept
 from closedbook.knowledge.probing.prompts import Prompting
-from closedbook.knowledge.probing.scoring import Answers
 from closedbook.knowledge.progress import Count, silent
 from closedbook.models.families import Config, Network
 from closedbook.models.parameters import Params, unboxed
@@ -37,27 +35,8 @@ from closedbook.tasks.facts.form import Facts, subject_key
 WRONG = 10  # wrong candidates per fact
 FOLDS = 5
 _STACK = "decoder"  # reads the candidates in every family
-_PAIRS = 128  # read at once
-_LOGITS = 1 << 25  # numbers that a forward pass may give at once, 128 MiB
-_ANY = 1 << 30  # no longest
-_SHORTEST = 8  # tokens of a row
 _NOTHING = 1e-6  # of the largest number of a state: below it is rounding
 _SHOWN = {"sum": "log-probability", "length": "log-probability per token"}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Pairs:
-    """Facts with a right candidate and some wrong ones each; all arrays are [pairs].
-
-    Attributes:
-        fact: The fact's place in the data, ascending; a fact's right candidate is its first.
-        candidate: The candidate's place in its relation.
-        right: Whether it is the fact's object.
-    """
-
-    fact: np.ndarray
-    candidate: np.ndarray
-    right: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -127,8 +106,9 @@ def sample(facts: Facts, wrong: int = WRONG) -> Pairs:
     subjects = {subject_key(facts.facts[number])[1] for number, _, _ in rows}
     if len(subjects) < 2:
         raise UserError(
-            f"{facts.source}: {len(subjects)} subjects have a right and a wrong candidate; hidden "
-            "knowledge needs two at least, for a probe learns from some and is tried on others"
+            f"{facts.source}: hidden knowledge needs two subjects at least that have a right and a "
+            "wrong candidate, for a probe learns from some and is tried on others; there is "
+            + ("one" if subjects else "none")
         )
     fact_, candidate, is_right = (np.array(column) for column in zip(*rows, strict=True))
     return Pairs(fact=fact_, candidate=candidate, right=is_right)
@@ -173,7 +153,7 @@ def read(
     tokens = np.empty(len(pairs.fact), np.int64)
     order = []
     kept = Kept(keep, model.sha256, names) if keep else None
-    for batch in _batches(model, facts, inputs, answers, pairs):
+    for batch in batches(model, facts, inputs, answers, pairs):
         given = batch.inputs, batch.rows, batch.targets, batch.last
         found = kept.read(given) if kept else None
         if found is None:
@@ -273,83 +253,6 @@ def k_of_facts(pairs: Pairs, scores: np.ndarray) -> np.ndarray:
     """K of each fact, [facts that have pairs], by the scores [pairs]."""
     parts = np.split(scores, np.flatnonzero(np.diff(pairs.fact)) + 1)
     return share.of_candidates(parts, [np.array([0])] * len(parts))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Batch:
-    """Some facts' pairs as the network reads them; what fills the batch up repeats others.
-
-    Attributes:
-        inputs: int32 [facts, length], what the encoder reads.
-        rows: int32 [facts * candidates, length], what the decoder reads.
-        targets: int32 like `rows`: the scored token after each, or -1.
-        last: int32 [facts * candidates], where each candidate's last token stands.
-        real: Rows that are pairs, [pairs].
-        pairs: Which ones, [pairs].
-    """
-
-    inputs: np.ndarray
-    rows: np.ndarray
-    targets: np.ndarray
-    last: np.ndarray
-    real: np.ndarray
-    pairs: np.ndarray
-
-
-def _batches(
-    model: LoadedModel,
-    facts: Facts,
-    inputs: Sequence[Sequence[int]],
-    answers: Mapping[str, Answers],
-    pairs: Pairs,
-) -> Iterator[_Batch]:
-    """Batches of facts of like lengths, with all their pairs."""
-    module, most = model.module, model.config.most_positions(after=1) or _ANY
-    continues = model.config.continues_prompt
-    starts = np.flatnonzero(np.diff(pairs.fact, prepend=-1))
-    ends = [*starts[1:].tolist(), len(pairs.fact)]
-    groups = [np.arange(a, b) for a, b in zip(starts.tolist(), ends, strict=True)]
-    width = max(map(len, groups))
-
-    def tokens(pair: int) -> tuple[list[int], list[int]]:
-        """What the decoder reads of a pair, and what is scored after each token."""
-        number = int(pairs.fact[pair])
-        answer = answers[facts.facts[number].relation]
-        pieces = answer.pieces[int(pairs.candidate[pair])]
-        given = inputs[number] if continues else [module.pad_id]
-        row = [*given, *answer.before, *pieces]
-        scored = [*pieces, -1 if answer.end is None else answer.end]
-        return row, [*[-1] * (len(row) - len(scored)), *scored]
-
-    def lengths(group: np.ndarray) -> tuple[int, int]:
-        rows = max(len(tokens(pair)[0]) for pair in group)
-        return bucket(len(inputs[pairs.fact[group[0]]]), _ANY), bucket(rows, most, _SHORTEST)
-
-    by_lengths = sorted(groups, key=lengths)
-    for (of_inputs, of_rows), alike in itertools.groupby(by_lengths, key=lengths):
-        waiting = list(alike)
-        at_once = max(1, min(_PAIRS, _LOGITS // (of_rows * model.config.vocab_size)) // width)
-        for first in range(0, len(waiting), at_once):
-            chosen = waiting[first : first + at_once]
-            real = [row * width + n for row, group in enumerate(chosen) for n in range(len(group))]
-            filled = [*chosen, *[chosen[-1]] * (at_once - len(chosen))]
-            asked = [inputs[pairs.fact[group[0]]] for group in filled]
-            read = [tokens(group[min(n, len(group) - 1)]) for group in filled for n in range(width)]
-            yield _Batch(
-                inputs=_padded(asked, of_inputs, module.pad_id),
-                rows=_padded([row for row, _ in read], of_rows, module.pad_id),
-                targets=_padded([scored for _, scored in read], of_rows, -1),
-                last=np.array([len(row) - 1 for row, _ in read], np.int32),
-                real=np.array(real),
-                pairs=np.concatenate(chosen),
-            )
-
-
-def _padded(rows: Sequence[Sequence[int]], length: int, pad: int) -> np.ndarray:
-    found = np.full((len(rows), length), pad, np.int32)
-    for number, row in enumerate(rows):
-        found[number, : len(row)] = row
-    return found
 
 
 def _forward(

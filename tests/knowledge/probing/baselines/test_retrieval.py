@@ -179,3 +179,49 @@ def test_a_reader_is_recognised_by_its_architecture(city_reader, tmp_path):
     (tmp_path / "config.json").write_text('{"architectures": ["BertForMaskedLM"]}')
     with pytest.raises(UserError, match="is BertForMaskedLM; a reader is"):
         reader.load(str(tmp_path))
+
+
+def test_a_corpus_in_which_no_word_counts_is_told_of_once(caplog):
+    facts = gather([fact("Peru", "Lima"), fact("Cuba", "Havana")], source="here")
+    found = retrieval.retrieve(facts, _CORPUS[:2])
+    assert [row["passages"] for row in found.rows] == [[], []]
+    assert [record.message[:46] for record in caplog.records] == [
+        "retrieval finds nothing for 2 of 2 questions: "
+    ]
+    assert "half of the 2 passages" in caplog.text
+    caplog.clear()
+    retrieval.retrieve(facts, _CORPUS)
+    assert not caplog.records
+
+
+def test_a_killed_retrieval_goes_on_from_what_was_read(city_reader, tmp_path, monkeypatch):
+    names = {"Peru": "Lima", "Cuba": "Havana", "France": "Paris", "Spain": "Madrid"}
+    facts = gather([fact(*pair) for pair in names.items()], source="here")
+    model = reader.load(str(city_reader))
+    whole = retrieval.retrieve(facts, _CORPUS, model)
+    monkeypatch.setattr(retrieval, "_AT_ONCE", 3)
+    asked, best = [], Index.best
+
+    def killed(self, questions, k):
+        if asked:
+            raise KeyboardInterrupt
+        asked.extend(questions)
+        return best(self, questions, k)
+
+    monkeypatch.setattr(Index, "best", killed)
+    with pytest.raises(KeyboardInterrupt):
+        retrieval.retrieve(facts, _CORPUS, model, keep=tmp_path)
+
+    def counted(self, questions, k):
+        asked.extend(questions)
+        return best(self, questions, k)
+
+    monkeypatch.setattr(Index, "best", counted)
+    again = retrieval.retrieve(facts, _CORPUS, model, keep=tmp_path)
+    assert again.rows == whole.rows
+    assert [each.values["found@1"].tolist() for each in again.baselines[1:]] == [
+        each.values["found@1"].tolist() for each in whole.baselines[1:]
+    ]
+    assert len(asked) == 4, "each question was looked up once"
+    retrieval.retrieve(facts, [*_CORPUS, Passage("new", "text")], model, keep=tmp_path)
+    assert len(asked) == 8, "another corpus is looked up anew"

@@ -192,7 +192,7 @@ def test_templates_that_part_have_the_score_of_single_forward_passes(
     assert found["deviation"] == pytest.approx(each.std())
     printed = capsys.readouterr().out
     assert f"standard deviation {100 * each.std():.1f} over 3" in printed
-    assert ("left out     1 facts: object not a single token" in printed) == single
+    assert ("left out     1 fact: object not a single token" in printed) == single
     rule = summary["conventions"]["A candidate's score"]
     assert "log-likelihood of the whole statement" in rule
     assert ("candidates are single pieces when they stand alone" in rule) == single

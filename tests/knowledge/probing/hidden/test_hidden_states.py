@@ -10,7 +10,7 @@ from sklearn.linear_model import LogisticRegression
 
 from closedbook.checkpoints import ModelCard
 from closedbook.errors import UserError
-from closedbook.knowledge.probing.hidden import linear
+from closedbook.knowledge.probing.hidden import batches, linear
 from closedbook.knowledge.probing.hidden import states as hidden_states
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.probing.scoring import CandidateScorer
@@ -143,7 +143,7 @@ def test_sample_is_fixed_and_holds_no_right_object_as_wrong():
 
 def test_one_subject_alone_cannot_be_probed():
     facts = made_facts(1)
-    with pytest.raises(UserError, match="1 subjects"):
+    with pytest.raises(UserError, match=r"two subjects at least .* there is one"):
         hidden_states.sample(facts)
 
 
@@ -198,13 +198,62 @@ def test_states_and_scores_are_those_of_a_forward_pass_by_itself(atlas_ssm, cont
         assert read.tokens[pair] == answers.lengths[place]
 
 
+@pytest.mark.parametrize(("kind", "most"), [("T5", 130), ("decoder-only", 40)])
+def test_few_long_prompts_are_read_at_once_with_the_same_result(
+    atlas_ssm, continuing, monkeypatch, kind, most
+):
+    model = atlas_ssm if kind == "T5" else continuing
+    facts = read_facts("atlas", relations=["country_continent", "state_capital"])
+    facts = facts.keep([fact for name in facts.relations for fact in facts.of(name)[:3]])
+    prompting = Prompting.of(model)
+    pairs = hidden_states.sample(facts, wrong=5)
+    sites = hidden_states.sites(model.config, ["decoder.1.resid_post"])
+    whole = hidden_states.read(model, facts, prompting, pairs, sites)
+    sizes = []
+
+    def noted(*arguments):
+        for batch in batches.batches(*arguments):
+            prompt = 0 if kind == "decoder-only" else batch.inputs.shape[1]
+            sizes.append((len(batch.rows), len(batch.rows) * (prompt + batch.rows.shape[1])))
+            yield batch
+
+    monkeypatch.setattr(hidden_states, "batches", noted)
+    monkeypatch.setattr(batches, "_TOKENS", most)
+    again = hidden_states.read(model, facts, prompting, pairs, sites)
+    assert all(tokens <= most for _, tokens in sizes)
+    assert min(rows for rows, _ in sizes) < 6, "the pairs of one fact were read in parts"
+    np.testing.assert_allclose(again.log_probs, whole.log_probs, atol=1e-3)
+    np.testing.assert_array_equal(again.tokens, whole.tokens)
+    for site in sites:
+        close = 2e-5 * np.abs(whole.states[site]).max()
+        np.testing.assert_allclose(again.states[site], whole.states[site], atol=close)
+
+
+def test_a_batch_of_prompts_of_any_length_is_bounded(atlas_ssm):
+    facts = read_facts("atlas", relations=["state_capital"])
+    long = [
+        dataclasses.replace(fact, prompt=" ".join(["of"] * 100 * 4**place) + " {} is [Y].")
+        for place, fact in enumerate(facts.facts[:4])
+    ]
+    facts = facts.keep(long)
+    prompting = Prompting.of(atlas_ssm)
+    pairs = hidden_states.sample(facts)
+    inputs = prompting.inputs(facts.facts)
+    answers = {name: prompting.answers(each) for name, each in facts.relations.items()}
+    assert max(map(len, inputs)) > 6400
+    found = list(batches.batches(atlas_ssm, facts, inputs, answers, pairs))
+    read = [each.rows.shape[0] * (each.rows.shape[1] + each.inputs.shape[1]) for each in found]
+    assert max(read) <= batches._TOKENS
+    assert sorted(np.concatenate([each.pairs for each in found])) == [*range(len(pairs.fact))]
+
+
 def test_a_killed_reading_goes_on_and_ends_with_the_same_bits(atlas_ssm, tmp_path, monkeypatch):
     facts = read_facts("atlas", relations=["state_capital"]).facts[:30]
     facts = read_facts("atlas").keep(facts)
     prompting = Prompting.of(atlas_ssm)
     pairs = hidden_states.sample(facts, wrong=7)
     sites = hidden_states.sites(atlas_ssm.config, ["decoder.1.resid_post"])
-    monkeypatch.setattr(hidden_states, "_PAIRS", 32)  # four facts per batch
+    monkeypatch.setattr(batches, "_PAIRS", 32)  # four facts per batch
     whole = hidden_states.read(atlas_ssm, facts, prompting, pairs, sites)
     done: list[int] = []
 
@@ -226,8 +275,8 @@ def test_a_killed_reading_goes_on_and_ends_with_the_same_bits(atlas_ssm, tmp_pat
     monkeypatch.setattr(hidden_states, "_forward", counted)
     again = hidden_states.read(atlas_ssm, facts, prompting, pairs, sites, keep=keep)
     jax.effects_barrier()
-    batches = len(list(keep.iterdir()))
-    assert len(read) == batches - 3 > 0
+    kept = len(list(keep.iterdir()))
+    assert len(read) == kept - 3 > 0
     assert again.log_probs.tobytes() == whole.log_probs.tobytes()
     assert again.tokens.tobytes() == whole.tokens.tobytes()
     for site in sites:
@@ -235,7 +284,7 @@ def test_a_killed_reading_goes_on_and_ends_with_the_same_bits(atlas_ssm, tmp_pat
     # Another model's states are not taken for these, and a damaged file is read anew.
     other = dataclasses.replace(atlas_ssm, params=jax.tree.map(lambda x: 2 * x, atlas_ssm.params))
     hidden_states.read(other, facts, prompting, pairs, sites, keep=keep)
-    assert len(list(keep.iterdir())) == 2 * batches
+    assert len(list(keep.iterdir())) == 2 * kept
     for file in keep.iterdir():
         file.write_bytes(file.read_bytes()[:100])
     mended = hidden_states.read(atlas_ssm, facts, prompting, pairs, sites, keep=keep)
