@@ -10,6 +10,7 @@ says in `command.json` which files are its own; other people's files in it stay.
 import contextlib
 import csv
 import dataclasses
+import errno
 import fcntl
 import importlib.metadata
 import io
@@ -17,6 +18,7 @@ import json
 import os
 import pathlib
 import platform
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
@@ -29,7 +31,8 @@ from closedbook.eval.report import charts, outputs
 check_target = outputs.check_target
 
 _COMMAND = "command.json"
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet would run a text that begins so
+# A spreadsheet may run a text that begins so; some read the wide forms as the narrow ones.
+_FORMULA = re.compile(r"\s*[=+\-@＝＋－＠]|[\t\r]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Table:
 
 
 def _cell(value: Json) -> Json:
-    if isinstance(value, str) and value.startswith(_FORMULA):
+    if isinstance(value, str) and _FORMULA.match(value):
         return f"'{value}"
     return "" if value is None else value
 
@@ -167,11 +170,17 @@ def unfinished(out: pathlib.Path) -> Iterator[pathlib.Path]:
     """The folder beside a result that keeps what is done until it is written; then it goes.
 
     Raises:
-        UserError: Another command works in it now.
+        UserError: Another command works in it now, it cannot be made, or the disk is full.
     """
     folder = out.with_name(f"{out.name}.unfinished")
-    folder.mkdir(parents=True, exist_ok=True)
-    held = os.open(folder, os.O_RDONLY)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        held = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(
+            f"cannot make {folder}, which keeps what is done until {out} is whole: "
+            f"{error.strerror}; give another --out"
+        ) from error
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -184,7 +193,19 @@ def unfinished(out: pathlib.Path) -> Iterator[pathlib.Path]:
             pass
         yield folder
         shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        if not _is_full(error):
+            raise
+        raise UserError(
+            f"the disk of {out} is full ({error.strerror or error}); make room and run the same "
+            f"command again, which goes on with what is in {folder}, or give another --out"
+        ) from error
     finally:
         os.close(held)
         with contextlib.suppress(OSError):
             folder.rmdir()  # where nothing was kept
+
+
+def _is_full(error: OSError) -> bool:
+    """Whether a disk has no room; NumPy says so in words alone ("9 requested and 2 written")."""
+    return error.errno in (errno.ENOSPC, errno.EDQUOT) or "requested and" in str(error)

@@ -62,7 +62,8 @@ class Storage:
         """
         inside = f"{name}/" if name else ""
         if not self.remote:
-            return {"driver": "file", "path": f"{self.root}/{inside}"}
+            # TensorStore takes no path with ".." in it.
+            return {"driver": "file", "path": f"{os.path.realpath(self.root)}/{inside}"}
         _, _, prefix = self.root[len(GCS) :].partition("/")
         return bucket_spec(self.root) | {"path": f"{prefix}/{inside}" if prefix else inside}
 

@@ -164,14 +164,15 @@ class _Run:
     def work(self, save_after: float, progress: Progress) -> None:
         """All batches that are not done yet."""
         step = _compiled(self._model.module, self._settings.convention)
+        before, number = self._done, 0
         params, saved = unboxed(self._model.params), time.monotonic()
         on_their_way: collections.deque[jax.Array] = collections.deque()
         stacks, module = tuple(self._cells), self._model.module
         made = batches(module, self._examples(), stacks, self._settings.tokens)
         for number, batch in enumerate(made, 1):
-            if number <= self._done:
-                if number == self._done:
-                    self._check_same_texts()
+            if number <= before:
+                if number == before and self._writer.sha256 != self._texts:
+                    raise self._changed()
                 continue
             lengths = {name: batch.lengths[name] for name in stacks}
             sides = batch.number, batch.inputs, batch.read
@@ -186,6 +187,8 @@ class _Run:
             if time.monotonic() - saved >= save_after:
                 self._save()
                 saved = time.monotonic()
+        if number < before:
+            raise self._changed()
         self._drain()
 
     def _examples(self) -> Iterator[Example]:
@@ -256,12 +259,11 @@ class _Run:
             "that folder"
         )
 
-    def _check_same_texts(self) -> None:
-        if self._writer.sha256 != self._texts:
-            raise UserError(
-                f"the corpus {self._corpus.name} has changed since {self._kept} was begun; remove "
-                "that folder to begin anew"
-            )
+    def _changed(self) -> UserError:
+        return UserError(
+            f"the corpus {self._corpus.name} has changed since {self._kept} was begun; remove "
+            "that folder to begin anew"
+        )
 
     def problem(self) -> UserError | None:
         """What is wrong with the result, if anything is."""

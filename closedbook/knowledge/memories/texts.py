@@ -1,5 +1,6 @@
 """The texts of an index: token ids in one flat file, read by memory map."""
 
+import contextlib
 import hashlib
 import json
 import pathlib
@@ -54,8 +55,9 @@ class TextWriter:
 
     def close(self) -> None:
         """Nothing is added after this."""
-        for file in self._files.values():
-            file.close()
+        with contextlib.ExitStack() as all_of_them:  # also where the disk refuses the first
+            for file in self._files.values():
+                all_of_them.callback(file.close)
 
     def keep(self, chosen: np.ndarray, folder: pathlib.Path) -> None:
         """Writes the store of some texts.

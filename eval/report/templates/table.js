@@ -13,7 +13,7 @@ const element = (name, attributes = {}, ...children) => {
 // entries of a column's list.
 const escaped = (text) => text.replaceAll("&", "&amp;").replaceAll("<", "&lt;");
 // A spreadsheet would take such a cell for a formula. Text cells alone: numbers stay numbers.
-const exportable = (text) => (/^\s*[=+\-@\t\r]/.test(text) ? "'" + text : text);
+const exportable = (text) => (/^\s*[=+\-@＝＋－＠\t\r]/.test(text) ? "'" + text : text);
 
 const short = (text) => {
   const shown = element("bdi");

@@ -77,6 +77,15 @@ def test_zarr_array_is_read_in_place(buckets, tmp_path):
     np.testing.assert_array_equal(found[3:15].read().result(), array[3:15])
 
 
+def test_arrays_are_read_by_a_path_with_dots_in_it(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    store = {"driver": "file", "path": f"{tmp_path}/run/a/"}
+    ts.open({"driver": "zarr", "kvstore": store}, create=True, dtype=ts.int32, shape=[2]).result()
+    opened = ts.KvStore.open((Storage.at("../run")).kvstore("a")).result()
+    assert opened.list().result() == [b".zarray"]
+
+
 def test_absent_file_is_named(folder, tmp_path):
     with pytest.raises(UserError, match=r"^gs://some-bucket/run/zzz does not exist$"):
         folder.read("zzz")

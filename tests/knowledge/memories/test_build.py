@@ -179,6 +179,9 @@ def test_what_was_begun_with_other_settings_or_texts_is_not_gone_on_with(
         build.build(model, corpus(texts), out, dataclasses.replace(SETTINGS, t=6))
     with pytest.raises(UserError, match="the corpus made has changed since"):
         build.build(model, corpus(texts[::-1]), out, SETTINGS)
+    with pytest.raises(UserError, match="the corpus made has changed since"):  # fewer than are done
+        build.build(model, corpus(texts[: T + 1]), out, SETTINGS)
+    assert not out.exists()
     state = out.with_name("index.unfinished") / "state.npz"
     state.write_bytes(state.read_bytes()[:100])
     with pytest.raises(UserError, match=r"state.npz is damaged .* remove"):
