@@ -23,7 +23,7 @@ from closedbook.knowledge.editing.updates import Change
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.models.families import Network
 from closedbook.models.parameters import Params
-from closedbook.models.taps import Taps
+from closedbook.models.taps import Patch, Taps
 
 _STOP = 1e-2  # no further step below this loss, as in kmeng01/rome
 
@@ -72,14 +72,14 @@ def _descend(
     optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=rate)
     share = batch.told / jnp.maximum(batch.told.sum(-1, keepdims=True), 1)
     rows = jnp.maximum((batch.told.sum(-1) > 0).sum(), 1)
-    first = jnp.argmax(batch.told, axis=-1)  # where each answer begins
+    site = place.before_site
+    _, records = forward(module, params, batch, Taps(record=(site,)))
+    below = Taps(patches={site: Patch(records[site])})  # what no step need compute again
 
     def loss(weights: jax.Array) -> jax.Array:
-        logits, _ = forward(module, with_kernels(params, {place: weights}), batch, Taps())
-        if at_once:
-            spot = first[:, None, None]
-            logits = jnp.take_along_axis(logits, spot, axis=1)
-            logits = jnp.broadcast_to(logits, (*batch.labels.shape, logits.shape[-1]))
+        logits, _ = forward(module, with_kernels(params, {place: weights}), batch, below)
+        if at_once:  # all after the prompt alone, where each answer begins
+            logits = jnp.broadcast_to(logits[:, :1], logits.shape)
         chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), batch.labels[..., None], axis=-1)[
             ..., 0
         ]
