@@ -148,9 +148,7 @@ def resumed(
 
     Positions of taps and of records [rows, rest, width] count from that token.
     """
-    outputs, records = module.apply(
-        {"params": params}, batch.rest, state, taps, method="resume"
-    )
+    outputs, records = module.apply({"params": params}, batch.rest, state, taps, method="resume")
     spots = jnp.clip(batch.spots - batch.subject[:, None], 0, outputs.shape[1] - 1)
     return _logits(module, params, outputs, spots), records
 
