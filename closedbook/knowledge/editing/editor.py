@@ -66,7 +66,7 @@ class Editor:
         for place in self._places:
             self._moments[place] = moments[place].with_ridge(settings.ridge)
             if settings.null_space:
-                found = updates.null_space(moments[place].matrix, settings.null_threshold)
+                found = updates.null_space(*moments[place].spectrum, settings.null_threshold)
                 self._projectors[place], self.null_ranks[place] = found
 
     @property

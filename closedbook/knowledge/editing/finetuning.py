@@ -5,6 +5,9 @@
 | ft | the target's tokens, all predicted where the answer begins (kmeng01/rome) | none |
 | ft-l | the same | each weight within `largest_change` of the stored one (Zhu et al. 2020) |
 | ft-m | the target's tokens, each after the ones before it (EasyEdit's masked form) | none |
+
+A model that goes on with its prompt is tuned on the bare prompt, as in both; one that answers
+questions on all phrasings of the edit.
 """
 
 import functools
@@ -37,10 +40,10 @@ def tune(
         model: The model.
         params: Its parameters so far.
         place: The layer.
-        rows: Prompts with the target.
+        rows: Prompts with the target, the bare prompt first.
         settings: Method, learning rate, steps, bound.
     """
-    batch = pack(model, rows)
+    batch = pack(model, rows[:1] if model.config.continues_prompt else rows)
     weights, losses, taken = _descend(
         model.module,
         place,

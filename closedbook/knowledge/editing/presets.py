@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from closedbook.errors import UserError
 from closedbook.eval.files import json_lines, text_files
 from closedbook.inference.settings import DecodeSettings
-from closedbook.knowledge.editing import answering, atlas_edits
+from closedbook.knowledge.editing import answering, atlas_edits, requests
 from closedbook.knowledge.editing.moments import Corpus
 from closedbook.knowledge.editing.places import has_encoder
 from closedbook.knowledge.editing.requests import ESSENCE, Edit, Keep
@@ -120,10 +120,7 @@ def put(model: LoadedModel, fact: Fact) -> Fact:
     """
     if not model.config.continues_prompt or fact.style == "continuation":
         return fact
-    if fact.style == "question":
-        asked = answering.framed
-    else:
-        asked = _before_object
+    asked = answering.framed if fact.style == "question" else _before_object
     paraphrases = [asked(each) for each in fact.paraphrases]
     prompt, negated = asked(fact.prompt), asked(fact.negated) if fact.negated else None
     if not prompt:
@@ -146,6 +143,19 @@ def put(model: LoadedModel, fact: Fact) -> Fact:
 def _before_object(prompt: str) -> str:
     """A prompt up to the object's place, the subject's kept; "" where text follows it."""
     return templates.before_object(prompt, templates.SUBJECT) or ""
+
+
+def check(model: LoadedModel, fact: Fact) -> None:
+    """Checks that a fact with a target can be edited, without the work of `of_fact`.
+
+    Args:
+        model: Who is edited.
+        fact: As `put` gives it.
+
+    Raises:
+        UserError: It cannot: its subject is not to be found, or its target not to be written.
+    """
+    requests.tells(model, Edit.of_fact(fact))
 
 
 def of_fact(model: LoadedModel, fact: Fact) -> Edit:

@@ -125,11 +125,14 @@ def forward(
     In a compiled program no other logits are made: a large vocabulary's cost the most.
     """
     inputs = (batch.tokens,) if batch.answers is None else (batch.tokens, batch.answers)
-    taps = taps.replace(record=(*taps.record, OUTPUT))
-    result = module.apply({"params": params}, *inputs, taps=taps)
+    result = module.apply(
+        {"params": params}, *inputs, taps=taps.replace(record=(*taps.record, OUTPUT))
+    )
     assert isinstance(result, tuple)
-    records = result[1]
-    return _logits(module, params, records[OUTPUT], batch.spots), records
+    records = dict(result[1])
+    # Who wants the records of a low layer is not to pay for the output of the last.
+    output = records.pop(OUTPUT)
+    return _logits(module, params, output, batch.spots), records
 
 
 def begun(module: Network, params: Params, batch: Batch) -> DecodingState:
