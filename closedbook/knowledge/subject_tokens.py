@@ -2,9 +2,9 @@
 
 import dataclasses
 import re
-from collections.abc import Sequence
 
 from closedbook.errors import UserError
+from closedbook.knowledge.leaving_out import CannotBePut
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.tasks.facts.form import Fact
@@ -62,14 +62,17 @@ def in_text(
     prefix = model.card.prefix if prefixed else ""
     asked, subject = prefix + _in_line(model, text), " ".join(subject.split())
     if not subject:
-        raise UserError("the subject is empty; give it as it stands in the prompt")
+        raise CannotBePut(
+            "the subject is empty; give it as it stands in the prompt", "without a subject"
+        )
     starts = [place.start() for place in re.finditer(rf"(?<!\w){re.escape(subject)}(?!\w)", asked)]
     starts = starts or [place.start() for place in re.finditer(re.escape(subject), asked)]
     starts = [start for start in starts if start >= len(prefix)]
     if not starts:
-        raise UserError(
+        raise CannotBePut(
             f"the subject {subject!r} does not stand in the prompt {text!r}; write it as it is "
-            "written there, capitals and accents too"
+            "written there, capitals and accents too",
+            "subject not in the prompt",
         )
     if occurrence is None and len(starts) > 1:
         raise UserError(
@@ -85,29 +88,26 @@ def in_text(
     return _located(model, asked, starts[chosen - 1], subject)
 
 
-def of_facts(
-    model: LoadedModel, facts: Sequence[Fact], prompting: Prompting
-) -> list[SubjectPrompt]:
-    """The prompts of facts, each with its subject where the fact says that it stands.
+def of_fact(model: LoadedModel, fact: Fact, prompting: Prompting) -> SubjectPrompt:
+    """The prompt of a fact with its subject where the fact says that it stands.
 
     Args:
-        model: Who reads them.
-        facts: They have subjects.
-        prompting: How they are put to the model.
+        model: Who reads it.
+        fact: It has a subject.
+        prompting: How it is put to the model.
 
     Raises:
-        UserError: A fact has no subject, or cannot be put to the model in this way.
+        UserError: The fact has no subject, or cannot be put to the model in this way.
     """
-    return [_of_fact(model, fact, prompting) for fact in facts]
-
-
-def _of_fact(model: LoadedModel, fact: Fact, prompting: Prompting) -> SubjectPrompt:
     if not fact.subject.strip():
-        raise UserError(f"fact {fact.id} has no subject ({fact.prompt!r}); leave it out")
+        raise CannotBePut(
+            f"fact {fact.id} has no subject ({fact.prompt!r}); leave it out", "without a subject"
+        )
     marked = prompting.text(dataclasses.replace(fact, subject=_MARK))
     if _MARK not in marked:
-        raise UserError(
-            f"the prompt of fact {fact.id} does not name its subject {fact.subject!r}: {marked!r}"
+        raise CannotBePut(
+            f"the prompt of fact {fact.id} does not name its subject {fact.subject!r}: {marked!r}",
+            "subject not in the prompt",
         )
     subject = fact.subject
     if prompting.way != "continuation":  # which alone keeps blanks as they are
@@ -128,15 +128,19 @@ def _located(model: LoadedModel, text: str, start: int, subject: str) -> Subject
     room = model.config.most_positions(after=1)
     longest = min((each for each in (longest, room) if each is not None), default=len(framed))
     if len(framed) > longest:
-        raise UserError(
+        raise CannotBePut(
             f"the prompt {text!r} has {len(framed)} tokens; the model has room for {longest}: give "
-            "a shorter one"
+            "a shorter one",
+            "prompt too long",
         )
     before = next(n for n in range(len(framed)) if framed[n : n + len(ids)] == ids)
     limit = start + len(subject)
     inside = [n for n, (a, b) in enumerate(places) if max(a, start) < min(b, limit)]
     if not inside:
-        raise UserError(f"the vocabulary {model.vocabulary.path} has no tokens for {subject!r}")
+        raise CannotBePut(
+            f"the vocabulary {model.vocabulary.path} has no tokens for {subject!r}",
+            "no tokens for the subject",
+        )
     around = [_special(model, token) for token in framed]
     own = [_shown(text[a:b]) for a, b in places]
     return SubjectPrompt(

@@ -62,8 +62,8 @@ def test_an_occurrence_is_chosen(model):
 
 def test_all_facts_of_the_atlas_have_their_subjects_tokens(model):
     facts = read_facts("atlas", style="question").facts[::40]
-    found = subject_tokens.of_facts(model, facts, Prompting.of(model))
-    for fact, prompt in zip(facts, found, strict=True):
+    for fact in facts:
+        prompt = subject_tokens.of_fact(model, fact, Prompting.of(model))
         inside = model.vocabulary.decode(prompt.ids[prompt.first : prompt.limit])
         assert fact.subject in inside
         assert len(inside) <= len(fact.subject) + 1  # a token may hold a sign after the name
@@ -73,10 +73,10 @@ def test_a_fact_says_where_its_subject_stands(model):
     fact = Fact(
         id="1", subject="Kenya", relation="r", object="o", style="question", prompt="Kenya or {}?"
     )
-    (found,) = subject_tokens.of_facts(model, [fact], Prompting.of(model))
+    found = subject_tokens.of_fact(model, fact, Prompting.of(model))
     assert (
         found.first == subject_tokens.in_text(model, "Kenya or Kenya?", "Kenya", occurrence=2).first
     )
     nameless = dataclasses.replace(fact, subject="", prompt="Who is it?")
     with pytest.raises(UserError, match="fact 1 has no subject"):
-        subject_tokens.of_facts(model, [nameless], Prompting.of(model))
+        subject_tokens.of_fact(model, nameless, Prompting.of(model))

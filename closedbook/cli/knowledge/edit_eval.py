@@ -9,9 +9,8 @@ from closedbook.cli.knowledge.options import ForceOption, OutOption
 from closedbook.cli.run import at_least, comma_separated, plain
 
 if TYPE_CHECKING:
-    from closedbook.knowledge.editing.evaluation.cases import Case
     from closedbook.knowledge.editing.evaluation.pages import Variant
-    from closedbook.knowledge.loaded_model import LoadedModel
+    from closedbook.knowledge.leaving_out import LeftOut
 
 _WIDTH = 150
 
@@ -26,7 +25,7 @@ def edit_eval(
         typer.Option(
             metavar="DIR|FILE|atlas",
             help="The edits: CounterFact, zsRE, QAEdit or your own facts with a target; or false "
-            "objects for facts of the atlas that the model knows.",
+            "objects for facts that the model knows, of the atlas or of data without targets.",
         ),
     ] = "atlas",
     methods: Annotated[
@@ -81,16 +80,24 @@ def edit_eval(
     arguments = {name: plain(value) for name, value in locals().items()}
     from closedbook.cli.analyze import progress_bar
     from closedbook.knowledge import result_folders
-    from closedbook.knowledge.editing.evaluation import pages
-    from closedbook.knowledge.editing.evaluation.run import evaluate
+    from closedbook.knowledge.editing.evaluation import data_cases, pages, run
+    from closedbook.knowledge.leaving_out import LeftOut
     from closedbook.knowledge.loading import DEFAULT_MODEL, load_model
 
     result_folders.check_target(out, force=force)
     name = model or DEFAULT_MODEL
     with progress_bar() as progress:
         loaded = load_model(name, vocabulary=vocabulary)
-        cases = _cases(loaded, data, edits, others, seed, sequence)
-        found = evaluate(
+        number = max(edits, *_numbers(sequence), 1)
+        left = LeftOut()
+        if data == "atlas":
+            cases = run.atlas_cases(loaded, number, others, seed)
+        else:
+            read = data_cases.read(
+                loaded, data, number, others=others, seed=seed, progress=progress
+            )
+            cases, left = read.cases, read.left
+        found = run.evaluate(
             loaded,
             cases,
             comma_separated(methods),
@@ -102,23 +109,7 @@ def edit_eval(
             progress=progress,
         )
         pages.write(out, found, loaded, name=name, data=data, arguments=arguments, force=force)
-    _print(found, out)
-
-
-def _cases(
-    model: "LoadedModel",
-    data: str,
-    edits: int,
-    others: int | None,
-    seed: int,
-    sequence: str | None,
-) -> "list[Case]":
-    from closedbook.knowledge.editing.evaluation import run
-
-    number = max(edits, *_numbers(sequence), 1)
-    if data == "atlas":
-        return run.atlas_cases(model, number, others, seed)
-    return run.data_cases(model, data, number)
+    _print(found, left, out)
 
 
 def _numbers(text: str | None) -> list[int]:
@@ -130,14 +121,17 @@ def _numbers(text: str | None) -> list[int]:
     return [int(each) for each in found]
 
 
-def _print(variants: "list[Variant]", out: pathlib.Path) -> None:
+def _print(variants: "list[Variant]", left: "LeftOut", out: pathlib.Path) -> None:
     from rich.console import Console
     from rich.table import Table
 
     from closedbook.eval.report import numbers
-    from closedbook.knowledge.editing.evaluation.cases import GROUPS
+    from closedbook.knowledge.editing.evaluation.cases import GROUPS, YES_NO
+    from closedbook.knowledge.editing.evaluation.summary import WRITTEN
 
     screen = Console(highlight=False, soft_wrap=True, markup=False, width=_WIDTH)
+    for line in left.lines():
+        screen.print(line)
     edits = numbers.counted(variants[0].summary["n"], "single edit")
     screen.print(f"{edits}; free answers, percent")
     table = Table("", *(each.name for each in variants), box=None, pad_edge=False)
@@ -150,6 +144,17 @@ def _print(variants: "list[Variant]", out: pathlib.Path) -> None:
         cells = [numbers.with_interval(each.summary["forced"].get(name)) for each in variants]
         table.add_row(f"forced {name}", *cells)
     table.add_row("forced S", *(numbers.percent(each.summary["S"]) for each in variants))
+    for name in YES_NO:
+        found = [each.summary["yes_no"].get(name) for each in variants]
+        if any(found):
+            cells = [numbers.with_interval(each and each["after"]) for each in found]
+            table.add_row(name, *cells)
+    for name in WRITTEN:
+        found = [each.summary["written"].get(name) for each in variants]
+        if any(found):
+            scale = 1 if name == "GE" else 100
+            cells = ["–" if not e else f"{scale * e['after'].mean:.1f}" for e in found]
+            table.add_row(name, *cells)
     screen.print(table)
     for variant in variants:
         for point in variant.points:

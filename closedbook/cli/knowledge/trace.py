@@ -10,6 +10,7 @@ from closedbook.cli.knowledge.options import ExtraIdsOption, ForceOption, OutOpt
 from closedbook.cli.run import at_least, comma_separated, one_of, plain
 
 if TYPE_CHECKING:
+    from closedbook.knowledge.leaving_out import LeftOut
     from closedbook.knowledge.loaded_model import LoadedModel
     from closedbook.knowledge.probing.prompts import Prompting
     from closedbook.knowledge.tracing.cases import Case, Score
@@ -37,7 +38,7 @@ def trace(
         typer.Option(
             metavar="DIR|FILE|atlas",
             help="Facts instead of a prompt, as for `closedbook probe`: averages over those that "
-            "the model answers right.",
+            "the model answers right. What cannot be put to it is left out and counted.",
         ),
     ] = None,
     model: Annotated[
@@ -156,6 +157,7 @@ def trace(
     from closedbook.cli.analyze import progress_bar
     from closedbook.errors import UserError
     from closedbook.knowledge import result_folders
+    from closedbook.knowledge.leaving_out import LeftOut
     from closedbook.knowledge.loading import load_model
     from closedbook.knowledge.tracing import cases, results, study
     from closedbook.knowledge.tracing import kinds as all_kinds
@@ -181,11 +183,11 @@ def trace(
         if facts is None:
             assert prompt is not None
             assert subject is not None
-            data, source, unknown = None, "", 0
+            data, source, unknown, left = None, "", 0, LeftOut()
             known = _prompt(loaded, prompt, subject, occurrence, followed)
         else:
             data, source = _facts(loaded, facts, relations, limit, style), facts
-            known, unknown = _known(loaded, data, style, followed)
+            known, unknown, left = _known(loaded, data, style, followed)
         level, noise_from = _level(loaded, data, noise, sigmas)
         settings = study.Settings(
             kinds=chosen,
@@ -208,6 +210,7 @@ def trace(
                 source=source,
                 rows=rows,
                 unknown=unknown,
+                left=left,
                 score=followed or cases.default_score(loaded),
                 noise_from=noise_from,
             )
@@ -247,17 +250,18 @@ def _prompting(model: "LoadedModel", style: str | None) -> "Prompting":
 
 def _known(
     model: "LoadedModel", facts: "Facts", style: str | None, score: "Score | None"
-) -> "tuple[list[Case], int]":
-    from closedbook.errors import UserError
+) -> "tuple[list[Case], int, LeftOut]":
+    from closedbook.errors import UserError, listed
     from closedbook.knowledge.tracing import cases
 
-    known, unknown = cases.of_facts(model, facts, _prompting(model, style), score=score)
+    known, unknown, left = cases.of_facts(model, facts, _prompting(model, style), score=score)
     if not known:
+        wrong = f"the model answers none of {unknown:,} right; " if unknown else ""
         raise UserError(
-            f"the model answers none of the {unknown} facts of {facts.source} right, so that none "
-            "can be traced; give others, or a prompt"
+            f"none of the {len(facts):,} facts of {facts.source} can be traced: {wrong}give "
+            "others, or a prompt" + "".join(f"\n{line}" for line in [listed(left.lines())] if line)
         )
-    return known, unknown
+    return known, unknown, left
 
 
 def _level(
@@ -294,12 +298,16 @@ def _print(rows: "Sequence[Row]", about: Mapping[str, Any], out: pathlib.Path) -
     shown = numbers.with_interval if one is None else lambda value: numbers.percent(value.mean)
     if one is not None:
         screen.print(f"{inline(one['prompt'])}  {inline(one['answer'])}")
-    else:
+    if about["data"]:
         screen.print(
             f"{inline(about['model'])} on {inline(about['data'])}: "
             f"{numbers.counted(about['facts'], 'fact')}, "
             f"{about['unknown']:,} left out, which the model answers wrong"
         )
+        for reason, left in about["left_out"].items():
+            screen.print(
+                f"{left['facts']:,} left out, {reason}; the first: {inline(left['first'])}"
+            )
     screen.print(
         f"P(answer) {shown(summary['clean'])}%, with the subject disturbed "
         f"{shown(summary['corrupted'])}%"

@@ -2,8 +2,7 @@
 
 import dataclasses
 import functools
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from closedbook.knowledge.editing.moments import Corpus
 from closedbook.knowledge.editing.requests import Edit, Keep
@@ -87,37 +86,6 @@ def edit_of(fact: Fact, target: str, said: Mapping[str, str], prompt: str | None
             if said[each.id].strip()
         ),
     )
-
-
-def counterfactuals(number: int, seed: int, known: Sequence[Fact]) -> list[tuple[Fact, str]]:
-    """Facts and false objects of their own relation, drawn without replacement by a hash.
-
-    Args:
-        number: How many; relations take turns, so that small ones are there too.
-        seed: Others for another seed.
-        known: The facts to draw from: those that the model answers right.
-    """
-    objects: dict[str, list[str]] = {}
-    for fact in questions().facts:
-        objects.setdefault(fact.relation, []).append(fact.object)
-    groups: dict[str, list[Fact]] = {}
-    for fact in sorted(known, key=lambda each: _hash(f"{seed}/{each.id}")):
-        groups.setdefault(fact.relation, []).append(fact)
-    turns = [fact for turn in _turns(list(groups.values())) for fact in turn]
-    found = []
-    for fact in turns[:number]:
-        others = sorted(set(objects[fact.relation]) - set(fact.objects))
-        found.append((fact, others[_hash(f"{seed}/{fact.id}/target") % len(others)]))
-    return found
-
-
-def _turns(groups: Sequence[Sequence[Fact]]) -> list[list[Fact]]:
-    longest = max(map(len, groups), default=0)
-    return [[group[i] for group in groups if i < len(group)] for i in range(longest)]
-
-
-def _hash(text: str) -> int:
-    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big")
 
 
 def default_corpus(model: LoadedModel, most: int = TEXTS) -> Corpus:

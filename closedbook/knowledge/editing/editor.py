@@ -66,7 +66,7 @@ class Editor:
         for place in self._places:
             self._moments[place] = moments[place].with_ridge(settings.ridge)
             if settings.null_space:
-                found = updates.null_space(moments[place].matrix, settings.null_threshold)
+                found = updates.null_space(*moments[place].spectrum, settings.null_threshold)
                 self._projectors[place], self.null_ranks[place] = found
 
     @property
@@ -107,10 +107,10 @@ class Editor:
         read = keys.at_places(model, self.params, batch, [place], len(told) + len(kept))[place]
         key, divisor = self._key(read[0][: len(told)])
         weighing = self._weighing(place, read[0][len(told) :])
-        unit = updates.rank_one(weighing, key, np.ones(1), divisor).left[:, 0]
-        gain = self._gain(place, batch, unit, key if divisor is None else divisor)
+        form = updates.rank_one(weighing, key, np.ones(1), divisor)
+        gain = self._gain(place, batch, form.left[:, 0], key if divisor is None else divisor)
         found = self._value(place, batch, gain, read)
-        change = _rounded(updates.rank_one(weighing, key, found.delta, divisor))
+        change = _rounded(Change(form.left, form.right * found.delta))
         self._write(place, change)
         self._remember(place, key[:, None])
         return change, {**_search(found), **_norms(self, place, change)}
@@ -127,8 +127,7 @@ class Editor:
         for batch, count in zip(batches, counts, strict=True):
             read = keys.at_places(model, self.params, batch, [last], count)[last]
             state = self._state(batch)
-            gain = _at_subject(last, batch)
-            found = self._value(last, batch, gain, (read[0], np.stack([state])))
+            found = self._value(last, batch, None, (read[0], np.stack([state])))
             searches.append(found)
             goals.append(state + found.delta)
         changes: dict[Place, Change] = {}
@@ -177,10 +176,13 @@ class Editor:
 
     def _gain(
         self, place: Place, batch: Batch, unit: np.ndarray, divisor: np.ndarray
-    ) -> jnp.ndarray:
-        """How much of the value the edited matrix adds at each position [rows, length]."""
+    ) -> jnp.ndarray | None:
+        """How much of the value the edited matrix adds at each position [rows, length].
+
+        None where the search is to see it at the subject alone.
+        """
         if self._settings.effect == "subject":
-            return _at_subject(place, batch)
+            return None
         read = keys.recorded(self._model.module, self.params, batch, (place.key_site,))
         scale = jnp.asarray(unit / (unit @ divisor), jnp.float32)
         return jnp.einsum("rlm,m->rl", read[place.key_site], scale)
@@ -189,7 +191,7 @@ class Editor:
         self,
         place: Place,
         batch: Batch,
-        gain: jnp.ndarray,
+        gain: jnp.ndarray | None,
         read: tuple[np.ndarray, np.ndarray],
     ) -> values.Found:
         """delta; the output that it starts from is that of the bare prompt."""
@@ -212,7 +214,7 @@ class Editor:
     def _state(self, batch: Batch, params: object = None) -> np.ndarray:
         """The residual stream [emb] after the last edited layer, at the bare prompt's subject."""
         last = self._places[-1]
-        site = f"{last.stack}.{last.layer}.resid_post"
+        site = last.after_site
         of = self.params if params is None else params
         read = keys.recorded(self._model.module, of, batch, (site,))[site]
         return np.asarray(read[0, acts_at(last, batch)[0]], np.float64)
@@ -242,15 +244,6 @@ def _rounded(change: Change) -> Change:
 def _joined(changes: Sequence[Change]) -> Change:
     left = np.concatenate([change.left for change in changes], axis=1)
     return Change(left, np.concatenate([change.right for change in changes]))
-
-
-def _at_subject(place: Place, batch: Batch) -> jnp.ndarray:
-    """1 where the edit acts in each row, [rows, length of the stack]; 0 elsewhere."""
-    separate = batch.answers is not None and place.stack == "decoder"
-    length = (batch.labels if separate else batch.tokens).shape[1]
-    used = (batch.told + batch.kept).sum(-1) > 0
-    spots = jnp.arange(length) == acts_at(place, batch)[:, None]
-    return jnp.asarray(spots & used[:, None], jnp.float32)
 
 
 def _search(found: values.Found) -> dict[str, object]:

@@ -5,6 +5,9 @@
 | ft | the target's tokens, all predicted where the answer begins (kmeng01/rome) | none |
 | ft-l | the same | each weight within `largest_change` of the stored one (Zhu et al. 2020) |
 | ft-m | the target's tokens, each after the ones before it (EasyEdit's masked form) | none |
+
+A model that goes on with its prompt is tuned on the bare prompt, as in both; one that answers
+questions on all phrasings of the edit.
 """
 
 import functools
@@ -23,7 +26,7 @@ from closedbook.knowledge.editing.updates import Change
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.models.families import Network
 from closedbook.models.parameters import Params
-from closedbook.models.taps import Taps
+from closedbook.models.taps import Patch, Taps
 
 _STOP = 1e-2  # no further step below this loss, as in kmeng01/rome
 
@@ -37,10 +40,10 @@ def tune(
         model: The model.
         params: Its parameters so far.
         place: The layer.
-        rows: Prompts with the target.
+        rows: Prompts with the target, the bare prompt first.
         settings: Method, learning rate, steps, bound.
     """
-    batch = pack(model, rows)
+    batch = pack(model, rows[:1] if model.config.continues_prompt else rows)
     weights, losses, taken = _descend(
         model.module,
         place,
@@ -72,14 +75,14 @@ def _descend(
     optimizer = optax.inject_hyperparams(optax.adam)(learning_rate=rate)
     share = batch.told / jnp.maximum(batch.told.sum(-1, keepdims=True), 1)
     rows = jnp.maximum((batch.told.sum(-1) > 0).sum(), 1)
-    first = jnp.argmax(batch.told, axis=-1)  # where each answer begins
+    site = place.before_site
+    _, records = forward(module, params, batch, Taps(record=(site,)))
+    below = Taps(patches={site: Patch(records[site])})  # what no step need compute again
 
     def loss(weights: jax.Array) -> jax.Array:
-        logits, _ = forward(module, with_kernels(params, {place: weights}), batch, Taps())
-        if at_once:
-            spot = first[:, None, None]
-            logits = jnp.take_along_axis(logits, spot, axis=1)
-            logits = jnp.broadcast_to(logits, (*batch.labels.shape, logits.shape[-1]))
+        logits, _ = forward(module, with_kernels(params, {place: weights}), batch, below)
+        if at_once:  # all after the prompt alone, where each answer begins
+            logits = jnp.broadcast_to(logits[:, :1], logits.shape)
         chosen = jnp.take_along_axis(jax.nn.log_softmax(logits), batch.labels[..., None], axis=-1)[
             ..., 0
         ]

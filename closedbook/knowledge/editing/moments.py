@@ -5,6 +5,7 @@ next edit needs no pass. What a killed pass has done is kept too.
 """
 
 import dataclasses
+import functools
 import hashlib
 import io
 import os
@@ -65,6 +66,12 @@ class Moment:
 
     matrix: np.ndarray
     count: int
+
+    @functools.cached_property
+    def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+        """Eigenvalues of C, ascending [mlp], and eigenvectors [mlp, mlp], a column for each."""
+        values, vectors = np.linalg.eigh((self.matrix + self.matrix.T) / 2)
+        return values, vectors
 
     def with_ridge(self, share: float) -> np.ndarray:
         """C with a share of its mean eigenvalue added to each eigenvalue."""

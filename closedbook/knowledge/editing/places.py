@@ -35,6 +35,16 @@ class Place:
         """The tap site whose activations are the values, [..., emb]."""
         return f"{self.stack}.{self.layer}.mlp.out"
 
+    @property
+    def before_site(self) -> str:
+        """The tap site of the residual stream before the layer, [..., emb]."""
+        return f"{self.stack}.{self.layer}.resid_pre"
+
+    @property
+    def after_site(self) -> str:
+        """The tap site of the residual stream after the layer, [..., emb]."""
+        return f"{self.stack}.{self.layer}.resid_post"
+
     def __str__(self) -> str:
         return f"{self.stack} layer {self.layer}"
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from closedbook.errors import UserError
 from closedbook.eval.files import json_lines, text_files
 from closedbook.inference.settings import DecodeSettings
-from closedbook.knowledge.editing import answering, atlas_edits
+from closedbook.knowledge.editing import answering, atlas_edits, requests
 from closedbook.knowledge.editing.moments import Corpus
 from closedbook.knowledge.editing.places import has_encoder
 from closedbook.knowledge.editing.requests import ESSENCE, Edit, Keep
@@ -15,9 +15,11 @@ from closedbook.knowledge.editing.settings import Method, Settings, published
 from closedbook.knowledge.editing.values import ValueSettings
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.tasks.facts import templates
+from closedbook.tasks.facts.form import Fact
 
-# Of the layers of GPT-2 XL and GPT-J, ROME edits the one at a third of the depth.
+# Of the layers of GPT-2 XL, ROME edits the one at a third of the depth, MEMIT five up to it.
 _DEPTH = 0.35
+_SPREAD = 5 / 48
 _STARTS = ("The", "Therefore", "Because", "I", "You")  # of generated contexts, as in kmeng01/memit
 _LENGTHS = (5, 10)  # tokens of generated contexts, as in kmeng01/rome
 # Small steps and a strong decay keep the value short, and a short one harms other facts less.
@@ -31,7 +33,10 @@ def settings(model: LoadedModel, method: Method) -> Settings:
         return _of_atlas(made)
     stack = next(iter(model.config.stacks))
     layers = model.config.stacks[stack].layers
-    return _replaced(made, layers=(int(layers * _DEPTH),))
+    last = int(layers * _DEPTH)
+    several = method in ("memit", "emmet", "alphaedit")
+    number = max(1, round(layers * _SPREAD)) if several else 1
+    return _replaced(made, layers=tuple(range(last - min(number, last + 1) + 1, last + 1)))
 
 
 def _of_atlas(made: Settings) -> Settings:
@@ -104,6 +109,71 @@ def single(
     )
 
 
+def put(model: LoadedModel, fact: Fact) -> Fact:
+    """The fact with its prompts as the model is asked.
+
+    A model that goes on with its prompt gets questions framed (`answering.framed`), and of a
+    sentence with a gap what stands before it; others get everything as it is.
+
+    Raises:
+        UserError: Text follows the gap of the fact's prompt, so that no model can go on with it.
+    """
+    if not model.config.continues_prompt or fact.style == "continuation":
+        return fact
+    asked = answering.framed if fact.style == "question" else _before_object
+    paraphrases = [asked(each) for each in fact.paraphrases]
+    prompt, negated = asked(fact.prompt), asked(fact.negated) if fact.negated else None
+    if not prompt:
+        raise UserError(
+            f"in the prompt {fact.prompt!r} text follows the object, so that no model can go on "
+            "with it; give a prompt that ends with the object"
+        )
+    return dataclasses.replace(
+        fact,
+        style="continuation",
+        prompt=prompt,
+        paraphrases=tuple(filter(None, paraphrases)),
+        negated=negated or None,
+        neighbours=tuple(
+            dataclasses.replace(each, prompt=asked(each.prompt)) for each in fact.neighbours
+        ),
+    )
+
+
+def _before_object(prompt: str) -> str:
+    """A prompt up to the object's place, the subject's kept; "" where text follows it."""
+    return templates.before_object(prompt, templates.SUBJECT) or ""
+
+
+def check(model: LoadedModel, fact: Fact) -> None:
+    """Checks that a fact with a target can be edited, without the work of `of_fact`.
+
+    Args:
+        model: Who is edited.
+        fact: As `put` gives it.
+
+    Raises:
+        UserError: It cannot: its subject is not to be found, or its target not to be written.
+    """
+    requests.tells(model, Edit.of_fact(fact))
+
+
+def of_fact(model: LoadedModel, fact: Fact) -> Edit:
+    """The edit that a data set asks for, as `single` makes it; its paraphrases are for evaluation.
+
+    Args:
+        model: Who is edited.
+        fact: As `put` gives it.
+
+    Raises:
+        UserError: The fact has no target, or cannot be put to the model.
+    """
+    if fact.target is None:
+        raise UserError(f'fact {fact.id} has no target; give the new object as "target"')
+    made = single(model, fact.subject, fact.prompt, fact.target)
+    return dataclasses.replace(made, id=fact.id)
+
+
 def slotted(prompt: str, subject: str) -> str:
     """The prompt with `{}` for the subject.
 
@@ -142,19 +212,26 @@ def _kept(model: LoadedModel, subject: str, prompts: Sequence[str]) -> list[Keep
 def generated(model: LoadedModel, prompt: str) -> tuple[str, ...]:
     """The prompt after texts that the model writes itself, so that the key fits in any context.
 
-    An encoder-decoder writes answers and no texts: it gets none.
+    Ten texts of five and of ten tokens, as in EasyEdit. An encoder-decoder writes answers and no
+    texts: it gets none.
     """
     if has_encoder(model.config):
         return ()
+    if model.sha256 not in _WRITTEN:
+        _WRITTEN[model.sha256] = _written(model)
+    return tuple(f"{text}. {prompt}" for text in _WRITTEN[model.sha256])
+
+
+_WRITTEN: dict[str, tuple[str, ...]] = {}  # by the model's hash: the same for every prompt
+
+
+def _written(model: LoadedModel) -> tuple[str, ...]:
     found = []
     for length in _LENGTHS:
-        way = DecodeSettings(
-            method="sample", top_k=5, num_samples=2, max_decode_length=length, seed=0
-        )
+        way = DecodeSettings(method="sample", top_k=5, max_decode_length=length, seed=0)
         for start, each in zip(_STARTS, model.ask(_STARTS, way), strict=True):
-            for text in (each.text, *(text for text, _ in each.alternatives)):
-                written = " ".join(f"{start} {text}".replace("{", "").replace("}", "").split())
-                found.append(f"{written}. {prompt}")
+            text = f"{start} {each.text}".replace("{", "").replace("}", "")
+            found.append(" ".join(text.split()))
     return tuple(dict.fromkeys(found))
 
 

@@ -8,6 +8,7 @@ from closedbook.errors import UserError
 from closedbook.knowledge import subject_tokens
 from closedbook.knowledge.editing.places import has_encoder
 from closedbook.knowledge.editing.rows import Row
+from closedbook.knowledge.leaving_out import CannotBePut
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.tasks.facts import templates
 from closedbook.tasks.facts.form import Fact
@@ -110,9 +111,10 @@ def answer_ids(model: LoadedModel, text: str) -> tuple[int, ...]:
     separate = has_encoder(model.config)
     ids = model.vocabulary.encode(text.strip() if separate else f" {text.strip()}")
     if not ids or _squeezed(model.vocabulary.decode(ids)) != _squeezed(text):
-        raise UserError(
+        raise CannotBePut(
             f"the vocabulary {model.vocabulary.path} cannot write {text!r}: it makes "
-            f"{model.vocabulary.decode(ids)!r} of it; give another target"
+            f"{model.vocabulary.decode(ids)!r} of it; give another target",
+            "target not to be written",
         )
     return (*ids, model.module.eos_id) if separate else tuple(ids)
 
@@ -138,8 +140,9 @@ def _which(text: str, subject: str, place: int) -> int:
     starts = [match.start() for match in re.finditer(rf"(?<!\w){name}(?!\w)", text)]
     starts = starts or [match.start() for match in re.finditer(name, text)]
     if place not in starts:
-        raise UserError(
+        raise CannotBePut(
             f"the subject {subject!r} is a part of a word where it is meant in {text!r}, and a "
-            "word of its own elsewhere; write another prompt"
+            "word of its own elsewhere; write another prompt",
+            "subject a part of a word",
         )
     return starts.index(place) + 1

@@ -141,11 +141,12 @@ def rank_one(
     return Change(direction[:, None], change[None] / gain)
 
 
-def null_space(moment: np.ndarray, threshold: float) -> tuple[np.ndarray, int]:
+def null_space(values: np.ndarray, vectors: np.ndarray, threshold: float) -> tuple[np.ndarray, int]:
     """AlphaEdit's projector onto the directions in which preserved keys do nearly nothing.
 
     Args:
-        moment: C [mlp, mlp].
+        values: Eigenvalues of C, ascending [mlp].
+        vectors: Its eigenvectors, [mlp, mlp], a column for each.
         threshold: Eigenvalues below this share of the largest count as nothing. AlphaEdit has
             an absolute 2e-2, which means something else in each model.
 
@@ -155,7 +156,6 @@ def null_space(moment: np.ndarray, threshold: float) -> tuple[np.ndarray, int]:
     Raises:
         UserError: There is no such direction.
     """
-    values, vectors = np.linalg.eigh((moment + moment.T) / 2)
     small = vectors[:, values < threshold * values[-1]]
     if not small.shape[1]:
         raise UserError(

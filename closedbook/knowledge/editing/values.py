@@ -6,6 +6,7 @@ those of kmeng01/rome: where its paper's appendix differs, the code is followed.
 
 import dataclasses
 import functools
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import jax
@@ -14,8 +15,9 @@ import numpy as np
 import optax
 
 from closedbook.errors import UserError
+from closedbook.knowledge.editing import rows
 from closedbook.knowledge.editing.places import Place
-from closedbook.knowledge.editing.rows import Batch, forward
+from closedbook.knowledge.editing.rows import Batch
 from closedbook.models.families import Network
 from closedbook.models.parameters import Params
 from closedbook.models.taps import Patch, Taps
@@ -76,7 +78,7 @@ def find(
     params: Params,
     place: Place,
     batch: Batch,
-    gain: jax.Array,
+    gain: jax.Array | None,
     target_init: np.ndarray,
     settings: ValueSettings,
     anchor: float | None = None,
@@ -89,8 +91,8 @@ def find(
         place: The layer.
         batch: Prompts with the target, and prompts to be kept.
         gain: float32 [rows, length of the stack], how much of delta is added to the layer's
-            output at each position: 1 at the subject's last token and 0 elsewhere in ROME; u.k
-            of each key for the effect that the edited matrix is going to have.
+            output at each position: u.k of each key for the effect that the edited matrix is
+            going to have. None for 1 where the edit acts and 0 elsewhere, as in ROME.
         target_init: The output v that decay and clamp are measured by, [emb].
         settings: How to search.
         anchor: The length that |v + delta| is kept at, where the settings ask for it.
@@ -122,7 +124,7 @@ def _search(
     anchored: bool,
     params: Params,
     batch: Batch,
-    gain: jax.Array,
+    gain: jax.Array | None,
     v: jax.Array,
     length: jax.Array,
     numbers: dict[str, jax.Array],
@@ -135,12 +137,16 @@ def _search(
     kept = batch.kept / jnp.maximum(batch.kept.sum(-1, keepdims=True), 1)
     kept = kept / jnp.maximum((batch.kept.sum(-1) > 0).sum(), 1)
 
-    def log_probs(delta: jax.Array) -> jax.Array:
-        patch = Patch(gain[..., None] * delta, mode="add")
-        logits, _ = forward(module, params, batch, Taps(patches={place.value_site: patch}))
-        return jax.nn.log_softmax(logits)
+    run, gain = _runner(module, params, place, batch, gain)
+    site = place.after_site
+    logits, records = run(Taps(record=(site,)))
+    clean = jax.nn.log_softmax(logits)
 
-    clean = log_probs(jnp.zeros_like(v))
+    def log_probs(delta: jax.Array) -> jax.Array:
+        # What the layer adds is changed where it has been added, so that no step computes again
+        # what lies below: the compiler leaves out what is overwritten.
+        patch = Patch(records[site] + gain[..., None] * delta)
+        return jax.nn.log_softmax(run(Taps(patches={site: patch}))[0])
 
     def loss(delta: jax.Array) -> tuple[jax.Array, jax.Array]:
         predicted = log_probs(delta)
@@ -179,3 +185,26 @@ def _search(
     carry = (jnp.int32(0), start, optimizer.init(start), losses, jnp.bool_(False))
     taken, delta, _, losses, _ = jax.lax.while_loop(lambda c: ~c[4], body, carry)
     return delta, taken, losses
+
+
+Run = Callable[[Taps], tuple[jax.Array, Mapping[str, jax.Array]]]
+
+
+def _runner(
+    module: Network, params: Params, place: Place, batch: Batch, gain: jax.Array | None
+) -> tuple[Run, jax.Array]:
+    """Passes over the batch under taps, and the gain at the positions that they have.
+
+    A delta at the subject changes nothing before it in a model of one stack; what stands there
+    is then read once for all steps.
+    """
+    if gain is None and batch.rest is not None:
+        state = rows.begun(module, params, batch)
+        first = rows.at_subject(place, batch).max(-1, keepdims=True)
+        length = batch.rest.shape[1]
+        return (
+            functools.partial(rows.resumed, module, params, batch, state),
+            jnp.pad(first, ((0, 0), (0, length - 1))),
+        )
+    acts = rows.at_subject(place, batch) if gain is None else gain
+    return functools.partial(rows.forward, module, params, batch), acts

@@ -10,9 +10,9 @@ import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.eval import metrics
-from closedbook.eval.files.json_lines import place
 from closedbook.inference.settings import DecodeSettings
 from closedbook.knowledge import subject_tokens
+from closedbook.knowledge.leaving_out import CannotBePut, LeftOut
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.subject_tokens import SubjectPrompt
@@ -78,13 +78,16 @@ def of_prompt(
             f"the model fills gaps, and the prompt {prompt.text!r} has none; write {sentinel(0)} "
             "where the answer stands"
         )
-    return _of_prompts(model, prompting, [prompt], [id], score)[0]
+    (found,) = _of_prompts(model, prompting, [prompt], [id], score)
+    if isinstance(found, CannotBePut):
+        raise found
+    return found
 
 
 def of_facts(
     model: LoadedModel, facts: Facts, prompting: Prompting, *, score: Score | None = None
-) -> tuple[list[Case], int]:
-    """The facts that the model knows, each with its own answer, and how many it does not.
+) -> tuple[list[Case], int, LeftOut]:
+    """The facts that the model knows, each with its own answer.
 
     A fact is known where the model's greedy answer is one of its objects (exact match); where the
     first token alone is followed after a prompt, where that token begins one of them.
@@ -95,20 +98,27 @@ def of_facts(
         prompting: How.
         score: Whether the whole "answer" is followed, or its "first" token; default: of the model.
 
-    Raises:
-        UserError: A fact cannot be put to the model.
+    Returns:
+        The cases, how many facts the model does not know, and those that cannot be put to it.
     """
-    with place(facts.source):
-        prompts = subject_tokens.of_facts(model, facts.facts, prompting)
-    ids = [fact.id for fact in facts.facts]
-    cases = _of_prompts(model, prompting, prompts, ids, score)
-    first = model.config.continues_prompt
-    known = [
-        dataclasses.replace(case, relation=fact.relation)
-        for case, fact in zip(cases, facts.facts, strict=True)
-        if (_begins if first else _is_right)(model, prompting, case, fact)
-    ]
-    return known, len(cases) - len(known)
+    left, prompts, asked = LeftOut(), list[SubjectPrompt](), list[Fact]()
+    for fact in facts.facts:
+        try:
+            prompts.append(subject_tokens.of_fact(model, fact, prompting))
+            asked.append(fact)
+        except UserError as error:
+            left.add(error)
+    found = _of_prompts(model, prompting, prompts, [fact.id for fact in asked], score)
+    known, unknown = [], 0
+    matches = _begins if model.config.continues_prompt else _is_right
+    for case, fact in zip(found, asked, strict=True):
+        if isinstance(case, CannotBePut):
+            left.add(case)
+        elif matches(model, prompting, case, fact):
+            known.append(dataclasses.replace(case, relation=fact.relation))
+        else:
+            unknown += 1
+    return known, unknown, left
 
 
 def _is_right(model: LoadedModel, prompting: Prompting, case: Case, fact: Fact) -> bool:
@@ -126,8 +136,11 @@ def _of_prompts(
     prompts: Sequence[SubjectPrompt],
     ids: Sequence[str],
     score: Score | None,
-) -> list[Case]:
+) -> list[Case | CannotBePut]:
+    """The case of each prompt, or what is wrong with it."""
     score = score or default_score(model)
+    if not prompts:
+        return []
     if model.config.continues_prompt:
         return _continued(model, prompts, ids, score)
     found = model.predictor(_GREEDY).predict_tokens(model.params, [p.ids for p in prompts])
@@ -136,13 +149,12 @@ def _of_prompts(
     end = model.module.eos_id
     if prompting.way == "sentinels":
         before, end = model.vocabulary.encode(sentinel(0)), model.vocabulary.encode(sentinel(1))[0]
-    cases = []
+    cases: list[Case | CannotBePut] = []
     for prompt, id_, answer in zip(prompts, ids, answers, strict=True):
         pieces = model.vocabulary.encode(answer)
         if not pieces:
-            raise UserError(
-                f"the model answers nothing to {prompt.text!r}, so that there is nothing to follow"
-            )
+            cases.append(_silent(prompt))
+            continue
         scored = [*pieces, end] if score == "answer" else pieces[:1]
         row = [model.module.pad_id, *before, *scored[:-1]]
         cases.append(
@@ -160,9 +172,9 @@ def _of_prompts(
 
 def _continued(
     model: LoadedModel, prompts: Sequence[SubjectPrompt], ids: Sequence[str], score: Score
-) -> list[Case]:
+) -> list[Case | CannotBePut]:
     """Cases of a model that goes on with its prompt: the answer is what it writes next."""
-    cases = []
+    cases: list[Case | CannotBePut] = []
     if score == "answer":
         answers = [each.text for each in model.ask([p.text for p in prompts], _GREEDY)]
         pieces = [model.vocabulary.encode(f" {answer}") for answer in answers]
@@ -171,9 +183,8 @@ def _continued(
         answers = [model.vocabulary.decode(row) for row in pieces]
     for prompt, id_, answer, scored in zip(prompts, ids, answers, pieces, strict=True):
         if not scored:
-            raise UserError(
-                f"the model answers nothing to {prompt.text!r}, so that there is nothing to follow"
-            )
+            cases.append(_silent(prompt))
+            continue
         row = [*prompt.ids, *scored[:-1]]
         cases.append(
             Case(
@@ -186,6 +197,13 @@ def _continued(
             )
         )
     return cases
+
+
+def _silent(prompt: SubjectPrompt) -> CannotBePut:
+    return CannotBePut(
+        f"the model answers nothing to {prompt.text!r}, so that there is nothing to follow",
+        "answered with nothing",
+    )
 
 
 def _first_tokens(model: LoadedModel, prompts: Sequence[SubjectPrompt]) -> list[int]:

@@ -8,6 +8,7 @@ from typing import Any
 from closedbook.eval.report import charts, html
 from closedbook.eval.report.text import clip, visible
 from closedbook.knowledge import result_folders
+from closedbook.knowledge.leaving_out import LeftOut
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.result_folders import Table
 from closedbook.knowledge.tracing import drawing, roles
@@ -29,6 +30,7 @@ def meta(
     source: str,
     rows: Sequence[Row],
     unknown: int,
+    left: LeftOut,
     score: Score,
     noise_from: str,
 ) -> dict[str, Any]:
@@ -41,6 +43,7 @@ def meta(
         source: Of the facts; "" for one prompt.
         rows: Of the facts that were traced.
         unknown: Facts that the model answers wrong, which were left out.
+        left: Facts that cannot be put to the model.
         score: What was followed.
         noise_from: Where the level of the noise comes from, in words.
     """
@@ -68,6 +71,7 @@ def meta(
         "data": source,
         "facts": len(rows),
         "unknown": unknown,
+        "left_out": left.as_json(),
         "score": score,
         "noise": noise.level,
         "windows": widths,

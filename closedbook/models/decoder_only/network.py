@@ -197,6 +197,35 @@ class DecoderOnly(nn.Module):
         Returns:
             Logits float32 [batch * copies, length, vocab] and the new state.
         """
+        x, _, own = self._go_on(tokens, index, state, None)
+        return self.logits(x), state.replace(own=own)
+
+    def resume(
+        self, tokens: jax.Array, state: DecodingState, taps: Taps
+    ) -> tuple[jax.Array, Records]:
+        """Reads the rest of texts whose beginnings `start` has read, under taps.
+
+        What taps change in the rest changes nothing in the beginnings, so that those need be read
+        once for many changes. A text's tokens may not see those after it: the result is what
+        `__call__` gives at these places.
+
+        Args:
+            tokens: int32 [batch, length]: the last token that `start` was given, and those after
+                it. What fills up rows is seen by no token before it.
+            state: From `start`, of one continuation per prompt.
+            taps: What to record and to patch; positions count from the first of `tokens`.
+
+        Returns:
+            The normalised output [batch, length, emb], of which `logits` makes what follows, and
+            the records.
+        """
+        x, records, _ = self._go_on(tokens, jnp.int32(0), state, taps)
+        return x, records
+
+    def _go_on(
+        self, tokens: jax.Array, index: jax.Array, state: DecodingState, taps: Taps | None
+    ) -> tuple[jax.Array, Records, PerLayer[KVCache]]:
+        """The normalised output at tokens after a state, records, and keys and values so far."""
         prompt, last = state.shared
 
         def after_prompt(own: KVCache, shared: KVCache) -> KVCache:
@@ -222,11 +251,11 @@ class DecoderOnly(nn.Module):
             axis=-1,
         )
         x = self._embedded(tokens, positions)
-        x, _, cache = self.decoder(x, positions, mask, None, cache, index)
+        x, records, cache = self.decoder(x, positions, mask, taps, cache, index)
         own = jax.tree.map(
             lambda c: c.replace(prompt_key=None, prompt_value=None), cache, is_leaf=_is_cache
         )
-        return self.logits(x), state.replace(own=own)
+        return x, records, own
 
     def tree(self, tokens: jax.Array, positions: jax.Array, seen: jax.Array) -> jax.Array:
         """The normalised output [batch, nodes, emb] at each node of trees of tokens.

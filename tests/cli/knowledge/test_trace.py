@@ -51,3 +51,31 @@ def test_mistakes_get_one_message_and_write_nothing(run, tmp_path, arguments, sa
     assert errors.count("error: ") == 1
     assert said in errors
     assert not (tmp_path / "out").exists()
+
+
+def test_facts_that_cannot_be_put_are_left_out_and_counted(run, tmp_path):
+    rows = [
+        {"subject": "Kenya", "object": "Nairobi", "prompt": "What is the capital of {}?"},
+        {"subject": "", "object": "Nairobi", "prompt": "Which city is it?"},
+        {"subject": "", "object": "Oslo", "prompt": "Which town is it?"},
+        {"subject": "Kenya " * 200, "object": "Nairobi", "prompt": "What is the capital of {}?"},
+        {"subject": "Kenya", "object": "Oslo", "prompt": "What is the capital city of {}?"},
+    ]
+    file = tmp_path / "facts.jsonl"
+    file.write_text("".join(json.dumps({**row, "relation": "capital"}) + "\n" for row in rows))
+    words = ("trace", "--facts", file, "--samples", 1, "--kinds", "encoder.state", "--no-severed")
+    code, said, _ = run(*words, "--out", tmp_path / "out")
+    assert code == 0
+    assert "1 fact, 1 left out, which the model answers wrong" in said
+    assert "2 left out, without a subject; the first: fact capital:2 has no subject" in said
+    left = json.loads((tmp_path / "out" / "summary.json").read_text())["left_out"]
+    assert {reason: each["facts"] for reason, each in left.items()} == {
+        "without a subject": 2,
+        "prompt too long": 1,
+    }
+    file.write_text("".join(json.dumps({**r, "relation": "capital"}) + "\n" for r in rows[1:3]))
+    code, _, errors = run(*words, "--out", tmp_path / "none")
+    assert code == 2
+    assert "none of the 2 facts" in errors
+    assert "2 left out" in errors
+    assert not (tmp_path / "none").exists()

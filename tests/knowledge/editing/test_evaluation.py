@@ -6,7 +6,7 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.knowledge.editing import atlas_edits
-from closedbook.knowledge.editing.evaluation import cases, forced, summary
+from closedbook.knowledge.editing.evaluation import cases, counterfactuals, forced, summary
 from closedbook.knowledge.editing.evaluation.trials import Trial
 from closedbook.knowledge.editing.requests import Edit
 from closedbook.tasks.facts.form import Fact, Neighbour
@@ -60,13 +60,16 @@ def test_forced_scores_are_means_over_edits_and_s_is_harmonic(found):
 
 def test_drawdown_and_retain_rate_are_mends(found):
     # Accuracy on kept questions: 3 of 4 before, 2 of 4 after; 2 of 4 have the same words.
-    assert found["mend"]["drawdown"] == pytest.approx(0.25)
-    assert found["mend"]["retain rate"] == pytest.approx(0.5)
+    assert found["published"]["drawdown"].mean == pytest.approx(0.25)
+    assert found["published"]["retain rate"].mean == pytest.approx(0.5)
+    # Deterioration is 1 - accuracy after / accuracy before (De Cao et al. 2021): 1 - (2/4) / (3/4).
+    assert found["published"]["deterioration"].mean == pytest.approx(1 / 3)
+    assert found["published"]["success on rephrases"].mean == pytest.approx(0.25)
 
 
 def test_counterfactuals_are_false_objects_of_the_same_relation_and_always_the_same():
     facts = atlas_edits.questions().facts
-    chosen = atlas_edits.counterfactuals(60, 0, facts)
+    chosen = counterfactuals.drawn(facts, facts, 60, 0)
     assert len({fact.id for fact, _ in chosen}) == 60
     objects = {}
     for fact in facts:
@@ -75,8 +78,8 @@ def test_counterfactuals_are_false_objects_of_the_same_relation_and_always_the_s
         assert target not in fact.objects
         assert target in objects[fact.relation]
     assert len({fact.relation for fact, _ in chosen[:24]}) == 24
-    assert chosen == atlas_edits.counterfactuals(60, 0, list(reversed(facts)))
-    assert chosen != atlas_edits.counterfactuals(60, 1, facts)
+    assert chosen == counterfactuals.drawn(facts, list(reversed(facts)), 60, 0)
+    assert chosen != counterfactuals.drawn(facts, facts, 60, 1)
 
 
 def test_a_case_of_the_atlas_asks_for_inverse_other_relations_and_two_hops():
@@ -108,7 +111,7 @@ def test_a_case_of_the_atlas_asks_for_inverse_other_relations_and_two_hops():
     assert not {q.group for q in wrong.questions} & set(cases.KEPT)
 
 
-def test_a_case_of_a_data_set_has_its_rephrasings_and_neighbours():
+def test_a_case_of_a_data_set_has_its_rephrasings_and_neighbours(gpt2):
     fact = Fact(
         id="1",
         subject="Kenya",
@@ -123,13 +126,19 @@ def test_a_case_of_a_data_set_has_its_rephrasings_and_neighbours():
         style="continuation",
         target="Kigali",
     )
-    case = cases.of_data(fact, Edit.of_fact(fact))
+    case = cases.of_data(gpt2, fact, Edit.of_fact(fact))
     told = {question.group: (question.text, question.right) for question in case.questions}
     assert told == {
         "prompt": ("The capital of Kenya is", ("Kigali",)),
         "rephrasings": ("Kenya's capital is", ("Kigali",)),
         "neighbours": ("The capital of Peru is", ("Lima",)),
+        "negated prompt": ("The capital of Kenya is not", ("Kigali",)),
     }
+    assert all(question.begins for question in case.questions)
+    assert case.claims == cases.Claims(
+        target="Q: Is it true that the capital of Kenya is Kigali?\nA:",
+        true="Q: Is it true that the capital of Kenya is Nairobi?\nA:",
+    )
     assert case.true == "Nairobi"
 
 

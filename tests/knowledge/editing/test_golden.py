@@ -13,8 +13,8 @@ from closedbook.knowledge.editing.rows import Row, pack
 _PRINTED = re.compile(r"loss (\S+) = (\S+) \+ (\S+) \+ (\S+) avg prob of \[.*\] (\S+)")
 
 
-@pytest.fixture(scope="module")
-def found(gpt2, rome):
+@pytest.fixture(scope="module", params=["the whole prompt", "the subject alone"])
+def found(gpt2, rome, request):
     told, _ = rome
     place = Place("decoder", told["edit_layer"])
     last = [len(ids) - 1 for ids in told["subject_template_tokens"]]
@@ -28,12 +28,13 @@ def found(gpt2, rome):
     )
     batch = pack(gpt2, rows, [keep])
     read = keys.at_places(gpt2, gpt2.params, batch, [place], len(rows))[place]
-    gain = np.zeros(batch.tokens.shape, np.float32)
-    gain[np.arange(len(rows) + 1), [*last, keep.subject]] = 1
+    gain = None
+    if request.param == "the whole prompt":
+        ones = np.zeros(batch.tokens.shape, np.float32)
+        ones[np.arange(len(rows) + 1), [*last, keep.subject]] = 1
+        gain = jnp.asarray(ones)
     settings = values.ValueSettings(stop=0.05)
-    search = values.find(
-        gpt2.module, gpt2.params, place, batch, jnp.asarray(gain), read[1][0], settings
-    )
+    search = values.find(gpt2.module, gpt2.params, place, batch, gain, read[1][0], settings)
     return place, read, search
 
 

@@ -166,3 +166,22 @@ def test_generated_contexts_end_with_the_prompt_and_are_always_the_same(gpt2):
     assert all(each.endswith(". {} plays the sport of") for each in found)
     assert all(each.count("{}") == 1 for each in found)
     assert found == presets.generated(gpt2, "{} plays the sport of")
+
+
+def test_fifty_edits_in_reverse_have_the_same_deltas_to_the_last_bit(gpt2, moment):
+    people = ("LeBron James", "Megan Rapinoe", "James", "Seattle", "King")
+    edits = [
+        dataclasses.replace(edit(person, target), id=f"{number} {person}", prompt=prompt)
+        for number, prompt in enumerate(("{} plays the sport of", "{} plays", "{} is", "The {} is"))
+        for person in people
+        for target in ("football", "basketball", "the city")
+    ][:50]
+
+    def deltas(order):
+        made = [Editor(gpt2, BASE, moment).apply([each]) for each in order]
+        changes = [each.changes[PLACE] for each in made]
+        return [(each.left.tobytes(), each.right.tobytes()) for each in changes]
+
+    there = deltas(edits)
+    assert len(set(there)) == 50
+    assert deltas(edits[::-1]) == there[::-1]

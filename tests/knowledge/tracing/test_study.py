@@ -9,6 +9,7 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.knowledge import result_folders
+from closedbook.knowledge.leaving_out import CannotBePut, LeftOut
 from closedbook.knowledge.probing.prompts import Prompting
 from closedbook.knowledge.tracing import cases, results, roles, study
 from closedbook.knowledge.tracing.agreement import agreement
@@ -29,10 +30,11 @@ NOISE = Noise(level=3.4, samples=2)
 def rows(atlas_tracer):
     facts = read_facts("atlas", relations=["country_capital"], style="question")
     model = atlas_tracer.model
-    known, unknown = cases.of_facts(
+    known, unknown, left = cases.of_facts(
         model, facts.keep(facts.facts[:4]), Prompting.of(model), score=None
     )
     assert len(known) + unknown == 4
+    assert not left.counts
     assert len(known) >= 2
     settings = Settings(
         kinds=chosen(atlas_tracer.config, ["encoder.state", "encoder.mlp"]),
@@ -175,6 +177,8 @@ def test_the_folder_holds_page_numbers_and_figures(atlas_tracer, rows, tmp_path)
     hostile = [
         {**row, "subject": "<script>alert(1)</script>", "id": str(n)} for n, row in enumerate(found)
     ]
+    left = LeftOut()
+    left.add(CannotBePut("<b>of fact 7</b>", "without a subject"))
     about = results.meta(
         atlas_tracer.model,
         settings,
@@ -182,6 +186,7 @@ def test_the_folder_holds_page_numbers_and_figures(atlas_tracer, rows, tmp_path)
         source="atlas",
         rows=hostile,
         unknown=1,
+        left=left,
         score="answer",
         noise_from="given",
     )
@@ -191,6 +196,8 @@ def test_the_folder_holds_page_numbers_and_figures(atlas_tracer, rows, tmp_path)
     assert {"heat_encoder.svg", "heat_encoder.png", "lines_encoder.svg", "severed.png"} <= names
     page = (out / "report.html").read_text()
     assert "<script>alert(1)" not in page
+    assert "<b>1</b> left out, without a subject" in page
+    assert "<b>of fact" not in page
     assert "DecoderLens" in page
     summary = json.loads((out / "summary.json").read_text())
     assert summary["total_effect"].keys() == {"mean", "low", "high"}

@@ -5,16 +5,21 @@ import functools
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
+from closedbook.errors import UserError
 from closedbook.knowledge.editing import answering, atlas_edits
 from closedbook.knowledge.editing.requests import Edit
+from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.tasks.facts import templates
 from closedbook.tasks.facts.form import Fact
+from closedbook.tasks.facts.negation import negated
 
 # Groups of questions, in the order of tables. Told ones are right with the target.
 TOLD = ("prompt", "phrasings in the edit", "rephrasings")
 KEPT = ("same subject", "same relation", "all others", "neighbours")
 RIPPLE = ("inverse of the new object", "two hops from the target")
 DENIED = ("inverse of the old object", "negated prompt")  # share that should fall, or stay low
+# Asked by likelihood: shares that should rise, fall, and rise.
+YES_NO = ("yes to the target", "yes to the true object", "target over the true object")
 GROUPS = (*TOLD, *KEPT, *RIPPLE, *DENIED)
 
 # A relation and the one that leads back; the atlas has both directions.
@@ -48,11 +53,35 @@ class Question:
         group: One of `GROUPS`.
         text: Without the model's prefix.
         right: What counts as a hit.
+        begins: Whether an answer need only begin with it (`answering.goes_on`).
     """
 
     group: str
     text: str
     right: tuple[str, ...]
+    begins: bool = False
+
+    def hit(self, answer: str) -> bool:
+        """Whether an answer is right."""
+        return answering.right(answer, self.right, begins=self.begins)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Claims:
+    """Questions that are answered by yes or no, for a model that goes on with its prompt.
+
+    Attributes:
+        target: Whether the fact's object is the target: yes, after the edit.
+        true: Whether it is what the data says is true; None where that is the target.
+    """
+
+    target: str
+    true: str | None
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """Those that there are."""
+        return (self.target,) if self.true is None else (self.target, self.true)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,11 +92,17 @@ class Case:
         edit: What is asked of the model.
         true: What the data says is true, or None where it does not differ from the target.
         questions: Of all groups.
+        claims: Asked by likelihood; None for an encoder-decoder, which answers with names.
+        generation_prompts: Where the model is let write, for GE and RS; empty without.
+        references: What it should then write like; empty without.
     """
 
     edit: Edit
     true: str | None
     questions: tuple[Question, ...]
+    claims: Claims | None = None
+    generation_prompts: tuple[str, ...] = ()
+    references: tuple[str, ...] = ()
 
 
 def of_atlas(
@@ -98,23 +133,82 @@ def of_atlas(
     return Case(edit=edit, true=fact.object, questions=tuple(found))
 
 
-def of_data(fact: Fact, edit: Edit) -> Case:
-    """The case of an edit out of a data set: its rephrasings and its neighbours."""
+def of_data(model: LoadedModel, fact: Fact, edit: Edit, others: Sequence[Fact] = ()) -> Case:
+    """The case of an edit out of a data set: its rephrasings, its neighbours, its denial.
+
+    Args:
+        model: Who is asked.
+        fact: As `presets.put` gives it.
+        edit: Of this fact.
+        others: Facts about other subjects that the model knows, as `presets.put` gives them.
+    """
+
+    def asked(group: str, text: str, right: tuple[str, ...]) -> Question:
+        begins = answering.goes_on(model, text)
+        return Question(group=group, text=text, right=right, begins=begins)
+
     target = (edit.target,)
-    found = [Question(group="prompt", text=fact.asked(), right=target)]
+    found = [asked("prompt", fact.asked(), target)]
+    found += [asked("rephrasings", fact.asked(each), target) for each in fact.paraphrases]
     found += [
-        Question(group="rephrasings", text=fact.asked(each), right=target)
-        for each in fact.paraphrases
-    ]
-    found += [
-        Question(group="neighbours", text=each.prompt, right=(each.object,))
+        asked("neighbours", each.prompt, (each.object,))
         for each in fact.neighbours
         if each.object is not None
     ]
-    if fact.negated is not None:
-        found.append(Question(group="negated prompt", text=fact.asked(fact.negated), right=target))
+    for other in others:
+        group = KEPT[1] if other.relation == fact.relation else KEPT[2]
+        found.append(asked(group, other.asked(), other.objects))
+    denied = _denied(fact)
+    if denied is not None:
+        found.append(asked("negated prompt", fact.asked(denied), target))
     true = fact.object if fact.object != edit.target else None
-    return Case(edit=edit, true=true, questions=tuple(found))
+    continues = model.config.continues_prompt
+    return Case(
+        edit=edit,
+        true=true,
+        questions=tuple(found),
+        claims=_claims(fact, edit.target, true) if continues else None,
+        generation_prompts=_texts(fact, "generation_prompts") if continues else (),
+        references=_texts(fact, "reference_texts") if continues else (),
+    )
+
+
+def _denied(fact: Fact) -> str | None:
+    """The fact's prompt with "not" in it: the data's, or one made by rule."""
+    if fact.negated is not None:
+        return fact.negated
+    question = answering.unframed(fact.prompt)
+    if question != fact.prompt:
+        denied = negation(question)
+        return None if denied is None else answering.framed(denied)
+    return negation(fact.prompt) if fact.style == "question" else negated(fact.prompt)
+
+
+def _claims(fact: Fact, target: str, true: str | None) -> Claims:
+    question = answering.unframed(fact.prompt)
+
+    def claim(object_: str) -> str:
+        if question != fact.prompt:
+            asked = templates.with_subject(question, fact.subject)
+            said = f'the answer to "{asked}" is {object_}'
+        else:
+            said = templates.statement(fact.prompt, fact.subject, object_)
+            said = f"the{said[3:]}" if said.startswith("The ") else said
+        return answering.framed(f"Is it true that {said}?")
+
+    return Claims(target=claim(target), true=None if true is None else claim(true))
+
+
+def _texts(fact: Fact, key: str) -> tuple[str, ...]:
+    """Texts that the data has beside its facts.
+
+    Raises:
+        UserError: They are no list of texts.
+    """
+    found = fact.meta.get(key) or ()
+    if isinstance(found, str) or not all(isinstance(each, str) for each in found):
+        raise UserError(f'fact {fact.id}: "{key}" is {found!r}; give a list of texts')
+    return tuple(found)
 
 
 def sample(facts: Sequence[Fact], number: int | None) -> list[Fact]:
@@ -150,9 +244,9 @@ def _ripples(fact: Fact, target: str, said: Mapping[str, str]) -> Iterator[Quest
             if next_.relation != back and answering.right(said[next_.id], next_.objects):
                 text = templates.with_subject(next_.prompt, name)
                 yield Question(group=RIPPLE[1], text=text, right=next_.objects)
-    negated = negation(fact.prompt)
-    if negated is not None:
-        text = templates.with_subject(negated, fact.subject)
+    denied = negation(fact.prompt)
+    if denied is not None:
+        text = templates.with_subject(denied, fact.subject)
         yield Question(group=DENIED[1], text=text, right=(target,))
 
 

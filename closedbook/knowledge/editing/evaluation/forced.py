@@ -50,7 +50,7 @@ def scores(
     losses, hits = [], []
     for start in range(0, len(rows), _ROWS):
         chosen = rows[start : start + _ROWS]
-        batch = pack(model, chosen + [chosen[0]] * (_ROWS - len(chosen)))
+        batch = pack(model, chosen)
         loss, hit = _scored(model.module, params, batch)
         losses.append(np.asarray(loss, np.float64)[: len(chosen)])
         hits.append(np.asarray(hit, np.float64)[: len(chosen)])

@@ -11,10 +11,10 @@ from closedbook.eval.intervals import Estimate
 from closedbook.eval.report import charts, html
 from closedbook.eval.report.text import clip, visible
 from closedbook.knowledge import result_folders
-from closedbook.knowledge.editing.evaluation import drawing
-from closedbook.knowledge.editing.evaluation.cases import DENIED, GROUPS, RIPPLE
+from closedbook.knowledge.editing.evaluation import drawing, generations
+from closedbook.knowledge.editing.evaluation.cases import DENIED, GROUPS, RIPPLE, YES_NO
 from closedbook.knowledge.editing.evaluation.sequences import Point
-from closedbook.knowledge.editing.evaluation.summary import FORCED
+from closedbook.knowledge.editing.evaluation.summary import FORCED, PUBLISHED, WHEN
 from closedbook.knowledge.editing.evaluation.trials import Trial, as_row
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.result_folders import Table
@@ -25,15 +25,24 @@ _MOST_ROWS = 5000  # trials in the page's own table
 CONVENTIONS = {
     "Free": "greedy, no gold tokens, to the natural end; a hit is an exact match under SQuAD's "
     "normalisation with the target (told) or the fact's own objects (kept)",
+    "Free, of models that go on with a prompt": "a line of at most 16 tokens. The rest of a "
+    "sentence is a hit if it begins with the right words; questions are put as Q: ... A: and "
+    "judged by exact match",
     "Judged": "the same answers by the package's judge",
     "Kept": "of the questions that the stored original answers right, how many are right after "
     "the edit; the original is never a model that was edited before",
     "Forced": "the gold answer is fed: ES, PS, NS compare mean nll per token, strictly; EM, PM, NM "
     "are mean differences of probability; S is the harmonic mean of ES, PS and NS",
-    "MEND's": "success on rephrases is free exact match; drawdown is the loss of accuracy on kept "
-    "questions, retain rate the share of them answered with the very same words",
+    "MEND's and KnowledgeEditor's": "success is a free hit on the prompt, or on rephrases; "
+    "drawdown is the loss of accuracy on kept questions, deterioration its share of the accuracy "
+    "before, retain rate the share of them answered with the very same words; kept questions are "
+    "neighbours, right before or not, and facts that were right before",
     "Rephrasings": "phrasings that neither fine-tuning nor the edit used",
-    "GE, RS": "only where the data brings generation prompts and reference texts; none here",
+    "Yes or no": "'Is it true that ...?' by the likelihood of Yes against No; of models that go on "
+    "with a prompt: closed-book T5s were taught names, and have no yes and no to give",
+    "GE, RS": f"of {generations.TOKENS} tokens sampled from the {generations.TOP} likeliest after "
+    "each generation prompt: n-gram entropy (2/3 H2 + 4/3 H3) / 2 x 100, and the cosine of TF-IDF "
+    "vectors with the reference texts; only where the data brings them",
     "Intervals": "95%, a bootstrap that draws whole edits, of fewer than ten Student's; Wilson's "
     "where an edit has one question or all have the same mean",
 }
@@ -108,6 +117,11 @@ def render(variants: Sequence[Variant], *, name: str, data: str) -> str:
         variants=variants,
         groups=shown,
         forced=forced,
+        published=[
+            each for each in PUBLISHED if any(each in v.summary["published"] for v in variants)
+        ],
+        yes_no=[each for each in YES_NO if any(each in v.summary["yes_no"] for v in variants)],
+        written=any(v.summary["written"] for v in variants),
         ripple=[group for group in shown if group in (*RIPPLE, *DENIED)],
         conventions=CONVENTIONS,
         figures={key: html.figure(spec, key) for key, spec in drawn.items()},
@@ -131,7 +145,13 @@ def tables(variants: Sequence[Variant]) -> dict[str, Table]:
             **{f"original: {group}": value for group, value in s["before"].items()},
             **{f"forced: {key}": value for key, value in s["forced"].items()},
             "forced: S": s["S"],
-            **{f"MEND: {key}": value for key, value in s["mend"].items()},
+            **{f"published: {key}": value for key, value in s["published"].items()},
+            **{
+                f"{key}, {when}": each[when]
+                for part in ("yes_no", "written")
+                for key, each in s[part].items()
+                for when in WHEN
+            },
         }
         for measure, value in named.items():
             if isinstance(value, Estimate):

@@ -8,14 +8,13 @@ from closedbook.errors import UserError
 from closedbook.eval.report import numbers
 from closedbook.knowledge.editing import answering, atlas_edits, moments, presets
 from closedbook.knowledge.editing.evaluation import cases as cases_
-from closedbook.knowledge.editing.evaluation import sequences, summary, trials
+from closedbook.knowledge.editing.evaluation import counterfactuals, sequences, summary, trials
 from closedbook.knowledge.editing.evaluation.cases import Case
 from closedbook.knowledge.editing.evaluation.pages import Variant
 from closedbook.knowledge.editing.places import places
 from closedbook.knowledge.editing.settings import FINE_TUNING, METHODS, Settings
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.progress import Progress, silent
-from closedbook.tasks.facts import read_facts
 
 
 def atlas_cases(
@@ -44,26 +43,9 @@ def atlas_cases(
     if len(known) < number:
         knows = numbers.counted(len(known), "fact")
         raise UserError(f"the model knows {knows}; ask for no more edits than that")
-    chosen = atlas_edits.counterfactuals(number, seed, known)
+    chosen = counterfactuals.drawn(facts, known, number, seed)
     asked = cases_.sample(known, others)
     return [cases_.of_atlas(fact, target, said, asked) for fact, target in chosen]
-
-
-def data_cases(model: LoadedModel, data: str, number: int) -> list[Case]:
-    """The first edits of a data set.
-
-    Raises:
-        UserError: It cannot be read, or no fact in it has a target.
-    """
-    facts = [fact for fact in read_facts(data).facts if fact.target is not None][:number]
-    if not facts:
-        raise UserError(f'{data} holds no fact with a "target"; give CounterFact, zsRE or QAEdit')
-    found = []
-    for fact in facts:
-        assert fact.target is not None
-        edit = presets.single(model, fact.subject, fact.prompt, fact.target)
-        found.append(cases_.of_data(fact, dataclasses.replace(edit, id=fact.id)))
-    return found
 
 
 def evaluate(

@@ -8,7 +8,7 @@ import numpy as np
 from closedbook.eval.intervals import Estimate, share
 from closedbook.knowledge.editing import answering
 from closedbook.knowledge.editing.editor import Editor
-from closedbook.knowledge.editing.evaluation.cases import KEPT, TOLD, Case
+from closedbook.knowledge.editing.evaluation.cases import KEPT, TOLD, Case, Question
 from closedbook.knowledge.editing.moments import Moment
 from closedbook.knowledge.editing.places import Place, kernel
 from closedbook.knowledge.editing.settings import Settings
@@ -72,29 +72,24 @@ def run(
         progress(number, len(cases))
         if number not in points and number != len(cases):
             continue
-        told: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
-        others: dict[str, tuple[str, ...]] = {}
+        told: dict[str, list[Question]] = {}
+        others: dict[str, Question] = {}
         for done in cases[:number]:
             for question in done.questions:
                 if question.group in TOLD:
-                    told.setdefault(question.group, []).append((question.text, question.right))
+                    told.setdefault(question.group, []).append(question)
         for each in cases:
             for question in each.questions:
                 if question.group in KEPT and question.text not in edited:
-                    others[question.text] = question.right
+                    others[question.text] = question
         shares = {}
         for group, asked in told.items():
-            said = answering.answers(model, editor.params, [text for text, _ in asked])
-            hits = [answering.right(a, right) for a, (_, right) in zip(said, asked, strict=True)]
-            shares[group] = share(hits)
+            said = answering.answers(model, editor.params, [each.text for each in asked])
+            shares[group] = share([q.hit(a) for q, a in zip(asked, said, strict=True)])
         before = answering.answers(model, model.params, list(others))
-        known = [
-            (text, right)
-            for (text, right), old in zip(others.items(), before, strict=True)
-            if answering.right(old, right)
-        ]
-        after = answering.answers(model, editor.params, [text for text, _ in known])
-        kept = [answering.right(a, right) for a, (_, right) in zip(after, known, strict=True)]
+        known = [q for q, old in zip(others.values(), before, strict=True) if q.hit(old)]
+        after = answering.answers(model, editor.params, [each.text for each in known])
+        kept = [q.hit(a) for q, a in zip(known, after, strict=True)]
         found = share(kept)
         yield Point(
             edits=number,

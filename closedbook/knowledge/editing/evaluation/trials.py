@@ -4,7 +4,7 @@ Before is always the stored original, so that no edit is measured against anothe
 """
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,8 @@ import numpy as np
 from closedbook.eval import equivalence, predictions
 from closedbook.knowledge.editing import answering
 from closedbook.knowledge.editing.editor import Editor
-from closedbook.knowledge.editing.evaluation import forced
-from closedbook.knowledge.editing.evaluation.cases import KEPT, TOLD, Case
+from closedbook.knowledge.editing.evaluation import forced, generations
+from closedbook.knowledge.editing.evaluation.cases import KEPT, TOLD, YES_NO, Case
 from closedbook.knowledge.editing.moments import Moment
 from closedbook.knowledge.editing.places import Place
 from closedbook.knowledge.editing.settings import Settings
@@ -33,6 +33,8 @@ class Trial:
         changed: Group -> per question whether the answer is another than the original's.
         before: Group -> hits of the original.
         forced: Name -> value of this edit.
+        yes_no: Name -> value of the original and of the edited model (`claimed`).
+        written: "GE" and "RS" of the original and of the edited model, where the data asks.
         answer: What the model says to the bare prompt.
         record: Of the edit: norms, losses.
         seconds: The edit took.
@@ -47,6 +49,42 @@ class Trial:
     answer: str
     record: Mapping[str, Any]
     seconds: float
+    yes_no: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+    written: Mapping[str, tuple[float, float]] = dataclasses.field(default_factory=dict)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Original:
+    """What the stored original says, so that it is asked once.
+
+    Attributes:
+        answers: Question -> answer.
+        margins: Claim -> log-probability of yes less that of no.
+        texts: Prompt -> it and what the model writes after it.
+        weights: Of the reference texts of all cases.
+    """
+
+    answers: Mapping[str, str]
+    margins: Mapping[str, float]
+    texts: Mapping[str, str]
+    weights: generations.Weights
+
+    @classmethod
+    def of(cls, model: LoadedModel, cases: Sequence[Case]) -> "Original":
+        """That about all cases."""
+        questions = list(dict.fromkeys(q.text for case in cases for q in case.questions))
+        claims = list(dict.fromkeys(t for c in cases if c.claims for t in c.claims.texts))
+        prompts = list(dict.fromkeys(p for case in cases for p in case.generation_prompts))
+        params = model.params
+        said = answering.answers(model, params, questions)
+        margins = _margins(forced.scores(model, params, _yes_and_no(claims))[0])
+        texts = generations.written(model, params, prompts) if prompts else []
+        return cls(
+            answers=dict(zip(questions, said, strict=True)),
+            margins=dict(zip(claims, margins, strict=True)),
+            texts=dict(zip(prompts, texts, strict=True)),
+            weights=generations.Weights.of(t for case in cases for t in case.references),
+        )
 
 
 def singles(
@@ -65,9 +103,7 @@ def singles(
         moments: Of the original.
         progress: Told how many are done.
     """
-    questions = list(dict.fromkeys(q.text for case in cases for q in case.questions))
-    said = answering.answers(model, model.params, questions)
-    original = dict(zip(questions, said, strict=True))
+    original = Original.of(model, cases)
     for number, case in enumerate(cases):
         editor = Editor(model, settings, moments)
         done = editor.apply([case.edit])
@@ -79,7 +115,7 @@ def asked(
     model: LoadedModel,
     params: Params,
     case: Case,
-    original: Mapping[str, str],
+    original: Original,
     record: Mapping[str, Any],
     seconds: float,
 ) -> Trial:
@@ -89,7 +125,7 @@ def asked(
         model: The stored original.
         params: The edited parameters.
         case: The edit and its questions.
-        original: Question -> the original's answer.
+        original: What the original says.
         record: Of the edit.
         seconds: The edit took.
     """
@@ -99,36 +135,100 @@ def asked(
     before: dict[str, list[bool]] = {}
     told = []
     for question, answer in zip(case.questions, said, strict=True):
-        old = original[question.text]
-        hits.setdefault(question.group, []).append(answering.right(answer, question.right))
-        before.setdefault(question.group, []).append(answering.right(old, question.right))
+        old = original.answers[question.text]
+        hits.setdefault(question.group, []).append(question.hit(answer))
+        before.setdefault(question.group, []).append(question.hit(old))
         changed.setdefault(question.group, []).append(answer != old)
         if question.group in TOLD:
             told.append((question, answer))
     verdicts = equivalence.judge_all(
         predictions.Prediction(
-            id=str(i), question=question.text, answers=question.right, prediction=answer
+            id=str(i),
+            question=answering.unframed(question.text),
+            answers=question.right,
+            prediction=answer,
         )
         for i, (question, answer) in enumerate(told)
     )
     judged: dict[str, list[bool]] = {}
     for (question, _), verdict in zip(told, verdicts, strict=True):
         judged.setdefault(question.group, []).append(verdict.equivalent)
+    scores, claims = _forced(model, params, case)
     return Trial(
         id=case.edit.id,
         hits=hits,
         judged=judged,
         changed=changed,
         before=before,
-        forced=_forced(model, params, case),
+        forced=scores,
         answer=said[0],
         record=record,
         seconds=seconds,
+        yes_no=claimed(case, original.margins, claims),
+        written=_written(model, params, case, original),
     )
 
 
-def _forced(model: LoadedModel, params: Params, case: Case) -> dict[str, float]:
-    """ES, EM, PS, PM, NS, NM and token accuracies; see `forced`."""
+def claimed(
+    case: Case, before: Mapping[str, float], after: Mapping[str, float]
+) -> dict[str, tuple[float, float]]:
+    """What a model says to "Is it true that ...?", by the likelihoods of yes and no.
+
+    Args:
+        case: The edit.
+        before: Claim -> log-probability of yes less that of no, of the original.
+        after: The same of the edited model.
+
+    Returns:
+        `YES_NO` -> 1 or 0 of the original and of the edited model. The last is 1 where yes
+        outweighs no by more for the target than for the true object: a model's liking for yes
+        does not count there.
+    """
+    if case.claims is None:
+        return {}
+    target, true = case.claims.target, case.claims.true
+
+    def pair(value: Callable[[Mapping[str, float]], bool]) -> tuple[float, float]:
+        return float(value(before)), float(value(after))
+
+    found = {YES_NO[0]: pair(lambda margins: margins[target] > 0)}
+    if true is not None:
+        found[YES_NO[1]] = pair(lambda margins: margins[true] > 0)
+        found[YES_NO[2]] = pair(lambda margins: margins[target] > margins[true])
+    return found
+
+
+def _yes_and_no(claims: Sequence[str]) -> list[tuple[str, str]]:
+    return [(claim, answer) for claim in claims for answer in ("Yes", "No")]
+
+
+def _margins(losses: np.ndarray) -> list[float]:
+    """Of the losses of `_yes_and_no`."""
+    return [float(no - yes) for yes, no in losses.reshape(-1, 2)]
+
+
+def _written(
+    model: LoadedModel, params: Params, case: Case, original: Original
+) -> dict[str, tuple[float, float]]:
+    """GE, and RS where the data brings references; see `generations`."""
+    prompts = case.generation_prompts
+    if not prompts:
+        return {}
+    texts = ([original.texts[p] for p in prompts], generations.written(model, params, prompts))
+    before, after = map(generations.fluency, texts)
+    found = {"GE": (before, after)}
+    if case.references:
+        before, after = (
+            generations.consistency(each, case.references, original.weights) for each in texts
+        )
+        found["RS"] = (before, after)
+    return found
+
+
+def _forced(
+    model: LoadedModel, params: Params, case: Case
+) -> tuple[dict[str, float], dict[str, float]]:
+    """ES, EM, PS, PM, NS, NM and token accuracies (see `forced`); and the margins of claims."""
     target, true = case.edit.target, case.true
     pairs: list[tuple[str, str]] = []
     groups: list[str] = []
@@ -138,7 +238,11 @@ def _forced(model: LoadedModel, params: Params, case: Case) -> dict[str, float]:
         other = true if question.group in TOLD else target
         groups.append(question.group)
         pairs += [(question.text, question.right[0]), (question.text, other or target)]
-    losses, accuracy = forced.scores(model, params, pairs)
+    claims = case.claims.texts if case.claims else ()
+    number = len(pairs)
+    losses, accuracy = forced.scores(model, params, [*pairs, *_yes_and_no(claims)])
+    margins = dict(zip(claims, _margins(losses[number:]), strict=True))
+    losses, accuracy = losses[:number], accuracy[:number]
     first, second = losses[::2], losses[1::2]
     found: dict[str, float] = {}
     names = {TOLD[0]: ("ES", "EM"), TOLD[2]: ("PS", "PM"), KEPT[1]: ("NS", "NM")}
@@ -152,7 +256,7 @@ def _forced(model: LoadedModel, params: Params, case: Case) -> dict[str, float]:
         rows = np.array([each == group for each in groups], bool)
         if rows.any():
             found[name] = float(accuracy[::2][rows].mean())
-    return found
+    return found, margins
 
 
 def as_row(trial: Trial, variant: str) -> dict[str, Any]:
@@ -173,6 +277,8 @@ def as_row(trial: Trial, variant: str) -> dict[str, Any]:
         "groups": counts,
         "judged": {group: sum(found) for group, found in trial.judged.items()},
         "forced": dict(trial.forced),
+        "yes_no": {name: list(pair) for name, pair in trial.yes_no.items()},
+        "written": {name: list(pair) for name, pair in trial.written.items()},
         "record": {name: value for name, value in trial.record.items() if name != "losses"},
         "seconds": round(trial.seconds, 3),
     }
