@@ -108,6 +108,6 @@ def test_a_folder_for_other_data_sets_does_not_hinder_the_atlas(atlas, monkeypat
 
 def test_the_packaged_models_and_their_vocabulary_are_found_by_import():
     models = packaged.models()
-    assert {"atlas_ssm", "atlas_qa"} <= set(models)
+    assert {"atlas_ssm", "atlas_qa", "atlas_deep"} <= set(models)
     for folder in models.values():
         assert (folder / "vocabulary.model").read_bytes() == packaged.VOCABULARY.read_bytes()
