@@ -84,11 +84,14 @@ def edit_eval(
     from closedbook.knowledge.leaving_out import LeftOut
     from closedbook.knowledge.loading import DEFAULT_MODEL, load_model
 
+    chosen = run.methods(comma_separated(methods))
+    points = _numbers(sequence)
+    some_layers = None if layers is None else tuple(_numbers(layers))
     result_folders.check_target(out, force=force)
     name = model or DEFAULT_MODEL
     with progress_bar() as progress:
         loaded = load_model(name, vocabulary=vocabulary)
-        number = max(edits, *_numbers(sequence), 1)
+        number = max(edits, *points, 1)
         left = LeftOut()
         if data == "atlas":
             cases = run.atlas_cases(loaded, number, others, seed)
@@ -100,10 +103,10 @@ def edit_eval(
         found = run.evaluate(
             loaded,
             cases,
-            comma_separated(methods),
+            chosen,
             singles=edits,
-            points=_numbers(sequence),
-            layers=None if layers is None else tuple(_numbers(layers)),
+            points=points,
+            layers=some_layers,
             stack=stack,
             corpus=corpus,
             progress=progress,

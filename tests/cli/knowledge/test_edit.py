@@ -66,6 +66,22 @@ def test_a_mistake_gets_one_message_and_leaves_nothing_behind(run, tmp_path, cac
     assert not out.exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("--method", ","), "no method is given; there are rome, memit"),
+        (("--method", "rome,mend"), "unknown method 'mend'"),
+        (("--sequence", "1,x"), "'1,x' is no list of numbers"),
+        (("--layer", "a"), "'a' is no list of numbers"),
+    ],
+)
+def test_an_evaluation_is_refused_before_a_model_is_opened(run, tmp_path, words, message):
+    code, _, errors = run("edit-eval", "--out", tmp_path / "out", "--model", "nowhere", *words)
+    assert code == 2
+    assert message in errors
+    assert not (tmp_path / "out").exists()
+
+
 def test_edits_are_evaluated_and_written(run, tmp_path, cache):
     out = tmp_path / "eval"
     words = ("--edits", "1", "--others", "20", "--sequence", "1", "--method", "ft-m", *cache[:2])

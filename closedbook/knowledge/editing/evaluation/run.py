@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 from collections.abc import Sequence
 
-from closedbook.errors import UserError
+from closedbook.errors import UserError, unknown_name
 from closedbook.eval.report import numbers
 from closedbook.knowledge.editing import answering, atlas_edits, moments, presets
 from closedbook.knowledge.editing.evaluation import cases as cases_
@@ -12,7 +12,7 @@ from closedbook.knowledge.editing.evaluation import counterfactuals, sequences, 
 from closedbook.knowledge.editing.evaluation.cases import Case
 from closedbook.knowledge.editing.evaluation.pages import Variant
 from closedbook.knowledge.editing.places import places
-from closedbook.knowledge.editing.settings import FINE_TUNING, METHODS, Settings
+from closedbook.knowledge.editing.settings import FINE_TUNING, METHODS, Method, Settings
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.progress import Progress, silent
 
@@ -48,10 +48,24 @@ def atlas_cases(
     return [cases_.of_atlas(fact, target, said, asked) for fact, target in chosen]
 
 
+def methods(names: Sequence[str]) -> list[Method]:
+    """Names of methods, checked.
+
+    Raises:
+        UserError: A method is unknown, or none is given.
+    """
+    if not names:
+        raise UserError(f"no method is given; there are {', '.join(METHODS)}")
+    for name in names:
+        if name not in METHODS:
+            raise unknown_name("method", name, METHODS)
+    return [each for name in names for each in METHODS if each == name]
+
+
 def evaluate(
     model: LoadedModel,
     cases: Sequence[Case],
-    methods: Sequence[str],
+    methods: Sequence[Method],
     *,
     singles: int,
     points: Sequence[int] = (),
@@ -65,23 +79,17 @@ def evaluate(
     Args:
         model: The stored original.
         cases: At least as many as `singles` and as the largest of `points`.
-        methods: Names of `METHODS`.
+        methods: What edits.
         singles: How many single edits.
         points: After how many edits in a row to ask; none without.
         layers: Of all methods; None for each one's own.
         stack: The same.
         corpus: Of second moments; None for the atlas.
         progress: Told what goes on.
-
-    Raises:
-        UserError: A method is unknown.
     """
     settings: dict[str, Settings] = {}
     for name in methods:
-        known = next((each for each in METHODS if each == name), None)
-        if known is None:
-            raise UserError(f"no method {name!r}; there are {', '.join(METHODS)}")
-        made = presets.settings(model, known)
+        made = presets.settings(model, name)
         if layers is not None:
             made = dataclasses.replace(made, layers=layers)
         settings[name] = dataclasses.replace(made, stack=stack)
