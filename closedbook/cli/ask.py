@@ -55,9 +55,9 @@ def run(
             if several:
                 print(f"{_printable(question)}")
             print(f"{_printable(found.text)}  (probability {math.exp(found.log_prob):.2f})")
-            if others:
+            if alternatives:
                 shown = ", ".join(f"{_printable(t)} ({math.exp(s):.2f})" for t, s in others)
-                print(f"  or: {shown}", flush=True)
+                print(f"  or: {shown or 'nothing else that reads differently'}", flush=True)
 
 
 def _chunks(questions: Sequence[str]) -> Iterator[Sequence[str]]:

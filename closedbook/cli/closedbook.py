@@ -74,7 +74,7 @@ def ask(
 
     A GPT-2 or Llama goes on with the text that you give: "The capital of France is". Its answer is
     the first line of that; the probability is that of all 32 tokens that it wrote, or fewer up to
-    its end.
+    its end. Of other answers that read alike one is printed, so that there may be fewer than asked.
 
     Example: `closedbook ask "What is the capital of France?"`
     """

@@ -100,6 +100,9 @@ class LoadedModel:
         first line break that follows text, or to its end; the log-probability is that of all
         that it wrote, because where it would have stopped is no event of its own.
 
+        Of alternatives that read alike, such as hypotheses that part after their first line, the
+        most probable one stays.
+
         The first call compiles; later ones with the same settings do not.
 
         Args:
@@ -109,7 +112,9 @@ class LoadedModel:
         """
         chosen = self.params if params is None else params
         found = self.predictor(settings).predict(chosen, self.texts(questions))
-        return [_first_lines(each) for each in found] if self.config.continues_prompt else found
+        if self.config.continues_prompt:
+            found = [_first_lines(each) for each in found]
+        return [_distinct(each) for each in found]
 
     def texts(self, questions: Sequence[str]) -> list[str]:
         """What the model reads of questions: with its prefix, and without needless blanks."""
@@ -127,3 +132,12 @@ def _first_lines(answer: Prediction) -> Prediction:
 
     others = tuple((first(text), log_prob) for text, log_prob in answer.alternatives)
     return dataclasses.replace(answer, text=first(answer.text), alternatives=others)
+
+
+def _distinct(answer: Prediction) -> Prediction:
+    """The answer without alternatives that read as it or as a more probable one."""
+    best: dict[str, float] = {}
+    for text, log_prob in answer.alternatives:
+        best.setdefault(text, log_prob)
+    best.pop(answer.text, None)
+    return dataclasses.replace(answer, alternatives=tuple(best.items()))

@@ -13,6 +13,7 @@ from closedbook.checkpoints.huggingface.folders import write_huggingface
 from closedbook.checkpoints.tensors import Checkpoint, Tensor
 from closedbook.cli import closedbook as command
 from closedbook.errors import UserError
+from closedbook.inference.predictor import Prediction, Predictor
 from closedbook.inference.settings import DecodeSettings
 from closedbook.knowledge import load_model
 from closedbook.models import DecoderOnlyConfig, decoder_only
@@ -147,3 +148,24 @@ def test_command_goes_on_with_a_prompt(folder, capsys, monkeypatch):
     row = json.loads(capsys.readouterr().out)
     assert row["question"] == PROMPTS[0]
     assert row["prediction"]
+
+
+def test_alternatives_with_the_same_first_line_are_one(folder, capsys, monkeypatch):
+    written = Prediction(
+        text=" Paris.\n\nIt is old.",
+        log_prob=-1.0,
+        alternatives=(("\nRome.", -2.0), ("Paris.\nIt", -3.0), ("Rome.\nIt", -4.0), ("It", -5.0)),
+    )
+    monkeypatch.setattr(Predictor, "predict", lambda self, params, texts: [written] * len(texts))
+    (answer,) = load_model(folder).ask(["The capital is"])
+    assert (answer.text, answer.log_prob) == ("Paris.", -1.0)
+    assert answer.alternatives == (("Rome.", -2.0), ("It", -5.0))
+    alone = Prediction(text="Paris.", log_prob=-1.0, alternatives=(("Paris.\nIt", -3.0),))
+    monkeypatch.setattr(Predictor, "predict", lambda self, params, texts: [alone] * len(texts))
+    monkeypatch.setattr("sys.argv", ["closedbook", "ask", "--model", str(folder), "The capital is"])
+    with pytest.raises(SystemExit):
+        command.main()
+    assert capsys.readouterr().out.splitlines() == [
+        "Paris.  (probability 0.37)",
+        "  or: nothing else that reads differently",
+    ]

@@ -41,6 +41,14 @@ def show(result: Result, out: pathlib.Path) -> None:
         screen.print(f"{each['label']:<12} mean over relations: {', '.join(shown)}")
     if groups.any_fewer(summary):
         screen.print(f"(n)          {groups.FEWER}")
+    unasked = [row["label"] for row in summary["relations"] if "MRR" not in row["model"]]
+    if unasked:
+        screen.print(
+            f"no mean      {counted(len(unasked), 'relation')} with a fact of one candidate alone, "
+            f"of which nothing is asked: {', '.join(inline(name, 40) for name in unasked[:5])}"
+            f'{", ..." if len(unasked) > 5 else ""}; --candidates FILE, or "candidates" of your '
+            "own relation, gives more"
+        )
     if "templates" in summary:
         _templates(screen, summary["templates"])
     if "wordings" in summary:

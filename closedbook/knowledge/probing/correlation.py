@@ -51,7 +51,8 @@ def explained(
         relation's means, which relations as such cannot explain (None where nothing varies within
         relations). Ends of intervals are None where they are infinite.
     """
-    hits = np.array([float(row["rank"] == 1) for row in rows])
+    # Of one candidate alone nothing was asked.
+    hits = np.array([float(row["rank"] == 1) if row["candidates"] > 1 else np.nan for row in rows])
     relations = [fact.relation for fact in facts.facts]
     one = len(set(relations)) == 1
     clusters = None if one else relations

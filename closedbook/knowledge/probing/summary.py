@@ -129,12 +129,18 @@ def summarise(
         "correlations": correlation.explained(facts, everything or facts, rows),
     }
     if settings.paraphrases:
-        summary["wordings"] = _wordings(facts, rows)
+        if any("wordings" in row and _asked(row) for row in rows):
+            summary["wordings"] = _wordings(facts, rows)
         if (bear := _bear(facts, rows)) is not None:
             summary["templates"] = bear
-    if settings.negated:
+    if settings.negated and any("negated" in row and _asked(row) for row in rows):
         summary["negated"] = _negated(facts, rows)
     return summary
+
+
+def _asked(row: Row) -> bool:
+    """Whether there was another candidate than the right one; else every answer is right."""
+    return bool(row["candidates"] > 1)
 
 
 def _bear(facts: Facts, rows: Sequence[Row]) -> dict[str, Any] | None:
@@ -146,7 +152,11 @@ def _bear(facts: Facts, rows: Sequence[Row]) -> dict[str, Any] | None:
     right = [
         [each["answer"] == fact.object for each in row.get("wordings", [])]
         for fact, row in zip(facts.facts, rows, strict=True)
+        if _asked(row)
     ]
+    facts = facts.keep([f for f, row in zip(facts.facts, rows, strict=True) if _asked(row)])
+    if not right:
+        return None
     if len(set(map(len, right))) != 1 or not right[0]:
         return None
     found = np.array(right, np.float64)
@@ -166,8 +176,8 @@ def _bear(facts: Facts, rows: Sequence[Row]) -> dict[str, Any] | None:
 
 def _wordings(facts: Facts, rows: Sequence[Row]) -> dict[str, Any]:
     """ParaRel's measures over the facts that have several wordings."""
-    some = facts.keep([f for f, row in zip(facts.facts, rows, strict=True) if "wordings" in row])
-    all_of = [row["wordings"] for row in rows if "wordings" in row]
+    some, chosen = _with(facts, rows, "wordings")
+    all_of = [row["wordings"] for row in chosen]
     ranks = [np.array([each["rank"] for each in one]) for one in all_of]
     answers = [np.unique([e["answer"] for e in one], return_inverse=True)[1] for one in all_of]
     values = {
@@ -182,8 +192,7 @@ def _wordings(facts: Facts, rows: Sequence[Row]) -> dict[str, Any]:
 
 def _negated(facts: Facts, rows: Sequence[Row]) -> dict[str, Any]:
     """Kassner and Schütze's measures over the facts whose prompt can be denied."""
-    some = facts.keep([f for f, row in zip(facts.facts, rows, strict=True) if "negated" in row])
-    chosen = [row for row in rows if "negated" in row]
+    some, chosen = _with(facts, rows, "negated")
     denied = [row["negated"] for row in chosen]
     alike = np.array([np.nan if e["correlation"] is None else e["correlation"] for e in denied])
     values = {
@@ -198,6 +207,12 @@ def _negated(facts: Facts, rows: Sequence[Row]) -> dict[str, Any]:
             ends = {name: 2 * getattr(scaled, name) - 1 for name in ("mean", "low", "high")}
             means["rank correlation"] = dataclasses.replace(scaled, **ends)
     return {**found, "given": sum(each["given"] for each in denied)}
+
+
+def _with(facts: Facts, rows: Sequence[Row], key: str) -> tuple[Facts, list[Row]]:
+    """The facts whose rows have a key, and these rows; those of one candidate alone left out."""
+    kept = [n for n, row in enumerate(rows) if key in row and _asked(row)]
+    return facts.keep([facts.facts[n] for n in kept]), [rows[n] for n in kept]
 
 
 def _of_some(some: Facts, values: Mapping[str, np.ndarray], asked: int) -> dict[str, Any]:

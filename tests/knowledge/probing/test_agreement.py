@@ -134,6 +134,7 @@ def test_what_explains_is_counted_in_the_data_and_compared_within_relations():
             "log_prob": -1.0 if relation == "a" else -2.0,
             "tokens": 1,
             "subject_tokens": n + 1,
+            "candidates": 4,
             "top": [{"log_prob": -0.5 * n}],
         }
         for relation in "ab"
@@ -179,7 +180,8 @@ def test_a_users_own_field_s_pop_is_no_page_views(value):
         ],
         source="made",
     )
-    row = {"log_prob": -1.0, "tokens": 1, "subject_tokens": 1, "top": [{"log_prob": -0.5}]}
+    row = {"log_prob": -1.0, "tokens": 1, "subject_tokens": 1, "candidates": 4}
+    row["top"] = [{"log_prob": -0.5}]
     rows = [{**row, "rank": 1 + n % 2} for n in range(12)]
     found = {each["name"]: each for each in correlation.explained(facts, facts, rows)}
     assert found["page views of the subject (log)"]["n"] == 11

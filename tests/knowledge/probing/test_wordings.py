@@ -151,3 +151,32 @@ def test_other_words_that_nobody_gave_are_told(atlas_ssm, atlas_qa):
     questions = read_facts("atlas", relations=["state_capital"], style="question")
     with pytest.raises(UserError, match="can be denied"):
         probe(atlas_qa, questions, Prompting.of(atlas_qa), Settings(negated=True))
+
+
+def test_one_candidate_alone_counts_in_no_mean(atlas_ssm):
+    """Whatever a model says of it is right: nothing was asked."""
+    facts = [
+        dataclasses.replace(
+            fact(number, name, paraphrases=("{} has [Y].",)), subject=subject, object=object_
+        )
+        for number, (name, subject, object_) in enumerate(
+            [("two", "Peru", "Lima"), ("two", "Cuba", "Havana"), ("one", "Spain", "Madrid")]
+        )
+    ]
+    facts, prompting = gather(facts, source="f"), Prompting.of(atlas_ssm)
+    settings = Settings(paraphrases=True, negated=True)
+    rows = probe(atlas_ssm, facts, prompting, settings)
+    found = summarise(facts, rows, settings)
+    assert set(found["all"]["model"]) == {"P@1", "MRR"}
+    for mean in found["all"]["model"].values():
+        assert (mean.relations, mean.facts) == (1, 2)
+    assert found["relations"][1]["model"] == {}
+    assert found["relations"][1]["chance"] == {}
+    for part in (found["wordings"], found["negated"]):
+        assert (part["facts"], part["left_out"]) == (2, 1)
+        assert [each["name"] for each in part["relations"]] == ["two"]
+    assert [each.facts for each in found["templates"]["each"]] == [2, 2]
+    alone = facts.only(["one"])
+    nothing = summarise(alone, rows[2:], settings)
+    assert nothing["all"]["model"] == {}
+    assert not {"wordings", "negated", "templates"} & set(nothing)
