@@ -1,4 +1,4 @@
-"""Writes docs/ten_systems.md: ten open-domain systems on NQ-open under every protocol.
+"""Writes docs/studies/ten_systems.md: ten open-domain systems on NQ-open under every protocol.
 
     python benchmarks/ten_systems.py judged.tar.xz
 
@@ -21,7 +21,7 @@ from closedbook.eval.analysis import audit, comparison
 from closedbook.eval.analysis.compared import Comparison, ProtocolTable
 from closedbook.eval.predictions import Prediction
 
-PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "ten_systems.md"
+PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "studies" / "ten_systems.md"
 
 HEAD = """# Ten systems on NQ-open, compared
 

@@ -3,7 +3,7 @@
     python -m benchmarks.editing_study --out runs/editing_study
 
 Edits the packaged model in every way of `plan.py`: false objects for facts that it knows. A run
-that was stopped goes on where it stopped. At the end it writes docs/editing_study.md, its figures
+that was stopped goes on where it stopped. At the end it writes docs/studies/editing_study.md, its figures
 and its tables.
 """
 
@@ -93,7 +93,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=pathlib.Path, default=REPOSITORY / "runs" / "editing_study")
     parser.add_argument("--plan", choices=PLANS, default="full", help="how much is edited")
     parser.add_argument(
-        "--page", type=pathlib.Path, default=REPOSITORY / "docs" / "editing_study.md"
+        "--page", type=pathlib.Path, default=REPOSITORY / "docs" / "studies" / "editing_study.md"
     )
     return parser.parse_args()
 

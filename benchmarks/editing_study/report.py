@@ -22,7 +22,7 @@ _HEAD = """# What an edit costs
 fact that the packaged model knows, and is made of the stored original; answers are free and greedy,
 right by exact match, in percent with 95% intervals that draw whole edits. *Kept*: of the questions
 that the original answers right, how many are right after the edit. Rephrasings are wordings that
-neither fine-tuning nor the edit used. How edits are made: [editing.md](editing.md).
+neither fine-tuning nor the edit used. How edits are made: [editing.md](../editing.md).
 
 """
 

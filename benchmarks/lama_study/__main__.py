@@ -5,7 +5,7 @@
 Asks the packaged models, and SmolLM2-135M-Instruct (Q4_1) where `make smollm2` has fetched it,
 about the atlas and about the data sets that the folder holds: LAMA, BEAR, ParaRel, PopQA,
 known_1000. A run that was stopped goes on where it stopped. At the end it writes
-docs/lama_study.md and its figure.
+docs/studies/lama_study.md and its figure.
 """
 
 import argparse
@@ -100,7 +100,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/lama_study"))
     parser.add_argument("--data", type=pathlib.Path, help="folder of data sets, or of tars of them")
     parser.add_argument(
-        "--page", type=pathlib.Path, default=REPOSITORY / "docs" / "lama_study.md", help="written"
+        "--page",
+        type=pathlib.Path,
+        default=REPOSITORY / "docs" / "studies" / "lama_study.md",
+        help="written",
     )
     return parser.parse_args()
 

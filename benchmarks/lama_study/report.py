@@ -1,4 +1,4 @@
-"""docs/lama_study.md, out of the cells' results."""
+"""docs/studies/lama_study.md, out of the cells' results."""
 
 import datetime
 import pathlib
@@ -28,10 +28,10 @@ Made by `{command}` ({cells} cells, {minutes:.0f} minutes), which counts what is
 
 LAMA (Petroni et al. 2019) asks a model for facts without training it: each fact becomes a prompt,
 and the model ranks candidates for its object. `atlas_ssm` has read sentences about the facts of
-[the atlas](atlas.md) and fills gaps in them; `atlas_qa` was fine-tuned on questions about 61% of
+[the atlas](../atlas.md) and fills gaps in them; `atlas_qa` was fine-tuned on questions about 61% of
 them. SmolLM2-135M-Instruct (Q4_1) is a language model of 135 million parameters that has read the
 web, in four bits per weight; it goes on with its prompt. How a fact is put to a model, and what the
-numbers mean, is told in [probing.md](probing.md).
+numbers mean, is told in [probing.md](../probing.md).
 
 Numbers are per cent: unweighted means over relations, with 95% intervals that draw relations, and
 are Student's t where there are two to nine. "asked" are facts chosen by a hash of each, at most as
@@ -77,7 +77,7 @@ _LIMITS = """## What this does not show
 - **The atlas's models know the atlas alone.** Their vocabulary is its words; T-REx's closed row is
   a control, for what a model has that was taught other facts. That `atlas_ssm` is right about
   sentences it was trained on is memory, as it was meant to be, and nothing about the web.
-- **Nothing of negation.** `closedbook probe --negated` asks that ([probing.md](probing.md)).
+- **Nothing of negation.** `closedbook probe --negated` asks that ([probing.md](../probing.md)).
 - **Samples.** The intervals tell how the means would change with other relations; where few facts
   per relation are asked, each relation's own mean is rough.
 - **Correlations explain nothing by themselves**: facts of popular things are also written in

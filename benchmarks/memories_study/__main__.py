@@ -4,7 +4,7 @@
 
 Repeats the analyses of Geva et al. 2021 on the packaged models, on a ReLU language model that it
 trains on WikiText-2, and on SmolLM2-135M-Instruct (Q4_1) where `make smollm2` has fetched it. A run
-that was stopped goes on where it stopped. At the end it writes docs/memories_study.md and its
+that was stopped goes on where it stopped. At the end it writes docs/studies/memories_study.md and its
 figure.
 """
 
@@ -107,7 +107,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--page",
         type=pathlib.Path,
-        default=REPOSITORY / "docs" / "memories_study.md",
+        default=REPOSITORY / "docs" / "studies" / "memories_study.md",
         help="written",
     )
     return parser.parse_args()

@@ -1,4 +1,4 @@
-"""docs/memories_study.md, out of the cells' results."""
+"""docs/studies/memories_study.md, out of the cells' results."""
 
 import datetime
 import pathlib
@@ -56,7 +56,7 @@ _LIMITS = """## What this does not show
 
 ## Of your own model
 
-[Memories](memories.md) tells what each command prints.
+[Memories](../memories.md) tells what each command prints.
 
 ```sh
 closedbook memories index --model runs/my_lm --corpus my_text.txt --out memories

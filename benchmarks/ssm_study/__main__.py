@@ -5,7 +5,7 @@
 Pretrains small T5s on sentences of facts by salient span masking, by random span corruption at
 the same budget, and not at all; fine-tunes each on questions about some of the facts and asks
 about the others. A run that was stopped goes on where it stopped. At the end it writes
-docs/ssm_study.md and its figure.
+docs/studies/ssm_study.md and its figure.
 """
 
 import argparse
@@ -63,7 +63,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--entity-questions", type=pathlib.Path, help="folder, or tar of it")
     parser.add_argument("--workers", type=int, default=None, help="processes, one per core")
     parser.add_argument(
-        "--page", type=pathlib.Path, default=REPOSITORY / "docs" / "ssm_study.md", help="written"
+        "--page",
+        type=pathlib.Path,
+        default=REPOSITORY / "docs" / "studies" / "ssm_study.md",
+        help="written",
     )
     return parser.parse_args()
 

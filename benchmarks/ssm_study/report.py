@@ -1,4 +1,4 @@
-"""docs/ssm_study.md and its figure, out of the cells' results."""
+"""docs/studies/ssm_study.md and its figure, out of the cells' results."""
 
 import datetime
 import itertools
