@@ -3,8 +3,8 @@
     python -m benchmarks.editing_study --out runs/editing_study
 
 Edits the packaged model in every way of `plan.py`: false objects for facts that it knows. A run
-that was stopped goes on where it stopped. At the end it writes docs/studies/editing_study.md, its figures
-and its tables.
+that was stopped goes on where it stopped. At the end it writes docs/studies/editing_study.md, its
+figures and its tables.
 """
 
 import argparse

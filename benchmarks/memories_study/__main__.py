@@ -4,8 +4,8 @@
 
 Repeats the analyses of Geva et al. 2021 on the packaged models, on a ReLU language model that it
 trains on WikiText-2, and on SmolLM2-135M-Instruct (Q4_1) where `make smollm2` has fetched it. A run
-that was stopped goes on where it stopped. At the end it writes docs/studies/memories_study.md and its
-figure.
+that was stopped goes on where it stopped. At the end it writes docs/studies/memories_study.md and
+its figure.
 """
 
 import argparse
