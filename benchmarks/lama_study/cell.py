@@ -132,7 +132,10 @@ def _first_token(model: LoadedModel, prompting: Prompting, facts: Facts) -> dict
     table = tables.table(tables.measured(found), relations)
     subjects = prompting.spelled([fact.subject for fact in facts.facts])
     read = [len(pieces) for _, pieces in subjects]
-    rows = [_row(*each) for each in zip(metrics.rank(found), best, read, strict=True)]
+    rows = [
+        {**_row(*each), "candidates": vocabulary}
+        for each in zip(metrics.rank(found), best, read, strict=True)
+    ]
     return {
         "candidates": [vocabulary, vocabulary, vocabulary],
         "means": {name: measures.estimate(each) for name, each in table.all.items()},

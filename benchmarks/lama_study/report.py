@@ -275,9 +275,10 @@ def _correlations(results: Sequence[Result]) -> str:
     names = list(dict.fromkeys(name for _, name in found))
     lines = [
         "Pearson's r of being right (0 or 1) over all facts of a cell, its interval clustered by "
-        "relation, as in LAMA's analysis; a dash where one of the two never varies, or is not "
-        "known. How often a subject is mentioned in what a model has read is not known here; that "
-        "the data's facts name it, and PopQA's page views, stand for it.",
+        "relation, as in LAMA's analysis, and none where there are two to nine; a dash where one "
+        "of the two never varies, or is not known. How often a subject is mentioned in what a "
+        "model has read is not known here; that the data's facts name it, and PopQA's page views, "
+        "stand for it.",
         "",
         f"| data | model | {' | '.join(names)} |",
         f"|---|---|{'---|' * len(names)}",

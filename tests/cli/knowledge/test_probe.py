@@ -257,17 +257,14 @@ def test_one_thing_is_not_called_several(probe, tmp_path):
     path = tmp_path / "facts.jsonl"
     fact = {"subject": "Peru", "relation": "r", "object": "Lima", "prompt": "{} has [Y]."}
     path.write_text(json.dumps(fact))
-    code, printed, _ = probe("--data", path, "--negated", "--out", tmp_path / "out")
+    code, printed, _ = probe("--data", path, "--out", tmp_path / "out")
     assert code == 0
     assert "1 fact, 1 pair of prompt and candidate" in printed
-    assert "denied       1 fact: " in printed
+    (said,) = [line for line in printed.splitlines() if line.startswith("no mean")]
+    assert "1 relation with a fact of one candidate alone" in said
+    assert said.endswith('; --candidates FILE, or "candidates" of your own relation, gives more')
     page = (tmp_path / "out" / "report.html").read_text()
-    for words in (
-        "<b>1</b> fact of",
-        "<b>1</b> relation<",
-        "<b>1</b> pair of",
-        "Each of 1 fact is",
-    ):
+    for words in ("<b>1</b> fact of", "<b>1</b> relation<", "<b>1</b> pair of"):
         assert words in page
 
 
