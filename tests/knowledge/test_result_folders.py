@@ -81,5 +81,5 @@ def test_a_full_disk_has_one_message_and_keeps_what_is_done(tmp_path):
 
 def test_a_place_where_no_folder_can_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserError, match="cannot make .*out.unfinished.*Not a directory"):
+    with pytest.raises(UserError, match=r"cannot make .*out.unfinished.*Not a directory"):
         result_folders.unfinished(tmp_path / "file" / "out").__enter__()

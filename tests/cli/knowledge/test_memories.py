@@ -4,6 +4,7 @@ import json
 import pathlib
 import shutil
 import sys
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -168,11 +169,33 @@ def test_a_damaged_index_has_one_message(memories, folder, tmp_path, damage, mes
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
 
 
-def test_triggers_without_their_texts_have_one_message(memories, folder, tmp_path) -> None:
+def _changed(folder: pathlib.Path, name: str, change: Callable[[np.ndarray], object]) -> None:
+    array = np.load(folder / name)
+    change(array)
+    np.save(folder / name, array)
+
+
+def _reversed(array: np.ndarray) -> None:
+    array[1:-1] = array[1:-1][::-1].copy()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("decoder/positive.text.npy", lambda a: a.__iadd__(1000), "IndexError(1"),
+        ("decoder/positive.position.npy", lambda a: a.fill(60000), "has no position 60000"),
+        ("texts/offsets.npy", _reversed, "goes from"),
+        ("texts/tokens.npy", lambda a: a.fill(-7), "holds ids below 0"),
+        ("texts/tokens.npy", lambda a: a.fill(1 << 30), "does not have; open it with its own"),
+    ],
+)
+def test_an_index_that_holds_nonsense_has_one_message(
+    memories, folder, tmp_path, name: str, change, message: str
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    text = copy / "decoder" / "positive.text.npy"
-    np.save(text, np.load(text) + 1000)
+    _changed(copy, name, change)
     code, _, errors = memories("show", "decoder.0.1", "--index", copy)
     assert code == 2
-    assert "copy is damaged (IndexError(1" in errors
+    assert errors.count("error: ") == 1
+    assert message in errors
