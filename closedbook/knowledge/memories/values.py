@@ -182,6 +182,6 @@ def strongest(
 
 
 def token_text(model: LoadedModel, token: int) -> str:
-    """A token as text, or its number where it is none by itself."""
+    """A token as text, or its number where it is none by itself, such as a byte of a letter."""
     text = model.vocabulary.decode([token])
-    return text if text.strip() else f"<{token}>"
+    return text if text.strip().strip("\ufffd") else f"<{token}>"

@@ -101,6 +101,9 @@ def test_search_tells_how_many_chance_would_give(memories, folder) -> None:
         (("show", "decoder.0.512"), "there is no cell 512"),
         (("show", "decodr.0.1"), "nearest: decoder"),
         (("show", "42"), "'42' names no cell"),
+        (("show", "decoder.１.1"), "'decoder.１.1' names no cell"),
+        (("search", "\udcff"), "is not UTF-8"),
+        (("search", "Europe", "--z", "nan"), "z is nan"),
         (("show", "decoder.0.1", "--reading", "raww"), "nearest: raw"),
         (("show", "decoder.0.1", "--model", "closedbook://atlas_ssm"), "index of another model"),
         (("search", "Europe", "--stack", "encodr"), "nearest: encoder"),
@@ -120,6 +123,8 @@ def test_mistakes_of_index_write_nothing(memories, asked, tmp_path, monkeypatch)
         ("--corpus", asked, "--t", 0): "t is 0",
         ("--stack", "encodr"): "nearest: encoder",
         ("--per", "word"): "valid: position, text",
+        ("--style", "sentence"): "unknown --style 'sentence'",
+        ("--style", "continuation"): "the encoder of this T5 1.0 would read nothing",
         ("--corpus", tmp_path / "no.jsonl"): "no.jsonl",
         ("--out", "."): "is or holds the working directory",
     }.items():
@@ -130,6 +135,20 @@ def test_mistakes_of_index_write_nothing(memories, asked, tmp_path, monkeypatch)
     code, _, errors = memories("show", "decoder.0.1")
     assert code == 2
     assert "make one with `closedbook memories index --out DIR`" in errors
+
+
+def test_an_index_whose_model_is_gone_tells_how_to_name_it(memories, folder, tmp_path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    manifest = copy / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("closedbook://atlas_qa", "/gone/model"))
+    code, _, errors = memories("show", "decoder.0.1", "--index", copy)
+    assert code == 2
+    assert "no checkpoint at /gone/model" in errors
+    assert "say with --model where it is now" in errors
+    assert (
+        memories("show", "decoder.0.1", "--index", copy, "--model", "closedbook://atlas_qa")[0] == 0
+    )
 
 
 def _truncate(folder: pathlib.Path, name: str) -> None:

@@ -162,13 +162,26 @@ def test_labels_become_figure_2(drawn, tmp_path):
         ("memory,shallow\n", "no column semantic"),
         ("memory,shallow,semantic\ndecoder.0.1,,\n", "no memory is labelled"),
         ("memory,shallow,semantic\ndecoder-0,a,\n", "labels.csv:2: 'decoder-0' names no cell"),
+        ("memory,shallow,semantic\ndecoder.0.1,a,\nencoder.0.1,a,\n", "decoder and of the encoder"),
+        ("memory,shallow,semantic\ndecoder.0.1,\udcfc,\n", "save it as CSV in UTF-8"),
     ],
 )
 def test_what_is_no_labelled_sheet_is_told(tmp_path, text, problem):
     path = tmp_path / "labels.csv"
-    path.write_text(text)
+    path.write_text(text, errors="surrogateescape")
     with pytest.raises(UserError, match=problem):
         labels.read(path)
+
+
+def test_labels_are_read_as_a_european_spreadsheet_saves_them(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        "\ufeffmemory;before;shallow;semantic\r\n"
+        'decoder.0.1;a,b;"x; y";\r\ndecoder.0.1;;x;\r\n;;;\r\n'
+    )
+    [found], unlabelled = labels.read(path)
+    assert unlabelled == 0
+    assert [each["shallow"] for each in found.triggers] == [{"x", "y"}, {"x"}]
 
 
 def _saved(rows, folder):
