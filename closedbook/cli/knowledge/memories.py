@@ -38,11 +38,6 @@ ReadingOption = Annotated[
         "paper; scaled: times the scale of the final norm too.",
     ),
 ]
-IN_SHORT = (
-    "A memory is one cell of a feed-forward layer. Its key answers to patterns in the text, with a "
-    "coefficient; its value, times the coefficient, is added to the model's state, where it votes "
-    "for some tokens and against others."
-)
 _LONGEST = 200  # characters that are printed of each side of a trigger
 
 
@@ -168,6 +163,7 @@ def show(
 
     Example: `closedbook memories show decoder.1.42`
     """
+    from closedbook.cli.knowledge.memories_table import IN_SHORT
     from closedbook.knowledge.memories import values as of_values
     from closedbook.knowledge.memories.cells import Cell
 

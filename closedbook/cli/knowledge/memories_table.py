@@ -7,6 +7,11 @@ from closedbook.knowledge.memories.explanations.explain import Explanation, Part
 from closedbook.knowledge.memories.explanations.strongest import Strong
 from closedbook.knowledge.memories.triggers import Marked
 
+IN_SHORT = (
+    "A memory is one cell of a feed-forward layer. Its key answers to patterns in the text, with a "
+    "coefficient; its value, times the coefficient, is added to the model's state, where it votes "
+    "for some tokens and against others."
+)
 _BAR = 24  # characters of the longest bar
 _TEXT = 90  # characters of a trigger
 _PARTS = 24  # of which all are printed; of more, so many with the largest numbers
@@ -44,6 +49,8 @@ def show(
         )
         _parts(explanation.encoder_parts, total)
         print(f"  {total:9.3f}  sum")
+    if strong:
+        print(f"\n{IN_SHORT}")
     for stack, memories in strong.items():
         print(
             f"\nthe strongest memories of the {stack}: what they add, where they answer, what they "
