@@ -58,7 +58,7 @@ def analyse(
     with result_folders.unfinished(report) as kept:
         corpus = sources.open_corpus(model, of_positions)
         tables = run.analyse(model, index, corpus, settings, kept)
-        made = results.of(tables, model, index, settings, {"cell": cell.name})
+        made = results.of(tables, model, index, corpus, settings, {"cell": cell.name})
         results.write(made, report, force=True)
     took("analyses")
     tables = {name: rows for name, rows in tables.items() if name != run.CELLS}

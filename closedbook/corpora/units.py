@@ -104,8 +104,8 @@ def plan(patterns: Sequence[str], *, shard_bytes: int, input_format: str = "auto
     if unknown:
         raise UserError(
             f"{len(unknown)} files have names that say nothing of their format:\n"
-            f"{listed(unknown, most=5)}\ngive --input-format text, jsonl or parquet, or a narrower "
-            "pattern"
+            f"{listed(unknown, most=5)}\ngive files called .txt, .jsonl or .parquet, a narrower "
+            "pattern, or, with `ssm build`, --input-format text, jsonl or parquet"
         )
     together = _together([part.size for part in parts], shard_bytes)
     units = tuple(

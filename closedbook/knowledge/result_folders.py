@@ -198,7 +198,7 @@ def unfinished(out: pathlib.Path) -> Iterator[pathlib.Path]:
             raise
         raise UserError(
             f"the disk of {out} is full ({error.strerror or error}); make room and run the same "
-            f"command again, which goes on with what is in {folder}, or give another --out"
+            "command again, which goes on with what it has kept, or give another --out"
         ) from error
     finally:
         os.close(held)

@@ -39,11 +39,6 @@ ReadingOption = Annotated[
         "paper; scaled: times the scale of the final norm too.",
     ),
 ]
-IN_SHORT = (
-    "A memory is one cell of a feed-forward layer. Its key answers to patterns in the text, with a "
-    "coefficient; its value, times the coefficient, is added to the model's state, where it votes "
-    "for some tokens and against others."
-)
 _LONGEST = 200  # characters that are printed of each side of a trigger
 
 
@@ -117,7 +112,6 @@ def index(
     from closedbook.knowledge.loading import load_model
     from closedbook.knowledge.memories import build, sources, top
     from closedbook.knowledge.memories import index as indexes
-    from closedbook.knowledge.probing.prompts import WAYS
 
     indexes.check_target(out, force=force)
     settings = build.Settings(
@@ -125,7 +119,7 @@ def index(
         stacks=None if stack is None else (stack,),
         convention=one_of("--per", per, top.CONVENTIONS),
     )
-    way = None if style is None else one_of("--style", style, WAYS)
+    way = None if style is None else one_of("--style", style, tuple(sources.MADE))
     with progress_bar() as progress:
         progress("loading", 0, 1)
         loaded = load_model(model, vocabulary=vocabulary, extra_ids=extra_ids)
@@ -167,6 +161,7 @@ def show(
 
     Example: `closedbook memories show decoder.1.42`
     """
+    from closedbook.cli.knowledge.memories_table import IN_SHORT
     from closedbook.knowledge.memories import values as of_values
     from closedbook.knowledge.memories.cells import Cell
 
@@ -185,7 +180,7 @@ def show(
         print(
             f"Its {strongest}triggers in {found.manifest['corpus']['name']}: "
             f"{found.manifest['stacks'][which.stack]['trigger']}. (It answers so at {share:.1%} of "
-            "positions.)"
+            "positions.) In front of each stands its coefficient."
         )
         for line in trigger_lines(triggers, many, loaded):
             print(line)
@@ -236,12 +231,13 @@ def search(
     pieces = " ".join(repr(of_values.token_text(loaded, each)) for each in result.pieces)
     print(
         f"{result.above} of the {result.cells:,} memories of the {stack} promote {inline(word)} "
-        f"(pieces: {pieces}) by at least {z:g} standard deviations."
+        f"(pieces: {pieces}): their vote for it is at least {z:g} standard deviations above the "
+        "mean of all."
     )
     print(
         f"By chance it would be {result.by_normal:.1f} (normally distributed votes); "
         f"{result.others} other tokens have {result.by_others:.1f} on the mean, and "
-        f"{result.share:.0%} of them have as many.\n"
+        f"{result.share:.0%} of them have as many or more.\n"
     )
     print(f"{'memory':16}  {'z':>5}  {'rank':>6}  strongest trigger")
     for hit in result.hits[:many]:
@@ -249,9 +245,15 @@ def search(
         line = next(iter(trigger_lines(first, 1, loaded)), "  -").strip()
         below = "" if hit.z >= z else "  (below the threshold)"
         print(f"{hit.cell.name:16}  {hit.z:5.1f}  {hit.rank:6,}  {line}{below}")
+    turned = (
+        " (below 0: the memory then writes the opposite of its value, which promotes the word)"
+        if len(signs) > 1
+        else ""
+    )
     print(
-        "\nrank: the place of the word's first piece among the tokens that the memory promotes. "
-        f"Values are read as {of_values.in_words(stack, read)}."
+        "\nz: standard deviations above the mean vote. rank: the place of the word's first piece "
+        "among the tokens that the memory promotes. In front of a trigger stands its coefficient"
+        f"{turned}. Values are read as {of_values.in_words(stack, read)}."
     )
 
 
@@ -265,34 +267,38 @@ def opened(path: pathlib.Path, model: str | None = None) -> "tuple[Index, Loaded
     Raises:
         UserError: There is no index, or the model is another or gone.
     """
+    from closedbook.errors import UserError
     from closedbook.knowledge.loading import load_model
     from closedbook.knowledge.memories.index import Index
 
     found = Index.open(path)
     named = found.manifest["model"]
-    loaded = load_model(
-        named["name"] if model is None else model,
-        vocabulary=named.get("vocabulary"),
-        extra_ids=named.get("extra_ids"),
-    )
+    try:
+        loaded = load_model(
+            named["name"] if model is None else model,
+            vocabulary=named.get("vocabulary"),
+            extra_ids=named.get("extra_ids"),
+        )
+    except UserError as error:
+        if model is not None:
+            raise
+        raise UserError(
+            f"{error}; it is the model of {path}: say with --model where it is now"
+        ) from error
     found.check_model(loaded)
     return found, loaded
 
 
 def trigger_lines(triggers: "list[Trigger]", many: int, model: "LoadedModel") -> list[str]:
     """Triggers for people, those that read the same in one line."""
-    from closedbook.eval.report.text import inline
+    from closedbook.cli.knowledge.memories_table import marked_line
     from closedbook.knowledge.memories.triggers import alike, marked
 
     lines = []
     for group in alike(triggers)[:many]:
-        text = marked(group[0], model.vocabulary)
-        given = f"[{inline(text.inputs, _LONGEST)}] " if text.inputs else ""
-        before = text.before if len(text.before) <= _LONGEST else f"... {text.before[-_LONGEST:]}"
-        after = text.after if len(text.after) <= _LONGEST else f"{text.after[:_LONGEST]} ..."
-        shown = inline(f"{before}«{text.at}»{after}", 3 * _LONGEST)
+        shown = marked_line(marked(group[0], model.vocabulary), _LONGEST)
         more = f"  (and {len(group) - 1} more that read the same up to there)" * (len(group) > 1)
-        lines.append(f"  {group[0].coefficient:8.3f}  {given}{shown}{more}")
+        lines.append(f"  {group[0].coefficient:8.3f}  {shown}{more}")
     return lines
 
 

@@ -5,7 +5,13 @@ from collections.abc import Mapping, Sequence
 from closedbook.eval.report.text import inline
 from closedbook.knowledge.memories.explanations.explain import Explanation, Part, Read
 from closedbook.knowledge.memories.explanations.strongest import Strong
+from closedbook.knowledge.memories.triggers import Marked
 
+IN_SHORT = (
+    "A memory is one cell of a feed-forward layer. Its key answers to patterns in the text, with a "
+    "coefficient; its value, times the coefficient, is added to the model's state, where it votes "
+    "for some tokens and against others."
+)
 _BAR = 24  # characters of the longest bar
 _TEXT = 90  # characters of a trigger
 _PARTS = 24  # of which all are printed; of more, so many with the largest numbers
@@ -27,7 +33,7 @@ def show(
     number = f"token {explanation.place + 1} of {len(explanation.tokens)}"
     print(
         f"\n{number}, {inline(explanation.token)!r}: probability {explanation.probability:.3f}, "
-        f"logit {explanation.logit:.3f}"
+        f"logit {explanation.logit:.3f} (the score from which the probability is made)"
     )
     if explanation.against:
         print(f"explained: the logit less that of {inline(explanation.against)!r}")
@@ -43,8 +49,13 @@ def show(
         )
         _parts(explanation.encoder_parts, total)
         print(f"  {total:9.3f}  sum")
+    if strong:
+        print(f"\n{IN_SHORT}")
     for stack, memories in strong.items():
-        print(f"\nthe strongest memories of the {stack}:\n")
+        print(
+            f"\nthe strongest memories of the {stack}: what they add, where they answer, what they "
+            f"promote{'; texts to which they answer most' * indexed}\n"
+        )
         for each in memories:
             _memory(each)
     if strong and not indexed:
@@ -83,7 +94,17 @@ def _memory(each: Strong) -> None:
         f"{inline(memory.token)!r}; promotes {', '.join(inline(word) for word in each.writes)}"
     )
     for trigger in each.triggers:
-        before = inline(trigger.before, 10_000)[-_TEXT:]
-        given = f"{inline(trigger.inputs, _TEXT)} | " if trigger.inputs else ""
-        after = inline(trigger.after, _TEXT)
-        print(f"             {given}{before} «{inline(trigger.at)}» {after}")
+        print(f"             {marked_line(trigger, _TEXT)}")
+
+
+def marked_line(text: Marked, longest: int) -> str:
+    """A trigger in one line: its input in brackets, and the marked token between « and ».
+
+    Args:
+        text: The trigger.
+        longest: Characters of its input, and of each side of the marked token.
+    """
+    given = f"[{inline(text.inputs, longest)}] " if text.inputs else ""
+    before = text.before if len(text.before) <= longest else f"... {text.before[-longest:]}"
+    after = text.after if len(text.after) <= longest else f"{text.after[:longest]} ..."
+    return given + inline(f"{before}«{text.at}»{after}", 4 * longest)

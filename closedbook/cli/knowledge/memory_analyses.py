@@ -65,10 +65,10 @@ def report(
     settings = run.Settings(positions=positions, keys=keys, triggers=triggers, seed=seed)
     with progress_bar() as progress, result_folders.unfinished(out) as kept:
         found, loaded = opened(index, model)
-        own = found.manifest["corpus"]
-        texts = sources.open_corpus(loaded, corpus or own["name"], way=own["made"])
+        texts = sources.corpus_of(found, loaded, corpus)
         tables = run.analyse(loaded, found, texts, settings, kept, progress)
-        results.write(results.of(tables, loaded, found, settings, arguments), out, force=force)
+        made = results.of(tables, loaded, found, texts, settings, arguments)
+        results.write(made, out, force=force)
     print(out / "report.html")
 
 

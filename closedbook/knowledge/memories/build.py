@@ -34,7 +34,7 @@ from closedbook.knowledge.memories.cells import Cells, cells_of
 from closedbook.knowledge.memories.coefficients import coefficients
 from closedbook.knowledge.memories.examples import Example
 from closedbook.knowledge.memories.index import Index
-from closedbook.knowledge.memories.sources import MADE, Corpus
+from closedbook.knowledge.memories.sources import Corpus, in_words
 from closedbook.knowledge.memories.texts import TextWriter
 from closedbook.knowledge.memories.top import Convention, Top, merge
 from closedbook.knowledge.memories.triggers import KINDS, kind_of
@@ -309,8 +309,10 @@ class _Run:
             },
             "corpus": {
                 "name": self._corpus.name,
+                "place": self._corpus.place,
+                "tagger": self._corpus.tagger,
                 "made": self._corpus.way,
-                "in_words": MADE[self._corpus.way],
+                "in_words": in_words(self._corpus.way, continues=continues),
                 "sha256": self._writer.sha256,
                 "texts": self._writer.count,
                 "texts_kept": kept,
@@ -351,6 +353,7 @@ def _identity(
         "model": model.sha256,
         "corpus": corpus.name,
         "style": corpus.way,
+        "tagger": corpus.tagger,
         "stacks": sorted(cells),
         "t": settings.t,
         "convention": settings.convention,

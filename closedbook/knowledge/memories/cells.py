@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Sign = Literal["positive", "negative"]
 SIGNS: tuple[Sign, ...] = get_args(Sign)
 SITE = "mlp.coefficients"
-_NAME = re.compile(r"([A-Za-z_]\w*)\.(\d{1,9})\.(\d{1,9})")
+_NAME = re.compile(r"([A-Za-z_]\w*)\.([0-9]{1,9})\.([0-9]{1,9})")
 
 
 @dataclasses.dataclass(frozen=True, order=True)

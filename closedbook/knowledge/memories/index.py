@@ -22,7 +22,7 @@ import numpy as np
 from closedbook.errors import UserError, unknown_name
 from closedbook.knowledge.memories.cells import Cell, Cells, Sign
 from closedbook.knowledge.memories.texts import Texts, opened
-from closedbook.knowledge.memories.triggers import Trigger
+from closedbook.knowledge.memories.triggers import KINDS, Trigger
 
 if TYPE_CHECKING:
     from closedbook.knowledge.loaded_model import LoadedModel
@@ -31,7 +31,7 @@ MANIFEST = "manifest.json"
 FORMAT = 1
 TEXTS = "texts"
 PARTS = {"coefficient": np.float32, "text": np.int32, "position": np.uint16}
-_NEEDED = {"model": ("name", "sha256"), "corpus": ("name", "made", "in_words", "texts")}
+_NEEDED = {"model": ("name", "sha256"), "corpus": ("name", "made", "in_words", "texts", "sha256")}
 _DAMAGE = (OSError, EOFError, ValueError, LookupError)  # what reading a damaged file raises
 
 
@@ -91,9 +91,13 @@ class Index:
         """Raises one of _DAMAGE if a file is missing, cut short or of another shape."""
         for group, names in _NEEDED.items():
             for name in names:
-                self.manifest[group][name]  # raises a KeyError
+                if self.manifest[group][name] is None:
+                    raise ValueError(f"the {name} of the {group} is missing")
         for stack, cells in self.cells.items():
-            self.positions(stack), self.manifest["stacks"][stack]["kind"]
+            kind = self.manifest["stacks"][stack]["kind"]
+            if kind not in KINDS:
+                raise ValueError(f"{kind!r} is no kind of triggers")
+            self.positions(stack)
             for sign in cells.signs:
                 for part, dtype in {**PARTS, "active": np.int64}.items():
                     array = self._opened(stack, sign, part)
@@ -156,21 +160,37 @@ class Index:
             UserError: The index has no such cell or sign.
         """
         self.check(cell)
-        kind = self.manifest["stacks"][cell.stack]["kind"]
         found = self.arrays(cell.stack, sign)
         rows = (found[part][cell.layer, cell.number].tolist() for part in PARTS)
+        return [
+            self.trigger(cell.stack, text, position, coefficient)
+            for coefficient, text, position in zip(*rows, strict=True)
+            if text >= 0
+        ]
+
+    def trigger(self, stack: str, text: int, position: int, coefficient: float = 0.0) -> Trigger:
+        """A trigger by its place.
+
+        Args:
+            stack: That has it.
+            text: The text's number.
+            position: In what the stack reads of it.
+            coefficient: Of the memory there; 0 where it does not matter.
+
+        Raises:
+            UserError: There is no such text or position: the index is damaged.
+        """
         try:
-            return [
-                Trigger(
-                    coefficient=coefficient,
-                    text=text,
-                    position=position,
-                    kind=kind,
-                    example=self.texts[text],
-                )
-                for coefficient, text, position in zip(*rows, strict=True)
-                if text >= 0
-            ]
+            found = Trigger(
+                coefficient=coefficient,
+                text=text,
+                position=position,
+                kind=self.manifest["stacks"][stack]["kind"],
+                example=self.texts[text],
+            )
+            if not 0 <= position < len(found.read):
+                raise IndexError(f"text {text} has no position {position}")
+            return found
         except _DAMAGE as error:
             raise _damaged(self.path, error) from error
 

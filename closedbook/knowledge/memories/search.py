@@ -5,6 +5,7 @@ import math
 
 import numpy as np
 
+from closedbook.errors import UserError
 from closedbook.knowledge.memories.cells import Cell, Sign
 from closedbook.knowledge.memories.values import Values
 from closedbook.knowledge.probing.prompts import Prompting
@@ -80,8 +81,10 @@ def search(
         least: How many hits to give, whether they reach the threshold or not.
 
     Raises:
-        UserError: The vocabulary cannot write the word.
+        UserError: The vocabulary cannot write the word, or the threshold is no number above 0.
     """
+    if not 0 < threshold < math.inf:
+        raise UserError(f"z is {threshold:g}; give a number of standard deviations above 0, like 3")
     pieces = Prompting.of(values.model).pieces_of(word)
     generator = np.random.default_rng(0)
     possible = np.setdiff1d(np.arange(values.tokens), pieces)

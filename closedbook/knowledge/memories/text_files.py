@@ -20,6 +20,8 @@ _AT_ONCE = 1024  # sentences that a tagger sees together
 class TextFiles:
     """The sentences of some text, in the order of the files; may be read again and again.
 
+    What is left out is told once, however often it is read.
+
     Args:
         pattern: A file, a folder, a pattern in quotes, or "tfds:NAME/VERSION".
         tagger: What marks salient spans, as for `closedbook ssm build`; None for no spans.
@@ -31,9 +33,11 @@ class TextFiles:
     def __init__(self, pattern: str, tagger: str | None) -> None:
         plan = units.plan([pattern], shard_bytes=_PART)
         self._parts = [part for unit in plan.units for part in unit.parts]
+        self._name, self._tagger_name = pattern, tagger
         self._tagger = None if tagger is None else loading.load(tagger)
         self._size = max(1, sum(part.size for part in self._parts))
         self._tally = Tally()
+        self._told: set[str] = set()
 
     @property
     def share(self) -> float:
@@ -44,25 +48,43 @@ class TextFiles:
         """All sentences; what cannot be read is passed by, with a message."""
         self._tally = Tally()
         texts = self._texts()
+        seen = gaps = 0
         while group := list(itertools.islice(texts, _AT_ONCE)):
             if self._tagger is None:
                 yield from (Sentence(text, ()) for text in group)
                 continue
             for text, found in zip(group, self._tagger.tag(group), strict=True):
                 inside = spans.to_bytes(text, found, collections.Counter())
+                seen, gaps = seen + 1, gaps + len(inside)
                 yield Sentence(text, tuple(Span(*each) for each in inside))
+        if seen and not gaps:
+            self._tell(
+                f"{self._name}: the tagger {self._tagger_name} finds no name or date in any of "
+                f"{seen:,} sentences, so that there is nothing to make gaps of; give another "
+                "--tagger, or other text"
+            )
 
     def _texts(self) -> Iterator[str]:
-        limits = Limits()
+        longest, too_long = Limits().max_characters, 0
         for part in self._parts:
             for document in read(part, self._tally):
                 if isinstance(document, Skipped):
-                    _log.warning(
-                        "%s, line %d is left out: %s",
-                        *(document.place, document.line, document.reason),
-                    )
+                    place = f"{document.place}, line {document.line}" * (document.line > 0)
+                    self._tell(f"{place or document.place}: {document.reason}; it is left out")
                     continue
                 lines = sentence_splitting.paragraphs(document.text, wrapped=document.wrapped)
                 for sentence in itertools.chain.from_iterable(map(split, lines)):
-                    if len(sentence) <= limits.max_characters:
+                    if len(sentence) <= longest:
                         yield sentence
+                    else:
+                        too_long += 1
+        if too_long:
+            self._tell(
+                f"{self._name}: {too_long:,} sentences of more than {longest:,} characters are "
+                "left out; a sentence ends with a full stop, a blank line, or a line of JSON"
+            )
+
+    def _tell(self, words: str) -> None:
+        if words not in self._told:
+            self._told.add(words)
+            _log.warning("%s", words)

@@ -16,6 +16,37 @@ _ITEM = 4  # bytes of a token
 _AT_ONCE = 1 << 16  # texts that are looked at together
 
 
+class Digest:
+    """The hash of texts in their order, by which a corpus is known again."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, int] = {"": -1}
+        self._sha256 = hashlib.sha256()
+
+    @property
+    def facts(self) -> list[str]:
+        """The ids of facts so far, in the order of their numbers."""
+        return list(self._names)[1:]
+
+    @property
+    def sha256(self) -> str:
+        """The hash so far, in hexadecimals."""
+        return self._sha256.copy().hexdigest()
+
+    def add(self, example: Example) -> dict[str, bytes]:
+        """One more text; what the store's files have of it, by their names."""
+        fact = self._names.setdefault(example.fact, len(self._names) - 1)
+        numbers: dict[str, Sequence[int]] = {
+            _TOKENS: (*example.inputs, *example.targets),
+            _LENGTHS: (len(example.inputs), len(example.targets)),
+            _FACTS: (fact,),
+        }
+        content = {name: np.array(each, "<i4").tobytes() for name, each in numbers.items()}
+        for each in content.values():
+            self._sha256.update(each)
+        return content
+
+
 class TextWriter:
     """Takes down texts as they are read, to keep some of them at the end.
 
@@ -31,27 +62,19 @@ class TextWriter:
         folder.mkdir(parents=True)
         self._folder = folder
         self._files = {name: (folder / name).open("wb") for name in (_TOKENS, _LENGTHS, _FACTS)}
-        self._names: dict[str, int] = {"": -1}
-        self._digest = hashlib.sha256()
+        self._digest = Digest()
         self.count = 0
 
     @property
     def sha256(self) -> str:
         """The hash of all texts so far, in hexadecimals."""
-        return self._digest.copy().hexdigest()
+        return self._digest.sha256
 
     def add(self, example: Example) -> None:
         """Takes down one more text."""
         self.count += 1
-        self._write(_TOKENS, (*example.inputs, *example.targets))
-        self._write(_LENGTHS, (len(example.inputs), len(example.targets)))
-        number = self._names.setdefault(example.fact, len(self._names) - 1)
-        self._write(_FACTS, (number,))
-
-    def _write(self, name: str, numbers: Sequence[int]) -> None:
-        content = np.array(numbers, "<i4").tobytes()
-        self._digest.update(content)
-        self._files[name].write(content)
+        for name, content in self._digest.add(example).items():
+            self._files[name].write(content)
 
     def close(self) -> None:
         """Nothing is added after this."""
@@ -81,8 +104,8 @@ class TextWriter:
             for start, length in zip(starts.tolist(), lengths.sum(1).tolist(), strict=True):
                 tokens.seek(start * _ITEM)
                 to.write(tokens.read(length * _ITEM))
-        names = list(self._names)[1:]
-        (folder / _NAMES).write_text(json.dumps(names, ensure_ascii=False), "utf-8")
+        names = json.dumps(self._digest.facts, ensure_ascii=False)
+        (folder / _NAMES).write_text(names, "utf-8")
 
     def _found(self, chosen: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
         """Where the tokens of chosen texts begin, their lengths [texts, 2] and their facts.
@@ -145,6 +168,10 @@ class Texts:
         if not 0 <= number < len(self):
             raise IndexError(number)
         start, middle, limit = self._offsets[2 * number : 2 * number + 3].tolist()
+        if not 0 <= start <= middle <= limit <= len(self._tokens):
+            raise ValueError(f"text {number} goes from {start} over {middle} to {limit}")
+        if limit > start and self._tokens[start:limit].min() < 0:
+            raise ValueError(f"text {number} holds ids below 0")
         fact = int(self._facts[number])
         return Example(
             inputs=tuple(self._tokens[start:middle].tolist()),

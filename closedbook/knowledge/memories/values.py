@@ -37,7 +37,6 @@ from closedbook.models.parameters import layers_apart, unboxed
 
 Reading = Literal["raw", "scaled"]
 READINGS: tuple[Reading, ...] = get_args(Reading)
-_EPSILON = 1e-6
 _AT_ONCE = 256  # values of an encoder that the decoder reads together
 
 
@@ -127,9 +126,10 @@ class Values:
     @functools.cached_property
     def _decoded(self) -> "jax.stages.Wrapped":
         module, scaled = self.model.module, self.reading == "scaled"
+        epsilon = self.model.config.norm_epsilon
 
         def decoded(params: dict, rows: jax.Array, read: jax.Array) -> jax.Array:
-            size = jnp.sqrt(jnp.mean(jnp.square(rows), -1, keepdims=True) + _EPSILON)
+            size = jnp.sqrt(jnp.mean(jnp.square(rows), -1, keepdims=True) + epsilon)
             scale = params["encoder"]["encoder_norm"]["scale"] if scaled else 1.0
             encoded = (rows / size * scale)[:, None]
             mask = jnp.ones((len(rows), 1), jnp.int32)
@@ -182,6 +182,6 @@ def strongest(
 
 
 def token_text(model: LoadedModel, token: int) -> str:
-    """A token as text, or its number where it is none by itself."""
+    """A token as text, or its number where it is none by itself, such as a byte of a letter."""
     text = model.vocabulary.decode([token])
-    return text if text.strip() else f"<{token}>"
+    return text if text.strip().strip("\ufffd") else f"<{token}>"

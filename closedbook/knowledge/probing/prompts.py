@@ -220,6 +220,8 @@ class Prompting:
         Raises:
             UserError: The vocabulary cannot write it.
         """
+        if not text.isascii() and text != text.encode(errors="ignore").decode():
+            raise UserError(f"the text {text[:60]!r} is not UTF-8; give another one")
         ((_, pieces),) = self.spelled([text.strip()])
         if not self.knows(text, pieces):
             raise UserError(

@@ -3,6 +3,7 @@
 import json
 import pathlib
 import shutil
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -79,6 +80,9 @@ def test_search_tells_how_many_chance_would_give(memories, folder) -> None:
         (("show", "decoder.0.512"), "there is no cell 512"),
         (("show", "decodr.0.1"), "nearest: decoder"),
         (("show", "42"), "'42' names no cell"),
+        (("show", "decoder.１.1"), "'decoder.１.1' names no cell"),
+        (("search", "\udcff"), "is not UTF-8"),
+        (("search", "Europe", "--z", "nan"), "z is nan"),
         (("show", "decoder.0.1", "--reading", "raww"), "nearest: raw"),
         (("show", "decoder.0.1", "--model", "closedbook://atlas_ssm"), "index of another model"),
         (("search", "Europe", "--stack", "encodr"), "nearest: encoder"),
@@ -97,6 +101,8 @@ def test_mistakes_of_index_write_nothing(memories, asked, tmp_path) -> None:
         ("--corpus", asked, "--t", 0): "t is 0",
         ("--stack", "encodr"): "nearest: encoder",
         ("--per", "word"): "valid: position, text",
+        ("--style", "sentence"): "unknown --style 'sentence'",
+        ("--style", "continuation"): "the encoder of this T5 1.0 would read nothing",
         ("--corpus", tmp_path / "no.jsonl"): "no.jsonl",
         ("--out", "."): "is or holds the working directory",
     }.items():
@@ -107,6 +113,20 @@ def test_mistakes_of_index_write_nothing(memories, asked, tmp_path) -> None:
     code, _, errors = memories("show", "decoder.0.1")
     assert code == 2
     assert "make one with `closedbook memories index --out DIR`" in errors
+
+
+def test_an_index_whose_model_is_gone_tells_how_to_name_it(memories, folder, tmp_path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(folder, copy)
+    manifest = copy / "manifest.json"
+    manifest.write_text(manifest.read_text().replace("closedbook://atlas_qa", "/gone/model"))
+    code, _, errors = memories("show", "decoder.0.1", "--index", copy)
+    assert code == 2
+    assert "no checkpoint at /gone/model" in errors
+    assert "say with --model where it is now" in errors
+    assert (
+        memories("show", "decoder.0.1", "--index", copy, "--model", "closedbook://atlas_qa")[0] == 0
+    )
 
 
 def _truncate(folder: pathlib.Path, name: str) -> None:
@@ -146,11 +166,33 @@ def test_a_damaged_index_has_one_message(memories, folder, tmp_path, damage, mes
     assert [path.name for path in tmp_path.iterdir()] == ["copy"]
 
 
-def test_triggers_without_their_texts_have_one_message(memories, folder, tmp_path) -> None:
+def _changed(folder: pathlib.Path, name: str, change: Callable[[np.ndarray], object]) -> None:
+    array = np.load(folder / name)
+    change(array)
+    np.save(folder / name, array)
+
+
+def _reversed(array: np.ndarray) -> None:
+    array[1:-1] = array[1:-1][::-1].copy()
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "message"),
+    [
+        ("decoder/positive.text.npy", lambda a: a.__iadd__(1000), "IndexError(1"),
+        ("decoder/positive.position.npy", lambda a: a.fill(60000), "has no position 60000"),
+        ("texts/offsets.npy", _reversed, "goes from"),
+        ("texts/tokens.npy", lambda a: a.fill(-7), "holds ids below 0"),
+        ("texts/tokens.npy", lambda a: a.fill(1 << 30), "does not have; open it with its own"),
+    ],
+)
+def test_an_index_that_holds_nonsense_has_one_message(
+    memories, folder, tmp_path, name: str, change, message: str
+) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(folder, copy)
-    text = copy / "decoder" / "positive.text.npy"
-    np.save(text, np.load(text) + 1000)
+    _changed(copy, name, change)
     code, _, errors = memories("show", "decoder.0.1", "--index", copy)
     assert code == 2
-    assert "copy is damaged (IndexError(1" in errors
+    assert errors.count("error: ") == 1
+    assert message in errors

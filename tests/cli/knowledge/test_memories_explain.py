@@ -80,6 +80,7 @@ def test_json_and_a_page_of_hostile_text(memories, tmp_path):
         (["explain", " "], "an empty question"),
         (["explain", KENYA, "--layer", "2"], "the model has 2 layers, 0 to 1"),
         (["explain", KENYA, "--token", "7"], "has no token 7"),
+        (["explain", KENYA, "--answer", "\udcff"], "is not UTF-8"),
         (["explain", KENYA, "--against", "Nairobi"], "have the same token 1"),
         (["explain", KENYA, "--index", "nowhere"], "no index of memories in nowhere"),
         (["ablate", "--stack", "middle", "--facts", "2"], "unknown stack of a T5 1.0 'middle'"),

@@ -9,7 +9,7 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.knowledge import load_model
-from closedbook.knowledge.memories import sources
+from closedbook.knowledge.memories import build, sources
 from closedbook.knowledge.memories.sources import open_corpus
 from closedbook.tasks.atlas import corpus as atlas
 
@@ -108,6 +108,63 @@ def test_a_decoder_only_model_reads_sentences(tiny, tmp_path) -> None:
     texts = [model.vocabulary.decode(each.targets) for each in found.examples()]
     assert texts[0] == "The river Tana is in Kenya."
     assert not any(each.inputs for each in found.examples())
+
+
+def test_a_decoder_only_model_reads_a_question_and_its_answer_if_asked(tiny, tmp_path) -> None:
+    path = tmp_path / "asked.jsonl"
+    path.write_text(json.dumps({"question": "Where is Tana?", "answer": "Kenya"}) + "\n")
+    model = tiny("decoder_only")
+    (only,) = open_corpus(model, str(path), way="question").examples()
+    assert model.vocabulary.decode(only.targets) == "Where is Tana? Kenya"
+    assert "each pair one text" in sources.in_words("question", continues=True)
+
+
+def test_no_decoder_reads_text_under_an_empty_encoder(atlas_qa, tmp_path) -> None:
+    with pytest.raises(UserError, match=r"the encoder of this T5 1\.0 would read nothing"):
+        open_corpus(atlas_qa, str(tmp_path / "text.txt"), way="continuation")
+
+
+def test_what_is_left_out_of_text_is_told_once(tiny, atlas_ssm, tmp_path, caplog) -> None:
+    long, none = tmp_path / "long.txt", tmp_path / "none.txt"
+    long.write_text("word " * 500 + "\n\nShort.\n")
+    found = open_corpus(tiny("decoder_only"), str(long))
+    assert [len(list(found.examples())) for _ in range(2)] == [1, 1]
+    none.write_text("nothing here has a name.\n")
+    assert not list(open_corpus(atlas_ssm, str(none)).examples())
+    (tmp_path / "empty.txt").write_text("")
+    assert not list(open_corpus(atlas_ssm, str(tmp_path / "empty.txt")).examples())
+    told = [record.message.replace(str(tmp_path), "") for record in caplog.records]
+    assert [words.partition(";")[0] for words in told] == [
+        "/long.txt: 1 sentences of more than 2,000 characters are left out",
+        "/none.txt: the tagger dates finds no name or date in any of 1 sentences, so that there is "
+        "nothing to make gaps of",
+        "/empty.txt: its text is empty",
+    ]
+
+
+def test_the_corpus_of_an_index_is_found_from_everywhere_and_known_again(
+    tiny, tmp_path, monkeypatch
+) -> None:
+    model, text = tiny("t5_1_1_scanned"), tmp_path / "text.txt"
+    text.write_text(_TEXT)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    made = open_corpus(model, "text.txt", way="bare")
+    settings = build.Settings(t=1, tokens=100)
+    index = build.build(model, made, tmp_path / "index", settings)
+    assert index.manifest["corpus"]["tagger"] == "dates"
+    examples = list(made.examples())
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    found = sources.corpus_of(index, model)
+    assert (found.name, found.way, found.tagger) == ("text.txt", "bare", "dates")
+    assert list(found.examples()) == examples
+    text.write_text(f"{_TEXT} It was founded in May 1961.")
+    with pytest.raises(UserError, match=r"text.txt has changed since .*index was made of it"):
+        list(found.examples())
+    assert len(list(sources.corpus_of(index, model, str(text)).examples())) > 1
+    text.unlink()
+    with pytest.raises(UserError, match="say with --corpus where it is now"):
+        sources.corpus_of(index, model)
 
 
 def test_no_such_file(atlas_ssm) -> None:

@@ -115,7 +115,7 @@ def test_the_vote_for_several_pieces_is_their_mean(tiny) -> None:
     values = Values(model, "decoder")
     pieces = model.vocabulary.encode("Addis Ababa")
     assert len(pieces) > 1
-    (hit, *_) = search(values, "Addis Ababa", ("positive",), 0.0, least=1).hits
+    (hit, *_) = search(values, "Addis Ababa", ("positive",), 0.1, least=1).hits
     assert hit.vote == pytest.approx(values.votes([hit.cell])[0][pieces].mean(), rel=1e-4)
 
 
@@ -123,6 +123,18 @@ def test_a_word_that_the_vocabulary_cannot_write_is_an_error(tiny) -> None:
     values = Values(tiny("decoder_only"), "decoder")
     with pytest.raises(UserError, match="cannot write"):
         search(values, "   ", ("positive",))
+
+
+@pytest.mark.parametrize("z", [float("nan"), float("inf"), 0.0, -1.0])
+def test_a_threshold_that_says_nothing_is_an_error(tiny, z: float) -> None:
+    with pytest.raises(UserError, match="give a number of standard deviations above 0"):
+        search(Values(tiny("t5_1_0")), "Kenya", ("positive",), z)
+
+
+def test_a_byte_of_a_letter_is_written_as_its_number(tiny) -> None:
+    model = tiny("t5_1_0")
+    [*_, byte] = model.vocabulary.encode("東")
+    assert of_values.token_text(model, byte) == f"<{byte}>"
 
 
 def test_a_stack_that_is_not_there_is_named(tiny) -> None:

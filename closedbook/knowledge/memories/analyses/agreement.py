@@ -11,7 +11,6 @@ from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.memories.analyses.readout import Promoted, Readout, promoted
 from closedbook.knowledge.memories.cells import Sign
 from closedbook.knowledge.memories.index import Index
-from closedbook.knowledge.memories.triggers import Trigger
 from closedbook.knowledge.memories.values import READINGS, Reading, Values
 
 STACK = "decoder"
@@ -86,17 +85,12 @@ def next_tokens(index: Index, sign: Sign) -> np.ndarray:
     """What follows the top trigger of each of a decoder's memories, int [layers, cells]; or -1."""
     arrays = index.arrays(STACK, sign)
     texts, positions = (np.asarray(arrays[name][:, :, 0]) for name in ("text", "position"))
-    kind = index.manifest["stacks"][STACK]["kind"]
     known: dict[tuple[int, int], int] = {}
     after = np.full(texts.shape, -1)
     for place in zip(*np.nonzero(texts >= 0), strict=True):
         key = int(texts[place]), int(positions[place])
         if key not in known:
-            text, position = key
-            example = index.texts[text]
-            trigger = Trigger(
-                coefficient=0.0, text=text, position=position, kind=kind, example=example
-            )
-            known[key] = -1 if trigger.next is None else trigger.next
+            after_it = index.trigger(STACK, *key).next
+            known[key] = -1 if after_it is None else after_it
         after[place] = known[key]
     return after

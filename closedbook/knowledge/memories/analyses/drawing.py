@@ -16,7 +16,7 @@ LABELS = ("shallow", "shallow and semantic", "semantic", "not covered")
 def specs(
     tables: Mapping[str, Rows], palette: Mapping[str, str] = charts.PAPER
 ) -> dict[str, charts.Spec]:
-    """The figures that the tables have rows for, by name; `explained` names them.
+    """The figures that the tables have numbers for, by name; `explained` names them.
 
     Args:
         tables: Of `run.analyse`.
@@ -24,7 +24,7 @@ def specs(
     """
     made = {}
     for name, (table, draw) in _FIGURES.items():
-        if rows := tables.get(table):
+        if rows := [row for row in tables.get(table, []) if row.get("mean", 0) is not None]:
             made[name] = draw(palette, rows)
     return made
 
@@ -62,7 +62,6 @@ def _lines(
             "resolve": {"scale": {"color": "independent"}}
         }
     low, high = ("low", "high") if field == "mean" else (f"{field}_low", f"{field}_high")
-    known = [row for row in rows if row[field] is not None]
     points = [
         {
             "x": row[x] if x != "layer" else row[x] + 1,
@@ -73,7 +72,7 @@ def _lines(
             "label": f"{x} {row[x]}, {_of(row, *keys)}: {numbers.percent(row[field])}%",
             "dealt": row.get("dealt"),
         }
-        for row in known
+        for row in rows
     ]
     names = list(dict.fromkeys(point["series"] for point in points))
     colour = _colour(names)

@@ -64,9 +64,9 @@ TABLES = {
     "active_memories": Explained(
         title="How many memories are active",
         says="At random positions of the corpus the memories of a layer are counted that add "
-        "something to the layer's output. Units with a gate have no clear zero, so that a memory "
-        "counts there if its coefficient times the length of its value is above a share of the "
-        "layer's largest.",
+        "something to the layer's output. Units other than ReLU have no clear zero, so that a "
+        "memory counts there if its coefficient times the length of its value is above a share of "
+        "the layer's largest.",
         paper="Figure 7: 10% to 50% of a layer's memories have a coefficient above 0.",
         figures=("active_memories",),
     ),

@@ -63,16 +63,20 @@ def read(path: pathlib.Path) -> tuple[list[Labelled], int]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            first = file.readline()
+            file.seek(0)
+            # Spreadsheets write semicolons where a comma parts the digits of numbers.
+            reader = csv.DictReader(file, delimiter=max(",;\t", key=first.count))
             missing = {"memory", *_KINDS} - set(reader.fieldnames or ())
             if missing:
                 raise UserError(
                     f"{path} has no column {', '.join(sorted(missing))}; give the sheet.csv that "
                     "`closedbook memories sheet` wrote, with its first line"
                 )
-            rows = [(reader.line_num, row) for row in reader]
+            rows = [(reader.line_num, row) for row in reader if any(row.values())]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"cannot read the labels in {path}: {error}") from error
+        remedy = "; save it as CSV in UTF-8" * (not isinstance(error, OSError))
+        raise UserError(f"cannot read the labels in {path}: {error}{remedy}") from error
     by_cell: dict[Cell, list[dict[str, frozenset[str]]]] = {}
     looked: set[Cell] = set()
     for line, row in rows:
@@ -89,6 +93,11 @@ def read(path: pathlib.Path) -> tuple[list[Labelled], int]:
         raise UserError(
             f"{path}: no memory is labelled; write names of patterns into the columns shallow and "
             f'semantic, or "{NONE}" where a memory has no pattern'
+        )
+    if len(stacks := sorted({cell.stack for cell in by_cell})) > 1:
+        raise UserError(
+            f"{path} holds memories of the {' and of the '.join(stacks)}, whose layers are not the "
+            "same; give a file for each"
         )
     found = [Labelled(cell=c, triggers=t) for c, t in by_cell.items() if c in looked]
     return found, len(by_cell) - len(looked)

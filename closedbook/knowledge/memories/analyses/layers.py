@@ -23,7 +23,7 @@ from closedbook.knowledge.progress import Count, silent
 
 STACK = "decoder"
 THRESHOLDS = (0.001, 0.01, 0.1)  # of the largest |m||v| of a layer at a position
-ACTIVE = 0.01  # the threshold of a memory that counts as active, where a unit is gated
+ACTIVE = 0.01  # the threshold of a memory that counts as active, where units are no ReLU
 _SCORES = 1 << 24  # scores held at once: 64 MiB
 
 

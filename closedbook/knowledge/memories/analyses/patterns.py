@@ -2,8 +2,9 @@
 
 Geva et al. 2021 (section 3) let people find patterns: shallow ones, such as a last word in common,
 and semantic ones, such as a topic. What can be counted is how many of a memory's triggers agree in
-their last token, in their last two or three, in a pair of neighbouring tokens anywhere, and, in a
-corpus of facts, in the relation of the fact. Beside it stands the same count after the layer's
+their last token, in their last two or three, in a pair of neighbouring tokens anywhere (but for
+those that the task puts before every text), and, in a corpus of facts, in the relation of the fact.
+Beside it stands the same count after the layer's
 triggers were dealt out anew to its memories, because common tokens agree by chance.
 """
 
@@ -17,7 +18,6 @@ import numpy as np
 from closedbook.knowledge.memories.analyses.metrics import agreeing
 from closedbook.knowledge.memories.cells import Cells, Sign
 from closedbook.knowledge.memories.index import Index
-from closedbook.knowledge.memories.triggers import Trigger
 
 _START = -2  # no token
 TOP = 25  # triggers of a memory that are looked at, as in the paper's annotation
@@ -47,6 +47,7 @@ def common(
     relations: Callable[[str], str | None],
     *,
     top: int = TOP,
+    begin: int = 0,
     seed: int = 0,
 ) -> Common:
     """Counts what a stack's memories have in common in their strongest triggers.
@@ -57,10 +58,11 @@ def common(
         sign: Of the coefficients.
         relations: The id of a fact -> its relation; None for what is none.
         top: Triggers per memory.
+        begin: How many tokens the task puts before every text, see `removal.task_tokens`.
         seed: Of dealing out anew.
     """
     arrays = index.arrays(cells.stack, sign)
-    places = _Places(index, cells.stack, sign, relations)
+    places = _Places(index, cells.stack, relations, begin)
     random = np.random.default_rng(seed)
     shape = (cells.layers, cells.width)
     triggers = np.zeros(shape, np.int64)
@@ -87,10 +89,9 @@ class _Places:
     """Numbers for what triggers of a stack have, each trigger looked at once."""
 
     def __init__(
-        self, index: Index, stack: str, sign: Sign, relations: Callable[[str], str | None]
+        self, index: Index, stack: str, relations: Callable[[str], str | None], begin: int
     ) -> None:
-        self._index, self._stack, self._sign, self._relation = index, stack, sign, relations
-        self._kind = index.manifest["stacks"][stack]["kind"]
+        self._index, self._stack, self._relation, self._begin = index, stack, relations, begin
         self._code: dict[tuple[int, int], int] = {}
         self._numbers: dict[object, int] = collections.defaultdict(lambda: len(self._numbers))
         self._of: dict[str, list[int]] = {kind: [] for kind in KINDS if not _anywhere(kind)}
@@ -119,13 +120,7 @@ class _Places:
         return np.divide(most, triggers, out=np.full(len(codes), np.nan), where=triggers >= 2)
 
     def _add(self, text: int, position: int) -> None:
-        trigger = Trigger(
-            coefficient=0.0,
-            text=text,
-            position=position,
-            kind=self._kind,
-            example=self._index.texts[text],
-        )
+        trigger = self._index.trigger(self._stack, text, position)
         # A T5's decoder reads a start before the target, which all empty prefixes share.
         start = (_START,) if trigger.kind == "target prefix" else ()
         prefix = (*start, *trigger.prefix)
@@ -133,7 +128,9 @@ class _Places:
             # A shorter prefix has no such end, and agrees with nothing.
             gram = prefix[-length:] if len(prefix) >= length else (-1, text, position)
             self._of[kind].append(self._numbers[gram])
-        pairs = {self._numbers[pair] for pair in itertools.pairwise(prefix)}
+        # Of tokens that all texts begin with, only the last makes a pair: with the text's first.
+        own = prefix[max(self._begin + len(start) - 1, 0) :]
+        pairs = {self._numbers[pair] for pair in itertools.pairwise(own)}
         self._pairs.append(np.array(sorted(pairs), np.int64))
         relation = self._relation(trigger.example.fact) if trigger.example.fact else None
         self.has_facts |= relation is not None

@@ -181,7 +181,7 @@ def _requests(
             for coefficient, text, position in zip(*rows, strict=True):
                 if text < 0:
                     continue
-                place = Place(index.texts[text], position)
+                place = Place(index.trigger(cells.stack, text, position).example, position)
                 for s, side in enumerate(of_stack):
                     for w, which in enumerate(WHICH):
                         chance = zlib.crc32(f"{seed} {text} {position}".encode())
@@ -221,10 +221,11 @@ def task_tokens(model: LoadedModel, way: Way) -> dict[Side, int]:
         model: The model.
         way: How texts are put to it.
     """
-    if model.config.continues_prompt:
-        return {"targets": len(model.module.framed([0])) - 1}
     prefix = model.card.prefix if way == "question" else ""
+    of_prefix = len(model.vocabulary.encode(prefix)) if prefix else 0
+    if model.config.continues_prompt:
+        return {"targets": len(model.module.framed([0])) - 1 + of_prefix}
     return {
-        "inputs": len(model.vocabulary.encode(prefix)) if prefix else 0,
+        "inputs": of_prefix,
         "targets": len(Prompting.of(model, way).answer_start()),
     }

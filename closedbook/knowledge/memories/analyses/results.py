@@ -15,6 +15,7 @@ from closedbook.knowledge.memories.analyses import drawing, run
 from closedbook.knowledge.memories.analyses.explained import TABLES
 from closedbook.knowledge.memories.analyses.tables import Row
 from closedbook.knowledge.memories.index import Index
+from closedbook.knowledge.memories.sources import Corpus
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _SHOWN = 5000  # memories in the page's table
@@ -25,7 +26,19 @@ _CONVENTIONS = {
     "layer": "counted from 1 in figures, from 0 in tables, files and names of memories",
     "interval": "95%: Wilson's of shares; of means a bootstrap, of fewer than ten values "
     "Student's; of removals it draws memories",
-    "active": "coefficient above 0 (ReLU); with a gate |m||v| above 1% of the layer's largest",
+    "active": "coefficient above 0 (ReLU); of other units |m||v|, coefficient times length of the "
+    "value, above 1% of the layer's largest",
+    "mean, low, high, n": "a share or a mean, its interval, and of how many",
+    "dealt": "the same if the layer's triggers or next tokens were dealt out anew: chance",
+    "q5 to q95": "quantiles over the layer's memories; q50 is the median",
+    "short": "of the positions, the share that fewer than five tokens lead up to; "
+    "short_where_one_does: of those where a memory promotes the layer's token",
+}
+_ASKED = {  # settings in words
+    "positions": "positions at which layers are read",
+    "keys": "memories per layer whose triggers lose a token",
+    "triggers": "triggers of each of them",
+    "seed": "seed of what is drawn",
 }
 
 
@@ -48,10 +61,20 @@ def of(
     tables: run.Tables,
     model: LoadedModel,
     index: Index,
+    corpus: Corpus,
     settings: run.Settings,
     arguments: Mapping[str, Any],
 ) -> Result:
-    """The result of the analyses, with what it must say of itself."""
+    """The result of the analyses, with what it must say of itself.
+
+    Args:
+        tables: Of `run.analyse`.
+        model: The model.
+        index: Of its triggers.
+        corpus: Whose positions were looked at.
+        settings: How much was.
+        arguments: Of the command.
+    """
     stacks = {
         name: {"layers": cells.layers, "memories": cells.count, "signs": list(cells.signs)}
         for name, cells in index.cells.items()
@@ -64,6 +87,7 @@ def of(
         "corpus": manifest["corpus"],
         "triggers": {name: manifest["stacks"][name]["trigger"] for name in stacks},
         "t": index.t,
+        "positions_from": corpus.name,
         "stacks": stacks,
         "settings": dataclasses.asdict(settings),
         "conventions": _CONVENTIONS,
@@ -125,6 +149,7 @@ def render(result: Result) -> str:
         script=_TEMPLATES / "analyses.js",
         data={"rows": _memories(result.tables.get(run.CELLS, []))},
         meta=result.meta,
+        asked=[(_ASKED[name], value) for name, value in result.meta["settings"].items()],
         parts=parts,
         shown=_SHOWN,
         memories=len(result.tables.get(run.CELLS, [])),

@@ -87,7 +87,8 @@ def analyse(
 
 def _identity(index: Index, corpus: Corpus, settings: Settings) -> str:
     """What the numbers depend on."""
-    made = [dict(index.manifest), corpus.name, corpus.way, dataclasses.asdict(settings)]
+    corpora = [corpus.name, corpus.place, corpus.way]
+    made = [dict(index.manifest), corpora, dataclasses.asdict(settings)]
     text = json.dumps([made, closedbook.__version__], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -105,6 +106,7 @@ def _stages(
 ) -> Iterator[tuple[str, Callable[[], Tables]]]:
     """Names of the stages, and what they do."""
     relations = {fact.id: fact.relation for fact in atlas.facts()}
+    begin = removal.task_tokens(model, index.manifest["corpus"]["made"])
 
     def drawn(stack: str) -> list[Place]:
         return places.draw(corpus.examples(), stack, settings.positions, settings.seed)
@@ -119,7 +121,12 @@ def _stages(
     def memories(stack: str) -> Tables:
         common = {
             sign: patterns.common(
-                index, index.cells[stack], sign, relations.get, seed=settings.seed
+                index,
+                index.cells[stack],
+                sign,
+                relations.get,
+                begin=begin.get("inputs" if stack == "encoder" else "targets", 0),
+                seed=settings.seed,
             )
             for sign in index.cells[stack].signs
         }
@@ -146,7 +153,7 @@ def _stages(
             keys=settings.keys,
             triggers=settings.triggers,
             seed=settings.seed,
-            begin=removal.task_tokens(model, corpus.way),
+            begin=begin,
             progress=lambda done, of: progress(f"removal_{stack}", done, of),
         )
         return {"token_removal": _of(stack, tables.removal(found, sides))}

@@ -39,7 +39,7 @@ Control = Literal["random", "matched"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 FACTS, TOP, DRAWS, SEED = 256, 20, 5, 0
 _AT_ONCE = 32  # facts per forward pass
-_FAINT = 0.01  # of the strongest of a layer and position: gated memories below it are not active
+_FAINT = 0.01  # of the strongest of a layer and position: what units other than ReLU must exceed
 _ANY = 1 << 30  # no longest
 _SHORTEST = 8  # tokens of a row
 
@@ -234,7 +234,7 @@ class _Choice:
         cells, values = [], []
         for number, name in enumerate(stacks):
             strength = np.abs(coefficients[name][:, row]) * norms[name][:, None]
-            floor = _FAINT * strength.max(-1, keepdims=True) if batch.gated else 0.0
+            floor = 0.0 if batch.relu else _FAINT * strength.max(-1, keepdims=True)
             active = (strength > floor) & batch.counts(name, row)[None, :, None]
             cells.append(np.insert(np.argwhere(active), 0, number, axis=1))
             values.append(added[name][:, row][active])
@@ -271,7 +271,7 @@ class _Batch:
         rows: What the decoder reads, int32 [batch, length].
         targets: The token that each place is to give, int32 [batch, length]; -1 for none.
         real: Which inputs are no padding, bool [batch, inputs].
-        gated: Whether the model's memories are gated.
+        relu: Whether memories are silent where their coefficient is 0, and only there.
     """
 
     facts: tuple[Fact, ...]
@@ -279,7 +279,7 @@ class _Batch:
     rows: np.ndarray
     targets: np.ndarray
     real: np.ndarray
-    gated: bool
+    relu: bool
 
     def length(self, stack: str) -> int:
         """How many positions of a stack there are."""
@@ -324,7 +324,7 @@ def _batches(model: LoadedModel, facts: Facts, prompting: Prompting) -> Iterator
                 rows=_padded([each[2] for each in filled], of_rows, module.pad_id),
                 targets=_padded([each[3] for each in filled], of_rows, -1),
                 real=np.arange(of_inputs) < lengths[:, None],
-                gated=len(model.config.mlp_activations) > 1,
+                relu=tuple(model.config.mlp_activations) == ("relu",),
             )
 
 

@@ -133,18 +133,26 @@ def test_the_random_token_is_any_and_always_the_same(tiny):
     assert all(without(n)[0] == example.targets[0] for n in range(50))  # BOS stays
 
 
-@pytest.mark.parametrize(("kind", "stack"), [("relu", "decoder"), ("t5", "encoder")])
-def test_what_triggers_have_in_common_is_counted(tiny, kind, stack):
+@pytest.mark.parametrize("begin", [0, 2])
+@pytest.mark.parametrize(
+    ("kind", "stack"), [("relu", "decoder"), ("t5", "encoder"), ("t5", "decoder")]
+)
+def test_what_triggers_have_in_common_is_counted(tiny, kind, stack, begin):
+    """Pairs of the tokens that a task puts before every text say nothing, and are left out."""
     made = tiny(kind)
     relation = {"fact0": "a", "fact1": "b", "fact2": "a"}.get
-    found = patterns.common(made.index, made.index.cells[stack], "positive", relation, top=4)
+    cells = made.index.cells[stack]
+    found = patterns.common(made.index, cells, "positive", relation, top=4, begin=begin)
+    start = ("start",) if (kind, stack) == ("t5", "decoder") else ()
     for cell in made.index.each_cell(stack):
         triggers = made.index.triggers(cell)[:4]
         at = cell.layer, cell.number
         assert found.triggers[at] == len(triggers)
-        ends = {length: [t.prefix[-length:] for t in triggers] for length in (1, 2, 3)}
+        read = [(*start, *t.prefix) for t in triggers]
+        ends = {length: [r[-length:] for r in read] for length in (1, 2, 3)}
         whole = {n: [e for e in end if len(e) == n] for n, end in ends.items()}
-        pairs = [set(zip(t.prefix, t.prefix[1:], strict=False)) for t in triggers]
+        places = [range(max(begin + len(start), 1), len(r)) for r in read]
+        pairs = [{(r[n - 1], r[n]) for n in own} for r, own in zip(read, places, strict=True)]
         said = [relation(t.example.fact) for t in triggers if t.example.fact]
         expected = {
             "last token": _most(whole[1]),

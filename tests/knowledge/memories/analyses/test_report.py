@@ -17,18 +17,18 @@ SETTINGS = run.Settings(positions=12, keys=2, triggers=2)
 @pytest.fixture(scope="module")
 def analysed(tiny, tmp_path_factory):
     made = tiny("t5")
-    corpus = Corpus(name="made", way="question", examples=lambda: iter(made.examples))
+    corpus = Corpus(name="held out", way="question", examples=lambda: iter(made.examples))
     kept = tmp_path_factory.mktemp("kept")
     return made, corpus, kept, run.analyse(made.model, made.index, corpus, SETTINGS, kept)
 
 
 def test_report_has_every_table_and_figure_and_explains_it(analysed, tmp_path):
-    made, _, _, tables = analysed
+    made, corpus, _, tables = analysed
     assert set(tables) == {*explained.TABLES, run.CELLS}
     assert {name for each in explained.TABLES.values() for name in each.figures} == set(
         drawing.specs(tables)
     )
-    result = results.of(tables, made.model, made.index, SETTINGS, {})
+    result = results.of(tables, made.model, made.index, corpus, SETTINGS, {})
     out = results.write(result, tmp_path / "report")
     for name in explained.TABLES:
         rows = json.loads((out / "tables" / f"{name}.json").read_text())
@@ -39,11 +39,23 @@ def test_report_has_every_table_and_figure_and_explains_it(analysed, tmp_path):
         assert (out / "figures" / f"{name}.svg").read_text().startswith("<svg")
         assert (out / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
     page = (out / "report.html").read_text()
+    assert "layers read at positions of <b>held out</b>" in page
     for each in explained.TABLES.values():
         assert len(each.says.split(". ")) == 2
         assert each.title in html.unescape(page)
     lines = (out / "results.jsonl").read_text().splitlines()
     assert len(lines) == len(tables[run.CELLS]) > 0
+
+
+def test_one_trigger_per_memory_agrees_with_nothing_and_is_no_fault(analysed, tmp_path):
+    made, corpus, _, tables = analysed
+    alone = [{**row, "mean": None, "low": None, "high": None} for row in tables["patterns"]]
+    result = results.of({**tables, "patterns": alone}, made.model, made.index, corpus, SETTINGS, {})
+    out = results.write(result, tmp_path / "report")
+    assert not (out / "figures" / "patterns.svg").exists()
+    assert json.loads((out / "tables" / "patterns.json").read_text())[0]["mean"] is None
+    drawn = drawing.specs({**tables, "patterns": [*alone[:-1], tables["patterns"][-1]]})
+    assert "patterns" in drawn  # where some agree
 
 
 def test_shares_have_n_and_intervals_and_cases_add_up(analysed):
@@ -150,13 +162,26 @@ def test_labels_become_figure_2(drawn, tmp_path):
         ("memory,shallow\n", "no column semantic"),
         ("memory,shallow,semantic\ndecoder.0.1,,\n", "no memory is labelled"),
         ("memory,shallow,semantic\ndecoder-0,a,\n", "labels.csv:2: 'decoder-0' names no cell"),
+        ("memory,shallow,semantic\ndecoder.0.1,a,\nencoder.0.1,a,\n", "decoder and of the encoder"),
+        ("memory,shallow,semantic\ndecoder.0.1,\udcfc,\n", "save it as CSV in UTF-8"),
     ],
 )
 def test_what_is_no_labelled_sheet_is_told(tmp_path, text, problem):
     path = tmp_path / "labels.csv"
-    path.write_text(text)
+    path.write_text(text, errors="surrogateescape")
     with pytest.raises(UserError, match=problem):
         labels.read(path)
+
+
+def test_labels_are_read_as_a_european_spreadsheet_saves_them(tmp_path):
+    path = tmp_path / "labels.csv"
+    path.write_text(
+        "\ufeffmemory;before;shallow;semantic\r\n"
+        'decoder.0.1;a,b;"x; y";\r\ndecoder.0.1;;x;\r\n;;;\r\n'
+    )
+    [found], unlabelled = labels.read(path)
+    assert unlabelled == 0
+    assert [each["shallow"] for each in found.triggers] == [{"x", "y"}, {"x"}]
 
 
 def _saved(rows, folder):
@@ -199,8 +224,8 @@ def test_what_is_written_on_the_page_of_a_sheet_is_saved_as_the_file_that_is_rea
 
 
 def test_page_of_a_report_shows_its_memories(analysed, open_report):
-    made, _, _, tables = analysed
-    result = results.of(tables, made.model, made.index, SETTINGS, {})
+    made, corpus, _, tables = analysed
+    result = results.of(tables, made.model, made.index, corpus, SETTINGS, {})
     opened = open_report(results.render(result))
     assert opened.page.locator("#table tbody tr").count() > 1
     assert opened.page.locator("figure svg").count() == len(drawing.specs(tables))
