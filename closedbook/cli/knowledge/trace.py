@@ -290,6 +290,7 @@ def _print(rows: "Sequence[Row]", about: Mapping[str, Any], out: pathlib.Path) -
 
     from closedbook.eval.report import numbers
     from closedbook.eval.report.text import inline
+    from closedbook.knowledge.tracing import results
     from closedbook.knowledge.tracing.summary import summarise
 
     summary = summarise(rows)
@@ -317,7 +318,12 @@ def _print(rows: "Sequence[Row]", about: Mapping[str, Any], out: pathlib.Path) -
         column.justify = "right"
     for kind in summary["kinds"]:
         best = kind["best"]
-        table.add_row(kind["name"], best["role"], str(best["layer"]), shown(best["effect"]))
+        where, layer, effect = best["role"], best["layer"], shown(best["effect"])
+        if one is not None:
+            cell = results.best(one, [kind["name"]])[0]
+            where = f"{inline(cell.text)!r}, {cell.role}"
+            layer, effect = cell.layer, numbers.percent(cell.effect)
+        table.add_row(kind["name"], where, str(layer), effect)
     screen.print(table)
     for each in summary["approximations"]:
         shares = [

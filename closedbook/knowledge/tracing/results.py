@@ -3,7 +3,9 @@
 import os
 import pathlib
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from closedbook.eval.report import charts, html
 from closedbook.eval.report.text import clip, visible
@@ -15,7 +17,7 @@ from closedbook.knowledge.tracing import drawing, roles
 from closedbook.knowledge.tracing.cases import Score
 from closedbook.knowledge.tracing.kinds import default_width
 from closedbook.knowledge.tracing.study import Row, Settings
-from closedbook.knowledge.tracing.summary import summarise
+from closedbook.knowledge.tracing.summary import effects, summarise
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _KEPT = 1000  # characters of a text on the page
@@ -180,26 +182,45 @@ def _table_data(rows: Sequence[Row]) -> dict[str, Any]:
                 row["clean"],
                 row["corrupted"],
                 _text(row["relation"] or "prompt"),
-                [_text(each) for each in _best(row)],
+                [
+                    _text(f"{100 * c.effect:+.1f}  {c.kind}, layer {c.layer}, {c.text} ({c.token})")
+                    for c in best(row, list(row["scores"]), _BEST)
+                ],
             ]
             for row in rows
         ]
     }
 
 
-def _best(row: Row) -> list[str]:
-    cells = [
-        (value - row["corrupted"], kind, layer, token)
-        for kind, tokens in row["scores"].items()
-        for token, layers in enumerate(tokens)
-        for layer, value in enumerate(layers)
-    ]
-    best = sorted(cells, reverse=True)[:_BEST]
-    return [
-        f"{100 * effect:+.1f}  {kind}, layer {layer}, "
-        f"{row['tokens'][kind.partition('.')[0]][token]} ({token})"
-        for effect, kind, layer, token in best
-    ]
+class Cell(NamedTuple):
+    """One restored activation of a fact."""
+
+    effect: float
+    kind: str
+    layer: int
+    token: int
+    text: str  # of the token
+    role: str
+
+
+def best(row: Row, kinds: Sequence[str], number: int = 1) -> list[Cell]:
+    """The cells of a fact with the largest indirect effects, the largest first.
+
+    Args:
+        row: Of `results.jsonl`.
+        kinds: Among which.
+        number: How many.
+    """
+    found = []
+    for kind in kinds:
+        stack = kind.partition(".")[0]
+        # Of a subject of one token, its first and its last: that is called the last.
+        roles = {n: role for role, places in row["roles"][stack].items() for n in places}
+        values = effects(row, kind)
+        for token, layer in np.ndindex(*values.shape):
+            effect, text = float(values[token, layer]), row["tokens"][stack][token]
+            found.append(Cell(effect, kind, layer, token, text, roles[token]))
+    return sorted(found, reverse=True)[:number]
 
 
 def _text(value: Any) -> str:

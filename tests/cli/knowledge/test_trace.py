@@ -79,3 +79,20 @@ def test_facts_that_cannot_be_put_are_left_out_and_counted(run, tmp_path):
     assert "none of the 2 facts" in errors
     assert "2 left out" in errors
     assert not (tmp_path / "none").exists()
+
+
+def test_of_one_prompt_the_best_cell_is_named_by_its_token(run, tmp_path):
+    kind = "encoder.attention"
+    words = ("trace", *KENYA, "--samples", 2, "--kinds", kind, "--no-severed")
+    code, said, errors = run(*words, "--out", tmp_path / "out")
+    assert (code, errors) == (0, "")
+    (row,) = map(json.loads, (tmp_path / "out" / "results.jsonl").read_text().splitlines())
+    cells = [
+        (score, token, layer)
+        for token, scores in enumerate(row["scores"][kind])
+        for layer, score in enumerate(scores)
+    ]
+    score, token, layer = max(cells)
+    [line] = [line for line in said.splitlines() if line.startswith(kind)]
+    assert repr(row["tokens"]["encoder"][token]) in line
+    assert line.split()[-2:] == [str(layer), f"{100 * (score - row['corrupted']):.1f}"]
