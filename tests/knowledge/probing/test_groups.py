@@ -72,7 +72,11 @@ def test_a_mean_over_fewer_relations_has_their_number_everywhere(probed, tmp_pat
     assert "<dt>P@5 (1)</dt>" in page
     assert "<dt>P@1</dt>" in page
     assert note.removeprefix("(n)").strip()[:60] in page
-    for words in ("always first makes 100", "bare: a sentence with &lt;extra_id_0&gt;"):
+    for words in (
+        "always first makes 100",
+        "bare: a sentence with &lt;extra_id_0&gt;",
+        "below ten",
+    ):
         assert words in page
     results.write(result, tmp_path / "out")
     rows = json.loads((tmp_path / "out" / "tables" / "means.json").read_text())
