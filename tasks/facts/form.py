@@ -234,7 +234,7 @@ def gather(
             declared candidates.
     """
     if not facts:
-        raise UserError(f"{source} holds no facts")
+        raise UserError(f"{source} holds no facts; give some")
     declared = {relation.name: relation for relation in relations}
     objects: dict[str, dict[str, None]] = {}
     for fact in facts:

@@ -27,6 +27,7 @@ FIELDS = (
     *("id", "subject", "relation", "object", "objects", "prompt", "paraphrases", "neighbours"),
     *("type", "style", "corpus", "split", "negated", "target", "meta"),
 )
+OF_RELATIONS = ("relation", "label", "type", "corpus", "candidates", "templates")
 _OF_FACTS = ("object", "objects", "prompt")  # no relation has them
 _MADE_FOR_ALL = "templates"
 
@@ -101,7 +102,7 @@ def row_of(fact: Fact) -> Row:
         "neighbours": [_neighbour_row(each) for each in fact.neighbours],
         "type": fact.type,
     }
-    if fact.style != _style(fact.prompt):
+    if fact.style != _style(fact.prompt) or fact.style == "continuation":
         row["style"] = fact.style
     for key in ("corpus", "split", "negated", "target", "meta"):
         if value := getattr(fact, key):
@@ -153,7 +154,7 @@ def _fact(row: Row, where: str, relations: Mapping[str, tuple[Relation, tuple[st
         paraphrases=tuple(prompts[1:]),
         neighbours=_neighbours(row),
         type=fields.text(row, "type", relation.type),
-        style=_given_style(row, prompts[0]),
+        style=_given_style(row, prompts),
         corpus=fields.text(row, "corpus", relation.corpus),
         split=fields.text(row, "split", ""),
         negated=_marked(negated, subject) if negated else None,
@@ -192,8 +193,15 @@ def _style(prompt: str) -> Style:
     return "question" if prompt.endswith("?") else "continuation"
 
 
-def _given_style(row: Row, prompt: str) -> Style:
-    value = fields.text(row, "style", _style(prompt))
+def _given_style(row: Row, prompts: Sequence[str]) -> Style:
+    told = _style(prompts[0])
+    value = fields.text(row, "style", "") or told
+    ended = [each for each in prompts if _style(each) == "continuation" and each.endswith(".")]
+    if ended and told != "question" and not row.get("style"):
+        raise UserError(
+            f"prompt {ended[0]!r} ends as a sentence and has no place for the object; write [Y] "
+            'where the object stands, or give "style": "continuation" if it follows'
+        )
     for style in STYLES:
         if value == style:
             return style

@@ -137,6 +137,8 @@ def recognise(path: str | os.PathLike[str]) -> str | None:
         return "BEAR metadata"
     if first and all(isinstance(v, str) and "[X]" in v for v in first.values()):
         return "EntityQuestions templates"
+    if "relation" in first and set(first) <= set(own_files.OF_RELATIONS):
+        return "facts"
     return next((form for form, _, keys in _FORMS if keys <= set(first)), None)
 
 

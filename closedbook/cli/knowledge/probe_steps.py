@@ -62,8 +62,14 @@ Look = tuple[states.Pairs, tuple[str, ...]]  # for hidden knowledge: at which pa
 
 def look_of(model: Any, facts: Facts, globs: str | None, wrong: int | None) -> Look:
     """The pairs and the sites that a look for hidden knowledge is about."""
+    names = comma_separated(globs or "")
+    if globs is not None and not names:
+        raise UserError(
+            f"--hidden-sites is {globs!r}; give names or patterns of sites, such as "
+            "decoder.*.resid_post, or leave it out"
+        )
     pairs = states.sample(facts, states.WRONG if wrong is None else wrong)
-    return pairs, states.sites(model.config, comma_separated(globs or ""))
+    return pairs, states.sites(model.config, names)
 
 
 def hidden(

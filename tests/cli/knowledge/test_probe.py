@@ -231,6 +231,7 @@ def test_what_goes_with_being_right_is_printed_and_written(probe, tmp_path):
         (("--uhn", "--uhn-names", "nowhere.jsonl"), "nowhere.jsonl"),
         (("--relations", "demonym_country", "--negated"), "can be denied"),
         (("--hidden", "--hidden-sites", "encoder.*.mlp.out"), "decoder.*.resid_post"),
+        (("--hidden", "--hidden-sites", ","), "--hidden-sites is ','"),
         (("--vocabulary", "{vocabulary}", "--extra-ids", "0"), "has no <extra_id_0>"),
     ],
 )

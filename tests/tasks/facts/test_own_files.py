@@ -118,6 +118,31 @@ def test_bad_row_is_named_by_file_line_value_and_remedy(write, row, message):
     assert str(error.value).startswith(f"{path}:2: ")
 
 
+def test_relation_that_says_nothing_may_stand_first(write):
+    path = write("facts.jsonl", {"relation": "capital", "label": "is the capital of"}, PERU)
+    assert read_facts(path).relations["capital"].label == "is the capital of"
+    path = write("bare.jsonl", {"relation": "capital"}, {**PERU, "prompt": ""})
+    with pytest.raises(UserError, match=r"bare\.jsonl:2: relation capital has no template"):
+        read_facts(path)
+
+
+@pytest.mark.parametrize("key", ["prompt", "paraphrases"])
+def test_sentence_without_a_place_for_the_object_is_refused(write, key):
+    text = "The capital of {} is."
+    row = {**PERU, key: text if key == "prompt" else [text]}
+    with pytest.raises(UserError, match=r"'The capital of \{\} is.' ends as a sentence and has no"):
+        read_facts(write("facts.jsonl", row))
+
+
+def test_continuation_that_ends_with_a_full_stop_may_be_given_and_is_written_back(write):
+    row = {**PERU, "prompt": "{} has a seat at St.", "style": "continuation"}
+    facts = read_facts(write("facts.jsonl", row))
+    file = io.StringIO()
+    own_files.write(facts, file)
+    again = write("again.jsonl", *map(json.loads, file.getvalue().splitlines()))
+    assert read_facts(again).facts[0].style == "continuation"
+
+
 def test_row_with_an_object_and_no_subject_is_no_relation(write):
     path = write("facts.jsonl", PERU, {key: PERU[key] for key in PERU if key != "subject"})
     with pytest.raises(
