@@ -9,6 +9,8 @@ import numpy as np
 from closedbook.eval import intervals
 from closedbook.eval.intervals import Estimate, Interval
 
+_ROUNDING = 1e-12  # of means; what lies closer is equal
+
 
 def mcnemar(only_first: int, only_second: int) -> float:
     """Exact two-sided McNemar test: the chance of counts this uneven if both were as good.
@@ -169,7 +171,7 @@ def difference(
         low, high = -1.0, 1.0  # one question says nothing of others
     elif whole and sizes.max() == 1:
         low, high = tango(float((values > 0).sum()), float((values < 0).sum()), len(values))
-    elif np.ptp(means) == 0:
+    elif np.ptp(means) < _ROUNDING:
         low, high = certain(float(means[0]), len(means))
     else:
         low, high = intervals.of_any(values, clusters=clusters, resamples=resamples, seed=seed)

@@ -173,6 +173,7 @@ def unfinished(out: pathlib.Path) -> Iterator[pathlib.Path]:
         UserError: Another command works in it now, it cannot be made, or the disk is full.
     """
     folder = out.with_name(f"{out.name}.unfinished")
+    made = [parent for parent in folder.parents if not parent.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         held = os.open(folder, os.O_RDONLY)
@@ -203,7 +204,8 @@ def unfinished(out: pathlib.Path) -> Iterator[pathlib.Path]:
     finally:
         os.close(held)
         with contextlib.suppress(OSError):
-            folder.rmdir()  # where nothing was kept
+            for empty in (folder, *made):  # where nothing was kept, nor written beside it
+                empty.rmdir()
 
 
 def _is_full(error: OSError) -> bool:

@@ -83,3 +83,15 @@ def test_a_place_where_no_folder_can_be_made_is_told(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UserError, match=r"cannot make .*out.unfinished.*Not a directory"):
         result_folders.unfinished(tmp_path / "file" / "out").__enter__()
+
+
+def test_folders_made_for_a_result_that_never_came_go_again(tmp_path):
+    with (
+        pytest.raises(UserError, match="bad"),
+        result_folders.unfinished(tmp_path / "new" / "deep" / "out"),
+    ):
+        raise UserError("bad")
+    assert list(tmp_path.iterdir()) == []
+    with result_folders.unfinished(tmp_path / "new" / "deep" / "out"):
+        (tmp_path / "new" / "deep" / "out").write_text("whole")
+    assert [each.name for each in (tmp_path / "new" / "deep").iterdir()] == ["out"]

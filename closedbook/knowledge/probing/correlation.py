@@ -62,7 +62,12 @@ def explained(
         each = correlate(x, hits, clusters=clusters)
         if math.isnan(each.value) or each.n < _FEWEST:
             continue
-        inside = correlate(_within(x, relations), _within(hits, relations), clusters=clusters)
+        both = ~(np.isnan(x) | np.isnan(hits))  # a relation's mean is over the same facts in both
+        inside = correlate(
+            _within(np.where(both, x, np.nan), relations),
+            _within(np.where(both, hits, np.nan), relations),
+            clusters=clusters,
+        )
         none = one or math.isnan(inside.value)
         found.append({"name": name, **_json(each), "within": None if none else _json(inside)})
     return found

@@ -107,7 +107,7 @@ def test_gap_is_paired_by_question():
     external = random.random(300) * 0.8
     found = share.gap(external + 0.1, external)
     assert found.value == pytest.approx(0.1)
-    assert found.interval == pytest.approx((0.1, 0.1))
+    assert found.interval.low < 0.09 < 0.11 < found.interval.high, "equal gaps are no certainty"
     assert found.relative == pytest.approx(0.1 / external.mean())
 
 

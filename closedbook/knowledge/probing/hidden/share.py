@@ -10,7 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from closedbook.eval import intervals
+from closedbook.eval import intervals, paired
+from closedbook.eval.intervals import Interval
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,9 +102,10 @@ def gap(internal: np.ndarray, external: np.ndarray, clusters: Sequence[str] | No
     """
     difference = internal - external
     mean = float(external.mean())
+    found = paired.difference(internal, external, clusters=clusters)
     return Gap(
-        value=float(difference.mean()),
-        interval=intervals.of_any(difference, clusters=clusters),
+        value=found.mean,
+        interval=Interval(found.low, found.high),
         relative=float(difference.mean()) / mean if mean else float("inf"),
         questions=len(difference),
     )
