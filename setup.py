@@ -16,6 +16,6 @@ setup(
         "closedbook.eval.report": ["templates/*"],
         "closedbook.gin": ["**/*.gin"],
         "closedbook.knowledge": ["**/templates/*"],
-        "closedbook.tasks.atlas": ["data/*", "models/**"],
+        "closedbook.tasks.atlas": ["data/*", "models/**", "models/**/.zarray"],
     },
 )
