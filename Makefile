@@ -16,16 +16,16 @@ TORCH ?= torch==2.13.0+cpu
 ARGS ?=
 # Folder or tar of EntityQuestions, for study-ssm; without it the study runs on the atlas alone.
 ENTITY_QUESTIONS ?= $(wildcard ../shared/data/qa.tar.xz)
-# Folder with LAMA and other data, or with tars of them, for study-lama; without it likewise.
+# Folder with LAMA and other data, or with tars of them, for study-lama and study-editing; likewise.
 LAMA_DATA ?= $(wildcard ../shared/data)
-# Folder or tar of WikiText-2, for study-memories; without it the packaged models alone.
+# Folder or tar of WikiText-2, for study-memories and study-editing; without it the packaged models.
 WIKITEXT ?= $(wildcard ../shared/data/text.tar.xz)
 # A name such as python3.13 may stand on the path and yet not run, so each candidate is tried.
 PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python; do \
 	$$python -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info[:2] <= (3, 13)' \
 	2>/dev/null && echo $$python && break; done)
 
-.PHONY: help setup quickstart study-ssm study-lama study-memories study-editing smollm2 test lint format types wheel-check clean
+.PHONY: help setup quickstart study-ssm study-lama study-memories study-editing study-tracing smollm2 test lint format types wheel-check clean
 
 help: ## Shows this list
 	@echo 'closedbook: knowledge in the parameters of a T5. Start with `make quickstart`.'
@@ -64,8 +64,11 @@ study-lama: setup ## What do models know that nobody taught to answer? LAMA and 
 study-memories: setup ## Are feed-forward layers key-value memories? Up to an hour on two cores; goes on if stopped
 	@$(BIN)/python -m benchmarks.memories_study $(addprefix --wikitext ,$(WIKITEXT)) $(ARGS)
 
-study-editing: setup ## What does an edit cost, and how many does a model bear? Hours on two cores; goes on if stopped
-	@$(BIN)/python -m benchmarks.editing_study $(ARGS)
+study-editing: setup ## What does an edit cost, and how many does a model bear? About an hour on two cores; goes on if stopped
+	@$(BIN)/python -m benchmarks.editing_study $(addprefix --data ,$(LAMA_DATA)) $(addprefix --wikitext ,$(WIKITEXT)) $(ARGS)
+
+study-tracing: setup ## How far off are estimated causal traces? Two models, about an hour on two cores; goes on if stopped
+	@$(BIN)/python -m benchmarks.tracing_estimates $(addprefix --data ,$(LAMA_DATA)) $(ARGS)
 
 smollm2: setup ## Fetches SmolLM2-135M-Instruct (Q4_1, 93 MB), the real model of some tests and studies, once
 	@$(BIN)/python -m benchmarks.smollm2

@@ -1,87 +1,144 @@
 """What does an edit cost, and how many does a model bear? `make study-editing`.
 
-    python -m benchmarks.editing_study --out runs/editing_study
+    python -m benchmarks.editing_study --out FOLDER --data FOLDER --wikitext FOLDER_OR_TAR
 
-Edits the packaged model in every way of `plan.py`: false objects for facts that it knows. A run
-that was stopped goes on where it stopped. At the end it writes docs/studies/editing_study.md, its
-figures and its tables.
+Edits the packaged models in every way of `plan.py`: false objects for facts that they know; and
+SmolLM2-135M-Instruct (Q4_1), where `make smollm2` has fetched it, by CounterFact, known_1000 and
+QAEdit. A run that was stopped goes on where it stopped. At the end it writes
+docs/studies/editing_study.md, its figures and its tables.
 """
 
 import argparse
+import functools
 import json
+import os
 import pathlib
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.editing_study import report
-from benchmarks.editing_study.plan import DEEP, PLANS, Cell, Plan, cells
+from benchmarks import smollm2, workers
+from benchmarks.editing_study import cell as running
+from benchmarks.editing_study import estimates, report
+from benchmarks.editing_study.cell import Sources
+from benchmarks.editing_study.plan import BEST, DATA_SETS, DEEP, PLANS, SMOLLM2, Cell, Plan
+from benchmarks.lama_study import sources as data_sources
+from benchmarks.memories_study import texts
 from closedbook import whole_files
-from closedbook.checkpoints import packaged_models
+from closedbook.checkpoints import open_checkpoint, packaged_models, recognise
 from closedbook.cli.run import guarded
 from closedbook.errors import UserError
-from closedbook.eval.analysis.summarized import plain
-from closedbook.knowledge.editing.evaluation import run
-from closedbook.knowledge.loaded_model import LoadedModel
-from closedbook.knowledge.loading import load_model
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
+_PASSAGES = 400  # of WikiText-2's validation set, 39,000 tokens: for second moments
 
 
 def main() -> None:
     """Runs what is missing, then writes the page."""
     options = _options()
-    out = options.out.expanduser().absolute()
     plan = PLANS[options.plan]
-    deep = DEEP.rpartition("/")[2] in packaged_models()
-    if not deep:
-        print(f"{DEEP} is not packaged: its layers are not compared", file=sys.stderr)
-    models: dict[str, LoadedModel] = {}
-    layers = _loaded(models, DEEP).config.stacks["encoder"].layers if deep else None
-    wanted = cells(layers)
-    _same_plan(out, options.plan)
-    started = time.monotonic()
-    missing = [cell for cell in wanted if not (out / cell.file).exists()]
-    for number, cell in enumerate(missing, 1):
-        found = run_cell(cell, _loaded(models, cell.model), plan)
-        whole_files.write_text(out / cell.file, json.dumps(found, indent=1) + "\n")
-        minutes = (time.monotonic() - started) / 60
-        print(f"[{number}/{len(missing)}, {minutes:.0f} min] {cell.part}: {cell.name}", flush=True)
-    results = [json.loads((out / cell.file).read_text(encoding="utf-8")) for cell in wanted]
+    out = options.out.expanduser().absolute()
+    _same_plan(out, plan)
+    sources = _sources(options, out)
+    wanted = plan.cells(_deep_layers(), frozenset(dict(sources.data)))
+    if options.only:
+        wanted = [cell for cell in wanted if cell.part in options.only]
+    run_all(wanted, plan, sources, workers.cores(options.workers))
+    results = [
+        json.loads(file.read_text(encoding="utf-8"))
+        for cell in wanted
+        if (file := out / cell.file).exists()
+    ]
     print(report.write(results, plan, options.page))
 
 
-def _loaded(models: dict[str, LoadedModel], name: str) -> LoadedModel:
-    if name not in models:
-        models[name] = load_model(name)
-    return models[name]
+def run_all(
+    wanted: Sequence[Cell], plan: Plan, sources: Sources, cores: Sequence[int | None]
+) -> None:
+    """Runs the cells that have no result yet, one on each core.
 
-
-def run_cell(cell: Cell, model: LoadedModel, plan: Plan) -> dict[str, Any]:
-    """What one cell found: its summary, or its points where it edits in a row."""
-    in_row = cell.part == "row"
-    number = max(plan.points) if in_row else plan.edits
-    cases = run.atlas_cases(model, number, plan.others)
-    (found,) = run.variants(
-        model,
-        cases,
-        {cell.name: cell.settings(model)},
-        0 if in_row else plan.edits,
-        plan.points if in_row else (),
+    Args:
+        wanted: The cells, in this order; what others wait for is run first.
+        plan: How much is edited.
+        sources: Where things lie.
+        cores: Of the processes.
+    """
+    missing = [cell for cell in wanted if not (sources.out / cell.file).exists()]
+    if not missing:
+        return
+    minutes = estimates.minutes(missing, len(cores))
+    print(
+        f"{len(missing)} of {len(wanted)} cells to run: about {minutes:.0f} minutes on "
+        f"{len(cores)} idle cores",
+        flush=True,
     )
-    told: dict[str, Any] = {"part": cell.part, "name": cell.name, "model": cell.model}
-    told |= {"points": found.points} if in_row else {"summary": found.summary}
-    return plain(told)  # type: ignore[return-value]  # an object of JSON
+    switched = [cell for cell in wanted if cell.name.startswith(f"{plan.switched[0]}, ")]
+    candidates = [cell for cell in switched if cell.part == "row"]
+    started, done = time.monotonic(), list[Cell]()
+
+    def tell(cell: Cell, found: dict[str, Any]) -> None:
+        done.append(cell)
+        rest = [each for each in missing if each not in done]
+        passed = (time.monotonic() - started) / 60
+        left = estimates.minutes(rest, len(cores))
+        print(
+            f"[{len(done)}/{len(missing)}, {passed:.0f} min, about {left:.0f} left] {cell.part}: "
+            f"{cell.name} on {cell.data} ({found['seconds']:.0f} s)",
+            flush=True,
+        )
+
+    work = functools.partial(running.finish, candidates=candidates, sources=sources)
+    first = [cell for cell in missing if cell in candidates]
+    # The best of them takes longest of all, so that it is begun as soon as it is known.
+    rest = sorted((cell for cell in missing if cell not in first), key=lambda c: c.name != BEST)
+    for some in filter(None, (first, rest)):
+        workers.run_all(work, some, cores[: len(some)], sources.out / "compiled", tell)
 
 
-def _same_plan(out: pathlib.Path, name: str) -> None:
-    file = out / "plan"
+def _deep_layers() -> int | None:
+    if DEEP.rpartition("/")[2] not in packaged_models():
+        print(f"{DEEP} is not packaged: its layers are not compared", file=sys.stderr)
+        return None
+    return recognise(open_checkpoint(DEEP)).stacks["encoder"].layers
+
+
+def _sources(options: argparse.Namespace, out: pathlib.Path) -> Sources:
+    """What the language model needs, as far as it is there; why not is told."""
+    file = smollm2.place()
+    if not file.is_file():
+        print(f"no {SMOLLM2} at {file} (`make smollm2` fetches it): left out", file=sys.stderr)
+        return Sources(out=out)
+    if options.data is None or options.wikitext is None:
+        print(f"no --data, or no --wikitext: {SMOLLM2} is not edited", file=sys.stderr)
+        return Sources(out=out)
+    found = data_sources.find(options.data, out / "data", DATA_SETS)
+    for name in DATA_SETS.keys() - found.keys():
+        print(f"{name} is not in {options.data}: left out", file=sys.stderr)
+    return Sources(
+        out=out, data=tuple(found.items()), corpus=_corpus(options.wikitext, out / "wikitext-2")
+    )
+
+
+def _corpus(wikitext: pathlib.Path, folder: pathlib.Path) -> pathlib.Path:
+    """Passages of WikiText-2's validation set, evenly spaced, one per line."""
+    file = folder / f"passages_{_PASSAGES}.txt"
     if not file.exists():
-        out.mkdir(parents=True, exist_ok=True)
-        whole_files.write_text(file, name + "\n")
-    before = file.read_text(encoding="utf-8").strip()
-    if before != name:
-        raise UserError(f"{out} holds results of the plan {before}; give another --out")
+        text = texts.prepare(wikitext, folder)["validation"].read_text(encoding="utf-8")
+        lines = [line.strip() for line in text.splitlines()]
+        lines = [texts.plain(line) for line in lines if line and not line.startswith("=")]
+        chosen = [lines[i * len(lines) // _PASSAGES] for i in range(_PASSAGES)]
+        whole_files.write_text(file, "".join(f"{line}\n" for line in chosen))
+    return file
+
+
+def _same_plan(out: pathlib.Path, plan: Plan) -> None:
+    """Keeps cells of two plans from being mixed in one folder."""
+    file = out / "plan.txt"
+    if file.exists() and file.read_text(encoding="utf-8") != repr(plan):
+        raise UserError(f"{out} holds results of another plan; give another --out, or remove it")
+    out.mkdir(parents=True, exist_ok=True)
+    whole_files.write_text(file, repr(plan))
 
 
 def _options() -> argparse.Namespace:
@@ -90,13 +147,27 @@ def _options() -> argparse.Namespace:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--out", type=pathlib.Path, default=REPOSITORY / "runs" / "editing_study")
-    parser.add_argument("--plan", choices=PLANS, default="full", help="how much is edited")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("runs/editing_study"))
     parser.add_argument(
-        "--page", type=pathlib.Path, default=REPOSITORY / "docs" / "studies" / "editing_study.md"
+        "--plan", choices=list(PLANS), default="default", help="quick: minutes; full: many hours"
+    )
+    parser.add_argument("--data", type=pathlib.Path, help="folder of data sets, or of tars of them")
+    parser.add_argument(
+        "--wikitext", type=pathlib.Path, help="folder of WikiText-2, or a tar of it"
+    )
+    parser.add_argument(
+        "--only", nargs="+", metavar="PART", help="methods, trade-off, layers, tracing, row, ..."
+    )
+    parser.add_argument("--workers", type=int, default=None, help="processes, one per core")
+    parser.add_argument(
+        "--page",
+        type=pathlib.Path,
+        default=REPOSITORY / "docs" / "studies" / "editing_study.md",
+        help="written",
     )
     return parser.parse_args()
 
 
 if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     sys.exit(guarded(main))

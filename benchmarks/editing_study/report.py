@@ -4,10 +4,12 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from benchmarks.editing_study import language_model, layers, tables
 from benchmarks.editing_study.plan import Plan
 from closedbook import whole_files
 from closedbook.eval.report import charts
 from closedbook.knowledge.editing.evaluation import drawing
+from closedbook.knowledge.editing.evaluation.summary import PUBLISHED
 
 _FREE = ("prompt", "phrasings in the edit", "rephrasings", "same subject", "same relation")
 _RIPPLE = (
@@ -28,10 +30,10 @@ neither fine-tuning nor the edit used. How edits are made: [editing.md](../editi
 
 
 def write(results: Sequence[Mapping[str, Any]], plan: Plan, page: pathlib.Path) -> pathlib.Path:
-    """Writes the page and its figures beside it, in `images/`.
+    """Writes the page and its figures beside it, in `images/`; parts without results are left out.
 
     Args:
-        results: Of all cells.
+        results: Of the cells.
         plan: How much was done.
         page: The Markdown file.
     """
@@ -40,35 +42,36 @@ def write(results: Sequence[Mapping[str, Any]], plan: Plan, page: pathlib.Path) 
         parts.setdefault(each["part"], []).append(each)
     images = page.parent / "images"
     images.mkdir(parents=True, exist_ok=True)
-    text = _HEAD + f"{plan.edits} single edits of each way, {plan.others} other facts after each.\n"
-    text += "\n## Methods\n\n" + _singles(parts["methods"])
-    text += "\n### What follows from an edit\n\n" + _ripples(parts["methods"])
-    text += "\n### The papers' teacher-forced measures\n\n" + _forced(parts["methods"])
-    text += "\n## The trade-off\n\n![Told against kept](images/editing_trade_off.svg)\n\n"
-    text += _singles(parts["trade-off"])
+    seconds = sum(each["processor_seconds"] for each in results)
+    text = _HEAD + (
+        f"Plan `{plan.name}`: {plan.methods} single edits of each method, {plan.trade_off} of each "
+        f"setting, {plan.layers} of each layer, {plan.others} other facts after each; "
+        f"{len(results)} cells, {seconds / 60:.0f} minutes of processor time.\n"
+    )
+    files: dict[str, charts.Spec] = {}
+    if "methods" in parts:
+        text += "\n## Methods\n\n" + _singles(parts["methods"])
+        text += "\n### What follows from an edit\n\n" + _ripples(parts["methods"])
+        text += "\n### The papers' teacher-forced measures\n\n" + _forced(parts["methods"])
+        text += "\n### MEND's and KnowledgeEditor's measures, by free answers\n\n"
+        text += _published(parts["methods"])
+    if "trade-off" in parts:
+        text += "\n## The trade-off\n\n![Told against kept](images/editing_trade_off.svg)\n\n"
+        text += _singles(parts["trade-off"])
+        files["editing_trade_off"] = _trade_off(parts["trade-off"])
     if "layers" in parts:
         text += "\n## Layers of the deep model\n\n" + _singles(parts["layers"])
-    text += "\n## Edits in a row\n\n![Edits in a row](images/editing_row.svg)\n\n"
-    text += _rows(parts["row"])
-    files = {
-        "editing_trade_off": _trade_off(parts["trade-off"]),
-        "editing_row": _in_row(parts["row"]),
-    }
+        text += layers.section(parts["layers"], parts.get("tracing", []))
+    if "row" in parts:
+        text += "\n## Edits in a row\n\n![Edits in a row](images/editing_row.svg)\n\n"
+        text += _rows(parts["row"])
+        files["editing_row"] = _in_row(parts["row"])
+    if "language model" in parts:
+        text += language_model.section(parts["language model"])
     for name, spec in files.items():
         whole_files.write_text(images / f"{name}.svg", charts.svg({**spec, "background": "white"}))
     whole_files.write_text(page, text)
     return page
-
-
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
-
-
-def _estimate(value: Mapping[str, float] | None) -> str:
-    if value is None:
-        return "–"
-    return f"{100 * value['mean']:.1f} [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
 
 
 def _singles(results: Sequence[Mapping[str, Any]]) -> str:
@@ -77,7 +80,7 @@ def _singles(results: Sequence[Mapping[str, Any]]) -> str:
         s = each["summary"]
         count = s["counts"].get("all others", {"lost": 0, "questions": 0})
         lost = 100 * count["lost"] / max(count["questions"], 1)
-        cells = [_estimate(s["free"].get(group)) for group in _FREE]
+        cells = [tables.estimate(s["free"].get(group)) for group in _FREE]
         rows.append(
             [
                 each["name"],
@@ -86,16 +89,16 @@ def _singles(results: Sequence[Mapping[str, Any]]) -> str:
                 f"{s['seconds']:.1f}",
             ]
         )
-    return _table(["", *_FREE, "all others lost", "s per edit"], rows)
+    return tables.table(["", *_FREE, "all others lost", "s per edit"], rows)
 
 
 def _ripples(results: Sequence[Mapping[str, Any]]) -> str:
     first = results[0]["summary"]
-    rows = [["the original", *(_estimate(first["before"].get(group)) for group in _RIPPLE)]]
+    rows = [["the original", *(tables.estimate(first["before"].get(group)) for group in _RIPPLE)]]
     for each in results:
         free = each["summary"]["free"]
-        rows.append([each["name"], *(_estimate(free.get(group)) for group in _RIPPLE)])
-    return _table(["", *_RIPPLE], rows)
+        rows.append([each["name"], *(tables.estimate(free.get(group)) for group in _RIPPLE)])
+    return tables.table(["", *_RIPPLE], rows)
 
 
 def _forced(results: Sequence[Mapping[str, Any]]) -> str:
@@ -103,18 +106,21 @@ def _forced(results: Sequence[Mapping[str, Any]]) -> str:
     rows = []
     for each in results:
         s = each["summary"]
-        cells = [_estimate(s["forced"].get(name)) for name in names]
+        cells = [tables.estimate(s["forced"].get(name)) for name in names]
         score = "–" if s["S"] is None else f"{100 * s['S']:.1f}"
-        mend = s["mend"]
-        rows.append(
-            [
-                each["name"],
-                *cells,
-                score,
-                *(f"{100 * mend[key]:.2f}" for key in ("drawdown", "retain rate")),
-            ]
-        )
-    return _table(["", *names, "S", "drawdown", "retain rate"], rows)
+        rows.append([each["name"], *cells, score])
+    return tables.table(["", *names, "S"], rows)
+
+
+def _published(results: Sequence[Mapping[str, Any]]) -> str:
+    rows = [
+        [
+            each["name"],
+            *(tables.estimate(each["summary"]["published"].get(name)) for name in PUBLISHED),
+        ]
+        for each in results
+    ]
+    return tables.table(["", *PUBLISHED], rows)
 
 
 def _rows(results: Sequence[Mapping[str, Any]]) -> str:
@@ -122,9 +128,9 @@ def _rows(results: Sequence[Mapping[str, Any]]) -> str:
         [
             each["name"],
             f"{point['edits']:,}",
-            _estimate(point["told"]["prompt"]),
-            _estimate(point["told"].get("rephrasings")),
-            _estimate(point["kept"]),
+            tables.estimate(point["told"]["prompt"]),
+            tables.estimate(point["told"].get("rephrasings")),
+            tables.estimate(point["kept"]),
             f"{max(point['norms'].values()):.2f}",
             "yes" if point["collapsed"] else "no",
         ]
@@ -132,7 +138,7 @@ def _rows(results: Sequence[Mapping[str, Any]]) -> str:
         for point in each["points"]
     ]
     heads = ["", "edits", "prompt", "rephrasings", "others kept", "|W| / original", "collapsed"]
-    return _table(heads, rows)
+    return tables.table(heads, rows)
 
 
 def _trade_off(results: Sequence[Mapping[str, Any]]) -> charts.Spec:

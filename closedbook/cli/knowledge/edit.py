@@ -224,7 +224,7 @@ def edit(
         from closedbook.knowledge.editing import presets
 
         if edits is not None:
-            return edit_actions.read_edits(edits, limit)
+            return edit_actions.read_edits(loaded, edits, limit)
         assert subject is not None
         assert prompt is not None
         assert target is not None

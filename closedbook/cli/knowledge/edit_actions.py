@@ -17,15 +17,15 @@ _WIDTH = 140
 _SHOWN = 12  # questions of one kind, and changed facts, that are printed
 
 
-def read_edits(path: str, limit: int | None) -> "list[Edit]":
+def read_edits(model: "LoadedModel", path: str, limit: int | None) -> "list[Edit]":
     """The edits of a data set or a file."""
     from closedbook.eval.files.json_lines import place
-    from closedbook.knowledge.editing.requests import Edit
+    from closedbook.knowledge.editing import presets
     from closedbook.tasks.facts import read_facts
 
     facts = read_facts(path).facts
     with place(path):
-        return [Edit.of_fact(fact) for fact in (facts if limit is None else facts[:limit])]
+        return [presets.of_fact(model, presets.put(model, fact)) for fact in facts[:limit]]
 
 
 def edited(

@@ -28,6 +28,7 @@ class Asked:
         question: Without the model's prefix.
         objects: What is right: the target, or the fact's own objects.
         before, after: The free answers.
+        begins: Whether they need only begin with what is right (`answering.goes_on`).
     """
 
     id: str
@@ -36,16 +37,17 @@ class Asked:
     objects: tuple[str, ...]
     before: str
     after: str
+    begins: bool = False
 
     @property
     def was_right(self) -> bool:
         """Whether the answer before is one of the objects, by exact match."""
-        return answering.right(self.before, self.objects)
+        return answering.right(self.before, self.objects, begins=self.begins)
 
     @property
     def is_right(self) -> bool:
         """Whether the answer after is one of the objects, by exact match."""
-        return answering.right(self.after, self.objects)
+        return answering.right(self.after, self.objects, begins=self.begins)
 
     @property
     def changed(self) -> bool:
@@ -140,7 +142,15 @@ def measure(
         before += [said[fact.id] for fact in others if fact.id not in edited]
     after = answering.answers(model, params, questions)
     rows = [
-        Asked(id=id_, kind=kind, question=question, objects=objects, before=old, after=new)
+        Asked(
+            id=id_,
+            kind=kind,
+            question=question,
+            objects=objects,
+            before=old,
+            after=new,
+            begins=answering.goes_on(model, question),
+        )
         for (id_, kind, question, objects), old, new in zip(asked, before, after, strict=True)
     ]
     return Effects(prompts=tuple(rows[:number]), others=tuple(rows[number:]))

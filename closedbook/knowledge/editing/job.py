@@ -72,7 +72,8 @@ def run(
     progress("asking the original", 0, len(questions) + len(own))
     before = answering.answers(model, model.params, [*own, *questions])
     for edit, said in zip(edits, before, strict=False):
-        if len(edits) == 1 and answering.right(said, (edit.target,)):
+        begins = answering.goes_on(model, edit.prompt)
+        if len(edits) == 1 and answering.right(said, (edit.target,), begins=begins):
             raise UserError(
                 f"the target {edit.target!r} is what the model answers already to "
                 f"{own[0]!r}; there is nothing to edit"

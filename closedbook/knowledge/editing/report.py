@@ -119,7 +119,7 @@ def _conventions(result: "Result", settings: Settings) -> dict[str, str]:
     """Under which rules the numbers were earned, in words."""
     told = {
         "Answers": "free and greedy, no gold tokens, to their natural end; right by exact match "
-        "under SQuAD's normalisation",
+        "under SQuAD's normalisation; the rest of a sentence, if it begins with what is right",
         "Before": "the stored original, never a model that was edited already",
         "Key": f"{settings.key_mode}; value seen as {settings.effect}",
         "Places": ", ".join(dict.fromkeys(str(place) for place in result.done.changes)),

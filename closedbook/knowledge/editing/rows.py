@@ -18,9 +18,9 @@ from closedbook.models.parameters import Params
 from closedbook.models.taps import Taps
 
 # Sizes are padded. Compiling is what a small model costs, so its sizes are few: powers of two.
-_SHORTEST = {"rows": 8, "prompt": 16, "answer": 8}
+_SHORTEST = {"rows": 8, "prompt": 16, "answer": 4}
 # What a large one costs is padding, so that its sizes are multiples of these.
-_MULTIPLE = {"rows": 4, "prompt": 8, "answer": 4}
+_MULTIPLE = {"rows": 4, "prompt": 16, "answer": 4}
 _LARGE = 20_000_000  # parameters
 OUTPUT = "decoder.final_norm"  # what logits are made of, in every family
 
@@ -113,6 +113,8 @@ def pack(model: LoadedModel, rows: Sequence[Row], kept: Sequence[Row] = ()) -> B
 
 
 def _size(number: int, what: str, large: bool) -> int:
+    if large and what == "rows" and number == 1:
+        return 1
     if large:
         return -(-number // _MULTIPLE[what]) * _MULTIPLE[what]
     return bucket(number, 1 << 30, _SHORTEST[what])

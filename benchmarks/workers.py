@@ -1,0 +1,59 @@
+"""Runs the cells of a study side by side, each process on a core of its own."""
+
+import concurrent.futures
+import multiprocessing
+import os
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def run_all(
+    work: Callable[[T], R],
+    items: Sequence[T],
+    cores: Sequence[int | None],
+    compiled: pathlib.Path,
+    done: Callable[[T, R], None],
+) -> None:
+    """Runs something of each item; small networks use one core better than two do one.
+
+    Args:
+        work: What to run: a function of a module, or a partial of one.
+        items: In this order.
+        cores: The core of each process; None for one that takes all.
+        compiled: A folder in which processes share compiled programs.
+        done: Told here of each item that is finished, with what came of it.
+    """
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    for core in cores:
+        queue.put(core)
+    with concurrent.futures.ProcessPoolExecutor(
+        len(cores), context, _start, (queue, str(compiled))
+    ) as executor:
+        futures = {executor.submit(work, item): item for item in items}
+        try:
+            for future in concurrent.futures.as_completed(futures):
+                done(futures[future], future.result())
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def cores(number: int | None = None) -> list[int]:
+    """The cores that this process may use, at most `number` of them."""
+    return sorted(os.sched_getaffinity(0))[:number]
+
+
+def _start(queue: Any, compiled: str) -> None:
+    """In a new process: takes a core for itself, and shares compiled programs with the others."""
+    core = queue.get()
+    if core is not None:
+        os.sched_setaffinity(0, {core})
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", compiled)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
