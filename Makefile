@@ -64,7 +64,7 @@ study-lama: setup ## What do models know that nobody taught to answer? LAMA and 
 study-memories: setup ## Are feed-forward layers key-value memories? Up to an hour on two cores; goes on if stopped
 	@$(BIN)/python -m benchmarks.memories_study $(addprefix --wikitext ,$(WIKITEXT)) $(ARGS)
 
-study-editing: setup ## What does an edit cost, and how many does a model bear? An hour and a quarter on two cores; goes on if stopped
+study-editing: setup ## What does an edit cost, and how many does a model bear? About an hour on two cores; goes on if stopped
 	@$(BIN)/python -m benchmarks.editing_study $(addprefix --data ,$(LAMA_DATA)) $(addprefix --wikitext ,$(WIKITEXT)) $(ARGS)
 
 study-tracing: setup ## How far off are estimated causal traces? Two models, about an hour on two cores; goes on if stopped
