@@ -8,7 +8,6 @@
 """
 
 import dataclasses
-import os
 import pathlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -160,7 +159,7 @@ def corpus_of(index: Index, model: LoadedModel, name: str | None = None) -> Corp
 def _absolute(name: str) -> str:
     """A pattern of files as it is understood from everywhere."""
     elsewhere = "://" in name or name.startswith(TFDS)
-    return name if elsewhere else os.path.abspath(os.path.expanduser(name))
+    return name if elsewhere else str(pathlib.Path(name).expanduser().absolute())
 
 
 @dataclasses.dataclass(frozen=True)
