@@ -231,7 +231,7 @@ def gather(
 
     Raises:
         UserError: There are no facts, a declared relation has none, or an object is not among the
-            declared candidates.
+            declared candidates, or one of these is empty.
     """
     if not facts:
         raise UserError(f"{source} holds no facts; give some")
@@ -252,6 +252,10 @@ def gather(
             raise UserError(
                 f"{source}: {stranger!r} is the object of a fact of {fact.relation} but not among "
                 "its candidates; add it to them"
+            )
+        if not all(each.strip() for each in relation.candidates):
+            raise UserError(
+                f"{source}: a candidate of {fact.relation} is empty; leave it out of its candidates"
             )
         candidates = tuple(dict.fromkeys(relation.candidates)) or own
         found[fact.relation] = dataclasses.replace(relation, candidates=candidates)

@@ -247,6 +247,11 @@ def _companions(path: pathlib.Path, family: Family) -> list[pathlib.Path]:
 
 def _existing(path: str | os.PathLike[str]) -> pathlib.Path:
     found = pathlib.Path(path).expanduser()
+    if not os.fspath(path):
+        raise UserError(
+            f'no data is named; give a folder or a file of facts, or "{atlas.NAME}" for the '
+            "packaged ones"
+        )
     if not found.exists():
         raise UserError(
             f'there is no {found}; give a folder or a file of facts, or "{atlas.NAME}" for the '

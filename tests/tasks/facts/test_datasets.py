@@ -306,6 +306,11 @@ def test_path_that_is_not_there_is_named(tmp_path):
         read_facts(tmp_path / "nowhere")
 
 
+def test_no_path_is_no_working_folder():
+    with pytest.raises(UserError, match="no data is named"):
+        read_facts("")
+
+
 def test_style_that_the_data_does_not_have_is_refused(write):
     path = write("popqa.jsonl", POPQA)
     with pytest.raises(UserError, match=r"fact 4222362 asks by a question .*, not by a cloze"):

@@ -73,6 +73,12 @@ def test_object_outside_the_declared_candidates_is_refused():
         gather([fact()], source="here", relations=[space])
 
 
+def test_empty_candidate_is_refused():
+    space = Relation(name="capital", candidates=("Lima", " "))
+    with pytest.raises(UserError, match="here: a candidate of capital is empty"):
+        gather([fact()], source="here", relations=[space])
+
+
 def test_relation_without_facts_is_refused():
     with pytest.raises(UserError, match="here: relation currency has no facts"):
         gather([fact()], source="here", relations=[Relation(name="currency")])
