@@ -110,7 +110,7 @@ def _traced(
     from closedbook.knowledge.tracing.program import Tracer
 
     model = load_model(path)
-    known, unknown, left = cases.of_facts(model, facts, Prompting.of(model))
+    known, _, left = cases.of_facts(model, facts, Prompting.of(model))
     for line in left.lines():
         print(f"{name}: {line}", file=sys.stderr)
     chosen = known[:number]
