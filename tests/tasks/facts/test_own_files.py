@@ -177,7 +177,7 @@ def test_the_page_names_every_field():
     page = (REPOSITORY / "docs" / "your_facts.md").read_text()
     shown = set(re.findall(r"`(\w+)`", " ".join(re.findall(r"^\| (`.*?) \|", page, re.MULTILINE))))
     of_relations = {"label", "candidates", "templates"}
-    of_readers = {"question", "s_pop", "o_pop"}
+    of_readers = {"question", "s_pop", "o_pop", "generation_prompts", "reference_texts"}
     assert shown == {*own_files.FIELDS} | of_relations | of_readers
 
 
