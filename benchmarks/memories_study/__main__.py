@@ -102,7 +102,7 @@ def _options() -> argparse.Namespace:
         "--wikitext", type=pathlib.Path, help="folder of WikiText-2, or a tar of it"
     )
     parser.add_argument(
-        "--only", nargs="+", metavar="CELL", help="atlas_qa, atlas_ssm, relu, smollm2"
+        "--only", nargs="+", metavar="CELL", help="atlas_qa, atlas_ssm, atlas_deep, relu, smollm2"
     )
     parser.add_argument(
         "--page",

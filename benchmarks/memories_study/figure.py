@@ -8,7 +8,13 @@ from benchmarks.memories_study.plan import SHORT
 from closedbook.eval.report import charts
 
 _PALETTE = charts.PAPER
-_COLOURS = {"atlas_qa": "#c77d1e", "atlas_ssm": "#3b8a5a", "relu": "#1f5fa8", "smollm2": "#8a4fa0"}
+_COLOURS = {
+    "atlas_qa": "#c77d1e",
+    "atlas_ssm": "#3b8a5a",
+    "atlas_deep": "#b0413e",
+    "relu": "#1f5fa8",
+    "smollm2": "#8a4fa0",
+}
 _NAMES = {"relu": "ReLU LM", "smollm2": "SmolLM2"}
 _AGREES: dict[str, Any] = {"reading": "scaled", "sign": "positive"}
 _PANELS: tuple[tuple[str, str, dict[str, Any], str, tuple[float, ...]], ...] = (

@@ -5,7 +5,7 @@ import dataclasses
 from benchmarks.smollm2 import NAME as SMOLLM2
 
 RELU = "ReLU language model"
-ATLAS_MODELS = ("closedbook://atlas_qa", "closedbook://atlas_ssm")
+ATLAS_MODELS = ("closedbook://atlas_qa", "closedbook://atlas_ssm", "closedbook://atlas_deep")
 SHORT = {
     **{name: name.rpartition("/")[2] for name in ATLAS_MODELS},
     SMOLLM2: "smollm2",

@@ -12,8 +12,7 @@ from closedbook.eval.report import charts
 
 Result = Mapping[str, Any]
 _NAMES = {
-    ATLAS_MODELS[0]: "`atlas_qa`",
-    ATLAS_MODELS[1]: "`atlas_ssm`",
+    **{model: f"`{SHORT[model]}`" for model in ATLAS_MODELS},
     RELU: "ReLU LM",
     SMOLLM2: "SmolLM2",
 }
@@ -33,9 +32,10 @@ has a page with all figures, tables and memories in `runs/memories_study/cells/`
 
 _LIMITS = """## What this does not show
 
-- **Two layers are no trend.** The packaged models have two layers of 512 memories per stack: they
-  show that the commands work, and how a closed world looks from inside, nothing about lower and
-  upper layers.
+- **Two layers are no trend.** `atlas_qa` and `atlas_ssm` have two layers of 512 memories per stack:
+  they show that the commands work, and how a closed world looks from inside, nothing about lower
+  and upper layers. `atlas_deep` has four decoder layers, of which only the last lies in the upper
+  six sixteenths; its positions are questions and answers that it was mostly fine-tuned on.
 - **The ReLU model is small and little trained**: its perplexity stands above, and the paper's model
   has 16 times as many memories and has read WikiText-103 many times. Where it disagrees, the
   paper is not refuted.
@@ -139,8 +139,8 @@ def _models(results: Sequence[Result]) -> str:
             f"{each['corpus']['texts']:,} | {tokens} | {each['settings']['positions']:,} | {took} |"
         )
     note = (
-        "Texts are questions and answers of the atlas (`atlas_qa`), its sentences with a gap "
-        "(`atlas_ssm`), sentences of WikiText-2's training text (ReLU LM) and of its validation "
+        "Texts are questions and answers of the atlas (`atlas_qa`, `atlas_deep`), its sentences "
+        "with a gap (`atlas_ssm`), sentences of WikiText-2's training text (ReLU LM) and of its validation "
         "set in ordinary spelling (SmolLM2-135M-Instruct, Q4_1). Positions at which layers are "
         "read come from the same texts, for the ReLU LM from the validation set."
     )
