@@ -34,8 +34,8 @@ _LIMITS = """## What this does not show
 
 - **Two layers are no trend.** `atlas_qa` and `atlas_ssm` have two layers of 512 memories per stack:
   they show that the commands work, and how a closed world looks from inside, nothing about lower
-  and upper layers. `atlas_deep` has four decoder layers, of which only the last lies in the upper
-  six sixteenths; its positions are questions and answers that it was mostly fine-tuned on.
+  and upper layers. `atlas_deep` has four decoder layers, two of them lower and two upper by the
+  rules above; its positions are questions and answers that it was mostly fine-tuned on.
 - **The ReLU model is small and little trained**: its perplexity stands above, and the paper's model
   has 16 times as many memories and has read WikiText-103 many times. Where it disagrees, the
   paper is not refuted.
