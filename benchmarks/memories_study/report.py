@@ -210,7 +210,7 @@ def _encoders(results: Sequence[Result]) -> str:
         "|---|---|---|---|",
     ]
     rows = [
-        f"| {_NAMES[each['model']]} | {row['layer'] + 1} | {100 * row['mean']:.1f} "
+        f"| {_NAMES[each['model']]} | {row['layer']} | {100 * row['mean']:.1f} "
         f"[{100 * row['low']:.1f}, {100 * row['high']:.1f}] | {100 * row['probability']:.1f} |"
         for each in results
         for row in each["tables"].get("encoder_lens", [])

@@ -226,7 +226,7 @@ def test_page_says_what_the_models_have(tmp_path):
     assert "(step 10, 20,480 tokens read)" in page
     assert "on the test set 81.3 by piece (1,000 pieces) and 412 by word (800 words" in page
     assert "| too few layers | agrees | **does not** |" in page
-    assert "| `atlas_qa` | 1 | 97.0 [90.0, 99.0] | 50.0 |" in page
+    assert "| `atlas_qa` | 0 | 97.0 [90.0, 99.0] | 50.0 |" in page
     assert "What this does not show" in page
     drawn = (tmp_path / "docs" / "images" / "memories_study.svg").read_text("utf-8")
     assert drawn.startswith("<svg")
