@@ -39,8 +39,8 @@ _HEAD = """# Estimated maps against exact tracing
 restoration run, and estimated by attribution patching and by RelP from one forward and one backward
 pass per sample of noise. Pearson's and Spearman's correlations are over the cells (token, layer) of
 one fact's map, recall is the share of its ten highest cells that an estimate has among its own ten;
-means over facts, times 100, with 95% intervals that draw whole subjects. A dash: maps of ten cells
-or fewer. How tracing is done: [tracing.md](../tracing.md).
+means over facts, times 100, with 95% intervals that draw whole subjects. Recall is of facts whose
+map has more than ten cells, n of them; a dash where there is none. How tracing is done: [tracing.md](../tracing.md).
 """
 
 
@@ -178,6 +178,7 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         for each in summarise([dict(row) for row in rows])["approximations"]
     }
     heads = [f"{method}: {name}" for method in METHODS for name in _AGREEMENTS]
+    heads.append("n of recall")
     lines = ["| restored | " + " | ".join(heads) + " |", "|---" * (len(heads) + 1) + "|"]
     for kind in dict.fromkeys(kind for kind, _ in found):
         cells = [
@@ -185,7 +186,8 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
             for method in METHODS
             for name in _AGREEMENTS
         ]
-        lines.append(f"| `{kind}` | " + " | ".join(cells) + " |")
+        of = {each["recall_facts"] for (name, _), each in found.items() if name == kind}
+        lines.append(f"| `{kind}` | " + " | ".join([*cells, f"{max(of):,}"]) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -28,6 +28,23 @@ that the original answers right, how many are right after the edit. Rephrasings 
 neither fine-tuning nor the edit used. How edits are made: [editing.md](../editing.md).
 
 """
+_LIMITS = """
+## What this does not show
+
+- **One small model in a closed world.** `atlas_qa` was taught about 3,250 facts of 24 relations in
+  a few wordings each, and keeps them in two layers per stack. What an edit costs there can be
+  counted, and need not be what it costs in a model that has read the web.
+- **Settings were chosen on the same facts.** Those of the packaged models (`presets.py`) were found
+  by trials on the atlas, and stronger decay for rows on the very facts of the rows; published ones
+  stand in the trade-off. Nobody has searched as long for the baselines.
+- **Others are a sample.** Of facts that no edit is about, those of the subject and of the relation
+  are all asked, the rest by sample; a fact counts as kept if its answer is right, not if the
+  answer's probability stays.
+- **Few edits of the language model.** Intervals of a dozen edits are wide, and four bits per weight
+  may make a model easier or harder to edit. Its seconds are those of a machine with other work.
+- **In a row means one order.** Another order, or other facts, would give other numbers; intervals
+  are over questions, not over rows.
+"""
 
 
 def write(results: Sequence[Mapping[str, Any]], plan: Plan, page: pathlib.Path) -> pathlib.Path:
@@ -69,6 +86,7 @@ def write(results: Sequence[Mapping[str, Any]], plan: Plan, page: pathlib.Path) 
         files["editing_row"] = _in_row(parts["row"])
     if "language model" in parts:
         text += language_model.section(parts["language model"])
+    text += _LIMITS
     for name, spec in files.items():
         whole_files.write_text(images / f"{name}.svg", charts.svg({**spec, "background": "white"}))
     whole_files.write_text(page, text)

@@ -4,9 +4,13 @@ from collections.abc import Mapping, Sequence
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table, a line per row."""
-    lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+    """A table, a line per row; bars in cells stay bars."""
+    lines = [_line(heads), "|---" * len(heads) + "|"]
+    return "\n".join([*lines, *map(_line, rows)]) + "\n"
+
+
+def _line(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(each.replace("|", "\\|") for each in cells) + " |"
 
 
 def estimate(value: Mapping[str, float] | None) -> str:

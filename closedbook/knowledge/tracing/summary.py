@@ -5,19 +5,20 @@ from typing import Any
 
 import numpy as np
 
-from closedbook.eval.intervals import Estimate, of_columns
+from closedbook.eval.intervals import Estimate, of_columns, of_mean
 from closedbook.knowledge.tracing import roles
 from closedbook.knowledge.tracing.study import Row
 
 _RESAMPLES = 2000
+_RECALL = "recall"
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     """Means over facts, each with its 95% interval; of one subject alone it is the value.
 
     Facts are drawn with replacement, those of one subject together; of fewer than ten subjects the
-    intervals are Student's. An average over the tokens of
-    a role is taken within each fact first, so that long names count no more than short ones.
+    intervals are Student's. An average over the tokens of a role is taken within each fact first,
+    so that long names count no more than short ones.
 
     Args:
         rows: Of `study.run`.
@@ -27,10 +28,11 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
         "layers", "roles" (each "role", "facts", "effects": AIE, an estimate per layer) and "best"
         (the largest AIE: "role", "layer", "effect"); "severed", a list of "name" and "effects",
         with the state at the subject's last token restored; "approximations", a list of "method",
-        "kind", "facts", "pearson", "spearman" and "recall" (estimates; agreement within each
-        fact's map, facts whose map has one value left out); "verified", a list of "kind", "facts"
-        and "effect" (of the cell that measures highest of each fact's); "lenses", a list of
-        "lens" and "layers" ("probability" and "first_right", estimates, per layer).
+        "kind", "facts", "pearson", "spearman", "recall" (estimates; agreement within each fact's
+        map, facts whose map has one value left out) and "recall_facts", whose map has more cells
+        than are looked for; "verified", a list of "kind", "facts" and "effect" (of the cell that
+        measures highest of each fact's); "lenses", a list of "lens" and "layers" ("probability"
+        and "first_right", estimates, per layer).
     """
     subjects = [row["subject"] for row in rows]
     clean, corrupted = (np.array([[row[key]] for row in rows]) for key in ("clean", "corrupted"))
@@ -71,22 +73,26 @@ def _agreement(rows: Sequence[Row], method: str, kind: str) -> dict[str, Any] | 
     entry: dict[str, Any] = {"method": method, "kind": kind, "facts": len(some)}
     for column in some[0][1]:
         there = [(subject, each[column]) for subject, each in some if each[column] is not None]
-        values = np.array([[value] for _, value in there])
+        values = np.array([value for _, value in there])
         subjects = [subject for subject, _ in there]
-        entry[column] = _estimates(values, subjects)[0] if there else None
+        of = _share if column == _RECALL else _estimate
+        entry[column] = of(values, subjects) if there else None
+        if column == _RECALL:
+            entry["recall_facts"] = len(there)
     return entry
 
 
 def _lens(rows: Sequence[Row], lens: str, subjects: Sequence[str]) -> list[dict[str, Estimate]]:
-    keys = ("probability", "first_right")
-    found = {
-        key: _estimates(
-            np.array([[float(layer[key]) for layer in row["lenses"][lens]] for row in rows]),
-            subjects,
-        )
-        for key in keys
-    }
-    return [{key: found[key][layer] for key in keys} for layer in range(len(found[keys[0]]))]
+    layers = len(rows[0]["lenses"][lens])
+    return [
+        {
+            key: _share(
+                np.array([float(row["lenses"][lens][layer][key]) for row in rows]), subjects
+            )
+            for key in ("probability", "first_right")
+        }
+        for layer in range(layers)
+    ]
 
 
 def _kind(rows: Sequence[Row], name: str) -> dict[str, Any]:
@@ -126,6 +132,20 @@ def _estimates(values: np.ndarray, subjects: Sequence[str]) -> list[Estimate]:
         Estimate(mean=float(m), low=low, high=high)
         for m, (low, high) in zip(means, found, strict=True)
     ]
+
+
+def _estimate(values: np.ndarray, subjects: Sequence[str]) -> Estimate:
+    """The mean of values [facts]."""
+    return _estimates(values[:, None], subjects)[0]
+
+
+def _share(values: np.ndarray, subjects: Sequence[str]) -> Estimate:
+    """The mean of values [facts] from 0 to 1, whose interval stays there and is never a point."""
+    mean = float(values.mean())
+    if len(set(subjects)) == 1:
+        return Estimate(mean=mean, low=mean, high=mean)
+    low, high = of_mean(values, clusters=np.array(subjects), resamples=_RESAMPLES)
+    return Estimate(mean=mean, low=low, high=high)
 
 
 def effects(row: Mapping[str, Any], kind: str) -> np.ndarray:
