@@ -40,7 +40,8 @@ restoration run, and estimated by attribution patching and by RelP from one forw
 pass per sample of noise. Pearson's and Spearman's correlations are over the cells (token, layer) of
 one fact's map, recall is the share of its ten highest cells that an estimate has among its own ten;
 means over facts, times 100, with 95% intervals that draw whole subjects. Recall is of facts whose
-map has more than ten cells, n of them; a dash where there is none. How tracing is done: [tracing.md](../tracing.md).
+map has more than ten cells, n of them; a dash where there is none. How tracing is done:
+[tracing.md](../tracing.md).
 """
 
 
