@@ -8,6 +8,7 @@ import typer
 from closedbook.cli import ask as ask_command
 from closedbook.cli import atlas, ssm
 from closedbook.cli.analyze import analyze
+from closedbook.cli.calibrate import calibrate
 from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
 from closedbook.cli.knowledge import memories, memory_analyses
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(convert)
 app.command()(analyze)
 app.command()(compare)
+app.command()(calibrate)
 app.command()(probe)
 app.command()(trace)
 app.command()(edit)
