@@ -279,11 +279,7 @@ def _told_apart(
             less = confidence.with_intervals(
                 pair,
                 right[both].astype(np.float64),
-                {
-                    "less": lambda p, c: (
-                        calibration.auroc(p[:, 0], c) - calibration.auroc(p[:, 1], c)
-                    )
-                },
+                {"less": _less},
                 keys[both],
                 0,
             )["less"]

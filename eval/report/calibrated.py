@@ -152,23 +152,19 @@ def lines(found: Calibrated) -> list[tuple[str, str]]:
 
 def render(found: Calibrated) -> str:
     """The report as Markdown."""
+    risk, delta = numbers.percent(found.risk), numbers.percent(found.delta)
     table = "\n".join(f"| {name} | {safe(text)} |" for name, text in lines(found))
-    return (
-        "\n\n".join(
-            [
-                f"# When not to answer: {safe(found.source or 'predictions')}",
-                f"Right is: {safe(found.right_if)}. Allowed: {numbers.percent(found.risk)}% of wrong "
-                f"answers among those given, broken with a probability of at most "
-                f"{numbers.percent(found.delta)}%.",
-                f"**Promise.** {safe(found.promise)}",
-                f"| | |\n|---|---|\n{table}",
-                f"![Risk over coverage](figures/{_FIGURE}.svg)",
-                "Shares with 95% intervals over questions. The line is dashed where the allowed risk "
-                "is; the point is the threshold.",
-            ]
-        )
-        + "\n"
-    )
+    parts = [
+        f"# When not to answer: {safe(found.source or 'predictions')}",
+        f"Right is: {safe(found.right_if)}. Allowed: {risk}% of wrong answers among those given, "
+        f"broken with a probability of at most {delta}%.",
+        f"**Promise.** {found.promise}",
+        f"| | |\n|---|---|\n{table}",
+        f"![Risk over coverage](figures/{_FIGURE}.svg)",
+        "Shares with 95% intervals over questions. The dashed line is the allowed risk; the point "
+        "is the threshold.",
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def _share(value: Estimate) -> str:
