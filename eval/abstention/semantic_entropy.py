@@ -151,7 +151,7 @@ def all_of(
 
 def _entropy(beams: Beams, meanings: Sequence[Meaning]) -> SemanticEntropy:
     masses = np.array([meaning.mass for meaning in meanings])
-    covered = float(beams.masses.sum())
+    covered = min(float(beams.masses.sum()), 1.0)  # sums of shares of 1 are rounded too
     rest = 1 - covered if 1 - covered > _SUM else 0.0
     low, high = bounds(masses, rest, others(beams.log_possible, len(beams.texts)))
     return SemanticEntropy(
@@ -239,7 +239,7 @@ def _meanings(
         pairs = [
             _Pair(question=questions[place], answers=(gold,), prediction=given)
             for place, answers in enumerate(left)
-            for other, _ in answers[1:]
+            for other, _ in _comparable(answers)
             for gold, given in ((answers[0][0], other), (other, answers[0][0]))
         ]
         verdicts = iter(judge.judge_all(pairs) if pairs else [])
@@ -247,14 +247,20 @@ def _meanings(
             if not answers:
                 continue
             (text, mass), *rest = answers
-            left[place] = []
-            for other in rest:
-                if next(verdicts).equivalent & next(verdicts).equivalent:
-                    mass += other[1]
-                else:
-                    left[place].append(other)
+            same = {
+                other
+                for other in _comparable(answers)
+                if next(verdicts).equivalent & next(verdicts).equivalent
+            }
+            left[place] = [other for other in rest if other not in same]
+            mass = min(mass + sum(more for _, more in same), 1.0)
             together[place].append(Meaning(text=text, mass=mass))
     return [sorted(meanings, key=lambda meaning: -meaning.mass) for meanings in together]
+
+
+def _comparable(answers: Sequence[tuple[str, float]]) -> list[tuple[str, float]]:
+    """The answers after the first that could mean the same: an empty one means nothing else."""
+    return [other for other in answers[1:] if other[0]] if answers and answers[0][0] else []
 
 
 def _alike(beams: Beams) -> list[tuple[str, float]]:

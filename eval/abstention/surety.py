@@ -79,8 +79,9 @@ def _number(row: Prediction, key: str, place: int) -> float | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        named = place if row.id is None else row.id
         raise UserError(
-            f'"{key}" of row {row.id or place} is {str(value)[:80]!r}; a score must be a finite '
-            "number, or leave the key out"
+            f'"{key}" of row {named} is {str(value)[:80]!r}; a score must be a finite number, or '
+            "leave the key out"
         )
     return float(value)
