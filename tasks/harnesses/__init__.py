@@ -1,7 +1,7 @@
 """Our scores inside other people's evaluators: lm-evaluation-harness and inspect_ai.
 
 `python -m closedbook.tasks.harnesses` prints the folder for lm-evaluation-harness's
-`--include_path`. inspect_ai finds `closedbook/scorer` by itself, once closedbook is installed.
+`--include_path`. inspect_ai finds `closedbook/closed_book` by itself, once closedbook is installed.
 """
 
 import pathlib

@@ -10,7 +10,7 @@ from closedbook.eval.equivalence import verdicts
 from closedbook.eval.equivalence.verdicts import Verdict
 
 PROTOCOLS = ("squad", "nq_open", "trivia_qa", "lm_eval")
-"""Those that apply to any short answer; all of them: `closedbook analyze`."""
+"""Those that apply to any short answer, the headline first; all of them: `closedbook analyze`."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,6 +55,22 @@ def score(question: str, answers: Sequence[str], prediction: str) -> Scored:
         verdict=verdicts.judge(question, answers, prediction),
         answerability=assessment.assess(question, answers),
     )
+
+
+def values(found: Scored) -> dict[str, float]:
+    """The scores of one answer by the names that both harnesses show.
+
+    >>> values(score("when does it end", ["April 15"], "April 15th"))["judged_right"]
+    1.0
+    """
+    others = {f"exact_match_{name}": found.exact_match[name] for name in PROTOCOLS[1:]}
+    return {
+        "exact_match": found.exact_match[PROTOCOLS[0]],
+        "f1": found.f1,
+        **others,
+        "judged_right": found.right,
+        "answerable": found.answerable,
+    }
 
 
 def adjusted(rights: Sequence[float], answerables: Sequence[float]) -> float:

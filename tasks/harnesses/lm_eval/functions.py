@@ -30,16 +30,7 @@ def _row(doc: Mapping[str, Any]) -> dict[str, Any]:
 def process_results(doc: Mapping[str, Any], results: Sequence[str]) -> dict[str, Any]:
     """The scores of one answer, by the names that the task files list."""
     found = scoring.score(doc["question"], doc["answers"], results[0].strip())
-    return {
-        "exact_match": found.exact_match["squad"],
-        "f1": found.f1,
-        "exact_match_nq_open": found.exact_match["nq_open"],
-        "exact_match_trivia_qa": found.exact_match["trivia_qa"],
-        "exact_match_lm_eval": found.exact_match["lm_eval"],
-        "judged_right": found.right,
-        "answerable": found.answerable,
-        "adjusted": (found.right, found.answerable),
-    }
+    return {**scoring.values(found), "adjusted": (found.right, found.answerable)}
 
 
 def adjusted(items: Sequence[tuple[float, float]]) -> float:
@@ -56,9 +47,7 @@ def atlas(prompt: str = _PROMPT, **_: object) -> "dict[str, datasets.Dataset]":
     """
     from closedbook.tasks.atlas import corpus
 
-    return {
-        split: _dataset(list(corpus.questions(split)), prompt) for split in ("train", "test")
-    }
+    return {split: _dataset(list(corpus.questions(split)), prompt) for split in ("train", "test")}
 
 
 def file(
@@ -77,7 +66,7 @@ def file(
     from closedbook.eval.files import gold
 
     if not file:
-        raise UserError("closedbook_file needs --metadata '{\"file\": \"questions.jsonl\"}'")
+        raise UserError('closedbook_file needs --metadata \'{"file": "questions.jsonl"}\'')
     rows = [{"question": row.question, "answers": list(row.answers)} for row in gold.read(file)]
     return {"test": _dataset(rows, prompt)}
 
