@@ -1,5 +1,6 @@
 """What harnesses get for an answer."""
 
+import doctest
 import math
 import subprocess
 import sys
@@ -20,6 +21,12 @@ def test_protocols_the_judge_and_the_flag_are_told_apart():
     asked = "who is the prime minister of japan"
     found = scoring.values(scoring.score(asked, ["Shinzo Abe"], "Fumio Kishida"))
     assert (found["judged_right"], found["answerable"]) == (0, 0)
+
+
+def test_examples_in_docstrings_run():
+    found = doctest.testmod(scoring)
+    assert found.failed == 0
+    assert found.attempted >= 3
 
 
 def test_questions_that_cannot_be_answered_leave_the_adjusted_score():
