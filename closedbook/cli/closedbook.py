@@ -46,7 +46,10 @@ app.add_typer(ssm.app, name="ssm")
 def ask(
     questions: Annotated[
         list[str] | None,
-        typer.Argument(help="Questions, each in quotes; without any, lines of standard input."),
+        typer.Argument(
+            help="Questions, each in quotes; without any, lines of standard input: texts, or JSON "
+            "objects with a question, whose other keys --json passes on."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -70,7 +73,12 @@ def ask(
     extra_ids: Annotated[
         int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print rows of predictions.jsonl.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print rows of predictions.jsonl, with all beams, for `calibrate`."
+        ),
+    ] = False,
 ) -> None:
     """Ask a model questions; it answers from its parameters alone.
 

@@ -234,7 +234,7 @@ def _no_threshold(scored: Scored, sure: Surety, risk: float, delta: float, most:
     curve = calibration.risk_coverage(scored.surety, 1.0 - scored.wrong)
     enough = [point for point in curve if point.coverage * len(scored.wrong) >= least]
     best = min(enough or curve, key=lambda point: point.risk)
-    repeated = f" (several rows share a question, up to {most})" if most > 1 else ""
+    repeated = f", one of them with {most} rows," if most > 1 else ""
     return (
         f'no threshold on "{sure.name}" passes the test for at most {_percent(risk)} of wrong '
         f"answers with {_percent(1 - delta)} confidence on {int(scored.questions.max()) + 1:,} "
