@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from closedbook.cli.run import at_least
+
 
 def calibrate(
     predictions: Annotated[
@@ -56,7 +58,9 @@ def calibrate(
     splits: Annotated[
         int, typer.Option(help="Random halves on which it is counted whether the promise is held.")
     ] = 1000,
-    seed: Annotated[int, typer.Option(help="Of all that is drawn at random.")] = 0,
+    seed: Annotated[
+        int, typer.Option(callback=at_least(0), help="Of all that is drawn at random.")
+    ] = 0,
     force: Annotated[
         bool, typer.Option("--force", help="Replace DIR if it is a report already.")
     ] = False,

@@ -65,14 +65,14 @@ class SemanticEntropy:
 def beams_of(row: Prediction) -> Beams | None:
     """The beams of a row: its key "beams" (also in meta), or its prediction and alternatives.
 
-    Prediction and alternatives are taken where all have log-probabilities; of two that read alike
-    the likelier one counts, for it may have been sampled twice.
+    Prediction and alternatives are taken where all have scores that may be log-probabilities; of
+    two that read alike the likelier one counts, for it may have been sampled twice.
 
     Returns:
         None where the row has neither.
 
     Raises:
-        UserError: They are no log-probabilities of different answers.
+        UserError: The key "beams" holds no log-probabilities of different answers.
     """
     given = row.extra.get(KEY, row.meta.get(KEY))
     if given is not None:
@@ -84,7 +84,7 @@ def beams_of(row: Prediction) -> Beams | None:
         if other.score is None:
             return None
         best[other.text] = max(best.get(other.text, -math.inf), other.score)
-    return _beams(list(best), list(best.values()), None, row)
+    return _beams(list(best), list(best.values()), None)
 
 
 def _parsed(given: Any, row: Prediction) -> Beams:
@@ -97,34 +97,46 @@ def _parsed(given: Any, row: Prediction) -> Beams:
         or not texts
         or len(texts) != len(scores)
         or not all(isinstance(text, str) for text in texts)
-        or not all(map(_is_number, scores))
-        or not (possible is None or (_is_number(possible) and possible >= 0))
+        or not all(map(is_number, scores))
+        or not (possible is None or (is_number(possible) and possible >= 0))
     ):
         raise UserError(
             f'"{KEY}" of {_named(row)} is {str(given)[:80]!r}; it must be {{"texts": [...], '
             '"log_probs": [...], "log_possible": number or null}, one log-probability per text'
         )
-    return _beams(texts, scores, possible, row)
+    beams = _beams(texts, scores, possible)
+    if beams is None:
+        raise UserError(
+            f"the probabilities of the answers to {_named(row)} sum up to more than 1; they must "
+            "be natural log-probabilities of different answers, as a beam search gives them"
+        )
+    return beams
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+def is_number(value: object) -> bool:
+    """Whether a value of JSON is a finite number.
+
+    >>> is_number(1), is_number(True), is_number(math.nan), is_number(10**400), is_number("1")
+    (True, False, False, False, False)
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    try:
+        return math.isfinite(value)
+    except OverflowError:  # an integer beyond any float
+        return False
 
 
 def _named(row: Prediction) -> str:
     return f"row {row.id!r}" if row.id is not None else f"the row of {row.question[:60]!r}"
 
 
-def _beams(
-    texts: Sequence[str], scores: Sequence[float], possible: float | None, row: Prediction
-) -> Beams:
+def _beams(texts: Sequence[str], scores: Sequence[float], possible: float | None) -> Beams | None:
+    """The beams; None where their probabilities sum up to more than 1."""
     masses = np.exp(np.minimum(np.asarray(scores, np.float64), 1.0))  # e is too much already
     total = float(masses.sum())
     if total > _MOST_MASS:
-        raise UserError(
-            f"the probabilities of the answers to {_named(row)} sum up to more than 1; they must "
-            "be natural log-probabilities of different answers, as a beam search gives them"
-        )
+        return None
     return Beams(texts=texts, masses=masses / max(total, 1.0), log_possible=possible)
 
 

@@ -1,13 +1,12 @@
 """How sure a model was of each answer, by whatever its rows say."""
 
 import dataclasses
-import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from closedbook.errors import UserError
-from closedbook.eval.abstention.semantic_entropy import SemanticEntropy
+from closedbook.eval.abstention.semantic_entropy import SemanticEntropy, is_number
 from closedbook.eval.predictions import Prediction
 
 SEMANTIC_ENTROPY = "semantic_entropy"
@@ -78,7 +77,7 @@ def _number(row: Prediction, key: str, place: int) -> float | None:
     value = _of(row, key)
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if not isinstance(value, int | float) or not is_number(value):
         named = place if row.id is None else row.id
         raise UserError(
             f'"{key}" of row {named} is {str(value)[:80]!r}; a score must be a finite number, or '

@@ -116,6 +116,7 @@ def test_the_judge_may_say_what_is_right(command, file):
         (("--risk", "nan"), "--risk is nan"),
         (("--delta", "1.5"), "--delta is 1.5"),
         (("--splits", "0"), "--splits is 0"),
+        (("--seed", "-1"), "--seed is -1; give 0 or more"),
         (("--risk", "0.001"), 'no threshold on "score" passes the test for at most 0.1% of wrong'),
         (("--score", "nothing"), 'no row has a number under "nothing"'),
         (("--score", "semantic_entropy"), "nor beams to work it out"),

@@ -108,6 +108,7 @@ def test_alternatives_stand_for_beams_and_a_repeated_one_counts_once():
         {"texts": ["Rome"], "log_probs": [-1.0], "log_possible": -3},
         {"texts": ["Rome", "Oslo"], "log_probs": [-0.1, -0.2]},  # 1.72 together
         {"texts": ["Rome"], "log_probs": [1e308]},
+        {"texts": ["Rome"], "log_probs": [10**400]},
     ],
 )
 def test_what_is_no_beams_is_refused_by_name(beams):
@@ -116,6 +117,14 @@ def test_what_is_no_beams_is_refused_by_name(beams):
     )
     with pytest.raises(UserError, match="'q7'"):
         semantic_entropy.all_of([faulty])
+
+
+def test_scores_that_only_rank_are_no_beams():
+    others = [Alternative(text="Oslo", score=71.5)]
+    ranked = Prediction(
+        question="", answers=("a",), prediction="Rome", score=87.0, alternatives=others
+    )
+    assert semantic_entropy.all_of([ranked]) == [None]
 
 
 def test_rows_without_beams_have_no_entropy():
