@@ -201,9 +201,9 @@ class _Chunks:
             for found in predictor.predict_tokens(params, inputs):
                 row: dict[str, object] = {"prediction": found.text}
                 if self.mode == "predict_with_aux":
-                    row["aux"] = {"scores": found.log_prob}
-                    if beams := found.beams():
-                        row["aux"]["beams"] = beams
+                    beams = found.beams()
+                    others = {"beams": beams} if beams else {}
+                    row["aux"] = {"scores": found.log_prob, **others}
                 values.append(row)
         for i, value in zip(chosen, values, strict=True):
             text = {"inputs_pretokenized": prefix + examples[i]["question"]}

@@ -91,9 +91,9 @@ def _parsed(given: Any, row: Prediction) -> Beams:
     found = given if isinstance(given, Mapping) else {}
     texts, scores = found.get("texts"), found.get("log_probs")
     possible = found.get("log_possible")
-    lists = isinstance(texts, list | tuple) and isinstance(scores, list | tuple)
     if (
-        not lists
+        not isinstance(texts, list | tuple)
+        or not isinstance(scores, list | tuple)
         or not texts
         or len(texts) != len(scores)
         or not all(isinstance(text, str) for text in texts)
