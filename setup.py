@@ -17,5 +17,6 @@ setup(
         "closedbook.gin": ["**/*.gin"],
         "closedbook.knowledge": ["**/templates/*"],
         "closedbook.tasks.atlas": ["data/*", "models/**", "models/**/.zarray"],
+        "closedbook.tasks.harnesses.lm_eval": ["*.yaml", "_shared_yaml"],
     },
 )

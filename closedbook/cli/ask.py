@@ -1,9 +1,11 @@
 """`closedbook ask`: prints answers with probabilities and alternatives."""
 
+import contextlib
 import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 from closedbook.errors import UserError
 
@@ -39,16 +41,18 @@ def run(
     settings = DecodeSettings(method="beam", num_beams=max(beams, alternatives + 1))
     several = len(questions) != 1
     for chunk in _chunks(questions):
-        for question in chunk:
+        rows = [_row(line) for line in chunk]
+        asked = [row["question"] for row in rows]
+        for question in asked:
             _check_text(question)
-        for question, found in zip(chunk, loaded.ask(chunk, settings), strict=True):
-            others = found.alternatives[:alternatives]
+        for row, found in zip(rows, loaded.ask(asked, settings), strict=True):
+            question, others = row["question"], found.alternatives[:alternatives]
             if as_json:
-                row = {
-                    "question": question,
+                row |= {
                     "prediction": found.text,
                     "score": found.log_prob,
                     "alternatives": [{"text": text, "score": score} for text, score in others],
+                    "beams": found.beams(),
                 }
                 print(json.dumps(row, ensure_ascii=False), flush=True)
                 continue
@@ -80,6 +84,16 @@ def _groups(lines: Iterable[str], size: int) -> Iterator[list[str]]:
             group = []
     if group:
         yield group
+
+
+def _row(line: str) -> dict[str, Any]:
+    """What is known of a question: a text is one, and a JSON object with a question has more."""
+    if line.lstrip().startswith("{"):
+        with contextlib.suppress(ValueError, RecursionError):
+            row = json.loads(line)
+            if isinstance(row, dict) and str(row.get("question") or "").strip():
+                return row | {"question": str(row["question"])}
+    return {"question": line}
 
 
 def _check_text(question: str) -> None:

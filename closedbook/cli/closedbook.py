@@ -8,6 +8,7 @@ import typer
 from closedbook.cli import ask as ask_command
 from closedbook.cli import atlas, ssm
 from closedbook.cli.analyze import analyze
+from closedbook.cli.calibrate import calibrate
 from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
 from closedbook.cli.knowledge import memories, memory_analyses
@@ -29,6 +30,7 @@ app = typer.Typer(
 app.command()(convert)
 app.command()(analyze)
 app.command()(compare)
+app.command()(calibrate)
 app.command()(probe)
 app.command()(trace)
 app.command()(edit)
@@ -44,7 +46,10 @@ app.add_typer(ssm.app, name="ssm")
 def ask(
     questions: Annotated[
         list[str] | None,
-        typer.Argument(help="Questions, each in quotes; without any, lines of standard input."),
+        typer.Argument(
+            help="Questions, each in quotes; without any, lines of standard input: texts, or JSON "
+            "objects with a question, whose other keys --json passes on."
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -68,7 +73,12 @@ def ask(
     extra_ids: Annotated[
         int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print rows of predictions.jsonl.")] = False,
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json", help="Print rows of predictions.jsonl, with all beams, for `calibrate`."
+        ),
+    ] = False,
 ) -> None:
     """Ask a model questions; it answers from its parameters alone.
 

@@ -13,6 +13,7 @@ from closedbook.errors import UserError
 from closedbook.inference.decode import decode
 from closedbook.inference.protocol import Decoder
 from closedbook.inference.score import score_candidates
+from closedbook.inference.search import log_possible
 from closedbook.inference.settings import DecodeSettings
 from closedbook.inference.steps import Decoded
 from closedbook.models import unboxed
@@ -53,6 +54,21 @@ class Prediction:
     log_prob: float  # natural logarithm, summed over tokens, EOS included
     alternatives: tuple[tuple[str, float], ...] = ()  # (text, log_prob)
     tokens: tuple[int, ...] = ()  # of the answer, as it was decoded, without EOS
+    # (text, log_prob) of all that a beam search kept, the answer first; different sequences of
+    # tokens, so that two may read alike. Empty for other methods, whose answers may repeat.
+    hypotheses: tuple[tuple[str, float], ...] = ()
+    log_possible: float | None = None  # logarithm of the number of answers that could be given
+
+    def beams(self) -> dict[str, Any] | None:
+        """What predictions.jsonl holds of the hypotheses, for `closedbook calibrate`; or None."""
+        if not self.hypotheses:
+            return None
+        texts, log_probs = zip(*self.hypotheses, strict=True)
+        return {
+            "texts": list(texts),
+            "log_probs": list(log_probs),
+            "log_possible": self.log_possible,
+        }
 
 
 def bucket(length: int, longest: int, shortest: int = _SHORTEST) -> int:
@@ -128,6 +144,7 @@ class Predictor:
         options = quick_options() if quick_compile else None
         jit = functools.partial(jax.jit, compiler_options=options)
         self.decode_function = jit(functools.partial(decode, module, self.settings))
+        self._log_possible = log_possible(module, self.settings.max_decode_length)
         self.score_function = jit(functools.partial(score_candidates, module))
 
     def predict(self, params: Params, texts: Sequence[str]) -> list[Prediction]:
@@ -264,16 +281,20 @@ class Predictor:
 
     def _prediction(self, decoded: Decoded, row: int) -> Prediction:
         hypotheses = [
-            (self._vocabulary.decode(self._text_ids(tokens)), float(log_prob))
+            # Rounding may lift a certain answer above 1.
+            (self._vocabulary.decode(self._text_ids(tokens)), min(float(log_prob), 0.0))
             for tokens, log_prob in zip(decoded.tokens[row], decoded.log_probs[row], strict=True)
             if not np.isneginf(log_prob)
         ]
         (text, log_prob), *others = hypotheses
+        beams = self.settings.method == "beam"
         return Prediction(
             text=text,
             log_prob=log_prob,
             alternatives=tuple(others),
             tokens=tuple(self._text_ids(np.asarray(decoded.tokens[row, 0]))),
+            hypotheses=tuple(hypotheses) if beams else (),
+            log_possible=self._log_possible if beams else None,
         )
 
     def _text_ids(self, tokens: np.ndarray) -> list[int]:

@@ -17,6 +17,7 @@ class Decoder(Protocol):
     Attributes:
         pad_id: Fills up rows of inputs, and answers after their end; -1 where every id is a piece.
         eos_id: Ends an answer; -1 where nothing does.
+        vocab_size: Tokens among which each step chooses: the logits' last axis.
     """
 
     @property
@@ -24,6 +25,9 @@ class Decoder(Protocol):
 
     @property
     def eos_id(self) -> int: ...
+
+    @property
+    def vocab_size(self) -> int: ...
 
     def framed(self, ids: Sequence[int]) -> list[int]:
         """An input of the ids of a text: with what the network was trained to see around it."""

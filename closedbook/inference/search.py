@@ -1,5 +1,7 @@
 """Beam search by the rules of T5X, or by those of Hugging Face's transformers."""
 
+import math
+
 import jax
 import jax.numpy as jnp
 from flax import struct
@@ -107,6 +109,26 @@ def beam_search(
         jnp.where(keep[..., None], tokens, pad_id),
         *(jnp.where(keep, x, 0.0) for x in (log_probs, scores)),
     )
+
+
+def log_possible(module: Decoder, max_decode_length: int) -> float:
+    """The natural logarithm of the number of answers that a network could give.
+
+    An answer is a sequence of tokens that ends, or that has reached the longest length: with b
+    tokens that do not end it, and the length L, there are b^0 + b^1 + ... + b^L.
+
+    Args:
+        module: The network.
+        max_decode_length: Tokens of an answer, EOS included.
+    """
+    if not 0 <= module.eos_id < module.vocab_size:  # nothing ends an answer
+        return max_decode_length * math.log(module.vocab_size)
+    others = module.vocab_size - 1
+    if others < 2:
+        return math.log(max_decode_length + 1) if others else 0.0
+    # (b^(L + 1) - 1) / (b - 1)
+    longest = (max_decode_length + 1) * math.log(others)
+    return longest + math.log(-math.expm1(-longest)) - math.log(others - 1)
 
 
 def _penalty(rules: str, alpha: float, length: jax.Array | int) -> jax.Array:

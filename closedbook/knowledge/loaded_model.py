@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import jax
@@ -130,8 +130,15 @@ def _first_lines(answer: Prediction) -> Prediction:
     def first(text: str) -> str:
         return next((line.strip() for line in text.splitlines() if line.strip()), "")
 
-    others = tuple((first(text), log_prob) for text, log_prob in answer.alternatives)
-    return dataclasses.replace(answer, text=first(answer.text), alternatives=others)
+    def lines(hypotheses: Iterable[tuple[str, float]]) -> tuple[tuple[str, float], ...]:
+        return tuple((first(text), log_prob) for text, log_prob in hypotheses)
+
+    return dataclasses.replace(
+        answer,
+        text=first(answer.text),
+        alternatives=lines(answer.alternatives),
+        hypotheses=lines(answer.hypotheses),
+    )
 
 
 def _distinct(answer: Prediction) -> Prediction:

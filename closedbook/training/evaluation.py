@@ -138,6 +138,7 @@ def prediction_rows(answers: Answers, step: int) -> list[predictions.Prediction]
             task=answers.task,
             split=answers.split,
             step=step,
+            extra={"beams": beams} if (beams := predicted.beams()) else {},
         )
         for example, predicted in zip(answers.examples, answers.predicted, strict=True)
     ]

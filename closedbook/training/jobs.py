@@ -93,7 +93,8 @@ def infer(
         partitioner: How arrays lie on the devices.
         inference_evaluator: How questions are answered.
         mode: "predict" writes answers, "score" the log-probability of each target,
-            "predict_with_aux" answers with their log-probabilities.
+            "predict_with_aux" answers with their log-probabilities, of a beam search with those
+            of all beams too.
         checkpoint_period: Batches of a chunk.
 
     Returns:
@@ -200,7 +201,9 @@ class _Chunks:
             for found in predictor.predict_tokens(params, inputs):
                 row: dict[str, object] = {"prediction": found.text}
                 if self.mode == "predict_with_aux":
-                    row["aux"] = {"scores": found.log_prob}
+                    beams = found.beams()
+                    others = {"beams": beams} if beams else {}
+                    row["aux"] = {"scores": found.log_prob, **others}
                 values.append(row)
         for i, value in zip(chosen, values, strict=True):
             text = {"inputs_pretokenized": prefix + examples[i]["question"]}

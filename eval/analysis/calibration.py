@@ -153,6 +153,23 @@ def excess_aurc(confidence: np.ndarray, correct: np.ndarray) -> float:
     return aurc(confidence, correct) - aurc(correct.astype(np.float64), correct)
 
 
+def auroc(confidence: np.ndarray, correct: np.ndarray) -> float:
+    """The chance that a right answer is surer than a wrong one, ties counted as half.
+
+    NaN where all or none are right. Source: Mann and Whitney 1947; Hanley and McNeil 1982.
+
+    >>> auroc(np.array([0.9, 0.5, 0.5, 0.1]), np.array([1, 1, 0, 0]))
+    0.875
+    """
+    values, place = np.unique(confidence, return_inverse=True)
+    right = np.bincount(place, weights=correct, minlength=len(values))
+    wrong = np.bincount(place, weights=1 - correct, minlength=len(values))
+    if not right.sum() or not wrong.sum():
+        return math.nan
+    below = np.cumsum(wrong) - wrong / 2
+    return float((right * below).sum() / (right.sum() * wrong.sum()))
+
+
 def coverage_at(confidence: np.ndarray, correct: np.ndarray, accuracy: float = ACCURACY) -> float:
     """The largest share of questions that can be answered, surest first, at this accuracy.
 

@@ -176,7 +176,7 @@ def measure(
             "macro_ce": calibration.macro_ce,
             "brier": calibration.brier,
         }
-    found = _with_intervals(confidence, correct, statistics, clusters, seed)
+    found = with_intervals(confidence, correct, statistics, clusters, seed)
     even, wide = (
         calibration.calibration_bins(confidence, correct, bins=bins, equal_mass=mass)
         if probability
@@ -197,7 +197,7 @@ def measure(
     )
 
 
-def _with_intervals(
+def with_intervals(
     confidence: np.ndarray,
     correct: np.ndarray,
     statistics: Mapping[str, Callable[[np.ndarray, np.ndarray], float]],
@@ -205,6 +205,9 @@ def _with_intervals(
     seed: int,
 ) -> dict[str, Estimate | None]:
     """Each statistic with its 95% percentile interval over drawn rows, or clusters of rows.
+
+    `confidence` is [n], or [n, columns] for statistics that compare several; rows of one number in
+    `clusters`, [n], are drawn together. None where a statistic is not finite.
 
     ECE of a drawn set is larger than of all rows (its bins are noisier), so its interval is moved
     back by the mean of that excess.

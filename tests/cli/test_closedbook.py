@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 import pathlib
 import subprocess
@@ -44,6 +45,25 @@ def test_ask_reads_lines_and_writes_rows(command):
     assert code == 0
     assert [row["prediction"] for row in rows] == ["Tokyo", "Rome"]
     assert rows[0]["score"] < 0
+
+
+def test_ask_takes_rows_and_passes_on_what_they_have(command):
+    rows = [
+        {"id": 7, "question": "What is the capital of Japan?", "answers": ["Tokyo"]},
+        "{what is this} the capital of Italy?",
+    ]
+    text = "\n".join([json.dumps(rows[0]), rows[1]])
+    code, out, _ = command("ask", "--json", "--alternatives", "0", text=text)
+    first, second = (json.loads(line) for line in out.splitlines())
+    assert code == 0
+    assert (first["id"], first["answers"], first["prediction"]) == (7, ["Tokyo"], "Tokyo")
+    assert second["question"] == rows[1]
+    # All four beams with their probabilities, though no alternatives were asked for.
+    beams = first["beams"]
+    assert beams["texts"][0] == "Tokyo"
+    assert beams["log_probs"][0] == first["score"]
+    assert len(beams["texts"]) == len(beams["log_probs"]) == 4
+    assert sum(math.exp(score) for score in beams["log_probs"]) <= 1
 
 
 def test_ask_survives_strange_questions(command):

@@ -3,6 +3,7 @@
 import dataclasses
 import io
 import json
+import math
 
 import jax
 import numpy as np
@@ -11,10 +12,13 @@ import sentencepiece
 
 from closedbook.checkpoints import load_params, open_checkpoint
 from closedbook.data.cache_lookup import token_cache
+from closedbook.eval import predictions
+from closedbook.eval.abstention import semantic_entropy
+from closedbook.inference import DecodeSettings
 from closedbook.parallel import Partitioner
 from closedbook.tasks.own_files import qa_from_files
 from closedbook.training import jobs
-from closedbook.training.settings import DatasetConfig, RestoreCheckpointConfig
+from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckpointConfig
 from closedbook.training.state import abstract_state
 from closedbook.vocabulary import Vocabulary
 
@@ -94,3 +98,34 @@ def test_scores_are_those_of_the_ids_not_of_the_decoded_text(run, tiny, vocabula
         else:
             assert again != ids
             assert abs(scores[index] - by_teacher_forcing(inputs, again)) > 0.1
+
+
+def test_beams_are_written_with_all_their_probabilities(run, tiny, vocabulary, odd, tmp_path):
+    """What `closedbook calibrate` needs for the entropy of the answers' meanings."""
+    model = dataclasses.replace(tiny, vocabulary=vocabulary)
+    data = dataclasses.asdict(dataclasses.replace(odd, split="train"))
+    run(1, model=model, data=data, infer_eval_dataset_cfg=None, train_eval_dataset_cfg=None)
+    settings = DecodeSettings(method="beam", num_beams=3, max_decode_length=4)
+    given = {
+        "model": model,
+        "dataset_cfg": odd,
+        "restore_checkpoint_cfg": RestoreCheckpointConfig(path=str(tmp_path / "run")),
+        "output_dir": str(tmp_path / "beams"),
+        "partitioner": Partitioner(devices=tuple(jax.devices()[:1])),
+        "inference_evaluator": Evaluator(decode=settings),
+    }
+    (path,) = jobs.infer(**given, mode="predict_with_aux")
+    inferred = [json.loads(line)["aux"]["beams"] for line in path.read_text().splitlines()]
+    jobs.evaluate(**given)
+    [file] = (tmp_path / "beams" / "inference_eval").glob("*.predictions.jsonl")
+    rows = predictions.read(file)
+    entropies = semantic_entropy.all_of(rows)
+    assert len(rows) == len(inferred) == len(ANSWERS)
+    for row, beams, found in zip(rows, inferred, entropies, strict=True):
+        assert row.extra["beams"] == beams
+        assert beams["texts"][0] == row.prediction
+        assert beams["log_probs"][0] == row.score
+        assert 0 < sum(map(math.exp, beams["log_probs"])) <= 1
+        others = model.module.vocab_size - 1
+        assert beams["log_possible"] == pytest.approx(math.log(sum(others**n for n in range(5))))
+        assert found.low <= found.value <= found.high

@@ -89,6 +89,11 @@ class DecoderOnly(nn.Module):
         """Ends a text."""
         return self.config.eos_id
 
+    @property
+    def vocab_size(self) -> int:
+        """Tokens that have a logit, those of no text included."""
+        return self.config.vocab_size
+
     def framed(self, ids: Sequence[int]) -> list[int]:
         """A prompt of the ids of a text: after BOS where the model was trained so.
 

@@ -153,6 +153,11 @@ class T5(nn.Module):
         """Ends inputs and targets."""
         return EOS_ID
 
+    @property
+    def vocab_size(self) -> int:
+        """Tokens that have a logit, those of no text included."""
+        return self.config.vocab_size
+
     def framed(self, ids: Sequence[int]) -> list[int]:
         """An input of the ids of a text: they are followed by EOS."""
         return [*ids, self.eos_id]
