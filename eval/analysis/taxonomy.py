@@ -14,10 +14,12 @@ are right or wrong:
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from closedbook.errors import UserError
+from closedbook.eval.adjusted.estimate import Trust
 from closedbook.eval.analysis.kinds import Kind, SortedRows, estimates, shares
 from closedbook.eval.intervals import Estimate
 
@@ -35,6 +37,16 @@ class KindShare:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Counted:
+    """Rows of one outcome, apart by whether their question is flagged."""
+
+    name: str
+    answerable: int  # rows that the adjusted score counts
+    flagged: int  # rows that leave it
+    total: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FourWay:
     """The paper's table for one set of predictions."""
 
@@ -45,17 +57,20 @@ class FourWay:
     em: Estimate
     adjusted: Estimate
     how: str  # one sentence on where the numbers come from
+    counts: tuple[Counted, ...] = ()  # how the score follows; of judged rows, the sum last
+    doubts: tuple[str, ...] = ()  # why the estimate cannot be trusted, and its ends are bounds
 
 
-def four_way(rows: SortedRows) -> FourWay:
+def four_way(rows: SortedRows, doubts: Sequence[str] = ()) -> FourWay:
     """The table of one set of predictions, with 95% intervals.
 
-    The intervals are those of drawing questions. They do not hold what the judge or the
-    answerability check get wrong on this data: label a sample to find out. Where labels are of a
-    sample of the wrong rows, it must be a random one.
+    The intervals of shares are those of drawing questions; that of the adjusted score holds the
+    judge's errors too, where they have been measured (`closedbook.eval.adjusted`). Where labels
+    are of a sample of the wrong rows, it must be a random one.
 
     Args:
         rows: From `closedbook.eval.analysis.kinds.sort`.
+        doubts: Why the estimate cannot be trusted, in words.
 
     Raises:
         UserError: People labelled none of the wrong rows.
@@ -88,6 +103,27 @@ def four_way(rows: SortedRows) -> FourWay:
         em=overall.em,
         adjusted=overall.adjusted,
         how=_how(rows),
+        counts=() if rows.labelled else _counts(rows),
+        doubts=tuple(doubts),
+    )
+
+
+def _counts(rows: SortedRows) -> tuple[Counted, ...]:
+    wrong = rows.kinds[Kind.TRUE_NEGATIVE] | rows.kinds[Kind.UNANSWERABLE]
+    outcomes = (
+        ("exact match", rows.correct),
+        (str(Kind.PHRASING), rows.kinds[Kind.PHRASING]),
+        ("other wrong answers", wrong),
+        ("all", np.ones(len(rows.correct), bool)),
+    )
+    return tuple(
+        Counted(
+            name=name,
+            answerable=int((of & ~rows.left_out).sum()),
+            flagged=int((of & rows.left_out).sum()),
+            total=int(of.sum()),
+        )
+        for name, of in outcomes
     )
 
 
@@ -100,13 +136,40 @@ def _how(rows: SortedRows) -> str:
             f"people labelled {sample} wrong predictions; adjusted = (EM + phrasing + incomplete) "
             "/ (1 - unanswerable)"
         )
-    scored = ~rows.left_out
-    exact, other = (int((scored & of).sum()) for of in (rows.correct, rows.kinds[Kind.PHRASING]))
+    exact, other, wrong, every = _counts(rows)
     return (
         "phrasing is what the judge calls a gold answer in other words, unanswerable are the other "
-        f"wrong answers to flagged questions; the adjusted score leaves out all "
-        f"{int(rows.left_out.sum()):,} flagged questions, right or wrong, and counts {exact:,} "
-        f"exact matches and {other:,} answers of phrasing among the other {int(scored.sum()):,}; "
-        "answers that may be right but missing from the gold are listed for review and count as "
-        "wrong; intervals are those of drawing questions and do not hold the judge's own errors"
+        f"wrong answers to flagged questions; the adjusted score leaves out all {every.flagged:,} "
+        f"flagged questions, whether their answers are right ({exact.flagged:,}), of phrasing "
+        f"({other.flagged:,}) or wrong ({wrong.flagged:,}, the unanswerable ones), and counts "
+        f"{exact.answerable:,} exact matches and {_of_phrasing(rows, other.answerable)} among the "
+        f"other {every.answerable:,}; answers that may be right but missing from the gold are "
+        f"listed for review and count as wrong; {_interval(rows.trust)}"
+    )
+
+
+def _of_phrasing(rows: SortedRows, count: int) -> str:
+    """How many answers of phrasing the score counts, and for how much."""
+    plain = f"{count:,} answers of phrasing"
+    counted = float(rows.worth[rows.kinds[Kind.PHRASING] & ~rows.left_out].sum())
+    if round(counted, 1) == count:
+        return plain
+    return (
+        f"{plain} for {counted:,.1f}, since the judge accepts fewer answers here than of any "
+        "system that it was validated on, so that more of them are false alarms"
+    )
+
+
+def _interval(trust: Trust | None) -> str:
+    if trust is not None and trust.bounds:
+        return (
+            "its ends are bounds: exact match alone, and every answer that has anything in common "
+            "with a gold answer"
+        )
+    if trust is None or trust.errors is None:
+        return "intervals are those of drawing questions and do not hold the judge's own errors"
+    return (
+        "its interval holds the drawing of questions and the errors to be expected of the judge "
+        f"and of the flags, as measured on {trust.errors.systems} systems that the judge had not "
+        "seen; the other intervals are those of drawing questions"
     )

@@ -6,6 +6,7 @@ from closedbook.eval.analysis.compared import Comparison, Pair
 from closedbook.eval.analysis.results import Analysis
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.report import measures, numbers
+from closedbook.eval.report.text import PARAGRAPH
 from closedbook.eval.report.text import latex as safe
 
 
@@ -28,7 +29,8 @@ def render_latex(analysis: Analysis) -> str:
     ]
     return _document(
         _table(
-            caption=f"Scores of {source} ($n = {_number(n)}$), percent with 95\\% intervals.",
+            caption=f"Scores of {source} ($n = {_number(n)}$), percent with 95\\% intervals."
+            f"{_after(measures.doubts(analysis))}",
             label="tab:closedbook-scores",
             columns="lrlrl",
             heading=("Protocol", r"\multicolumn{2}{c}{Exact match}", r"\multicolumn{2}{c}{F1}"),
@@ -37,7 +39,7 @@ def render_latex(analysis: Analysis) -> str:
         _table(
             caption=(
                 f"Wrong answers of {source} by kind; share with 95\\% interval. "
-                f"{_sentence(taxonomy.how)}"
+                f"{_sentence(taxonomy.how)}{_after(measures.outcomes(analysis))}"
             ),
             label="tab:closedbook-errors",
             columns="lrrl",
@@ -104,7 +106,7 @@ def _p(shown: str) -> str:
 def _estimate(value: Estimate | None) -> tuple[str, str]:
     if value is None:
         return "--", ""
-    return numbers.percent(value.mean), safe(numbers.interval(value))
+    return safe(numbers.mean(value)), safe(numbers.interval(value))
 
 
 def _number(shown: str) -> str:
@@ -113,7 +115,11 @@ def _number(shown: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    return safe(text[:1].upper() + text[1:]) + "."
+    return safe(text[:1].upper() + text[1:], PARAGRAPH) + "."
+
+
+def _after(text: str) -> str:
+    return f" {safe(text, PARAGRAPH)}" if text else ""
 
 
 def _table(

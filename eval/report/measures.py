@@ -4,7 +4,7 @@ from typing import Literal
 
 from closedbook.eval.analysis.compared import Comparison, Pair
 from closedbook.eval.analysis.confidence import Measures, Reliability
-from closedbook.eval.analysis.results import Analysis
+from closedbook.eval.analysis.results import Analysis, Outcome
 from closedbook.eval.analysis.taxonomy import KindShare
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.report import numbers
@@ -18,6 +18,38 @@ CONFIDENCE: dict[Measure, str] = {
     "aurc": "Area under risk-coverage",
     "coverage_at_90": "Coverage at 90% accuracy, %",
 }
+
+
+COUNTS = ("Rows", "Question not flagged", "Flagged", "All")
+"""Heading of the table of `closedbook.eval.analysis.taxonomy.FourWay.counts`."""
+
+
+def doubts(analysis: Analysis) -> str:
+    """Why the adjusted score cannot be trusted, in a sentence; empty where it can."""
+    why = analysis.taxonomy.doubts
+    if not why:
+        return ""
+    return (
+        f"The adjusted score cannot be trusted here: {'; '.join(why)}. Its ends are bounds, from "
+        "exact match alone to every answer that has anything in common with a gold answer."
+    )
+
+
+def outcomes(analysis: Analysis) -> str:
+    """How kinds of wrong answers and verdicts of examples go together; empty where it is plain."""
+    likely = sum(row.verdict == Outcome.INCOMPLETE for row in analysis.examples)
+    parts = []
+    if analysis.taxonomy.labelled:
+        parts.append("Kinds count labelled answers; the verdict of an example without a label is "
+                     "the judge's.")  # fmt: skip
+    if likely:
+        parts.append(
+            f"{numbers.counted(likely, 'example')} of the {numbers.count(len(analysis.candidates))}"
+            f" to review {'is' if likely == 1 else 'are'} likely right and missing from the gold: "
+            f"the verdict is \N{LEFT DOUBLE QUOTATION MARK}{Outcome.INCOMPLETE}"
+            "\N{RIGHT DOUBLE QUOTATION MARK}, the kind true negative."
+        )
+    return " ".join(parts)
 
 
 def headline(analysis: Analysis) -> list[tuple[str, Estimate]]:
