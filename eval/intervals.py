@@ -10,7 +10,9 @@ import numpy as np
 
 _CHUNK = 1 << 22  # numbers drawn at once by the bootstrap: 32 MiB
 _STUDENT = (12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306)  # t of 97.5%, by freedom
-_FEW = len(_STUDENT) + 2  # clusters from which the bootstrap is used
+FEW = len(_STUDENT) + 2
+"""Clusters from which the bootstrap is used, Student's t under them."""
+
 _DISTINCT = 500  # values above which drawing examples is faster than drawing counts
 
 
@@ -221,7 +223,7 @@ def of_any(
     found = np.asarray(values, np.float64)
     sums, sizes = _of_clusters(found, clusters)
     n = len(sums)
-    if not 1 < n < _FEW:
+    if not 1 < n < FEW:
         return bootstrap(found, clusters=clusters, resamples=resamples, seed=seed)
     mean = sums.sum() / sizes.sum()
     error = math.sqrt(n / (n - 1) * ((sums - mean * sizes) ** 2).sum()) / sizes.sum()

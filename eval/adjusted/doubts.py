@@ -20,16 +20,23 @@ _READ = 2000  # questions that are looked at, evenly spread
 def english(questions: Sequence[str]) -> bool | None:
     """Whether questions are English; None where there is too little text to tell.
 
+    Of a few questions it is told by letters too: none has an English word, and half or more have
+    letters that English lacks.
+
     >>> english(["who wrote dracula", "capital of france", "when did the war end"] * 2)
     True
     >>> english(["wer schrieb dracula", "wann endete der krieg"] * 3), english(["who", ""])
     (False, None)
+    >>> english(["Kdy bylo otevřeno planetárium?", "Který den, měsíc a rok?"])
+    False
     """
-    read = [_WORD.findall(text.lower()) for text in questions[:: 1 + len(questions) // _READ]]
-    read = [words for words in read if len(words) > 2]
-    if len(read) < _FEW:
-        return None
-    return sum(not _ENGLISH.isdisjoint(words) for words in read) >= _LEAST * len(read)
+    every = [_WORD.findall(text.lower()) for text in questions[:: 1 + len(questions) // _READ]]
+    read = [words for words in every if len(words) > 2]
+    known = sum(not _ENGLISH.isdisjoint(words) for words in read)
+    if len(read) >= _FEW:
+        return known >= _LEAST * len(read)
+    plain = sum(all(word.isascii() for word in words) for words in every if words)
+    return False if read and not known and plain <= len(read) / 2 else None
 
 
 def doubts(

@@ -114,7 +114,7 @@ def accepted(
         mode: "rules" learns nothing.
     """
     if mode == "rules":
-        return [_shipped(each, mode) & each.proper for each in data]
+        return [shipped(each, mode) & each.proper for each in data]
     judged = data[0].judged
     fold = learn.folds(judged.question, FOLDS)
     known = ~np.isin(judged.system, list(without))
@@ -144,7 +144,7 @@ def _probability(learned: trees.Trees, judged: learn.Judged) -> np.ndarray:
     return np.clip(weighed, judged.low, judged.high)
 
 
-def _shipped(data: Answers, mode: str) -> np.ndarray:
+def shipped(data: Answers, mode: str = "learned") -> np.ndarray:
     """Which rows the judge as it ships accepts, exact ones aside."""
     told = verdicts.judge_all(data.rows, mode=mode)
     return np.array([verdict.equivalent for verdict in told]) & ~data.exact
@@ -229,7 +229,7 @@ def combine(found: Sequence[OneSystem], longest: int, weights: str | None) -> Ju
 
 def measure(data: Sequence[Answers], mode: str) -> JudgeErrors:
     """The errors of the judge as it ships, over all systems of all data sets."""
-    told = [_shipped(each, mode) for each in data]
+    told = [shipped(each, mode) for each in data]
     found = []
     for system in range(len(SYSTEMS)):
         held_out = accepted(data, (system,), mode)

@@ -43,12 +43,12 @@ def found(rows: Sequence[Prediction]) -> list[Change]:
     texts = [row.prediction[:_READ] for row in rows[::step]]
     golds = [answer[:_READ] for row in rows[::step] for answer in row.answers[:1]]
     return [
+        *_wrapped(texts),
         *(_prefix(words) for words in _edges(texts, golds, first=True)),
         *_stops(texts),
         *(_suffix(words) for words in _edges(texts, golds, first=False)),
         *(change for marker in _markers(texts) for change in _at(marker)),
         *_lines(texts),
-        *_wrapped(texts),
     ]
 
 

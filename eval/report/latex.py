@@ -56,7 +56,6 @@ def render_comparison_latex(comparison: Comparison) -> str:
         LaTeX that needs `\usepackage{booktabs}`.
     """
     first = comparison.protocols[0]
-    n = _number(numbers.count(comparison.meta.n))
     names = [safe(table.protocol) for table in comparison.protocols]
     scores = [
         (
@@ -69,8 +68,8 @@ def render_comparison_latex(comparison: Comparison) -> str:
     return _document(
         _table(
             caption=(
-                f"Exact match of {len(scores)} systems on the same questions ($n = {n}$), percent; "
-                f"{names[0]} with 95\\% interval.{safe(measures.golds(comparison))}"
+                f"Exact match of {len(scores)} systems on the same {_questions(comparison)}, "
+                f"percent; {names[0]} with 95\\% interval.{safe(measures.golds(comparison))}"
             ),
             label="tab:closedbook-systems",
             columns="lrl" + "r" * (len(names) - 1),
@@ -92,6 +91,14 @@ def render_comparison_latex(comparison: Comparison) -> str:
             rows=[_pair(pair) for pair in first.pairs],
         ),
     )
+
+
+def _questions(comparison: Comparison) -> str:
+    meta = comparison.meta
+    n = _number(numbers.count(meta.n))
+    if meta.n == meta.n_questions:
+        return f"questions ($n = {n}$)"
+    return f"{_number(numbers.counted(meta.n_questions, 'question'))} ($n = {n}$ rows)"
 
 
 def _pair(pair: Pair) -> tuple[str, ...]:

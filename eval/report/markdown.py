@@ -82,7 +82,7 @@ def render_comparison_markdown(comparison: Comparison) -> str:
     return (
         "\n\n".join(
             [
-                f"# {len(names)} systems on {numbers.count(meta.n)} questions",
+                f"# {len(names)} systems on {measures.compared(comparison)}",
                 f"Protocol {safe(meta.protocol)}; rows aligned by {safe(meta.aligned_by)}. "
                 f"All intervals are 95%.{measures.golds(comparison)}",
                 "## Exact match under each protocol, %",

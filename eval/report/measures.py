@@ -120,6 +120,14 @@ def difference(value: Estimate | None) -> str:
     return f"{numbers.signed(value.mean)} [{low}, {high}]"
 
 
+def compared(comparison: Comparison) -> str:
+    """How many questions were compared, and in how many rows where these are more."""
+    meta = comparison.meta
+    if meta.n == meta.n_questions:
+        return numbers.counted(meta.n, "question")
+    return f"{numbers.counted(meta.n, 'row')} of {numbers.counted(meta.n_questions, 'question')}"
+
+
 def golds(comparison: Comparison) -> str:
     """A sentence on gold answers that differ between the files, with a blank before it; or none."""
     differ = comparison.meta.golds_differ
