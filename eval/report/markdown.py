@@ -103,9 +103,9 @@ def render_comparison_markdown(comparison: Comparison) -> str:
                     [measures.pair_cells(pair) for pair in first.pairs],
                 ),
                 "![Exact match of each system](figures/systems.svg)",
-                "## Questions by how many systems answer them",
+                f"## {measures.unit(comparison)} by how many systems are right",
                 table(
-                    ("Right", "Questions", "Share, %"),
+                    ("Right", measures.unit(comparison), "Share, %"),
                     [
                         (row.right, numbers.count(row.count), numbers.percent(row.share))
                         for row in comparison.solved_by

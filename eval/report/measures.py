@@ -128,6 +128,12 @@ def compared(comparison: Comparison) -> str:
     return f"{numbers.counted(meta.n, 'row')} of {numbers.counted(meta.n_questions, 'question')}"
 
 
+def unit(comparison: Comparison) -> str:
+    """What is counted: questions, or the rows of them."""
+    meta = comparison.meta
+    return "Questions" if meta.n == meta.n_questions else "Rows"
+
+
 def golds(comparison: Comparison) -> str:
     """A sentence on gold answers that differ between the files, with a blank before it; or none."""
     differ = comparison.meta.golds_differ

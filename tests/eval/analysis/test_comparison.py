@@ -155,10 +155,9 @@ def test_differences_of_f1_are_paired_too():
     assert [s.f1.mean for s in table.scores] == pytest.approx([2.3 / 3, 1.5 / 3])
     found = table.pairs[0].difference_f1
     assert found.mean == pytest.approx((0.5 - 0.2 + 0.5) / 3)
-    draws = itertools.product([0.5, -0.2, 0.5], repeat=3)
-    means = sorted(sum(draw) / 3 for draw in draws)  # all 27 samples, equally likely
-    assert found.low == pytest.approx(means[0])
-    assert found.high == pytest.approx(means[-1])
+    # Of three questions Student's interval: 4.303 times 0.4041 / sqrt(3); no difference exceeds 1.
+    assert found.low == pytest.approx(0.8 / 3 - 1.004, abs=1e-3)
+    assert found.high == 1
 
 
 def test_the_interval_of_a_difference_in_f1_equals_drawing_rows_one_by_one():
@@ -256,3 +255,38 @@ def test_one_system_is_no_comparison(systems):
 def test_empty_system_is_named():
     with pytest.raises(UserError, match="B has no predictions"):
         comparison.compare({"A": system("r"), "B": []})
+
+
+def test_the_f1_of_two_questions_claims_no_certainty():
+    def rows(*texts):
+        return [
+            Prediction(question=f"question {n}", answers=("alpha beta",), prediction=text)
+            for n, text in enumerate(texts)
+        ]
+
+    result = comparison.compare({"A": rows("alpha", "alpha beta"), "B": rows("alpha", "alpha")})
+    gap = result.protocols[0].pairs[0].difference_f1
+    # F1 2/3 and 1 against 2/3 and 2/3: the mean of 0 and 1/3, and Student's 12.7 standard errors.
+    assert gap.mean == pytest.approx(1 / 6)
+    assert (gap.low, gap.high) == (-1.0, 1.0)
+
+
+def test_what_could_be_found_is_larger_where_rows_share_questions():
+    def rows(right):
+        return [
+            Prediction(
+                question=f"question {n}",
+                answers=("right",),
+                prediction="right" if n in right else "wrong",
+                id=f"{n}-{k}",
+            )
+            for n in range(20)
+            for k in range(25)
+        ]
+
+    a, b = rows({0, 1, 2}), rows({2, 3})
+    [clustered] = comparison.compare({"A": a, "B": b}).protocols[0].pairs
+    # Three questions differ, in all 25 rows each: as if 3 of 20 rows differed.
+    assert clustered.detectable == pytest.approx(paired.detectable(2, 1, 20))
+    [equal] = comparison.compare({"A": a, "B": a}).protocols[0].pairs
+    assert equal.detectable > 0
