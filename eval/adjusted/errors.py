@@ -35,6 +35,7 @@ class JudgeErrors:
     check: float
     lengths: Sequence[OfLength]  # up to WORDS[0], up to WORDS[1], more
     longest: int  # words that one answer in a hundred of the longest-winded system exceeds
+    current: bool = True  # whether the judge still has these weights
 
 
 def places(words: Sequence[int] | np.ndarray) -> np.ndarray:
@@ -52,6 +53,12 @@ def _errors(value: Mapping[str, Any]) -> JudgeErrors:
     return JudgeErrors(**{**value, "lengths": tuple(OfLength(**one) for one in value["lengths"])})
 
 
-def load(judge: str) -> JudgeErrors | None:
-    """The errors of a judge by its name; None of a judge whose errors nobody has measured."""
-    return _all().get(judge)
+def load(judge: str, weights: str | None = None) -> JudgeErrors | None:
+    """The errors of a judge; None of a judge whose errors nobody has measured.
+
+    Args:
+        judge: Its name.
+        weights: The version of those that it has now.
+    """
+    found = _all().get(judge)
+    return found and dataclasses.replace(found, current=weights == found.weights)

@@ -252,6 +252,8 @@ def longest(data: Sequence[Answers]) -> int:
 def write(path: pathlib.Path, found: Mapping[str, JudgeErrors]) -> None:
     """Writes the errors of judges by name, at once or not at all."""
     judges = {name: dataclasses.asdict(each) for name, each in found.items()}
+    for each in judges.values():
+        del each["current"]
     about = "python -m closedbook.eval.adjusted.learn; closedbook.eval.adjusted.errors has the keys"
     text = json.dumps({"about": about, "judges": judges}, indent=1)
     whole_files.write_text(path, text + "\n")

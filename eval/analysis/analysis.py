@@ -147,7 +147,8 @@ def analyze(
         labels=None if labels is None else [labels.get(key) for key in ids],
     )
     questions = _numbers(summary.question_keys(rows))
-    errors = adjusted.load(judge.name) if threshold in (None, judge.threshold) else None
+    usual = threshold in (None, judge.threshold)
+    errors = adjusted.load(judge.name, judge.version) if usual else None
     trust, doubts = adjusted.of_file(rows, correct, verdicts, flags, errors)
     sorted_rows = kinds.sort(
         correct,

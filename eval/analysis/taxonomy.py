@@ -56,7 +56,7 @@ class FourWay:
     rows: tuple[KindShare, ...]  # one per kind; all zero if nothing is wrong
     em: Estimate
     adjusted: Estimate
-    how: str  # one sentence on where the numbers come from
+    how: str  # where the numbers come from, in sentences without the last full stop
     counts: tuple[Counted, ...] = ()  # how the score follows; of judged rows, the sum last
     doubts: tuple[str, ...] = ()  # why the estimate cannot be trusted, and its ends are bounds
 
@@ -138,38 +138,39 @@ def _how(rows: SortedRows) -> str:
         )
     exact, other, wrong, every = _counts(rows)
     return (
-        "phrasing is what the judge calls a gold answer in other words, unanswerable are the other "
-        f"wrong answers to flagged questions; the adjusted score leaves out all {every.flagged:,} "
-        f"flagged questions, whether their answers are right ({exact.flagged:,}), of phrasing "
-        f"({other.flagged:,}) or wrong ({wrong.flagged:,}, the unanswerable ones), and counts "
-        f"{exact.answerable:,} exact matches and {_of_phrasing(rows, other.answerable)} among the "
-        f"other {every.answerable:,}; answers that may be right but missing from the gold are "
-        f"listed for review and count as wrong; {_interval(rows.trust)}"
+        "phrasing is what the judge calls a gold answer in other words; unanswerable are the other "
+        "wrong answers to flagged questions. The adjusted score leaves out all "
+        f"{every.flagged:,} flagged questions: {exact.flagged:,} exact matches, {other.flagged:,} "
+        f"answers of phrasing, {wrong.flagged:,} unanswerable. It counts {exact.answerable:,} "
+        f"exact matches and {other.answerable:,} answers of phrasing among the other "
+        f"{every.answerable:,}{_of_phrasing(rows, other.answerable)}. Answers that may be right "
+        "but missing from the gold are listed for review and count as wrong. "
+        f"{_interval(rows.trust)}"
     )
 
 
 def _of_phrasing(rows: SortedRows, count: int) -> str:
-    """How many answers of phrasing the score counts, and for how much."""
-    plain = f"{count:,} answers of phrasing"
-    counted = float(rows.worth[rows.kinds[Kind.PHRASING] & ~rows.left_out].sum())
-    if round(counted, 1) == count:
-        return plain
+    """For how much the answers of phrasing count, where it is for less than their number."""
+    worth = float(rows.worth[rows.kinds[Kind.PHRASING] & ~rows.left_out].sum())
+    if round(worth, 1) == count:
+        return ""
     return (
-        f"{plain} for {counted:,.1f}, since the judge accepts fewer answers here than of any "
-        "system that it was validated on, so that more of them are false alarms"
+        f"; these {count:,} for {worth:,.1f}, since the judge accepts fewer answers here than of "
+        "any system that it was validated on, so that more of them are false alarms"
     )
 
 
 def _interval(trust: Trust | None) -> str:
     if trust is not None and trust.bounds:
         return (
-            "its ends are bounds: exact match alone, and every answer that has anything in common "
-            "with a gold answer"
+            "The adjusted score's ends are bounds: exact match alone, and every answer that has "
+            "anything in common with a gold answer"
         )
     if trust is None or trust.errors is None:
-        return "intervals are those of drawing questions and do not hold the judge's own errors"
+        return "Intervals are those of drawing questions and do not hold the judge's own errors"
+    other = "" if trust.errors.current else " (with other weights than it has now)"
     return (
-        "its interval holds the drawing of questions and the errors to be expected of the judge "
-        f"and of the flags, as measured on {trust.errors.systems} systems that the judge had not "
-        "seen; the other intervals are those of drawing questions"
+        "The adjusted score's interval holds the drawing of questions and the errors to be "
+        f"expected of the judge and of the flags, as measured on {trust.errors.systems} systems "
+        f"that the judge had not seen{other}; the other intervals are those of drawing questions"
     )

@@ -79,8 +79,8 @@ def render_comparison_latex(comparison: Comparison) -> str:
         _table(
             caption=(
                 f"Pairs of systems under {names[0]}: {measures.unit(comparison).lower()} that only "
-                "one has right, differences of exact match and F1 in points with 95\\% interval, McNemar's "
-                "exact test of exact match, and with Holm's correction."
+                "one has right, differences of exact match and F1 in points with 95\\% interval, "
+                "McNemar's exact test of exact match, and with Holm's correction."
             ),
             label="tab:closedbook-pairs",
             columns="llrrllrr",

@@ -125,3 +125,9 @@ def test_students_t_agrees_with_tables():
     # Of 97.5%, from a printed table.
     for freedom, t in ((9, 2.262), (10, 2.228), (15, 2.131), (30, 2.042), (120, 1.980)):
         assert intervals.student(freedom) == pytest.approx(t, abs=0.001)
+
+
+def test_errors_of_other_weights_are_known_to_be_of_others():
+    known = adjusted.load("learned")
+    assert adjusted.load("learned", known.weights).current
+    assert not adjusted.load("learned", "other").current
