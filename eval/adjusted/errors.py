@@ -20,7 +20,7 @@ class OfLength:
 
     false_alarms: float  # share of the wrong ones that it accepts
     give: float  # by how much another system's share may differ, 95%
-    least: float  # the least share that it accepted of any system's
+    least: float  # the least share that it accepts of any system's, flagged questions aside
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

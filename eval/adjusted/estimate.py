@@ -110,7 +110,8 @@ def score(
 
     The interval holds the drawing of questions, the judge's errors about a system that it has not
     seen, those of the check of answerability, and, where accepted answers count less, what is not
-    known of the judge's false alarms; half-widths add as their squares do. Where the estimate
+    known of the judge's false alarms. Half-widths add as their squares do, but for the last, which
+    is the same judge's error again and is added to it. Where the estimate
     cannot be trusted its ends are bounds: exact match alone, and every answer that has anything in
     common with a gold answer, both with the drawing of questions.
 
@@ -134,19 +135,15 @@ def score(
         return drawn
     open_ = float((~exact).mean())
     share = float(other.sum() / max(int((~exact).sum()), 1))
-    known = math.hypot(
-        found.errors.judge * open_ * math.sqrt(share * (1 - share)),
-        found.errors.check * math.sqrt(drawn.mean * (1 - drawn.mean)),
-    )
+    judge = found.errors.judge * open_ * math.sqrt(share * (1 - share))
+    check = found.errors.check * math.sqrt(drawn.mean * (1 - drawn.mean))
     down, up = (
-        float((other * (ends[group] - found.worth[group])).mean())
+        abs(float((other * (ends[group] - found.worth[group])).mean()))
         for ends in (found.least, found.most)
     )
-    return Estimate(
-        mean=drawn.mean,
-        low=max(drawn.mean - math.hypot(drawn.mean - drawn.low, known, down), 0.0),
-        high=min(drawn.mean + math.hypot(drawn.high - drawn.mean, known, up), 1.0),
-    )
+    low = drawn.mean - math.hypot(drawn.mean - drawn.low, check, judge + down)
+    high = drawn.mean + math.hypot(drawn.high - drawn.mean, check, judge + up)
+    return Estimate(mean=drawn.mean, low=max(low, 0.0), high=min(high, 1.0))
 
 
 def _mean(values: np.ndarray, clusters: np.ndarray) -> Estimate:

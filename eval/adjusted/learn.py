@@ -115,15 +115,15 @@ def accepted(
     """
     if mode == "rules":
         return [shipped(each, mode) & each.proper for each in data]
-    judged = data[0].judged
-    fold = learn.folds(judged.question, FOLDS)
-    known = ~np.isin(judged.system, list(without))
+    first = data[0].judged
+    fold = learn.folds(first.question, FOLDS)
+    known = ~np.isin(first.system, list(without))
     mean = [np.zeros(len(each.judged.right)) for each in data]
     for number in range(FOLDS):
         inside = fold == number
-        weights, _ = learn.learn(_part(judged, known & ~inside), FOLDS)
+        weights, _ = learn.learn(_part(first, known & ~inside), FOLDS)
         learned = trees.build(weights)
-        mean[0][inside] = _probability(learned, judged)[inside]
+        mean[0][inside] = _probability(learned, first)[inside]
         for place, each in enumerate(data[1:], start=1):
             mean[place] += _probability(learned, each.judged) / FOLDS
     found = []
@@ -150,15 +150,20 @@ def shipped(data: Answers, mode: str = "learned") -> np.ndarray:
     return np.array([verdict.equivalent for verdict in told]) & ~data.exact
 
 
+def judged(data: Answers, system: int) -> bool:
+    """Whether people judged any answer of a system that exact match calls wrong."""
+    return bool(((data.system == system) & data.proper & ~data.exact).any())
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OneSystem:
     """What was found of one system on one data set, with a judge that had not seen it."""
 
     judge: float  # people's share of right answers less the judge's, per sqrt(p (1 - p))
     check: float  # score without flagged questions less that without improper ones, likewise
-    n: np.ndarray  # answers of each length that exact match calls wrong
-    accepted: np.ndarray  # of these
-    wrong: np.ndarray  # of these, people say
+    n: np.ndarray  # answers of each length that exact match calls wrong, flagged questions aside
+    accepted: np.ndarray  # of these, by the judge as it ships
+    wrong: np.ndarray  # answers to proper questions that exact match and people call wrong
     alarms: np.ndarray  # wrong ones that are accepted
 
 
@@ -176,13 +181,14 @@ def one_system(data: Answers, system: int, held_out: np.ndarray, told: np.ndarra
     lengths = errors.places(data.words)
     count = lambda rows: np.bincount(lengths[rows], minlength=len(errors.WORDS) + 1)  # noqa: E731
     share = float(held_out[open_].mean())
+    seen = mine & ~data.flagged & ~data.exact
     scored = told | data.exact
     kept, fit = (float(scored[mine & rows].mean()) for rows in (~data.flagged, data.proper))
     return OneSystem(
         judge=(float(data.right[open_].mean()) - share) / _spread(share),
         check=(kept - fit) / _spread(fit),
-        n=count(open_),
-        accepted=count(open_ & held_out),
+        n=count(seen),
+        accepted=count(seen & told),
         wrong=count(open_ & ~data.right),
         alarms=count(open_ & ~data.right & held_out),
     )
@@ -236,6 +242,7 @@ def measure(data: Sequence[Answers], mode: str) -> JudgeErrors:
         found += [
             one_system(each, system, *columns)
             for each, *columns in zip(data, held_out, told, strict=True)
+            if judged(each, system)
         ]
     return combine(found, longest(data), Evidence(name=mode).version)
 
