@@ -106,10 +106,7 @@ def _print(found: "Comparison", out: pathlib.Path) -> None:
     screen.print(f"{headline.protocol}, n {measures.compared(found)} in common")
     screen.print(table)
     if found.meta.golds_differ:
-        screen.print(
-            f"gold answers differ in {found.meta.golds_differ:,} questions; all systems are scored "
-            "against those of all files together"
-        )
+        screen.print(measures.golds(found).strip())
     left_out = sum(system.left_out for system in found.systems)
     if left_out:
         screen.print(f"left out     {left_out:,} rows whose question not all systems answered")

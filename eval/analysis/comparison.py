@@ -59,9 +59,11 @@ def compare(
     aligned_by, keyed = _align(systems)
     names = list(systems)
     first = keyed[names[0]]
-    shared = [key for key in first if all(key in keyed[name] for name in names)]
-    if not shared:
+    listed = [key for key in first if all(key in keyed[name] for name in names)]
+    if not listed:
         raise UserError(_no_overlap(systems, aligned_by))
+    # In an order that no file decides, for the bootstrap draws places.
+    shared = sorted(listed, key=str)
     gold = [_all_answers(keyed, key) for key in shared]
     rows = {
         name: [
@@ -84,15 +86,18 @@ def compare(
         for table in order
     ]
     headline = {name: np.array(right[name][protocol], bool) for name in names}
+    differ = [
+        key for key in listed if len({frozenset(each[key].answers) for each in keyed.values()}) > 1
+    ]
+    places = {key: place for place, key in enumerate(shared)}
     return Comparison(
         meta=Meta(
             protocol=protocol,
             n=len(shared),
             n_questions=len(set(questions)),
             aligned_by=aligned_by,
-            golds_differ=sum(
-                len({frozenset(rows[key].answers) for rows in keyed.values()}) > 1 for key in shared
-            ),
+            golds_differ=len(differ),
+            golds_differ_in=[first[key].question for key in differ[: audit.MAX_IDS]],
         ),
         systems=[_system(name, keyed[name], gold, shared, protocol) for name in names],
         protocols=tables,
@@ -106,7 +111,8 @@ def compare(
                 predictions={name: rows[name][n].prediction for name in names},
                 correct={name: bool(headline[name][n]) for name in names},
             )
-            for n, key in enumerate(shared)
+            for key in listed
+            for n in [places[key]]
         ],
     )
 

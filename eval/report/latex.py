@@ -69,7 +69,7 @@ def render_comparison_latex(comparison: Comparison) -> str:
         _table(
             caption=(
                 f"Exact match of {len(scores)} systems on the same {_questions(comparison)}, "
-                f"percent; {names[0]} with 95\\% interval.{safe(measures.golds(comparison))}"
+                f"percent; {names[0]} with 95\\% interval.{_after(measures.golds(comparison))}"
             ),
             label="tab:closedbook-systems",
             columns="lrl" + "r" * (len(names) - 1),

@@ -84,7 +84,7 @@ def render_comparison_markdown(comparison: Comparison) -> str:
             [
                 f"# {len(names)} systems on {measures.compared(comparison)}",
                 f"Protocol {safe(meta.protocol)}; rows aligned by {safe(meta.aligned_by)}. "
-                f"All intervals are 95%.{measures.golds(comparison)}",
+                f"All intervals are 95%.{_after(measures.golds(comparison))}",
                 "## Exact match under each protocol, %",
                 table(
                     ("System", *(table.protocol for table in comparison.protocols)),
@@ -115,6 +115,10 @@ def render_comparison_markdown(comparison: Comparison) -> str:
         )
         + "\n"
     )
+
+
+def _after(text: str) -> str:
+    return f" {safe(text, PARAGRAPH)}" if text else ""
 
 
 def _facts(meta: Meta) -> str:

@@ -8,6 +8,7 @@ from closedbook.eval.analysis.results import Analysis, Outcome
 from closedbook.eval.analysis.taxonomy import KindShare
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.report import numbers
+from closedbook.eval.report.text import inline
 
 Measure = Literal["ece", "macro_ce", "brier", "aurc", "coverage_at_90"]
 
@@ -19,6 +20,8 @@ CONFIDENCE: dict[Measure, str] = {
     "coverage_at_90": "Coverage at 90% accuracy, %",
 }
 
+
+_SHOWN = 3  # questions in a sentence
 
 COUNTS = ("Rows", "Question not flagged", "Flagged", "All")
 """Heading of the table of `closedbook.eval.analysis.taxonomy.FourWay.counts`."""
@@ -136,10 +139,11 @@ def unit(comparison: Comparison) -> str:
 
 def golds(comparison: Comparison) -> str:
     """A sentence on gold answers that differ between the files, with a blank before it; or none."""
-    differ = comparison.meta.golds_differ
-    if not differ:
+    meta = comparison.meta
+    if not meta.golds_differ:
         return ""
+    such = "; ".join(inline(question, 60) for question in meta.golds_differ_in[:_SHOWN])
     return (
-        f" The files' gold answers differ in {numbers.count(differ)} questions; all systems are "
-        "scored against those of all files together."
+        f" The files' gold answers differ in {numbers.count(meta.golds_differ)} questions "
+        f"(such as {such}); all systems are scored against those of all files together."
     )

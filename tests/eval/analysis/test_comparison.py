@@ -13,6 +13,7 @@ from closedbook.eval import intervals, paired
 from closedbook.eval.analysis import comparison
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Prediction
+from closedbook.eval.report import measures
 
 
 def system(text, *, ids=False, start=0):
@@ -225,6 +226,8 @@ def test_the_answers_of_all_files_count_whoever_comes_first():
     other = [Prediction(**{**vars(row), "answers": ("wrong",)}) for row in system("rwww")]
     result = comparison.compare({"A": system("rwrx"), "B": other})
     assert result.meta.golds_differ == 4
+    assert result.meta.golds_differ_in == [f"question {n}" for n in range(4)]
+    assert "in 4 questions (such as question 0; question 1; question 2)" in measures.golds(result)
     assert [s.answers_differ for s in result.systems] == [4, 4]
     assert [s.em_own for s in result.systems] == [0.5, 0.75]
     means = {s.system: s.em.mean for s in result.protocols[0].scores}
@@ -290,3 +293,16 @@ def test_what_could_be_found_is_larger_where_rows_share_questions():
     assert clustered.detectable == pytest.approx(paired.detectable(2, 1, 20))
     [equal] = comparison.compare({"A": a, "B": a}).protocols[0].pairs
     assert equal.detectable > 0
+
+
+def test_neither_the_order_of_the_files_nor_of_their_rows_decides_anything():
+    random = np.random.default_rng(4)
+    words = ("red", "red green", "red green blue", "grey")
+    first, second = (answered(*random.choice(words, 40)) for _ in range(2))
+    one = comparison.compare({"A": first, "B": second}).protocols[0].pairs[0]
+    shuffled = [second[place] for place in random.permutation(40)]
+    other = comparison.compare({"B": shuffled, "A": first}).protocols[0].pairs[0]
+    for name in ("difference", "difference_f1"):
+        a, b = getattr(one, name), getattr(other, name)
+        assert (a.mean, a.low, a.high) == pytest.approx((-b.mean, -b.high, -b.low))
+    assert one.p == other.p
