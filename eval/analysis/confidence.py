@@ -56,7 +56,7 @@ class Reliability:
     n: int  # rows that state one
     missing: int  # rows that do not
     strict: Measures
-    adjusted: Measures | None
+    adjusted: Measures | None  # over the rows that the adjusted score counts
 
 
 def read(rows: Sequence[Prediction]) -> Confidence | None:

@@ -10,6 +10,7 @@ from closedbook.eval.diagnosis.changes import Change
 from closedbook.eval.diagnosis.results import Kind
 from closedbook.eval.predictions import Prediction
 
+_LOOKED_AT = 20_000  # rows by which the change that gains most is told
 _MOST = 4  # changes one after the other
 _SHARE = 0.002  # of the rows, that a cause must change to be one
 _UNSURE = 0.01  # the same where nothing else shows that answers are cut
@@ -85,10 +86,18 @@ def _best(
     tried: Sequence[Change],
     protocol: str,
 ) -> _Tried | None:
-    """The change that gains most; None where none gains enough to be one."""
-    found = [_tried(rows, right, change, protocol) for change in tried]
-    best = max(found, key=lambda one: one[0], default=None)
-    return None if best is None or best[0] < least(len(rows)) else best
+    """The change that gains most; None where none gains enough to be one.
+
+    Of a large file it is told by rows evenly spread.
+    """
+    step = 1 + len(rows) // _LOOKED_AT
+    some = rows[::step], right[::step]
+    found = [(_tried(*some, change, protocol)[0], -place) for place, change in enumerate(tried)]
+    gained, place = max(found, default=(0, 0))
+    if gained <= 0:
+        return None
+    best = _tried(rows, right, tried[-place], protocol)
+    return None if best[0] < least(len(rows)) else best
 
 
 def _tried(
