@@ -53,7 +53,7 @@ MADE_WEAK = """## Weak systems
 The same systems made weak: all their wrong answers, and so few of the right ones, drawn at random,
 that people call this share right. Judge and errors are those of the last table.
 """
-TEN = """## Ten systems without judgements
+TEN = """## Systems without judgements
 
 Nobody has judged these; the intervals are what the judge's errors on other systems lead to expect.
 """
@@ -193,9 +193,19 @@ def validation(data: Mapping[str, Answers]) -> list[str]:
     return [
         LEFT_OUT,
         _table((*header, "all questions", "holds"), strong),
+        f"The interval holds what people say in {_held(strong, 4)}; with the errors of NQ alone in "
+        f"{_held(strong, 6)}; of all questions, improper ones too, in {_held(strong, 8)}.",
         MADE_WEAK,
         _table(("system", *(f"{100 * share:.0f}% right" for share in WEAK)), weak),
+        "The interval holds the share in "
+        + ", ".join(f"{_held(weak, 1 + place)}" for place in range(len(WEAK)))
+        + ", in the order of the columns.",
     ]
+
+
+def _held(rows: Sequence[Sequence[str]], column: int) -> str:
+    """In how many rows the interval holds what people say."""
+    return f"{sum(row[column].endswith('yes') for row in rows)} of {len(rows)}"
 
 
 def made_weak(data: Answers, rows: np.ndarray, share: float) -> np.ndarray:
