@@ -78,21 +78,11 @@ def read(path: pathlib.Path) -> Answers:
             table.append(
                 (system, number, bool(word), proper, flagged, exact, len(text.split()), place)
             )
-    system, question, right, proper, flagged, exact, words, place = map(
-        np.array, zip(*table, strict=True)
-    )
-    return Answers(
-        rows=rows,
-        system=system,
-        question=question,
-        right=right,
-        proper=proper,
-        flagged=flagged,
-        exact=exact,
-        words=words,
-        judged=judged,
-        place=place,
-    )
+    columns = dict(zip(_COLUMNS, map(np.array, zip(*table, strict=True)), strict=True))
+    return Answers(rows=rows, judged=judged, **columns)
+
+
+_COLUMNS = ("system", "question", "right", "proper", "flagged", "exact", "words", "place")
 
 
 def _row(row: dict[str, str], text: str) -> Prediction:

@@ -128,20 +128,20 @@ def _counts(rows: SortedRows) -> tuple[Counted, ...]:
 
 
 def _how(rows: SortedRows) -> str:
-    wrong = int((~rows.correct).sum())
     if rows.labelled:
+        wrong = int((~rows.correct).sum())
         known = int(rows.known.sum())
         sample = "all" if known == wrong else f"{known:,} of the {wrong:,}"
         return (
             f"people labelled {sample} wrong predictions; adjusted = (EM + phrasing + incomplete) "
             "/ (1 - unanswerable)"
         )
-    exact, other, wrong, every = _counts(rows)
+    exact, other, failed, every = _counts(rows)
     return (
         "phrasing is what the judge calls a gold answer in other words; unanswerable are the other "
         "wrong answers to flagged questions. The adjusted score leaves out all "
         f"{every.flagged:,} flagged questions: {exact.flagged:,} exact matches, {other.flagged:,} "
-        f"answers of phrasing, {wrong.flagged:,} unanswerable. It counts {exact.answerable:,} "
+        f"answers of phrasing, {failed.flagged:,} unanswerable. It counts {exact.answerable:,} "
         f"exact matches and {other.answerable:,} answers of phrasing among the other "
         f"{every.answerable:,}{_of_phrasing(rows, other.answerable)}. Answers that may be right "
         "but missing from the gold are listed for review and count as wrong. "
