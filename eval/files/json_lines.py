@@ -37,8 +37,9 @@ def read(
         if not line.strip():
             continue
         if empty and line.lstrip().startswith("["):
+            text = line + "".join(rest for _, rest in lines)
             with place(os.fspath(path)):
-                items = decoded(line + "".join(rest for _, rest in lines))
+                items = decoded(text)
             assert isinstance(items, list)  # the text begins with a bracket
             yield from enumerate(items, start=1)
             empty = not items

@@ -10,6 +10,7 @@ from closedbook.errors import UserError
 from closedbook.eval import predictions
 from closedbook.eval.analysis import labels
 from closedbook.eval.files import gold, text_files
+from closedbook.eval.files.forms import contents
 
 ROW = '"question": "q", "answers": ["a"], "prediction": "a"'
 DIGITS = "7" * 5000
@@ -113,6 +114,15 @@ def test_what_unpacks_to_a_hundred_times_its_size_is_not_unpacked(tmp_path, name
     assert path.stat().st_size < 60_000
     message = refused(predictions.read_any, path)
     assert "unpack the file" in message
+    assert message.count(name) == 1
+
+
+def test_a_sample_of_an_archive_is_not_unpacked_beyond_the_limit(tmp_path, monkeypatch):
+    monkeypatch.setattr(contents, "_MOST_OF_A_MEMBER", 1 << 16)
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("samples/1.json", '{"id": "' + "a" * (1 << 17) + '"}')
+    assert "unpack it" in refused(predictions.read_any, path)
 
 
 def test_packed_files_of_usual_texts_are_read(tmp_path, monkeypatch):
