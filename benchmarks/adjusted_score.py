@@ -59,7 +59,8 @@ Nobody has judged these; the intervals are what the judge's errors on other syst
 """
 JUNK = """## Predictions that know nothing
 
-For NQ-open's {n:,} development questions, with the judge as it ships.
+For NQ-open's {n:,} development questions, with the judge as it ships. A hundred
+answers are longer than any that were judged, so that their ends are bounds.
 """
 LIMITS = """## What this does not show
 
