@@ -11,6 +11,7 @@ setup(
     packages=find_namespace_packages(include=["closedbook", "closedbook.*"]),
     package_data={
         "closedbook": ["py.typed"],
+        "closedbook.eval.adjusted": ["weights/*"],
         "closedbook.eval.answerability": ["weights/*"],
         "closedbook.eval.equivalence": ["weights/*"],
         "closedbook.eval.report": ["templates/*"],

@@ -61,6 +61,16 @@ def squad(text: str) -> str:
     return _without_articles(text.lower().translate(_DELETED))
 
 
+def cased(text: str) -> str:
+    """As `squad`, but letters keep their case, as scripts have it that forget to lower them.
+
+    >>> cased("The Beatles!"), cased("the beatles")
+    ('Beatles', 'beatles')
+    """
+    words = text.translate(_DELETED).split()
+    return " ".join(word for word in words if word.lower() not in _ARTICLE_WORDS)
+
+
 @_kept
 def trivia_qa(text: str) -> str:
     """TriviaQA's normaliser: as `squad`, but punctuation and curly quotes become a space.

@@ -136,13 +136,22 @@ def detectable(
 
         (z(1 - level/2) + z(power)) sqrt((b + c) / n) / sqrt(n)
 
-    Source: Connor 1987, with the observed share of questions where the two differ.
+    Source: Connor 1987, with the observed share of questions where the two differ; where none do,
+    as if one did.
+
+    Args:
+        only_first: Questions that only the first system answers right. Where several rows share a
+            question, the squares of the questions' differences, summed, stand for both counts.
+        only_second: Those that only the second does.
+        n: All rows.
+        power: The chance of finding it.
+        level: Of the test.
 
     >>> round(detectable(200, 200, 4000), 4)
     0.014
     """
     z = statistics.NormalDist().inv_cdf
-    return (z(1 - level / 2) + z(power)) * math.sqrt(only_first + only_second) / n
+    return (z(1 - level / 2) + z(power)) * math.sqrt(max(only_first + only_second, 1)) / n
 
 
 def difference(

@@ -16,18 +16,32 @@ if TYPE_CHECKING:
 
 def analyze(
     predictions: Annotated[
-        pathlib.Path,
+        list[pathlib.Path],
         typer.Argument(
             metavar="PREDICTIONS",
             help="Answers of any model, recognised by what is in the file: a predictions.jsonl "
             "(question, answers, prediction), a table, or what another tool wrote: "
             "lm-evaluation-harness, inspect_ai, HELM, KILT, DPR, FiD, FlashRAG, self-RAG, "
-            "OpenCompass, SQuAD, W&B, pandas, Parquet, Arrow. May be packed by gzip.",
+            "OpenCompass, SQuAD, W&B, pandas, Parquet, Arrow. May be packed by gzip. One file; "
+            "with --diagnose one or two: mine, theirs.",
         ),
     ],
     out: Annotated[
-        pathlib.Path, typer.Option("--out", metavar="DIR", help="The report directory to make.")
-    ],
+        pathlib.Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="The report directory to make; needed but with --diagnose, which prints.",
+        ),
+    ] = None,
+    diagnose: Annotated[
+        bool,
+        typer.Option(
+            "--diagnose",
+            help="Say what would change the score of one file, or what the gap between two is made "
+            "of: prefixes, run-on text, truncation, stop strings, protocols, gold answers, rows.",
+        ),
+    ] = False,
     columns: Annotated[
         str | None,
         typer.Option(
@@ -117,8 +131,11 @@ def analyze(
     `closedbook analyze answers.csv --out report --columns question=Q,answers=truth,prediction=llm`
 
     `closedbook analyze predictions.json --gold dev-v1.1.json --out report`
+
+    `closedbook analyze --diagnose mine.jsonl theirs.jsonl`
     """
     from closedbook.cli import judging
+    from closedbook.cli.diagnose import diagnose as diagnosed
     from closedbook.errors import UserError
     from closedbook.eval import analysis
     from closedbook.eval import predictions as files
@@ -127,13 +144,32 @@ def analyze(
     from closedbook.eval.files.forms import columns as column_names
     from closedbook.eval.report import outputs
 
+    named = None if columns is None else column_names.parse(columns)
+    if diagnose:
+        diagnosed(
+            predictions,
+            out,
+            columns=named,
+            gold=gold,
+            protocol=protocol,
+            other_gold=other_gold,
+            force=force,
+        )
+        return
+    if len(predictions) > 1:
+        raise UserError(
+            f"{len(predictions)} files to analyse; give one, or use `closedbook compare`, or "
+            "--diagnose for what their scores differ by"
+        )
+    if out is None:
+        raise UserError("--out is missing; give the folder of the report: --out DIR")
+    [path] = predictions
     outputs.check_target(out, force=force)
     chosen = judging.judge(judge)
-    named = None if columns is None else column_names.parse(columns)
-    read = files.read_any(predictions, columns=named, gold=gold)
-    for path in also or []:
-        if path.exists() and path.samefile(predictions):
-            raise UserError(f"--also {path} is the file to analyse; give another system's")
+    read = files.read_any(path, columns=named, gold=gold)
+    for other in also or []:
+        if other.exists() and other.samefile(path):
+            raise UserError(f"--also {other} is the file to analyse; give another system's")
     with progress_bar() as progress:
         found = analysis.analyze(
             read.rows,
@@ -144,7 +180,7 @@ def analyze(
             train=gold_files.read(train) if train else None,
             also=read_named(also or []),
             other_gold=gold_files.read(other_gold) if other_gold else None,
-            source=predictions.name,
+            source=path.name,
             form=read.form,
             notes=read.notes,
             progress=progress,
@@ -197,7 +233,10 @@ def _print(analysis: "Analysis", out: pathlib.Path) -> None:
     screen = Console(highlight=False, soft_wrap=True, markup=False)
     kinds, meta = analysis.taxonomy, analysis.meta
     screen.print(f"exact match  {shown(kinds.em)}  ({meta.protocol}, n {meta.n:,})")
-    screen.print(f"adjusted     {shown(kinds.adjusted)}")
+    flagged = f"{kinds.counts[-1].flagged:,} flagged questions left out" if kinds.counts else ""
+    screen.print(f"adjusted     {shown(kinds.adjusted)}{f'  ({flagged})' if flagged else ''}")
+    if kinds.doubts:
+        screen.print(f"             bounds, not an interval: {'; '.join(kinds.doubts)}")
     table = Table("wrong predictions", "count", "share", box=None, pad_edge=False)
     for row in kinds.rows:
         if row.asserted:
@@ -215,5 +254,7 @@ def _print(analysis: "Analysis", out: pathlib.Path) -> None:
 
 def shown(estimate: "Estimate") -> str:
     """A share in percent with its interval."""
+    from closedbook.eval.intervals import UNKNOWN
+
     mean, low, high = (100 * value for value in (estimate.mean, estimate.low, estimate.high))
-    return f"{mean:.1f}% [{low:.1f}, {high:.1f}]"
+    return f"{'not known' if estimate == UNKNOWN else f'{mean:.1f}%'} [{low:.1f}, {high:.1f}]"

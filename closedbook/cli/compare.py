@@ -87,6 +87,8 @@ def _print(found: "Comparison", out: pathlib.Path) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from closedbook.eval.report import measures
+
     screen = Console(highlight=False, soft_wrap=True, markup=False)
     headline = found.protocols[0]
     scores = sorted(headline.scores, key=lambda score: -score.em.mean)
@@ -101,13 +103,10 @@ def _print(found: "Comparison", out: pathlib.Path) -> None:
             sign = 1 if pair.systems[0] == name else -1
             cells = [_difference(pair.difference, sign), f"{pair.p_holm:.2g}"]
         table.add_row(Text(_printable(name)), shown(score.em), *cells)
-    screen.print(f"{headline.protocol}, n {found.meta.n:,} questions in common")
+    screen.print(f"{headline.protocol}, n {measures.compared(found)} in common")
     screen.print(table)
     if found.meta.golds_differ:
-        screen.print(
-            f"gold answers differ in {found.meta.golds_differ:,} questions; all systems are scored "
-            "against those of all files together"
-        )
+        screen.print(measures.golds(found).strip())
     left_out = sum(system.left_out for system in found.systems)
     if left_out:
         screen.print(f"left out     {left_out:,} rows whose question not all systems answered")

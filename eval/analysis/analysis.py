@@ -6,8 +6,17 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
 from closedbook import __version__
 from closedbook.errors import UserError
-from closedbook.eval import intervals, metrics, protocols, summary
-from closedbook.eval.analysis import audit, candidates, confidence, kinds, labels, slices, taxonomy
+from closedbook.eval import adjusted, intervals, metrics, protocols, summary
+from closedbook.eval.analysis import (
+    audit,
+    candidates,
+    checked,
+    confidence,
+    kinds,
+    labels,
+    slices,
+    taxonomy,
+)
 from closedbook.eval.analysis.candidates import Candidate
 from closedbook.eval.analysis.kinds import Kind
 from closedbook.eval.analysis.overlap import TrainingSet
@@ -138,12 +147,16 @@ def analyze(
         labels=None if labels is None else [labels.get(key) for key in ids],
     )
     questions = _numbers(summary.question_keys(rows))
+    usual = threshold in (None, judge.threshold)
+    errors = adjusted.load(judge.name, judge.version) if usual else None
+    trust, doubts = adjusted.of_file(rows, correct, verdicts, flags, errors)
     sorted_rows = kinds.sort(
         correct,
         equivalent=[verdict.equivalent for verdict in verdicts],
         flagged=[flag.flag is not None for flag in flags],
         labels=found.labels,
         clusters=questions,
+        trust=trust,
     )
     analysis = Analysis(
         meta=_meta(
@@ -163,10 +176,12 @@ def analyze(
         protocols=[_protocol(rows, values, name) for name, values in scores.items()],
         disagreements=disagreements,
         audit=stops,
-        taxonomy=taxonomy.four_way(sorted_rows),
+        taxonomy=taxonomy.four_way(sorted_rows, doubts if labels is None else ()),
         answerability=_flag_shares(flags, questions),
         slices=slices.table(parts, sorted_rows),
-        confidence=confidence.assess(rows, sorted_rows.correct, sorted_rows.right),
+        confidence=confidence.assess(
+            rows, sorted_rows.correct, sorted_rows.worth, counted=~sorted_rows.left_out
+        ),
         candidates=[_review(rows[review.index], ids[review.index], review) for review in reviews],
         examples=_examples(rows, found),
     )
@@ -198,12 +213,14 @@ def _checked_ids(
         raise UserError("there are no predictions to analyse; give at least one")
     if threshold is not None and not 0 <= threshold <= 1:
         raise UserError(f"the threshold is {threshold}; it must be a probability, 0 to 1")
-    ids = _ids(rows)
+    ids = checked.ids(rows)
     labels.check(given.labels or (), set(ids))
     for name, others in given.also.items():
-        _check_shared(rows, others, f"{name} has", "other systems' predictions")
+        checked.check_shared(rows, others, f"{name} has", "other systems' predictions")
     if given.other_gold is not None:
-        _check_shared(rows, given.other_gold, "the other gold has", "another data set's answers")
+        checked.check_shared(
+            rows, given.other_gold, "the other gold has", "another data set's answers"
+        )
     return ids
 
 
@@ -360,28 +377,6 @@ def _flag_shares(flags: Sequence[Answerability], questions: Sequence[int]) -> li
             FlagShare(flag=flag, count=count, share=share.mean, low=share.low, high=share.high)
         )
     return table
-
-
-def _ids(rows: Sequence[Prediction]) -> list[str]:
-    """Each row's id; a row without one has its number, from 1, if that is no other row's id."""
-    given = {str(row.id): number for number, row in enumerate(rows, start=1) if row.id is not None}
-    for number, row in enumerate(rows, start=1):
-        if row.id is None and str(number) in given:
-            raise UserError(
-                f"row {number} has no id, and its number is the id of row {given[str(number)]}; "
-                "give every row an id, or none"
-            )
-    return [str(number if row.id is None else row.id) for number, row in enumerate(rows, start=1)]
-
-
-def _check_shared(
-    rows: Sequence[Prediction], others: Sequence[Prediction | Gold], who: str, what: str
-) -> None:
-    asked = {candidates.question_key(row.question) for row in rows}
-    if not any(candidates.question_key(row.question) in asked for row in others):
-        raise UserError(
-            f"{who} no question in common with the predictions; give {what} for the same questions"
-        )
 
 
 def _numbers(keys: Iterable[Hashable]) -> list[int]:

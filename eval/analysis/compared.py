@@ -16,6 +16,7 @@ class Meta:
     n_questions: int  # distinct ones among them
     aligned_by: str  # "id" or "question"
     golds_differ: int  # questions whose gold answers are not the same in all files
+    golds_differ_in: Sequence[str] = ()  # the first of these
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -59,9 +59,11 @@ def compare(
     aligned_by, keyed = _align(systems)
     names = list(systems)
     first = keyed[names[0]]
-    shared = [key for key in first if all(key in keyed[name] for name in names)]
-    if not shared:
+    listed = [key for key in first if all(key in keyed[name] for name in names)]
+    if not listed:
         raise UserError(_no_overlap(systems, aligned_by))
+    # In an order that no file decides, for the bootstrap draws places.
+    shared = sorted(listed, key=str)
     gold = [_all_answers(keyed, key) for key in shared]
     rows = {
         name: [
@@ -84,15 +86,18 @@ def compare(
         for table in order
     ]
     headline = {name: np.array(right[name][protocol], bool) for name in names}
+    differ = [
+        key for key in listed if len({frozenset(each[key].answers) for each in keyed.values()}) > 1
+    ]
+    places = {key: place for place, key in enumerate(shared)}
     return Comparison(
         meta=Meta(
             protocol=protocol,
             n=len(shared),
             n_questions=len(set(questions)),
             aligned_by=aligned_by,
-            golds_differ=sum(
-                len({frozenset(rows[key].answers) for rows in keyed.values()}) > 1 for key in shared
-            ),
+            golds_differ=len(differ),
+            golds_differ_in=[first[key].question for key in differ[: audit.MAX_IDS]],
         ),
         systems=[_system(name, keyed[name], gold, shared, protocol) for name in names],
         protocols=tables,
@@ -106,7 +111,8 @@ def compare(
                 predictions={name: rows[name][n].prediction for name in names},
                 correct={name: bool(headline[name][n]) for name in names},
             )
-            for n, key in enumerate(shared)
+            for key in listed
+            for n in [places[key]]
         ],
     )
 
@@ -214,7 +220,8 @@ def _table(protocol: str, right: _PerSystem, f1: _PerSystem | None, drawn: _Draw
     for first, second in itertools.combinations(right, 2):
         a, b = right[first] == 1, right[second] == 1
         only_first, only_second = int((a & ~b).sum()), int((b & ~a).sum())
-        p = _p(a, b, drawn.clusters)
+        gaps = _gaps(a, b, drawn.clusters)
+        p = _p(gaps, only_first, only_second)
         pairs.append(
             Pair(
                 systems=(first, second),
@@ -225,7 +232,7 @@ def _table(protocol: str, right: _PerSystem, f1: _PerSystem | None, drawn: _Draw
                 difference=paired.difference(right[first], right[second], **drawn._asdict()),
                 difference_f1=differences_f1.get((first, second)),
                 p=p,
-                detectable=paired.detectable(only_first, only_second, len(a)),
+                detectable=paired.detectable(int((gaps**2).sum()), 0, len(a)),
                 p_holm=p,
             )
         )
@@ -246,25 +253,34 @@ def _table(protocol: str, right: _PerSystem, f1: _PerSystem | None, drawn: _Draw
     )
 
 
-def _p(first: np.ndarray, second: np.ndarray, clusters: Sequence[Hashable]) -> float:
+def _gaps(first: np.ndarray, second: np.ndarray, clusters: Sequence[Hashable]) -> np.ndarray:
+    """Rows that only the first has right less those that only the second has, per question."""
+    codes = intervals.cluster_codes(clusters)
+    return np.bincount(codes, weights=first.astype(float) - second).round().astype(int)
+
+
+def _p(gaps: np.ndarray, only_first: int, only_second: int) -> float:
     """McNemar's exact p; over whole questions where rows share them."""
-    if len(set(clusters)) == len(clusters):
-        return paired.mcnemar(int((first & ~second).sum()), int((second & ~first).sum()))
-    gaps = np.bincount(intervals.cluster_codes(clusters), weights=first.astype(float) - second)
-    return paired.sign_flips(gaps.round().astype(int))
+    if int(np.abs(gaps).sum()) == only_first + only_second and int(np.abs(gaps).max()) <= 1:
+        return paired.mcnemar(only_first, only_second)
+    return paired.sign_flips(gaps)
 
 
 def _differences(values: _PerSystem, drawn: _Drawn) -> dict[tuple[str, str], Estimate]:
     """As `paired.difference` for every pair of systems, from one bootstrap."""
+    pairs = list(itertools.combinations(values, 2))
+    if len(set(drawn.clusters)) < intervals.FEW:
+        return {
+            (first, second): paired.difference(values[first], values[second], **drawn._asdict())
+            for first, second in pairs
+        }
     means = intervals.drawn_means(np.stack(list(values.values()), axis=1), **drawn._asdict())
     columns = dict(zip(values, means.T, strict=True))
     found = {}
-    for first, second in itertools.combinations(values, 2):
+    for first, second in pairs:
         gaps = values[first] - values[second]
         low, high = np.quantile(columns[first] - columns[second], [0.025, 0.975])
-        if len(set(drawn.clusters)) == 1:
-            low, high = -1.0, 1.0  # one question says nothing of others
-        elif low == high:
+        if low == high:
             low, high = paired.certain(float(gaps.mean()), len(set(drawn.clusters)))
         found[first, second] = Estimate(mean=float(gaps.mean()), low=float(low), high=float(high))
     return found

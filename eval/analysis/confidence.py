@@ -1,6 +1,6 @@
 """How far a model's confidence can be trusted, under strict and under adjusted correctness.
 
-Correctness is exact match, or what is right although exact match says no.
+Correctness is exact match over all rows, or what the adjusted score counts over its rows.
 """
 
 import dataclasses
@@ -56,7 +56,7 @@ class Reliability:
     n: int  # rows that state one
     missing: int  # rows that do not
     strict: Measures
-    adjusted: Measures | None
+    adjusted: Measures | None  # over the rows that the adjusted score counts
 
 
 def read(rows: Sequence[Prediction]) -> Confidence | None:
@@ -107,6 +107,7 @@ def assess(
     correct: Sequence[float] | np.ndarray,
     adjusted: Sequence[float] | np.ndarray | None = None,
     *,
+    counted: np.ndarray | None = None,
     bins: int = calibration.BINS,
     seed: int = 0,
 ) -> Reliability | None:
@@ -116,6 +117,7 @@ def assess(
         rows: The predictions.
         correct: Per row whether it is right, 0 or 1.
         adjusted: Per row whether, or how surely, it is right although exact match says no, 0 to 1.
+        counted: Rows that the adjusted score counts, bool, [rows]; all if None.
         bins: Number of calibration bins.
         seed: Of the bootstrap.
 
@@ -129,25 +131,28 @@ def assess(
     keys = [numbers.setdefault(key, len(numbers)) for key in summary.question_keys(rows)]
     questions = np.array(keys)[found.rows]
 
-    def against(vector: Sequence[float] | np.ndarray) -> Measures:
+    def against(vector: Sequence[float] | np.ndarray, kept: np.ndarray) -> Measures:
         if len(vector) != len(rows):
             raise ValueError(f"{len(vector)} values of correctness for {len(rows)} rows")
         return measure(
-            found.values,
-            np.asarray(vector, np.float64)[found.rows],
+            found.values[kept],
+            np.asarray(vector, np.float64)[found.rows][kept],
             probability=found.probability,
             bins=bins,
-            clusters=questions,
+            clusters=questions[kept],
             seed=seed,
         )
+
+    every = np.ones(len(found.rows), bool)
+    kept = every if counted is None else counted[found.rows]
 
     return Reliability(
         source=found.source,
         probability=found.probability,
         n=len(found.values),
         missing=len(rows) - len(found.values),
-        strict=against(correct),
-        adjusted=None if adjusted is None else against(adjusted),
+        strict=against(correct, every),
+        adjusted=None if adjusted is None or kept.sum() < 2 else against(adjusted, kept),
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from closedbook.eval import intervals
+from closedbook.eval.adjusted import estimate
+from closedbook.eval.adjusted.estimate import Trust
 from closedbook.eval.intervals import Estimate
 
 _RESAMPLES = 1000  # of the paper's formula, for each group
@@ -31,11 +33,19 @@ class SortedRows:
     left_out: np.ndarray  # rows that leave the adjusted score; none where people labelled
     labelled: bool  # whether people gave the kinds
     clusters: np.ndarray  # int, [rows]: number of each row's question
+    trust: Trust | None = None  # what an answer of phrasing counts; None: as much as a correct one
 
     @property
     def right(self) -> np.ndarray:
         """Rows that are correct, or right although exact match says no."""
         return self.correct | self.kinds[Kind.PHRASING] | self.kinds[Kind.INCOMPLETE]
+
+    @property
+    def worth(self) -> np.ndarray:
+        """What each row counts in the adjusted score, from 0 to 1, [rows]."""
+        if self.trust is None or self.labelled:
+            return self.right.astype(np.float64)
+        return self.correct + self.kinds[Kind.PHRASING] * self.trust.worth
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -54,6 +64,7 @@ def sort(
     flagged: Sequence[bool] | np.ndarray,
     labels: Sequence[Kind | None] | None = None,
     clusters: Sequence[int] | np.ndarray | None = None,
+    trust: Trust | None = None,
 ) -> SortedRows:
     """Sorts each wrong row by what people, the judge and the answerability check say of it.
 
@@ -70,6 +81,8 @@ def sort(
         labels: Kinds that people gave, None where they gave none. Labels of correct rows are
             passed over.
         clusters: Number of each row's question; by default every row has a question of its own.
+        trust: From `closedbook.eval.adjusted.trust`; without it phrasing counts in full, and the
+            interval is that of drawing questions.
     """
     right = np.asarray(correct, bool)
     same = np.asarray(equivalent, bool) & ~right
@@ -93,6 +106,7 @@ def sort(
         left_out=left_out,
         labelled=labels is not None,
         clusters=np.arange(len(right)) if clusters is None else np.asarray(clusters),
+        trust=trust,
     )
 
 
@@ -113,21 +127,18 @@ def estimates(rows: SortedRows, group: np.ndarray) -> GroupEstimates:
     """Exact match and adjusted score of a group of rows, each with its 95% interval.
 
     The adjusted score is the share of rows that are right, of those whose question can be
-    answered: flagged questions leave it, whether their answers are right or wrong. Where people
-    labelled, who look at wrong answers alone, it is the paper's formula.
+    answered: flagged questions leave it, whether their answers are right or wrong. `rows.trust`
+    says what phrasing counts, and how far the judge may err. Where people labelled, who look at
+    wrong answers alone, it is the paper's formula.
 
     Args:
         rows: From `sort`.
         group: Which rows, bool, [rows]; at least one.
     """
-    clusters = rows.clusters
-    scored = group & ~rows.left_out
     return GroupEstimates(
         n=int(group.sum()),
-        em=intervals.share(rows.correct[group], clusters=clusters[group]),
-        adjusted=_by_formula(rows, group)
-        if rows.labelled
-        else intervals.share(rows.right[scored], clusters=clusters[scored]),
+        em=intervals.share(rows.correct[group], clusters=rows.clusters[group]),
+        adjusted=_by_formula(rows, group) if rows.labelled else _by_judge(rows, group),
     )
 
 
@@ -138,6 +149,15 @@ def shares(rows: SortedRows) -> dict[Kind, Estimate]:
         kind: intervals.share(of_kind[known], clusters=clusters[known])
         for kind, of_kind in rows.kinds.items()
     }
+
+
+def _by_judge(rows: SortedRows, group: np.ndarray) -> Estimate:
+    """What the judge's verdicts make of the rows whose question is not flagged."""
+    scored, clusters = group & ~rows.left_out, rows.clusters
+    if rows.trust is None:
+        return intervals.share(rows.right[scored], clusters=clusters[scored])
+    accepted = rows.kinds[Kind.PHRASING]
+    return estimate.score(rows.correct, accepted, scored, rows.trust, clusters=clusters)
 
 
 def _by_formula(rows: SortedRows, group: np.ndarray) -> Estimate:

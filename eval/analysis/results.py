@@ -13,7 +13,7 @@ from closedbook.eval.analysis.kinds import Kind
 from closedbook.eval.analysis.slices import SliceScore
 from closedbook.eval.analysis.summarized import Summarized, plain
 from closedbook.eval.analysis.taxonomy import FourWay
-from closedbook.eval.intervals import Estimate
+from closedbook.eval.intervals import UNKNOWN, Estimate
 from closedbook.eval.predictions import Prediction
 
 if TYPE_CHECKING:
@@ -179,4 +179,6 @@ class Analysis(Summarized):
 
 
 def _percent(value: Estimate) -> str:
+    if value == UNKNOWN:
+        return "not known"
     return f"{100 * value.mean:.1f}% [{100 * value.low:.1f}, {100 * value.high:.1f}]"

@@ -14,10 +14,12 @@ are right or wrong:
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
 
 from closedbook.errors import UserError
+from closedbook.eval.adjusted.estimate import Trust
 from closedbook.eval.analysis.kinds import Kind, SortedRows, estimates, shares
 from closedbook.eval.intervals import Estimate
 
@@ -35,6 +37,16 @@ class KindShare:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Counted:
+    """Rows of one outcome, apart by whether their question is flagged."""
+
+    name: str
+    answerable: int  # rows that the adjusted score counts
+    flagged: int  # rows that leave it
+    total: int
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class FourWay:
     """The paper's table for one set of predictions."""
 
@@ -44,18 +56,21 @@ class FourWay:
     rows: tuple[KindShare, ...]  # one per kind; all zero if nothing is wrong
     em: Estimate
     adjusted: Estimate
-    how: str  # one sentence on where the numbers come from
+    how: str  # where the numbers come from, in sentences without the last full stop
+    counts: tuple[Counted, ...] = ()  # how the score follows; of judged rows, the sum last
+    doubts: tuple[str, ...] = ()  # why the estimate cannot be trusted, and its ends are bounds
 
 
-def four_way(rows: SortedRows) -> FourWay:
+def four_way(rows: SortedRows, doubts: Sequence[str] = ()) -> FourWay:
     """The table of one set of predictions, with 95% intervals.
 
-    The intervals are those of drawing questions. They do not hold what the judge or the
-    answerability check get wrong on this data: label a sample to find out. Where labels are of a
-    sample of the wrong rows, it must be a random one.
+    The intervals of shares are those of drawing questions; that of the adjusted score holds the
+    judge's errors too, where they have been measured (`closedbook.eval.adjusted`). Where labels
+    are of a sample of the wrong rows, it must be a random one.
 
     Args:
         rows: From `closedbook.eval.analysis.kinds.sort`.
+        doubts: Why the estimate cannot be trusted, in words.
 
     Raises:
         UserError: People labelled none of the wrong rows.
@@ -88,25 +103,74 @@ def four_way(rows: SortedRows) -> FourWay:
         em=overall.em,
         adjusted=overall.adjusted,
         how=_how(rows),
+        counts=() if rows.labelled else _counts(rows),
+        doubts=tuple(doubts),
+    )
+
+
+def _counts(rows: SortedRows) -> tuple[Counted, ...]:
+    wrong = rows.kinds[Kind.TRUE_NEGATIVE] | rows.kinds[Kind.UNANSWERABLE]
+    outcomes = (
+        ("exact match", rows.correct),
+        (str(Kind.PHRASING), rows.kinds[Kind.PHRASING]),
+        ("other wrong answers", wrong),
+        ("all", np.ones(len(rows.correct), bool)),
+    )
+    return tuple(
+        Counted(
+            name=name,
+            answerable=int((of & ~rows.left_out).sum()),
+            flagged=int((of & rows.left_out).sum()),
+            total=int(of.sum()),
+        )
+        for name, of in outcomes
     )
 
 
 def _how(rows: SortedRows) -> str:
-    wrong = int((~rows.correct).sum())
     if rows.labelled:
+        wrong = int((~rows.correct).sum())
         known = int(rows.known.sum())
         sample = "all" if known == wrong else f"{known:,} of the {wrong:,}"
         return (
             f"people labelled {sample} wrong predictions; adjusted = (EM + phrasing + incomplete) "
             "/ (1 - unanswerable)"
         )
-    scored = ~rows.left_out
-    exact, other = (int((scored & of).sum()) for of in (rows.correct, rows.kinds[Kind.PHRASING]))
+    exact, other, failed, every = _counts(rows)
     return (
-        "phrasing is what the judge calls a gold answer in other words, unanswerable are the other "
-        f"wrong answers to flagged questions; the adjusted score leaves out all "
-        f"{int(rows.left_out.sum()):,} flagged questions, right or wrong, and counts {exact:,} "
-        f"exact matches and {other:,} answers of phrasing among the other {int(scored.sum()):,}; "
-        "answers that may be right but missing from the gold are listed for review and count as "
-        "wrong; intervals are those of drawing questions and do not hold the judge's own errors"
+        "phrasing is what the judge calls a gold answer in other words; unanswerable are the other "
+        "wrong answers to flagged questions. The adjusted score leaves out all "
+        f"{every.flagged:,} flagged questions: {exact.flagged:,} exact matches, {other.flagged:,} "
+        f"answers of phrasing, {failed.flagged:,} unanswerable. It counts {exact.answerable:,} "
+        f"exact matches and {other.answerable:,} answers of phrasing among the other "
+        f"{every.answerable:,}{_of_phrasing(rows, other.answerable)}. Answers that may be right "
+        "but missing from the gold are listed for review and count as wrong. "
+        f"{_interval(rows.trust)}"
+    )
+
+
+def _of_phrasing(rows: SortedRows, count: int) -> str:
+    """For how much the answers of phrasing count, where it is for less than their number."""
+    worth = float(rows.worth[rows.kinds[Kind.PHRASING] & ~rows.left_out].sum())
+    if round(worth, 1) == count:
+        return ""
+    return (
+        f"; these {count:,} for {worth:,.1f}, since the judge accepts fewer answers here than of "
+        "any system that it was validated on, so that more of them are false alarms"
+    )
+
+
+def _interval(trust: Trust | None) -> str:
+    if trust is not None and trust.bounds:
+        return (
+            "The adjusted score's ends are bounds: exact match alone, and every answer that has "
+            "anything in common with a gold answer"
+        )
+    if trust is None or trust.errors is None:
+        return "Intervals are those of drawing questions and do not hold the judge's own errors"
+    other = "" if trust.errors.current else " (with other weights than it has now)"
+    return (
+        "The adjusted score's interval holds the drawing of questions and the errors to be "
+        f"expected of the judge and of the flags, as measured on {trust.errors.systems} systems "
+        f"that the judge had not seen{other}; the other intervals are those of drawing questions"
     )

@@ -3,12 +3,16 @@
 import contextlib
 import json
 import os
+import re
+import sys
 from collections.abc import Callable, Iterator
 
 from closedbook.errors import UserError
 from closedbook.eval.files import text_files
 
 OnFault = Callable[[UserError], None]
+
+_DIGITS = re.compile(rf"\d{{{sys.int_info.default_max_str_digits + 1},}}")
 
 
 def read(
@@ -33,8 +37,9 @@ def read(
         if not line.strip():
             continue
         if empty and line.lstrip().startswith("["):
+            text = line + "".join(rest for _, rest in lines)
             with place(os.fspath(path)):
-                items = decoded(line + "".join(rest for _, rest in lines))
+                items = decoded(text)
             assert isinstance(items, list)  # the text begins with a bracket
             yield from enumerate(items, start=1)
             empty = not items
@@ -73,7 +78,10 @@ def shown(value: object) -> str:
     >>> shown({"answers": None})
     '{"answers": null}'
     """
-    text = json.dumps(value, ensure_ascii=False, default=repr)
+    try:
+        text = json.dumps(value, ensure_ascii=False, default=repr)
+    except ValueError:  # a number of more digits than Python writes
+        text = f"a {type(value).__name__} that is too long to show"
     return text if len(text) <= 80 else text[:77] + "..."
 
 
@@ -97,6 +105,11 @@ def decoded(line: str) -> object:
             f"({error.msg}); write one object per line"
         ) from error
     except (ValueError, RecursionError) as error:
+        if (number := _DIGITS.search(line)) is not None:
+            raise UserError(
+                f"a number has {len(number[0]):,} digits, more than can be read; put quotes "
+                "around it, or leave the key out"
+            ) from error
         raise UserError(f"not JSON that we can read: {error}") from error
     return value
 

@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from closedbook.errors import UserError
 
 _GZIP = b"\x1f\x8b"  # the first bytes; a name may say anything
-_MOST_OF_A_PACKED_LINE = 1 << 26  # a small file may unpack to any size
+# A small file may unpack to any size. Texts unpack to 3 to 30 times theirs.
+_MOST_OF_A_PACKED_LINE = 1 << 26
+_MOST_OF_A_PACKED_FILE = 100  # times its size, where that is more than a line may have
 
 
 def lines(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[tuple[int, str]]:
@@ -30,6 +32,10 @@ def lines(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[t
     try:
         with path.open("rb") as plain:
             packed = plain.peek(2)[:2] == _GZIP
+            most = max(
+                _MOST_OF_A_PACKED_LINE, _MOST_OF_A_PACKED_FILE * os.fstat(plain.fileno()).st_size
+            )
+            total = 0
             with gzip.open(plain) if packed else plain as file:
                 for number in itertools.count(1):
                     line = file.readline(_MOST_OF_A_PACKED_LINE + 1 if packed else -1)
@@ -37,6 +43,13 @@ def lines(path: str | os.PathLike[str], *, what: str, remedy: str) -> Iterator[t
                         raise UserError(
                             f"{path}:{number}: the line is longer than "
                             f"{_MOST_OF_A_PACKED_LINE >> 20} MB once unpacked; unpack the file "
+                            "and give that, if it is meant"
+                        )
+                    total += len(line)
+                    if packed and total > most:
+                        raise UserError(
+                            f"{path} holds more than {most >> 20} MB once unpacked, "
+                            f"{_MOST_OF_A_PACKED_FILE} times its size or more; unpack the file "
                             "and give that, if it is meant"
                         )
                     if not line:

@@ -110,6 +110,7 @@ def _environment(folder: pathlib.Path) -> "jinja2.Environment":
     )
     environment.filters.update(
         percent=numbers.percent,
+        mean=numbers.mean,
         interval=numbers.interval,
         count=numbers.count,
         counted=numbers.counted,

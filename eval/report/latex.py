@@ -6,6 +6,7 @@ from closedbook.eval.analysis.compared import Comparison, Pair
 from closedbook.eval.analysis.results import Analysis
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.report import measures, numbers
+from closedbook.eval.report.text import PARAGRAPH
 from closedbook.eval.report.text import latex as safe
 
 
@@ -28,7 +29,8 @@ def render_latex(analysis: Analysis) -> str:
     ]
     return _document(
         _table(
-            caption=f"Scores of {source} ($n = {_number(n)}$), percent with 95\\% intervals.",
+            caption=f"Scores of {source} ($n = {_number(n)}$), percent with 95\\% intervals."
+            f"{_after(measures.doubts(analysis))}",
             label="tab:closedbook-scores",
             columns="lrlrl",
             heading=("Protocol", r"\multicolumn{2}{c}{Exact match}", r"\multicolumn{2}{c}{F1}"),
@@ -37,7 +39,7 @@ def render_latex(analysis: Analysis) -> str:
         _table(
             caption=(
                 f"Wrong answers of {source} by kind; share with 95\\% interval. "
-                f"{_sentence(taxonomy.how)}"
+                f"{_sentence(taxonomy.how)}{_after(measures.outcomes(analysis))}"
             ),
             label="tab:closedbook-errors",
             columns="lrrl",
@@ -54,7 +56,6 @@ def render_comparison_latex(comparison: Comparison) -> str:
         LaTeX that needs `\usepackage{booktabs}`.
     """
     first = comparison.protocols[0]
-    n = _number(numbers.count(comparison.meta.n))
     names = [safe(table.protocol) for table in comparison.protocols]
     scores = [
         (
@@ -67,8 +68,8 @@ def render_comparison_latex(comparison: Comparison) -> str:
     return _document(
         _table(
             caption=(
-                f"Exact match of {len(scores)} systems on the same questions ($n = {n}$), percent; "
-                f"{names[0]} with 95\\% interval.{safe(measures.golds(comparison))}"
+                f"Exact match of {len(scores)} systems on the same {_questions(comparison)}, "
+                f"percent; {names[0]} with 95\\% interval.{_after(measures.golds(comparison))}"
             ),
             label="tab:closedbook-systems",
             columns="lrl" + "r" * (len(names) - 1),
@@ -77,9 +78,9 @@ def render_comparison_latex(comparison: Comparison) -> str:
         ),
         _table(
             caption=(
-                f"Pairs of systems under {names[0]}: questions that only one answers right, "
-                "differences of exact match and F1 in points with 95\\% interval, McNemar's "
-                "exact test of exact match, and with Holm's correction."
+                f"Pairs of systems under {names[0]}: {measures.unit(comparison).lower()} that only "
+                "one has right, differences of exact match and F1 in points with 95\\% interval, "
+                "McNemar's exact test of exact match, and with Holm's correction."
             ),
             label="tab:closedbook-pairs",
             columns="llrrllrr",
@@ -90,6 +91,14 @@ def render_comparison_latex(comparison: Comparison) -> str:
             rows=[_pair(pair) for pair in first.pairs],
         ),
     )
+
+
+def _questions(comparison: Comparison) -> str:
+    meta = comparison.meta
+    n = _number(numbers.count(meta.n))
+    if meta.n == meta.n_questions:
+        return f"questions ($n = {n}$)"
+    return f"{_number(numbers.counted(meta.n_questions, 'question'))} ($n = {n}$ rows)"
 
 
 def _pair(pair: Pair) -> tuple[str, ...]:
@@ -104,7 +113,7 @@ def _p(shown: str) -> str:
 def _estimate(value: Estimate | None) -> tuple[str, str]:
     if value is None:
         return "--", ""
-    return numbers.percent(value.mean), safe(numbers.interval(value))
+    return safe(numbers.mean(value)), safe(numbers.interval(value))
 
 
 def _number(shown: str) -> str:
@@ -113,7 +122,11 @@ def _number(shown: str) -> str:
 
 
 def _sentence(text: str) -> str:
-    return safe(text[:1].upper() + text[1:]) + "."
+    return safe(text[:1].upper() + text[1:], PARAGRAPH) + "."
+
+
+def _after(text: str) -> str:
+    return f" {safe(text, PARAGRAPH)}" if text else ""
 
 
 def _table(

@@ -7,7 +7,9 @@ from closedbook.eval.analysis.compared import Comparison
 from closedbook.eval.analysis.confidence import Reliability
 from closedbook.eval.analysis.results import Analysis, Meta, Review
 from closedbook.eval.analysis.slices import SliceScore
+from closedbook.eval.analysis.taxonomy import Counted
 from closedbook.eval.report import measures, numbers
+from closedbook.eval.report.text import PARAGRAPH
 from closedbook.eval.report.text import markdown as safe
 
 _REVIEWED = 20  # candidates shown; candidates.jsonl has all
@@ -24,25 +26,28 @@ def render_markdown(analysis: Analysis, *, figures: str | None = "figures") -> s
     parts = [
         f"# {safe(meta.source or 'Predictions')}",
         _facts(meta),
-        _table(
+        table(
             ("", "%", "95% interval"),
             [
-                (name, numbers.percent(value.mean), numbers.interval(value))
+                (name, numbers.mean(value), numbers.interval(value))
                 for name, value in measures.headline(analysis)
             ],
         ),
+        safe(measures.doubts(analysis), PARAGRAPH),
         "## What the errors are",
-        safe(taxonomy.how[:1].upper() + taxonomy.how[1:] + "."),
+        safe(taxonomy.how[:1].upper() + taxonomy.how[1:] + ".", PARAGRAPH),
         _picture(figures, "errors", "Shares of the kinds of wrong answers"),
-        _table(
+        table(
             ("Kind", "Count", "Share, %", "95% interval"),
             [
                 (row.name, *measures.kind_cells(row, len(analysis.candidates)))
                 for row in taxonomy.rows
             ],
         ),
+        safe(measures.outcomes(analysis), PARAGRAPH),
+        *_counts(taxonomy.counts),
         "## Under each protocol",
-        _table(
+        table(
             ("Protocol", "Exact match, %", "F1, %", "n"),
             [
                 (
@@ -77,11 +82,11 @@ def render_comparison_markdown(comparison: Comparison) -> str:
     return (
         "\n\n".join(
             [
-                f"# {len(names)} systems on {numbers.count(meta.n)} questions",
+                f"# {len(names)} systems on {measures.compared(comparison)}",
                 f"Protocol {safe(meta.protocol)}; rows aligned by {safe(meta.aligned_by)}. "
-                f"All intervals are 95%.{measures.golds(comparison)}",
+                f"All intervals are 95%.{_after(measures.golds(comparison))}",
                 "## Exact match under each protocol, %",
-                _table(
+                table(
                     ("System", *(table.protocol for table in comparison.protocols)),
                     measures.score_rows(comparison),
                 ),
@@ -90,7 +95,7 @@ def render_comparison_markdown(comparison: Comparison) -> str:
                 "in points, first minus second; p, of exact match, is McNemar's exact test, also "
                 "with Holm's correction for the number of pairs. Where rows share questions, "
                 "interval and test draw whole questions.",
-                _table(
+                table(
                     (
                         *("First", "Second", "Only first", "Only second", "Difference"),
                         *("Difference, F1", "p", "p, Holm"),
@@ -98,9 +103,9 @@ def render_comparison_markdown(comparison: Comparison) -> str:
                     [measures.pair_cells(pair) for pair in first.pairs],
                 ),
                 "![Exact match of each system](figures/systems.svg)",
-                "## Questions by how many systems answer them",
-                _table(
-                    ("Right", "Questions", "Share, %"),
+                f"## {measures.unit(comparison)} by how many systems are right",
+                table(
+                    ("Right", measures.unit(comparison), "Share, %"),
                     [
                         (row.right, numbers.count(row.count), numbers.percent(row.share))
                         for row in comparison.solved_by
@@ -110,6 +115,10 @@ def render_comparison_markdown(comparison: Comparison) -> str:
         )
         + "\n"
     )
+
+
+def _after(text: str) -> str:
+    return f" {safe(text, PARAGRAPH)}" if text else ""
 
 
 def _facts(meta: Meta) -> str:
@@ -127,8 +136,28 @@ def _facts(meta: Meta) -> str:
     return ", ".join(facts) + f", judge {safe(meta.judge.mode)}."
 
 
+def _counts(rows: Sequence[Counted]) -> list[str]:
+    if not rows:
+        return []
+    return [
+        "### How the adjusted score is counted",
+        table(
+            measures.COUNTS,
+            [
+                (
+                    row.name,
+                    numbers.count(row.answerable),
+                    numbers.count(row.flagged),
+                    numbers.count(row.total),
+                )
+                for row in rows
+            ],
+        ),
+    ]
+
+
 def _disagreements(rows: Iterable[Disagreement]) -> str:
-    return _table(
+    return table(
         ("First", "Second", "Right by the first only", "By the second only", "Why"),
         [
             (
@@ -143,7 +172,7 @@ def _disagreements(rows: Iterable[Disagreement]) -> str:
 
 
 def _audit(rows: Iterable[StopCost]) -> str:
-    return _table(
+    return table(
         ("Rule", "Exact match, %", "Lost", "Gained", "Questions out of reach"),
         [
             (
@@ -165,7 +194,7 @@ def _confidence(confidence: Reliability, figures: str | None) -> list[str]:
         if confidence.strict.bins
         else "",
         _picture(figures, "risk_coverage", "Risk over coverage"),
-        _table(
+        table(
             ("Measure", *(name.capitalize() for name, _ in sides)),
             [
                 (name, *(measures.confidence(side, measure) for _, side in sides))
@@ -176,7 +205,7 @@ def _confidence(confidence: Reliability, figures: str | None) -> list[str]:
 
 
 def _slices(rows: Iterable[SliceScore]) -> str:
-    return _table(
+    return table(
         ("Slice", "Value", "n", "Exact match, %", "Adjusted, %"),
         [
             (
@@ -193,9 +222,9 @@ def _slices(rows: Iterable[SliceScore]) -> str:
 
 def _candidates(rows: Sequence[Review]) -> list[str]:
     return [
-        f"The first {min(_REVIEWED, len(rows))} of {len(rows):,}; all are in candidates.jsonl. "
-        "They count as wrong until somebody labels them.",
-        _table(
+        f"The first {min(_REVIEWED, len(rows))} of {numbers.counted(len(rows), 'candidate')}; all "
+        "are in candidates.jsonl. They count as wrong until somebody labels them.",
+        table(
             ("Score", "Id", "Question", "Prediction", "Why"),
             [
                 (
@@ -215,8 +244,13 @@ def _picture(folder: str | None, name: str, alternative: str) -> str:
     return "" if folder is None else f"![{alternative}]({folder}/{name}.svg)"
 
 
-def _table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """A pipe table; columns but the first are aligned to the right where they hold numbers."""
+def table(heading: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A pipe table; columns but the first are aligned to the right where they hold numbers.
+
+    Args:
+        heading: Names of the columns.
+        rows: Their cells; all text is escaped.
+    """
     cells = [[safe(cell) for cell in row] for row in rows]
     rules = [
         "---:" if place and cells and all(_is_number(row[place]) for row in cells) else "---"

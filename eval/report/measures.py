@@ -4,10 +4,11 @@ from typing import Literal
 
 from closedbook.eval.analysis.compared import Comparison, Pair
 from closedbook.eval.analysis.confidence import Measures, Reliability
-from closedbook.eval.analysis.results import Analysis
+from closedbook.eval.analysis.results import Analysis, Outcome
 from closedbook.eval.analysis.taxonomy import KindShare
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.report import numbers
+from closedbook.eval.report.text import inline
 
 Measure = Literal["ece", "macro_ce", "brier", "aurc", "coverage_at_90"]
 
@@ -18,6 +19,40 @@ CONFIDENCE: dict[Measure, str] = {
     "aurc": "Area under risk-coverage",
     "coverage_at_90": "Coverage at 90% accuracy, %",
 }
+
+
+_SHOWN = 3  # questions in a sentence
+
+COUNTS = ("Rows", "Question not flagged", "Flagged", "All")
+"""Heading of the table of `closedbook.eval.analysis.taxonomy.FourWay.counts`."""
+
+
+def doubts(analysis: Analysis) -> str:
+    """Why the adjusted score cannot be trusted, in a sentence; empty where it can."""
+    why = analysis.taxonomy.doubts
+    if not why:
+        return ""
+    return (
+        f"The adjusted score cannot be trusted here: {'; '.join(why)}. Its ends are bounds, from "
+        "exact match alone to every answer that has anything in common with a gold answer."
+    )
+
+
+def outcomes(analysis: Analysis) -> str:
+    """How kinds of wrong answers and verdicts of examples go together; empty where it is plain."""
+    likely = sum(row.verdict == Outcome.INCOMPLETE for row in analysis.examples)
+    parts = []
+    if analysis.taxonomy.labelled:
+        parts.append("Kinds count labelled answers; the verdict of an example without a label is "
+                     "the judge's.")  # fmt: skip
+    if likely:
+        parts.append(
+            f"{numbers.counted(likely, 'example')} of the {numbers.count(len(analysis.candidates))}"
+            f" to review {'is' if likely == 1 else 'are'} likely right and missing from the gold: "
+            f"the verdict is \N{LEFT DOUBLE QUOTATION MARK}{Outcome.INCOMPLETE}"
+            "\N{RIGHT DOUBLE QUOTATION MARK}, the kind true negative."
+        )
+    return " ".join(parts)
 
 
 def headline(analysis: Analysis) -> list[tuple[str, Estimate]]:
@@ -88,12 +123,27 @@ def difference(value: Estimate | None) -> str:
     return f"{numbers.signed(value.mean)} [{low}, {high}]"
 
 
+def compared(comparison: Comparison) -> str:
+    """How many questions were compared, and in how many rows where these are more."""
+    meta = comparison.meta
+    if meta.n == meta.n_questions:
+        return numbers.counted(meta.n, "question")
+    return f"{numbers.counted(meta.n, 'row')} of {numbers.counted(meta.n_questions, 'question')}"
+
+
+def unit(comparison: Comparison) -> str:
+    """What is counted: questions, or the rows of them."""
+    meta = comparison.meta
+    return "Questions" if meta.n == meta.n_questions else "Rows"
+
+
 def golds(comparison: Comparison) -> str:
     """A sentence on gold answers that differ between the files, with a blank before it; or none."""
-    differ = comparison.meta.golds_differ
-    if not differ:
+    meta = comparison.meta
+    if not meta.golds_differ:
         return ""
+    such = "; ".join(inline(question, 60) for question in meta.golds_differ_in[:_SHOWN])
     return (
-        f" The files' gold answers differ in {numbers.count(differ)} questions; all systems are "
-        "scored against those of all files together."
+        f" The files' gold answers differ in {numbers.count(meta.golds_differ)} questions "
+        f"(such as {such}); all systems are scored against those of all files together."
     )

@@ -3,7 +3,7 @@
 import math
 from typing import Protocol
 
-from closedbook.eval.intervals import Estimate
+from closedbook.eval.intervals import UNKNOWN, Estimate
 
 MISSING = "–"
 
@@ -26,6 +26,15 @@ def percent(share: float | None, digits: int = 1) -> str:
     return MISSING if share is None or math.isnan(share) else f"{100 * share:.{digits}f}"
 
 
+def mean(value: Estimate | None) -> str:
+    """The mean of an estimate, as a percentage; a dash where nothing is known of it.
+
+    >>> mean(Estimate(mean=0.5, low=0.4, high=0.6)), mean(UNKNOWN)
+    ('50.0', '–')
+    """
+    return MISSING if value is None or value == UNKNOWN else percent(value.mean)
+
+
 def interval(value: Ends | None) -> str:
     """The ends of an interval, as percentages.
 
@@ -41,7 +50,7 @@ def with_interval(value: Estimate | None) -> str:
     >>> with_interval(Estimate(mean=0.5, low=0.4721, high=0.528))
     '50.0 [47.2, 52.8]'
     """
-    return MISSING if value is None else f"{percent(value.mean)} {interval(value)}"
+    return MISSING if value is None else f"{mean(value)} {interval(value)}"
 
 
 def count(value: int | None) -> str:

@@ -8,6 +8,9 @@ import re
 
 from closedbook.eval.analysis.summarized import Json
 
+CELL = 300  # characters of a table's cell
+PARAGRAPH = 3000  # characters of a text of ours, names in it and all
+
 # What a browser or a terminal would obey rather than show: controls but tab and newline, marks
 # that override or embed a direction (they reverse what follows), and halves of surrogate pairs.
 _INVISIBLE = re.compile(
@@ -64,7 +67,7 @@ def clip(text: str, limit: int) -> str:
     return text if left_out <= 0 else f"{text[:limit]} … ({left_out:,} more characters)"
 
 
-def inline(text: object, limit: int = 300) -> str:
+def inline(text: object, limit: int = CELL) -> str:
     """One line of visible text, clipped: what a table cell of a text format holds.
 
     >>> inline("two\\nlines")
@@ -74,25 +77,25 @@ def inline(text: object, limit: int = 300) -> str:
     return " ".join(visible(clip(str(text), limit)).split())
 
 
-def markdown(text: object) -> str:
+def markdown(text: object, limit: int = CELL) -> str:
     r"""A line of text that Markdown, and HTML inside Markdown, takes for plain text.
 
     >>> print(markdown("<b>*not bold*</b> | a_b"))
     &lt;b&gt;\*not bold\*&lt;/b&gt; \| a\_b
     """
-    line = inline(text).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    line = inline(text, limit).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     # GitHub makes links of bare addresses; a zero-width character would end up in what is copied.
     line = line.replace("://", "&#58;//").replace("www.", "www&#46;").replace("@", "&#64;")
     return _MARKDOWN.sub(r"\\\1", line.replace("&#", "\0")).replace("\0", "&#")
 
 
-def latex(text: object) -> str:
+def latex(text: object, limit: int = CELL) -> str:
     r"""A line of text that LaTeX typesets as it stands, and never obeys.
 
     >>> print(latex(r"50% of \input{x} & more"))
     50\% of \textbackslash{}input\{x\} \& more
     """
-    apart = _HYPHENS.sub("-\0", inline(text))  # no text of ours holds a zero
+    apart = _HYPHENS.sub("-\0", inline(text, limit))  # no text of ours holds a zero
     return "".join(_LATEX.get(letter, letter) for letter in apart).replace("\0", "{}")
 
 

@@ -172,3 +172,66 @@ def test_steps_that_are_named_in_data_are_shown_and_not_obeyed(monkeypatch, caps
     shown = capsys.readouterr().err
     assert r"[/] [bold]capital\x1b[2J" in shown
     assert "\x1b[2J" not in shown
+
+
+def test_diagnose_names_the_cause_of_a_gap_first(command, tmp_path):
+    rows = [
+        {"question": f"who built bridge {n}", "answers": [f"Ann {n}"], "prediction": f"Ann {n}"}
+        for n in range(20)
+    ]
+    good = write(tmp_path / "theirs.jsonl", rows)
+    bad = [row | {"prediction": f"Answer: {row['prediction']}"} for row in rows]
+    path = write(tmp_path / "mine.jsonl", bad)
+    code, out, err = command("analyze", "--diagnose", path, good, "--out", "why")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0].split()[:4] == ["mine.jsonl", "exact", "match", "0.0%"]
+    assert "+100.0 points" in lines[2]
+    assert '20 of 20 predictions begin with "Answer:"' in lines[3]
+    assert lines[3].split()[:2] == ["+100.0", "prefix"]
+    found = json.loads((tmp_path / "why" / "summary.json").read_text())
+    assert found["causes"][0]["points"] == 1
+    assert '"Answer:"' in (tmp_path / "why" / "report.md").read_text()
+    code, out, _ = command("analyze", path, "--diagnose")
+    assert code == 0
+    assert out.splitlines()[1].split()[:2] == ["+100.0", "prefix"]
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "--out is missing"),
+        (("mine.jsonl", "--out", "r"), "closedbook compare"),
+        (("mine.jsonl", "mine.jsonl", "--diagnose"), "3 files"),
+        (("--diagnose", "--protocol", "squid"), "unknown protocol"),
+        (("mine.jsonl", "--diagnose", "--other-gold", "mine.jsonl"), "--other-gold goes with one"),
+    ],
+)
+def test_files_that_are_too_many_or_a_folder_that_is_missing_are_told(command, mine, words, said):
+    code, _, err = command("analyze", mine, *words)
+    assert code == 2
+    assert said in err
+
+
+def test_a_file_in_another_language_is_said_to_have_bounds(command, tmp_path):
+    asked = ("wer schrieb das buch", "wann war der krieg zu ende", "wo liegt die stadt rom")
+    rows = [
+        {"question": f"{text} {n}", "answers": ["Ann"], "prediction": "Anna"}
+        for n in range(4)
+        for text in asked
+    ]
+    code, out, _ = command("analyze", write(tmp_path / "p.jsonl", rows), "--out", "r")
+    assert code == 0
+    assert "bounds, not an interval: the questions are not English" in out
+
+
+def test_rows_that_share_questions_are_not_called_questions(command, tmp_path):
+    rows = [row | {"id": f"{n} {row['id']}"} for n in range(4) for row in ROWS]
+    paths = [write(tmp_path / f"{name}.jsonl", rows) for name in ("a", "b")]
+    code, out, _ = command("compare", *paths, "--out", "c")
+    assert code == 0
+    assert out.splitlines()[0] == "squad, n 12 rows of 3 questions in common"
+    for name in ("report.md", "report.html", "report.tex"):
+        text = (tmp_path / "c" / name).read_text()
+        assert "12 questions" not in text
+        assert "3 questions" in text

@@ -42,7 +42,8 @@ def rows(path: pathlib.Path) -> Iterator[tuple[str, object]]:
                     number += 1
                     yield f"{path}: row {number}", row
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"cannot read {path}: {error}; make it again") from error
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UserError(f"cannot read {path}: {reason}; make it again") from error
 
 
 def _files(path: pathlib.Path) -> list[pathlib.Path]:

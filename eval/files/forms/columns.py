@@ -14,6 +14,7 @@ FIELDS = ("question", "answers", "prediction", "id", "score")
 _NEEDED = FIELDS[:3]
 
 _MOST_NAMES = 12  # in a message
+_MOST_OF_A_CELL = 40  # characters, likewise
 _QUESTION = (
     "question",
     "question_text",
@@ -169,7 +170,11 @@ def are_names(cells: Sequence[str]) -> bool:
 
 
 def check(
-    columns: Columns, names: Sequence[str], needed: Iterable[str] = _NEEDED, *, cells: bool = False
+    columns: Columns,
+    names: Sequence[str],
+    needed: Iterable[str] = _NEEDED,
+    *,
+    line: Sequence[str] | None = None,
 ) -> None:
     """Refuses rows of which it is not known where they have what is needed.
 
@@ -177,7 +182,7 @@ def check(
         columns: As guessed or given.
         names: The keys of the first row.
         needed: The fields.
-        cells: Whether the rows are of a table without column names.
+        line: The first line, where the rows are of a table without column names.
 
     Raises:
         UserError: With the keys that there are, and the `--columns` that would do.
@@ -188,11 +193,13 @@ def check(
     shown = ", ".join(names[:_MOST_NAMES]) + (", ..." if len(names) > _MOST_NAMES else "")
     rest = iter([name for name in names if name not in columns.paths.values()])
     guessed = [f"{field}={columns.paths.get(field) or next(rest, '...')}" for field in needed]
-    if cells:
+    if line is not None:
+        there = " | ".join(cell[:_MOST_OF_A_CELL] for cell in line[:_MOST_NAMES])
         raise UserError(
-            f"the table has no line of column names that we know, and {len(names)} columns; write "
-            "one over it, such as question,answers,prediction, or say which column is which by "
-            f"its number: --columns {','.join(guessed)}"
+            f"the table has no line of column names that we know; its first line has {len(names)} "
+            f"cells: {there}; if it is a row, say which column is which by its number: --columns "
+            f"{','.join(guessed)}; if it holds names, by these; or write "
+            "question,answers,prediction over the table"
         )
     raise UserError(
         f"no {' and no '.join(missing)} among the keys {shown}; say which key is which: "

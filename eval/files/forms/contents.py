@@ -13,7 +13,7 @@ from closedbook.eval.files.forms import arrow
 from closedbook.eval.files.json_lines import OnFault
 
 _ZIP = b"PK\x03\x04"
-_MOST_OF_A_MEMBER = 1 << 28  # bytes of one sample in an archive, unpacked
+_MOST_OF_A_MEMBER = 1 << 26  # bytes of one sample in an archive, unpacked; as of a packed line
 
 
 @dataclasses.dataclass(frozen=True)

@@ -143,7 +143,7 @@ def _loaded(
             form = f"{form}, columns as given"
         elif cells and gold is not None and list(keys) == ["1", "2"]:
             form, given = "answers by id (FiD)", {"id": "1", "prediction": "2"}
-        convert = _by_columns(path, given, list(keys), gold=gold is not None, cells=cells)
+        convert = _by_columns(path, given, keys, gold=gold is not None, cells=cells)
     if needs_gold and gold is None:
         raise UserError(
             f"{path} holds {form}, without gold answers; give the file that has them: --gold FILE "
@@ -215,12 +215,13 @@ def _first(
 def _by_columns(
     path: str | os.PathLike[str],
     given: Mapping[str, str],
-    names: Sequence[str],
+    example: Row,
     *,
     gold: bool,
     cells: bool,
 ) -> _Convert:
     """Puts rows under our names by those of their keys; other texts and numbers are kept."""
+    names = list(example)
     unnamed = cells and names == [str(number) for number in range(1, len(names) + 1)]
     needed = ["prediction"] if gold else ["question", "answers", "prediction"]
     with json_lines.place(str(path)):
@@ -230,7 +231,8 @@ def _by_columns(
             there = ", ".join(names[:12]) or "none"
             raise UserError(f"--columns names {strange[0]!r}; the keys are {there}")
         first = columns.guess(() if unnamed else names, given)
-        columns.check(first, names, needed, cells=unnamed)
+        line = [str(cell) for cell in example.values()] if unnamed else None
+        columns.check(first, names, needed, line=line)
     guessed = {tuple(names): first}
 
     def convert(row: Row) -> dict[str, object]:

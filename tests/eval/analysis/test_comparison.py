@@ -13,6 +13,7 @@ from closedbook.eval import intervals, paired
 from closedbook.eval.analysis import comparison
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Prediction
+from closedbook.eval.report import measures
 
 
 def system(text, *, ids=False, start=0):
@@ -155,10 +156,9 @@ def test_differences_of_f1_are_paired_too():
     assert [s.f1.mean for s in table.scores] == pytest.approx([2.3 / 3, 1.5 / 3])
     found = table.pairs[0].difference_f1
     assert found.mean == pytest.approx((0.5 - 0.2 + 0.5) / 3)
-    draws = itertools.product([0.5, -0.2, 0.5], repeat=3)
-    means = sorted(sum(draw) / 3 for draw in draws)  # all 27 samples, equally likely
-    assert found.low == pytest.approx(means[0])
-    assert found.high == pytest.approx(means[-1])
+    # Of three questions Student's interval: 4.303 times 0.4041 / sqrt(3); no difference exceeds 1.
+    assert found.low == pytest.approx(0.8 / 3 - 1.004, abs=1e-3)
+    assert found.high == 1
 
 
 def test_the_interval_of_a_difference_in_f1_equals_drawing_rows_one_by_one():
@@ -226,6 +226,8 @@ def test_the_answers_of_all_files_count_whoever_comes_first():
     other = [Prediction(**{**vars(row), "answers": ("wrong",)}) for row in system("rwww")]
     result = comparison.compare({"A": system("rwrx"), "B": other})
     assert result.meta.golds_differ == 4
+    assert result.meta.golds_differ_in == [f"question {n}" for n in range(4)]
+    assert "in 4 questions (such as question 0; question 1; question 2)" in measures.golds(result)
     assert [s.answers_differ for s in result.systems] == [4, 4]
     assert [s.em_own for s in result.systems] == [0.5, 0.75]
     means = {s.system: s.em.mean for s in result.protocols[0].scores}
@@ -256,3 +258,51 @@ def test_one_system_is_no_comparison(systems):
 def test_empty_system_is_named():
     with pytest.raises(UserError, match="B has no predictions"):
         comparison.compare({"A": system("r"), "B": []})
+
+
+def test_the_f1_of_two_questions_claims_no_certainty():
+    def rows(*texts):
+        return [
+            Prediction(question=f"question {n}", answers=("alpha beta",), prediction=text)
+            for n, text in enumerate(texts)
+        ]
+
+    result = comparison.compare({"A": rows("alpha", "alpha beta"), "B": rows("alpha", "alpha")})
+    gap = result.protocols[0].pairs[0].difference_f1
+    # F1 2/3 and 1 against 2/3 and 2/3: the mean of 0 and 1/3, and Student's 12.7 standard errors.
+    assert gap.mean == pytest.approx(1 / 6)
+    assert (gap.low, gap.high) == (-1.0, 1.0)
+
+
+def test_what_could_be_found_is_larger_where_rows_share_questions():
+    def rows(right):
+        return [
+            Prediction(
+                question=f"question {n}",
+                answers=("right",),
+                prediction="right" if n in right else "wrong",
+                id=f"{n}-{k}",
+            )
+            for n in range(20)
+            for k in range(25)
+        ]
+
+    a, b = rows({0, 1, 2}), rows({2, 3})
+    [clustered] = comparison.compare({"A": a, "B": b}).protocols[0].pairs
+    # Three questions differ, in all 25 rows each: as if 3 of 20 rows differed.
+    assert clustered.detectable == pytest.approx(paired.detectable(2, 1, 20))
+    [equal] = comparison.compare({"A": a, "B": a}).protocols[0].pairs
+    assert equal.detectable > 0
+
+
+def test_neither_the_order_of_the_files_nor_of_their_rows_decides_anything():
+    random = np.random.default_rng(4)
+    words = ("red", "red green", "red green blue", "grey")
+    first, second = (answered(*random.choice(words, 40)) for _ in range(2))
+    one = comparison.compare({"A": first, "B": second}).protocols[0].pairs[0]
+    shuffled = [second[place] for place in random.permutation(40)]
+    other = comparison.compare({"B": shuffled, "A": first}).protocols[0].pairs[0]
+    for name in ("difference", "difference_f1"):
+        a, b = getattr(one, name), getattr(other, name)
+        assert (a.mean, a.low, a.high) == pytest.approx((-b.mean, -b.high, -b.low))
+    assert one.p == other.p

@@ -151,3 +151,15 @@ def test_one_question_alone_leaves_every_value_possible():
     found = confidence.assess(once, [float(n % 2) for n in range(9)]).strict
     for name in ("ece", "brier", "aurc", "coverage_at_90", "macro_ce"):
         assert (getattr(found, name).low, getattr(found, name).high) == (0.0, 1.0)
+
+
+def test_adjusted_measures_are_of_the_rows_that_the_adjusted_score_counts():
+    rows = [
+        Prediction(question=f"q{n}", answers=("a",), prediction="a", extra={"confidence": 0.5})
+        for n in range(4)
+    ]
+    counted = np.array([True, True, False, False])
+    found = confidence.assess(rows, [1, 0, 0, 0], [1, 1, 0, 0], counted=counted)
+    assert [one.accuracy for one in found.adjusted.bins] == [1.0]
+    assert [one.accuracy for one in found.strict.bins] == [0.25]
+    assert found.adjusted.bins[0].n == 2

@@ -154,3 +154,30 @@ def test_a_bad_label_is_named_by_its_line(tmp_path, line, message):
     path = write(tmp_path / "l.jsonl", '{"id": 0, "label": "phrasing"}\n' + line + "\n")
     with pytest.raises(UserError, match=message):
         labels.read(path)
+
+
+def test_counts_lead_from_the_kinds_to_the_score():
+    # Right, phrasing, wrong; then the same of flagged questions.
+    rows = judged(
+        [True, False, False] * 2,
+        equivalent=[False, True, False] * 2,
+        flagged=[False] * 3 + [True] * 3,
+    )
+    table = taxonomy.four_way(rows)
+    counts = {row.name: (row.answerable, row.flagged, row.total) for row in table.counts}
+    assert counts == {
+        "exact match": (1, 1, 2),
+        "phrasing": (1, 1, 2),
+        "other wrong answers": (1, 1, 2),
+        "all": (3, 3, 6),
+    }
+    kind = {row.name: row.count for row in table.rows}
+    assert kind[Kind.PHRASING] == counts["phrasing"][2]
+    assert kind[Kind.UNANSWERABLE] == counts["other wrong answers"][1]
+    assert kind[Kind.TRUE_NEGATIVE] == counts["other wrong answers"][0]
+    assert table.adjusted.mean == pytest.approx((1 + 1) / 3)
+    assert table.doubts == ()
+
+
+def test_labelled_rows_need_no_counts():
+    assert taxonomy.four_way(paper_rows()).counts == ()
