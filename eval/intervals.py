@@ -250,7 +250,7 @@ def of_columns(
         One per column.
     """
     n = len(values) if clusters is None else cluster_codes(clusters).max() + 1
-    if n < _FEW:
+    if n < FEW:
         return [of_any(column, clusters=clusters) for column in values.T]
     drawn = drawn_means(values, clusters=clusters, resamples=resamples, seed=seed)
     low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
