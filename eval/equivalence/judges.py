@@ -149,7 +149,7 @@ def pair_text(question: str, answers: Sequence[str], prediction: str) -> str:
 
     >>> pair_text("when was  it signed", ["April 15", "15 April"], "April 15th")
     'answer equivalence question: when was it signed reference: April 15; 15 April candidate: April 15th'
-    """  # noqa: E501
+    """
     shown = [_line(answer, _ANSWER_CHARACTERS) for answer in answers[:_ANSWERS]]
     asked = _line(question, _CANDIDATE_CHARACTERS)
     candidate = _line(prediction, _CANDIDATE_CHARACTERS)
