@@ -73,9 +73,7 @@ def find(
 _TIMED = text.CLOCK | text.DATE
 
 
-def _without_words(
-    question: Question, golds: Sequence[Answer], given: Answer, row: Row
-) -> Bounds:
+def _without_words(question: Question, golds: Sequence[Answer], given: Answer, row: Row) -> Bounds:
     """What is certain although no word is shared: other names of one thing, times, letters."""
     for gold in golds:
         both = gold.flags & given.flags
