@@ -24,7 +24,7 @@ from closedbook.eval.analysis.results import (
 )
 from closedbook.eval.answerability import assessment
 from closedbook.eval.answerability.assessment import Answerability
-from closedbook.eval.equivalence import judges
+from closedbook.eval.equivalence import judges, simpleqa
 from closedbook.eval.equivalence.verdicts import Verdict
 from closedbook.eval.files.gold import Gold
 from closedbook.eval.intervals import Estimate
@@ -113,12 +113,17 @@ def analyze(
     tell.next()
     scores = _scored(rows, protocol)
     right = {name: [score.em == 100 for score in values] for name, values in scores.items()}
-    correct = right[protocol]
     tell.next()
     disagreements = audit.disagreements(rows, right)
-    stops = audit.stops(rows, protocol)
+    stops = audit.stops(rows, next(iter(scores)))
     tell.next()
     verdicts = _judged(rows, judge, threshold, tell)
+    if protocol in protocols.JUDGED:
+        right = {protocol: [verdict.equivalent for verdict in verdicts]}
+        scores = {
+            protocol: [metrics.Score(em=100.0 * yes, f1=None) for yes in right[protocol]]
+        } | scores
+    correct = right[protocol]
     tell.next()
     flags = assessment.assess_all(rows)
     tell.next()
@@ -164,6 +169,7 @@ def analyze(
         disagreements=disagreements,
         audit=stops,
         taxonomy=taxonomy.four_way(sorted_rows),
+        grades=simpleqa.of_grades([verdict.grade for verdict in verdicts], questions),
         answerability=_flag_shares(flags, questions),
         slices=slices.table(parts, sorted_rows),
         confidence=confidence.assess(rows, sorted_rows.correct, sorted_rows.right),
@@ -208,8 +214,12 @@ def _checked_ids(
 
 
 def _scored(rows: Sequence[Prediction], protocol: str) -> dict[str, list[metrics.Score]]:
-    """Every row's score by protocol, the headline first: an unknown name fails before the work."""
-    names = dict.fromkeys((protocol, *protocols.PROTOCOLS))
+    """Every row's score by protocol, the headline first: an unknown name fails before the work.
+
+    What the judge decides is not among them yet.
+    """
+    headline = () if protocol in protocols.JUDGED else (protocol,)
+    names = dict.fromkeys((*headline, *protocols.PROTOCOLS))
     return {
         name: [metrics.score(row.prediction, row.answers, name) for row in rows] for name in names
     }
@@ -297,6 +307,7 @@ def _examples(rows: Sequence[Prediction], found: _Found) -> list[Example]:
             verdict=_outcome(found, index, ranks.get(index, 0.0)),
             label=found.labels[index] if found.labels else None,
             probability=found.verdicts[index].probability,
+            grade=found.verdicts[index].grade,
             reason=found.verdicts[index].reason,
             evidence=found.verdicts[index].evidence,
             flag=found.flags[index].flag,

@@ -40,6 +40,9 @@ def collect(question: str, answers: Sequence[str], prediction: str) -> Collected
     golds = [answer.parse(gold[: text.LIMIT]) for gold in answers]
     reading = read.read(prediction, question)
     given, outside = _asserted(asked, golds, reading)
+    if _refused(asked, golds, reading, given):
+        held = Bounds(0.0, 0.05, Reason.REFUSAL, True)
+        return Collected(asked, golds, golds[0], given, features.NOTHING_ROW, held, None)
     if outside is not None:
         every = answer.parse(prediction[: text.LIMIT])
         if not any(_taken_away(asked, gold, every, given) for gold in golds):
@@ -53,11 +56,21 @@ def collect(question: str, answers: Sequence[str], prediction: str) -> Collected
         held = Bounds(0.0, 0.1, Reason.NEGATION, True)
         return Collected(asked, golds, golds[found.best], given, found, held, outside)
     if not given.words:
-        held = Bounds(0.0, 0.05, None if outside else Reason.REFUSAL)
+        held = Bounds(0.0, 0.05)
         return Collected(asked, golds, golds[0], given, features.NOTHING_ROW, held, outside)
     found = features.of(asked, golds, given)
     held = bounds.find(asked, golds, given, found, reading.alternatives)
     return Collected(asked, golds, golds[found.best], given, found, held, outside)
+
+
+def _refused(question: Question, golds: Sequence[Answer], reading: Reading, given: Answer) -> bool:
+    """Whether nothing is left that might answer, or only a text's word that it does not know."""
+    whole = answer.parse(reading.text)
+    if not whole.words:
+        return True
+    if not whole.refusal or any(gold.refusal for gold in golds):
+        return False
+    return all(given.stems[place] in question.keys for place in given.content)
 
 
 def _asserted(

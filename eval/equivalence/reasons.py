@@ -3,8 +3,8 @@
 import enum
 
 
-class Outcome(enum.StrEnum):
-    """What a prediction is, in SimpleQA's three ways (Wei et al. 2024)."""
+class Grade(enum.StrEnum):
+    """What a prediction earns, in SimpleQA's three ways (Wei et al. 2024)."""
 
     CORRECT = "correct"
     INCORRECT = "incorrect"

@@ -20,7 +20,7 @@ from closedbook.eval.equivalence import collected, explain, rules, trees
 from closedbook.eval.equivalence.bounds import signs
 from closedbook.eval.equivalence.collected import Collected
 from closedbook.eval.equivalence.evidence import answer, features, text
-from closedbook.eval.equivalence.reasons import Outcome, Reason
+from closedbook.eval.equivalence.reasons import Grade, Reason
 from closedbook.eval.summary import Answered
 
 MODES = ("learned", "rules")
@@ -41,12 +41,12 @@ class Verdict:
     evidence: str  # the words that show the reason
 
     @property
-    def outcome(self) -> Outcome:
+    def grade(self) -> Grade:
         """SimpleQA's three ways: correct, incorrect, not attempted."""
         if self.equivalent:
-            return Outcome.CORRECT
+            return Grade.CORRECT
         attempted = self.reason not in (Reason.REFUSAL, Reason.EMPTY)
-        return Outcome.INCORRECT if attempted else Outcome.NOT_ATTEMPTED
+        return Grade.INCORRECT if attempted else Grade.NOT_ATTEMPTED
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -182,7 +182,9 @@ def _wordless(row: Answered) -> Verdict:
         or (letters and letters == _letters(gold) and not signs.conflict(gold, shown))
         for gold in row.answers
     )
-    if letters:
+    if any(signs.conflict(gold, shown) for gold in row.answers):
+        reason, evidence = Reason.SIGN_CONFLICT, f"{explain.quote(shown)} has another sign"
+    elif letters:
         reason, evidence = Reason.DIFFERENT, f"{explain.quote(shown)} is none of the answers"
     else:
         reason, evidence = Reason.EMPTY, "the prediction has no words"

@@ -42,9 +42,9 @@ def find(case: Case) -> Bounds | None:
         return against(Reason.NAME_CONFLICT)
     if case.short and _numeral_agrees(gold, given):
         return agreeing(Reason.NAME, 0.9)
-    if "dc" in gold.words and case.short and given.person[0] in COMMON:
-        if gold.words[0] in given.words[1:]:
-            return against(Reason.NAME_CONFLICT)  # George Washington is no city
+    forenamed = case.short and bool(given.person) and given.person[0] in COMMON
+    if "dc" in gold.words and forenamed and gold.words[0] in given.words[1:]:
+        return against(Reason.NAME_CONFLICT)  # George Washington is no city
     if _is_person(gold, case.question.kind == "who"):
         if _middle_differs(gold, given) or _suffix_differs(gold, given):
             return against(Reason.NAME_CONFLICT)

@@ -36,8 +36,8 @@ _PAIRS = """north south|northern southern|east west|eastern western|northeast so
 |prokaryote eukaryote|yin yang|debit credit|ally enemy|input output|sender receiver|predator prey
 |lender borrower|teacher student|employer employee|parent child|plaintiff defendant|senate house
 |red blue|red green|green blue|red white|red black|blue white|yellow blue|yellow red|yellow green
-|gold silver|silver bronze|gold bronze|iron copper|copper gold|copper silver|dc state|aunt mother|wife mother
-|son father|daughter mother|sister mother|brother father|sister daughter|brother son"""
+|gold silver|silver bronze|gold bronze|iron copper|copper gold|copper silver|dc state|aunt mother
+|wife mother|son father|daughter mother|sister mother|brother father|sister daughter|brother son"""
 _OPPOSED: dict[str, set[str]] = {}
 for _pair in _PAIRS.split("|"):
     _first, _second = map(words.stem, _pair.split())
@@ -111,7 +111,7 @@ def opposite(a: str, b: str) -> bool:
 
 
 def _opposite(case: Case) -> bool:
-    """Whether the prediction has the opposite of an expected word, and else all that is expected."""
+    """Whether the prediction has the opposite of an expected word, and all others of them."""
     gold, given = case.gold, case.given
     lacking = [stem for stem in gold.weights if stem not in given.weights]
     if not lacking:

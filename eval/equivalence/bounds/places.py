@@ -15,10 +15,9 @@ def find(case: Case) -> Bounds | None:
     if len(found) < 2 or not expected or expected[0] != found[0]:
         return None
     if len(expected) > 1:
-        if any(places.apart(mine, theirs) for mine in expected[1:] for theirs in found[1:]):
-            if not set(expected[1:]) & set(found[1:]):
-                return against(Reason.NAME_CONFLICT)
-        return None
+        apart = any(places.apart(mine, theirs) for mine in expected[1:] for theirs in found[1:])
+        shared = set(expected[1:]) & set(found[1:])
+        return against(Reason.NAME_CONFLICT) if apart and not shared else None
     known = case.question.raw.lower()
     strange = [part for part in found[1:] if places.elsewhere(found[0], part)]
     if strange and not any(part in known for part in strange):

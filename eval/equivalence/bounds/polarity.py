@@ -15,14 +15,15 @@ _SOFT = (
     r"absolutely|simply|short answer)[\s,:]+)*"
 )
 _YES = re.compile(
-    rf"^\W*{_SOFT}(?:yes|yeah|yep|yup|yea|aye|sure|of course|certainly|definitely|absolutely|indeed|"
-    r"correct|true|affirmative|right|always|naturally|without (?:a )?doubt)\b(?! not\b)",
+    rf"^\W*{_SOFT}(?:yes|yeah|yep|yup|yea|aye|sure|of course|certainly|definitely|absolutely|"
+    r"indeed|correct|true|affirmative|right|always|naturally|without (?:a )?doubt)\b(?! not\b)",
     re.I,
 )
 _NO = re.compile(
     rf"^\W*{_SOFT}(?:no|nope|nah|nay|never|not (?:really|at all|true|correct|necessarily|usually|"
-    r"typically|generally|currently|yet|always)|(?:of course|certainly|absolutely|definitely|probably|"
-    r"obviously) not|not|false|incorrect|wrong|untrue|negative|by no means|in no way|hardly)\b"
+    r"typically|generally|currently|yet|always)|"
+    r"(?:of course|certainly|absolutely|definitely|probably|obviously) not|not|false|"
+    r"incorrect|wrong|untrue|negative|by no means|in no way|hardly)\b"
     r"(?! (?:doubt|question|one|less|more|other|only)\b)",
     re.I,
 )
@@ -34,9 +35,10 @@ _PLAIN = re.compile(
     r"a|an|the|\w+)\b){0,6}\W*$",
     re.I,
 )
+_SAID_FIRST = re.compile(rf"^\W*{_SOFT}(?:yes|no|yeah|nope)\b\s*[,.;:!-]", re.I)
 _ASKED = re.compile(
-    r"^\W*(?:(?:and|but|so|in|on|at|by|under|according to)\b[^,]*,?\s+)?(?:is|are|was|were|do|does|did|can|could|will|would|should|has|have|had|"
-    r"may|might|must|am|isn't|aren't|don't|doesn't|didn't|can't|won't)\b",
+    r"^\W*(?:(?:and|but|so|in|on|at|by|under|according to)\b[^,]*,?\s+)?(?:is|are|was|were|do|"
+    r"does|did|can|could|will|would|should|has|have|had|may|might|must|am|isn't|aren't|don't|doesn't|didn't|can't|won't)\b",
     re.I,
 )
 _DENYING = re.compile(
@@ -50,6 +52,8 @@ def find(question: Question, gold: Answer, given: Answer) -> Bounds | None:
     """Whether both say yes, both say no, or one this and one that; None where that is not asked."""
     if not gold.flags & text.POLAR or len(gold.words) > 7 or not _PLAIN.match(gold.folded):
         return None
+    if given.refusal and not gold.refusal and not _SAID_FIRST.match(given.folded):
+        return against(Reason.REFUSAL)
     asked = bool(_ASKED.match(question.raw))
     bare = len(gold.words) <= 3
     if not asked and not bare:

@@ -24,16 +24,17 @@ _WHEN = (
 )
 _LOW = re.compile(
     r"[<≤]|\b(?:before|until|till|under|below|beneath|pre|(?:fewer|less|lower|earlier|younger|"
-    r"smaller) than|prior to|at (?:the )?most|up to|no (?:more|later|older|higher) than|maximum of)\b|"
-    rf"\bby {_WHEN}"
+    r"smaller) than|prior to|at (?:the )?most|up to|no (?:more|later|older|higher) than|maximum "
+    rf"of)\b|\bby {_WHEN}"
     r"|\d[\w,.%]*\s*(?:\w+\s)?(?:or|and) (?:less|fewer|younger|below|under|earlier|lower|before)\b",
     re.I,
 )
 _HIGH = re.compile(
     r"[>≥]|\b(?:after|since|above|over|exceeding|beyond|post|(?:more|greater|higher|later|older|"
     r"larger) than|at (?:the )?least|no (?:less|fewer|earlier|younger|lower) than|minimum of)\b|"
-    rf"\bfrom {_WHEN}"
-    r"|\d[\w,.%]*\s*(?:\w+\s)?(?:or|and) (?:more|greater|older|above|over|later|higher|up|after)\b|\d\+",
+    rf"\bfrom {_WHEN}(?!.*?(?:\b(?:to|through)\b|-))"
+    r"|\d[\w,.%]*\s*(?:\w+\s)?(?:or|and) (?:more|greater|older|above|over|later|higher|up|"
+    r"after)\b|\d\+",
     re.I,
 )
 

@@ -52,9 +52,9 @@ def _whole(case: Case, items: list[Answer]) -> bool:
     for gold in case.golds:
         if case.alternatives.offered and " or " in gold.plain and gold.keys <= case.given.keys:
             return True
-        if len(gold.items) > 1 and gold.keys <= case.given.keys:
-            if len(items) <= len(gold.items) and not case.alternatives.offered:
-                return True
+        held = gold.keys <= case.given.keys and not case.alternatives.offered
+        if held and 1 < len(gold.items) >= len(items):
+            return True
     dated = case.given.dates
     return len(dated) == 1 and dated[0].end - dated[0].start >= len(case.given.words) - 1
 
@@ -82,9 +82,10 @@ def _variant(item: Answer, right: list[Answer], case: Case) -> bool:
             for a in item.keys
             for b in other.keys
         )
-        if shared and not codes.codes(item.folded) and not item.flags & text.NUMBER:
-            if not any(words.opposed(a, b) for a in item.keys for b in other.keys):
-                return not _opposites(item, other)
+        coded = bool(codes.codes(item.folded)) or bool(item.flags & text.NUMBER)
+        opposed = any(words.opposed(a, b) for a in item.keys for b in other.keys)
+        if shared and not coded and not opposed:
+            return not _opposites(item, other)
         if any(names.bridge(a, b) for a in item.keys for b in other.keys):
             return True
         letters = {item.initials[0], item.initials[1]}

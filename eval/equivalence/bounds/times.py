@@ -11,8 +11,8 @@ from closedbook.eval.equivalence.reasons import Reason
 
 _CLOCK = re.compile(
     r"(?<![\w.,:$])(?P<hour>\d{1,2})(?:[:.](?P<minute>[0-5]\d)(?::[0-5]\d)?)?\s*"
-    r"(?P<half>a\.?\s?m\b\.?|p\.?\s?m\b\.?|(?:o'?clock)?\s*(?:in the (?:morning|afternoon|evening)|at night)|"
-    r"o'?clock\b|h(?:rs|ours)?\b(?=\W*$))?(?![\w:])",
+    r"(?P<half>a\.?\s?m\b\.?|p\.?\s?m\b\.?|(?:o'?clock)?\s*(?:in the (?:morning|afternoon|"
+    r"evening)|at night)|o'?clock\b|h(?:rs|ours)?\b(?=\W*$))?(?![\w:])",
     re.I,
 )
 _NAMED = re.compile(r"\b(?:12 )?(noon|midday|midnight)\b", re.I)
@@ -39,10 +39,8 @@ def find(case: Case) -> Bounds | None:
         return silent
     if case.short and _other_range(gold, given):
         return against(Reason.DATE_CONFLICT)
-    if pair.date in (Dates.CONFLICT, Dates.NEAR) and not pair.rest:
-        if _conflict(case):
-            return against(Reason.DATE_CONFLICT)
-    return None
+    differ = pair.date in (Dates.CONFLICT, Dates.NEAR) and not pair.rest
+    return against(Reason.DATE_CONFLICT) if differ and _conflict(case) else None
 
 
 def _other_range(gold: Answer, given: Answer) -> bool:

@@ -10,11 +10,16 @@ from typing import Any, Generic, TypeVar
 from closedbook.eval.equivalence.evidence import dates, names, numbers, text, words
 
 _REFUSAL = re.compile(
-    r"\b(?:do not|don't|cannot|can't|unable to|not able to|no) "
-    r"(?:have (?:access|information|enough|any|specific|real)|know|provide|information|"
-    r"determine|find|definitive|answer)"
+    r"\b(?:do not|don't|dont|cannot|can't|cant|could not|couldn't|unable to|not able to|no) "
+    r"(?:(?:really|actually|quite|currently|reliably|confidently) )?"
+    r"(?:have (?:access|information|enough|any|specific|real|an answer|that information)|know|"
+    r"provide|information|determine|find|definitive|answers?|help|assist|say|tell|recall|remember|"
+    r"identify|verify|confirm|idea|clue)\b"
     r"|\bunknown\b|\bas an ai\b|not (?:clear|known|specified|sure|certain|available|enough)"
-    r"|\b(?:i'm|i am) (?:sorry|not sure)|n/a\b|\bunclear\b|more (?:context|information|details)"
+    r"|\b(?:insufficient|lack(?:s|ing)?(?: the)?(?: necessary)?) (?:information|context|data)\b"
+    r"|\bunanswerable\b|\bnot answerable\b|\bnone given\b"
+    r"|\b(?:i'm|i am) (?:sorry|not sure|unsure)|n/a\b|\bunclear\b"
+    r"|more (?:context|information|details)"
     r"|could you (?:please )?(?:provide|clarify|specify)|please (?:provide|clarify|specify|check)"
 )
 _LIST_WORDS = frozenset(("and", "or"))

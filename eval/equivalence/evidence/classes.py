@@ -37,9 +37,10 @@ indian indonesian dominican
 idaho illinois indiana iowa kansas kentucky louisiana maine maryland massachusetts michigan
 minnesota mississippi missouri montana nebraska nevada ohio oklahoma oregon pennsylvania tennessee
 texas utah vermont virginia washington wisconsin wyoming
-|dominica dominican|monet manet|keats yeats|lenin lennon|schubert schumann|picasso pissarro|haydn handel
-|darwin darien|austen austin|kafka kaufman|gandhi ghandhara|hamilton hampton|jefferson jeffers
-|stalactite stalagmite|mitosis meiosis|centripetal centrifugal|ileum ilium|glucagon glycogen
+|dominica dominican|monet manet|keats yeats|lenin lennon|schubert schumann|picasso pissarro
+|haydn handel|darwin darien|austen austin|kafka kaufman|gandhi ghandhara
+|hamilton hampton|jefferson jeffers|stalactite stalagmite|mitosis meiosis
+|centripetal centrifugal|ileum ilium|glucagon glycogen
 |glucose fructose sucrose lactose maltose galactose|adenine guanine cytosine thymine uracil
 |protein proton|neutron neuron|proton photon|trachea cochlea|ureter urethra|tibia fibula
 |perineum peritoneum|alligator allegory|sixteen sixty|seventeen seventy|thirteen thirty

@@ -145,7 +145,7 @@ def _slack(word: str, value: float) -> float:
     if not word[0].isdigit():
         return 0.0
     digits = word.rstrip("stndrhk")
-    whole, _, part = digits.partition(".")
+    _, _, part = digits.partition(".")
     try:
         written = float(digits.replace(",", ""))
     except ValueError:
@@ -199,10 +199,8 @@ def ratio(a: Number, b: Number) -> float:
             slack = max(UNIT_SLACK * most, min(ROUNDED * most, max(a.slack, b.slack)))
             if a.kind == "temperature":
                 slack = max(slack, 0.1)
-    elif a.kind == "share" or b.kind == "share":
-        # "0.5" and "half" are 50%; a bare "50" may be 50% as well.
-        if _share(a.base, b.base) < 1e-9:
-            return 0.0
+    elif "share" in (a.kind, b.kind) and _share(a.base, b.base) < 1e-9:
+        return 0.0  # "0.5" and "half" are 50%; a bare "50" may be 50% as well
     return 0.0 if abs(first - second) <= slack else _share(first, second)
 
 

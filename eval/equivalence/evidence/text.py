@@ -25,7 +25,8 @@ CODE, CLOCK, LIMITED, POLAR, ALIAS = 32, 64, 128, 256, 512
 DENYING, TURNING, RELATING = 1024, 2048, 4096
 _REFUSING = frozenset(
     "know unknown unclear cannot cant unable sorry information not access context ai clarify "
-    "specify determine no dont na".split()
+    "specify determine no dont na could couldnt insufficient lack lacks lacking unanswerable "
+    "answerable unsure none".split()
 )
 HEDGING = frozenset(
     "may might possibly perhaps probably likely believed depend depends vary varies however "
@@ -33,34 +34,34 @@ HEDGING = frozenset(
 )
 _CLOCK = "am pm noon midday midnight oclock clock morning afternoon evening night hours".split()
 _LIMITED = (
-    "before after until till since under over below above beneath beyond exceeding than least most "
-    "prior pre post minimum maximum older younger more less fewer up from by earlier later"
+    "before after until till since under over below above beneath beyond exceeding than least "
+    "most prior pre post minimum maximum older younger more less fewer up from by earlier later"
 ).split()
 _DENYING = (
-    "not never neither nor no none nobody nothing cannot didnt doesnt dont isnt wasnt arent werent "
-    "hasnt havent hadnt cant couldnt wont wouldnt shouldnt mustnt mightnt aint rather instead opposed "
-    "other apart aside except excepting excluding exclusion exception unlike barring bar save wrong "
-    "incorrect false untrue mistaken inaccurate lie fiction impossible doubt unlikely hardly falsely "
-    "wrongly mistakenly erroneously incorrectly wrongfully myth misconception mistake error fallacy "
-    "hoax means failed fails fail refused refuses declined declines neglected unsure uncertain "
-    "unclear unknown wonder wondering wait sorry oops apologies correction meant mean scratch nope "
-    "thought thoughts confused не нет nicht kein keine keinen keiner pas niet geen nao nie ne bukan "
-    "tidak inte ikke"
+    "not never neither nor no none nobody nothing cannot didnt doesnt dont isnt wasnt arent "
+    "werent hasnt havent hadnt cant couldnt wont wouldnt shouldnt mustnt mightnt aint rather "
+    "instead opposed other apart aside except excepting excluding exclusion exception unlike "
+    "barring bar save wrong incorrect false untrue mistaken inaccurate lie fiction impossible "
+    "doubt unlikely hardly falsely wrongly mistakenly erroneously incorrectly wrongfully myth "
+    "misconception mistake error fallacy hoax means failed fails fail refused refuses declined "
+    "declines neglected unsure uncertain unclear unknown wonder wondering wait sorry oops "
+    "apologies correction meant mean scratch nope thought thoughts confused не нет nicht kein "
+    "keine keinen keiner pas niet geen nao nie ne bukan tidak inte ikke"
 ).split()
 _TURNING = (
-    "but however although though while whilst contrary despite against actually fact reality truth "
-    "yet whereas"
+    "but however although though while whilst contrary despite against actually fact reality "
+    "truth yet whereas"
 ).split()
 _RELATING = (
-    "than near close outside adjacent bordering opposite beat beats beating defeated defeats defeat "
-    "defeating lost beaten overcame overcoming edged outlasted outplayed thrashed thrashing routed "
-    "routing downed vanquished conquered triumphed triumphing over against friend son daughter wife "
-    "husband brother sister father mother cousin nephew niece uncle aunt student pupil disciple "
-    "teacher colleague rival grandson granddaughter widow widower contemporary neighbor neighbour "
-    "fan mentor protege descendant grandfather grandmother stepson stepfather lover mistress fiance "
-    "fiancee parent parents child children sibling siblings secretary imitator admirer namesake "
-    "biographer translator suburb enemy north south east west northeast northwest southeast "
-    "southwest next far across"
+    "than near close outside adjacent bordering opposite beat beats beating defeated defeats "
+    "defeat defeating lost beaten overcame overcoming edged outlasted outplayed thrashed "
+    "thrashing routed routing downed vanquished conquered triumphed triumphing over against "
+    "friend son daughter wife husband brother sister father mother cousin nephew niece uncle aunt "
+    "student pupil disciple teacher colleague rival grandson granddaughter widow widower "
+    "contemporary neighbor neighbour fan mentor protege descendant grandfather grandmother "
+    "stepson stepfather lover mistress fiance fiancee parent parents child children sibling "
+    "siblings secretary imitator admirer namesake biographer translator suburb enemy north south "
+    "east west northeast northwest southeast southwest next far across"
 ).split()
 _POLAR = "yes yeah yep no nope not never true false correct incorrect".split()
 

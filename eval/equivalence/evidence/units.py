@@ -39,7 +39,8 @@ _TABLE = {
     "money": {"$ dollar usd us$ buck": 1.0, "cent": 0.01}, "euro": {"€ euro eur": 1.0},
     "sterling": {"£ gbp sterling quid": 1.0, "pence penny": 0.01}, "rupee": {"₹ rupee inr": 1.0},
     "yen": {"¥ yen jpy": 1.0}, "won": {"₩ krw won": 1.0}, "franc": {"franc chf": 1.0},
-    "yuan": {"yuan renminbi cny rmb": 1.0}, "peso": {"peso": 1.0}, "ruble": {"ruble rouble rub": 1.0},
+    "yuan": {"yuan renminbi cny rmb": 1.0}, "peso": {"peso": 1.0},
+    "ruble": {"ruble rouble rub": 1.0},
     "krona": {"krona krone kronor kroner": 1.0}, "real": {"reai reais": 1.0}, "lira": {"lira": 1.0},
     "shekel": {"shekel": 1.0}, "baht": {"baht": 1.0}, "ringgit": {"ringgit": 1.0},
     "rand": {"rand": 1.0}, "zloty": {"zloty": 1.0}, "naira": {"naira": 1.0},
@@ -56,16 +57,29 @@ _TABLE = {
     "speed": {"mph": 0.44704, "kph kmh kmph": 1 / 3.6, "knot kn": 0.51444, "mach": 343.0},
     "angle": {"° degree deg": 1.0}, "turn": {"radian rad": 1.0},
     "bytes": {
-        "byte": 1.0, "kb kilobyte": 1e3, "mb megabyte": 1e6, "gb gigabyte": 1e9, "tb terabyte": 1e12,
-        "pb petabyte": 1e15,
+        "byte": 1.0, "kb kilobyte": 1e3, "mb megabyte": 1e6, "gb gigabyte": 1e9,
+        "tb terabyte": 1e12, "pb petabyte": 1e15,
     },
-    "bits": {"bit": 1.0, "kbit kbps kilobit": 1e3, "mbit mbps megabit": 1e6, "gbit gbps gigabit": 1e9},
-    "power": {"watt w": 1.0, "kw kilowatt": 1e3, "mw megawatt": 1e6, "gw gigawatt": 1e9, "hp horsepower": 745.7},
-    "energy": {"joule j": 1.0, "kj kilojoule": 1e3, "calorie cal": 4.184, "kcal kilocalorie": 4184.0, "kwh": 3.6e6},
+    "bits": {
+        "bit": 1.0, "kbit kbps kilobit": 1e3, "mbit mbps megabit": 1e6, "gbit gbps gigabit": 1e9,
+    },
+    "power": {
+        "watt w": 1.0, "kw kilowatt": 1e3, "mw megawatt": 1e6, "gw gigawatt": 1e9,
+        "hp horsepower": 745.7,
+    },
+    "energy": {
+        "joule j": 1.0, "kj kilojoule": 1e3, "calorie cal": 4.184, "kcal kilocalorie": 4184.0,
+        "kwh": 3.6e6,
+    },
     "voltage": {"volt v": 1.0, "kv kilovolt": 1e3, "mv millivolt": 1e-3},
     "current": {"ampere amp": 1.0, "ma milliampere": 1e-3}, "resistance": {"ohm": 1.0},
-    "frequency": {"hz hertz": 1.0, "khz kilohertz": 1e3, "mhz megahertz": 1e6, "ghz gigahertz": 1e9},
-    "pressure": {"pascal pa": 1.0, "kpa kilopascal": 1e3, "psi": 6894.76, "atm atmosphere": 101325.0, "bar": 1e5, "mmhg": 133.32},
+    "frequency": {
+        "hz hertz": 1.0, "khz kilohertz": 1e3, "mhz megahertz": 1e6, "ghz gigahertz": 1e9,
+    },
+    "pressure": {
+        "pascal pa": 1.0, "kpa kilopascal": 1e3, "psi": 6894.76, "atm atmosphere": 101325.0,
+        "bar": 1e5, "mmhg": 133.32,
+    },
     "force": {"newton": 1.0}, "sound": {"decibel db": 1.0},
 }  # fmt: skip
 _UNITS = {
@@ -79,7 +93,8 @@ _SCALES = {
     "k": (1.0, -273.15), "f": (5 / 9, -160 / 9), "fahrenheit": (5 / 9, -160 / 9),
 }  # fmt: skip
 _DOLLARS = frozenset(
-    "canadian australian singapore jamaican bahamian liberian namibian fijian taiwan zimbabwe".split()
+    "canadian australian singapore jamaican bahamian liberian namibian fijian taiwan "
+    "zimbabwe".split()
 )
 _OURS = frozenset("us american u.s".split())
 _PER = frozenset(("per", "an", "a", "each"))

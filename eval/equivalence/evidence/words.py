@@ -123,7 +123,8 @@ for _group in _PREFIXES:
         _OPPOSED_PREFIX[_prefix] = _OPPOSED_PREFIX.get(_prefix, ()) + _others
 # A beginning that makes another thing of some words.
 _ADDED = frozenset(
-    "ant an para sub super ultra infra step grand god ex pseudo semi proto neo post pre great".split()
+    "ant an para sub super ultra infra step grand god ex pseudo semi proto neo post pre "
+    "great".split()
 )
 _ADDED_TO = frozenset(
     "arctic aerobic sympathetic mother father son daughter child brother sister parent president "

@@ -12,9 +12,12 @@ _PER_ITEM = 40  # characters of its items at most, on average
 _WORDS = 7  # of an item at most
 _HEDGE = r"(?:maybe|perhaps|possibly|probably|either|even|else|likely|potentially)"
 _LEAD = re.compile(
-    r"^[\s\W]*(?:(?:i (?:think|believe|guess|would say|suppose)(?: that)?|(?:the )?(?:possible |likely )?"
-    r"(?:answers?|options?|candidates?|choices?|possibilities)(?: are| is| include|:)?|one of(?: the following)?|"
-    r"(?:it|this|that|he|she|they|there)(?:'s| is| was| are| were| could be| might be| may be| can be| "
+    r"^[\s\W]*(?:(?:i (?:think|believe|guess|would say|suppose)(?: that)?|(?:the )?(?:possible |"
+    r"likely )?"
+    r"(?:answers?|options?|candidates?|choices?|possibilities)(?: are| is| include|:)?|one of(?: "
+    r"the following)?|"
+    r"(?:it|this|that|he|she|they|there)(?:'s| is| was| are| were| could be| might be| may be| "
+    r"can be| "
     r"must be| would be)|could be|might be|may be|" + _HEDGE + r"|some say|others say|between|from|"
     r"(?:the )?capital is|in|on|at)\b[\s:,]*)+",
     re.I,

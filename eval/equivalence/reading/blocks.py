@@ -47,8 +47,8 @@ _ANSWERING = re.compile(
 _OWN_QUESTION = re.compile(rf"^\W*{_SPEAKER}\s*:[^\n]*?(?:\?|\n)\s*", re.I)
 _REASONED = re.compile(
     r"\b(?:final answer|answer)\s*(?:\*+)?\s*(?:is\s*:?|:)\s*(?:\*+)?\s*(?=\S)"
-    r"|\b(?:so|thus|therefore|hence|consequently|in conclusion),? (?:the|my) (?:final |correct |best )?"
-    r"answer (?:is|must be|should be|would be)\b\s*:?\s*"
+    r"|\b(?:so|thus|therefore|hence|consequently|in conclusion),? (?:the|my) (?:final |correct |"
+    r"best )?answer (?:is|must be|should be|would be)\b\s*:?\s*"
     r"|\bthe (?:final|correct|right|true|real|actual) answer (?:is|was|must be)\b\s*:?\s*",
     re.I,
 )
@@ -96,9 +96,7 @@ def _without_tags(text: str) -> str:
 def _without_reasoning(text: str) -> str:
     """What stands before the first block and behind the last; a prompt may have opened it, and a
     model that was stopped may not have closed it."""
-    last = None
-    for last in _CLOSED.finditer(text):
-        pass
+    last = max(_CLOSED.finditer(text), key=re.Match.start, default=None)
     opened = _OPENED.search(text)
     if last is None:
         return text if opened is None else text[: opened.start()]
@@ -162,9 +160,7 @@ def _cut_at(pattern: re.Pattern[str], text: str) -> str:
 
 def _concluded(text: str) -> str:
     """What stands behind "the final answer is", where the text thinks aloud before it."""
-    last = None
-    for match in _REASONED.finditer(text):
-        last = match
+    last = max(_REASONED.finditer(text), key=re.Match.start, default=None)
     if last is None or not text[last.end() :].strip(" .*\n"):
         return text
     plain = last[0].lower().startswith("answer")

@@ -62,9 +62,10 @@ _AUXILIARY = re.compile(
 )
 _UNTRUE = re.compile(
     rf"\b{_BE}{_ADVERBS}\s+(?:wrong|incorrect|false|untrue|mistaken|inaccurate|"
-    r"(?:an? )?(?:\w+ )?(?:myth|misconception|mistake|error|fallacy|hoax)|out of the question|ruled out|impossible)\b"
-    r"|\b(?:had|has|have|having) (?:absolutely )?(?:nothing to do with|no (?:part|role|hand|involvement|"
-    r"connection))\b|\b(?:played|took|plays) no (?:part|role)\b"
+    r"(?:an? )?(?:\w+ )?(?:myth|misconception|mistake|error|fallacy|hoax)|out of the question|"
+    r"ruled out|impossible)\b"
+    r"|\b(?:had|has|have|having) (?:absolutely )?(?:nothing to do with|no (?:part|role|hand|"
+    r"involvement|connection))\b|\b(?:played|took|plays) no (?:part|role)\b"
     r"|\b(?:highly|very|extremely|most) unlikely\b|\bhardly\b|\bby no means\b|\bin no way\b"
     r"|\b(?:falsely|wrongly|mistakenly|erroneously|incorrectly|wrongfully)\b"
     r"|\b(?:misconception|myth|fallacy) (?:is )?that\b",
@@ -77,7 +78,8 @@ _IT_IS_UNTRUE = re.compile(
 )
 # The speaker does not know whether it is so.
 _WONDERING = re.compile(
-    r"\b(?:not (?:\w+ )?(?:sure|certain|clear|known)|(?:don't|do not|doesn't|does not) (?:know|remember|say)|"
+    r"\b(?:not (?:\w+ )?(?:sure|certain|clear|known)|(?:don't|do not|doesn't|does not) (?:know|"
+    r"remember|say)|"
     r"(?:cannot|can't|could not|couldn't) (?:say|tell|confirm|verify|determine)|unsure|uncertain|"
     r"unclear|no idea|wonder(?:ing)?|unknown)\s+(?:whether|if)\b|\bi (?:\w+ )?doubt\b",
     re.I,
@@ -105,10 +107,10 @@ _WHO_SAYS = re.compile(rf"\b{_WHO}\b", re.I)
 _BEGINS_SO = re.compile(rf"^\W*(?:\w+\W+)?{_WHO}\b", re.I)
 # What comes next is put forward as the truth.
 _TRUTH = (
-    r"(?:it(?:'s| is| was| were| turned out| turns out| has to be| must)|that(?:'s| is| was) (?:wrong|not)|"
-    r"(?:in fact|actually|really|in reality|in truth)|no\b|now it|"
-    r"the (?:answer|correct|real|actual|true|truth|right|reality|fact|inventor|author|winner|capital|"
-    r"first)|he (?:was|is)|she (?:was|is)|they (?:were|are))"
+    r"(?:it(?:'s| is| was| were| turned out| turns out| has to be| must)|that(?:'s| is| was) "
+    r"(?:wrong|not)|(?:in fact|actually|really|in reality|in truth)|no\b|now it|"
+    r"the (?:answer|correct|real|actual|true|truth|right|reality|fact|inventor|author|winner|"
+    r"capital|first)|he (?:was|is)|she (?:was|is)|they (?:were|are))"
 )
 _NO_DOUBT = (
     r"(?!(?:it(?:'s| is| was)) (?:not|also|debated|disputed|unclear|uncertain|unknown|possible|"
@@ -122,13 +124,14 @@ _TURN = re.compile(
     re.I,
 )
 _TURNED = re.compile(
-    rf"\s*(?:(?:but|however|yet)\b,?\s*(?={_NO_DOUBT}{_TRUTH})|(?:actually|in fact|in reality|in truth)\b)",
+    rf"\s*(?:(?:but|however|yet)\b,?\s*(?={_NO_DOUBT}{_TRUTH})|"
+    r"(?:actually|in fact|in reality|in truth)\b)",
     re.I,
 )
 _THOUGH_THEY_SAY = re.compile(
-    r"[,;]\s+(?:although|though|while|whilst|even though|but)\s+(?:some|many|most|others|several|a few|"
-    r"few|people|critics|everyone|legend)\s+(?:\w+\s+){0,3}?(?:say|think|believe|claim|argue|assume|"
-    r"suggest|consider|attribute|credit|says|has it)\b[^.;]*",
+    r"[,;]\s+(?:although|though|while|whilst|even though|but)\s+(?:some|many|most|others|several|"
+    r"a few|few|people|critics|everyone|legend)\s+(?:\w+\s+){0,3}?(?:say|think|believe|claim|argue|"
+    r"assume|suggest|consider|attribute|credit|says|has it)\b[^.;]*",
     re.I,
 )
 _SUBORDINATE = re.compile(
@@ -137,9 +140,11 @@ _SUBORDINATE = re.compile(
 # The speaker takes back what stands before.
 _CORRECTED = re.compile(
     r"(?:\bno,? wait\b|\bwait,? no\b|\bscratch that\b|\b(?:sorry|oops|apologies)\b,?\s*(?:i meant?|"
-    r"i'm wrong|it's|that's|no|correction|the)\b|\bi meant?\b(?! to)|\bcorrection\b|\bon second thoughts?\b|"
+    r"i'm wrong|it's|that's|no|correction|the)\b|\bi meant?\b(?! to)|\bcorrection\b|\bon second "
+    r"thoughts?\b|"
     r"\blet me correct\b|(?<=[.!?])\s*actually,? (?=(?:it|that|the|i|no|this|he|she)\b)|"
-    r"\bno,? actually\b|\bactually,? no\b|(?<=[.!?-])\s*no,? (?=(?:it|that|this|he|she)(?:'s| is| was)\b))[,:.\s]*",
+    r"\bno,? actually\b|\bactually,? no\b|(?<=[.!?-])\s*no,? (?=(?:it|that|this|he|she)(?:'s| is| "
+    r"was)\b))[,:.\s]*",
     re.I,
 )
 _BY_DEGREE = re.compile(
@@ -310,9 +315,8 @@ def _clause(sentence: str, match: re.Match[str]) -> Iterator[Span]:
     for joint in _JOINT.finditer(sentence, start, match.start()):
         if _VERB.search(sentence, start, joint.start()) or joint[0].strip() != "and":
             start = joint.start()
-    relative = None
-    for relative in _RELATIVE.finditer(sentence, start, match.start()):
-        pass
+    found = _RELATIVE.finditer(sentence, start, match.start())
+    relative = max(found, key=re.Match.start, default=None)
     if relative is not None and sentence[: relative.start()].strip():
         start = relative.start()
     yield start, end

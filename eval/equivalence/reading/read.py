@@ -20,6 +20,7 @@ _ASKING = re.compile(
     re.I,
 )
 _NEXT = re.compile(r"\W*(?:who|whom|whose|what|when|where|which|why|how)\b", re.I)
+_PARTED = re.compile(r"\s*(?:[^\w\s,'\"(]|\n|$)")
 _WORDS = re.compile(r"[^\W_]+")
 
 
@@ -88,7 +89,10 @@ def _questions(text: str) -> list[tuple[int, int]]:
 
 
 def _without_question(text: str, question: str) -> str:
-    """The text without a question that it repeats at its start; empty where it is nothing else."""
+    """The text without a question that it repeats at its start; empty where it is nothing else.
+
+    A text that goes on with the question's sentence ("The resting stage is called ...") tells.
+    """
     if len(question) < 12 or len(text) < len(question) - 3:
         return text
     if text[:3].lower() != question[:3].lower() and text[0].isalpha():
@@ -103,4 +107,5 @@ def _without_question(text: str, question: str) -> str:
         place = match.end()
     else:
         number = len(_WORDS.findall(text))
-    return text[place:] if len(asked) > 3 and number >= len(asked) else text
+    repeated = len(asked) > 3 and number >= len(asked)
+    return text[place:] if repeated and _PARTED.match(text, place) else text

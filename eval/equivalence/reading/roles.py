@@ -30,19 +30,20 @@ _WINNING = re.compile(
     re.I,
 )
 _LOSING = re.compile(
-    r"\b(?:lost|loses?|losing|lose|loser|runners?[- ]up|did .* (?:beat|defeat)|was .* (?:beaten|defeated)|"
+    r"\b(?:lost|loses?|losing|lose|loser|runners?[- ]up|did .* (?:beat|defeat)|was .* (?:beaten|"
+    r"defeated)|"
     r"were .* (?:beaten|defeated)|against whom|finalists?|play(?:ed)? against|opponents?)\b",
     re.I,
 )
 _BEATEN = re.compile(
     r"\b(?:beat|beats|beating|defeat(?:s|ed|ing)?|overcame|overcoming|edged|outlasted|outplayed|thrash(?:ed|ing)|"
-    r"rout(?:ed|ing)|downed|vanquished|conquered|triumph(?:ed|ing)? over|(?:won|win|victory|prevailed)"
-    r"(?:\s+[\w'-]+){0,4}?\s+(?:against|over))\s+",
+    r"rout(?:ed|ing)|downed|vanquished|conquered|triumph(?:ed|ing)? over|(?:won|win|victory|"
+    r"prevailed)(?:\s+[\w'-]+){0,4}?\s+(?:against|over))\s+",
     re.I,
 )
 _BEATEN_BY = re.compile(
-    r"\b(?:(?:was|were|been|got|being)\s+(?:\w+ly )?(?:beaten|defeated|overcome|edged|outplayed|routed)\s+by|"
-    r"lost\s+(?:[\w'-]+\s+){0,4}?to)\s+",
+    r"\b(?:(?:was|were|been|got|being)\s+(?:\w+ly )?(?:beaten|defeated|overcome|edged|outplayed|"
+    r"routed)\s+by|lost\s+(?:[\w'-]+\s+){0,4}?to)\s+",
     re.I,
 )
 _RELATED = re.compile(
@@ -59,7 +60,8 @@ _POSSESSED = re.compile(
     r"grandfather|grandmother|lover|parents?|children|secretary|biographer|enemy|dog|ghost)\b)"
 )
 _NEAR = re.compile(
-    r"(?<=[,(])\s*(?:just |very )?(?:near|close to|not far from|(?:north|south|east|west|northeast|northwest|southeast|southwest)(?:ern)? "
+    r"(?<=[,(])\s*(?:just |very )?(?:near|close to|not far from|(?:north|south|east|west|"
+    r"northeast|northwest|southeast|southwest)(?:ern)? "
     r"of|outside(?: of)?|next to|adjacent to|bordering|across from|opposite)\s+",
     re.I,
 )

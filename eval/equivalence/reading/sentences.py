@@ -18,10 +18,11 @@ _ABBREVIATION = re.compile(
     re.I,
 )
 _EXCLAIMED = re.compile(r"[!?](?=\s+[a-z])")
+_MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*"
 _DATE_COMMA = re.compile(
-    r"\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*\.? \d{1,2}(?:st|nd|rd|th)?(,) ?\d{3,4}\b|"
-    r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)day(,) |\b(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|"
-    r"dec)\w*(,) \d{4}\b",
+    rf"\b{_MONTH}\.? \d{{1,2}}(?:st|nd|rd|th)?(,) ?\d{{3,4}}\b|"
+    r"\b(?:mon|tues|wednes|thurs|fri|satur|sun)day(,) |"
+    rf"\b{_MONTH}(,) \d{{4}}\b",
     re.I,
 )
 _TITLE_COMMA = re.compile(
