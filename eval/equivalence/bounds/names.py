@@ -30,7 +30,11 @@ _PLACE_WORDS = frozenset(
     "heights island square park dam".split()
 )
 # Two of one name, whom the middle name alone tells apart.
-_NAMESAKES = {("john", "adams"): "quincy", ("oliver", "holmes"): "wendell"}
+_NAMESAKES = {
+    ("john", "adams"): "quincy",
+    ("oliver", "holmes"): "wendell",
+    ("michael", "jordan"): "b",
+}
 
 
 def find(case: Case) -> Bounds | None:

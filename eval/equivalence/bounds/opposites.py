@@ -1,5 +1,6 @@
 """Words that make two answers differ although they share the rest: north and south, vice, step-."""
 
+import itertools
 from collections.abc import Iterable
 
 from closedbook.eval.equivalence.bounds.case import Bounds, Case, against
@@ -39,8 +40,15 @@ _PAIRS = """north south|northern southern|east west|eastern western|northeast so
 |gold silver|silver bronze|gold bronze|iron copper|copper gold|copper silver|dc state|aunt mother
 |wife mother|son father|daughter mother|sister mother|brother father|sister daughter|brother son"""
 _OPPOSED: dict[str, set[str]] = {}
-for _pair in _PAIRS.split("|"):
-    _first, _second = map(words.stem, _pair.split())
+_QUARTERS = [(quarter, f"{quarter}ern") for quarter in ("north", "south", "east", "west")]
+_ACROSS = [
+    (first, second)
+    for quarter, other in itertools.permutations(_QUARTERS, 2)
+    for first in quarter
+    for second in other
+]
+for _one, _other in [*map(str.split, _PAIRS.split("|")), *_ACROSS]:
+    _first, _second = words.stem(_one), words.stem(_other)
     _OPPOSED.setdefault(_first, set()).add(_second)
     _OPPOSED.setdefault(_second, set()).add(_first)
 WORDS = _OPPOSED.keys()

@@ -38,30 +38,35 @@ _PLAIN = re.compile(
 _SAID_FIRST = re.compile(rf"^\W*{_SOFT}(?:yes|no|yeah|nope)\b\s*[,.;:!-]", re.I)
 _ASKED = re.compile(
     r"^\W*(?:(?:and|but|so|in|on|at|by|under|according to)\b[^,]*,?\s+)?(?:is|are|was|were|do|"
-    r"does|did|can|could|will|would|should|has|have|had|may|might|must|am|isn't|aren't|don't|doesn't|didn't|can't|won't)\b",
+    r"does|did|can|could|will|would|should|has|have|had|may|might|must|am|"
+    r"isn't|aren't|don't|doesn't|didn't|can't|won't)\b",
     re.I,
 )
 _DENYING = re.compile(
-    r"\b(?:not|never|no|cannot|none|nobody|nothing|neither|\w+n't|without|illegal|impossible|"
-    r"unlikely|prohibited|forbidden|banned)\b",
-    re.I,
+    r"\b(?:not|never|no|cannot|none|nobody|nothing|neither|\w+n't|without)\b", re.I
 )
+_FORBIDDING = re.compile(r"\b(?:illegal|impossible|unlikely|prohibited|forbidden|banned)\b", re.I)
 
 
 def find(question: Question, gold: Answer, given: Answer) -> Bounds | None:
     """Whether both say yes, both say no, or one this and one that; None where that is not asked."""
     if not gold.flags & text.POLAR or len(gold.words) > 7 or not _PLAIN.match(gold.folded):
         return None
-    if given.refusal and not gold.refusal and not _SAID_FIRST.match(given.folded):
-        return against(Reason.REFUSAL)
     asked = bool(_ASKED.match(question.raw))
+    refused = given.refusal and not gold.refusal and not _SAID_FIRST.match(given.folded)
+    if refused and (asked or len(given.words) <= 3):
+        return against(Reason.REFUSAL)
     bare = len(gold.words) <= 3
     if not asked and not bare:
         return None
     expected = _said(gold.folded)
     found = _said(given.folded)
     if found is None and asked and not given.refusal and _tells(question, given):
-        found = not _DENYING.search(given.folded)
+        # "It is illegal" denies that it is legal, and "not illegal" does not.
+        contrary = not question.keys.isdisjoint(given.undenied)
+        if not _FORBIDDING.search(question.raw):
+            contrary = contrary or _FORBIDDING.search(given.folded) is not None
+        found = bool(_DENYING.search(given.folded)) == contrary
     if expected is None or found is None:
         return None
     if not asked and len(given.words) > 3:
@@ -82,6 +87,8 @@ def _said(folded: str) -> bool | None:
 def _tells(question: Question, given: Answer) -> bool:
     """Whether a text repeats what was asked, as a statement."""
     asked = question.keys
+    if not asked.isdisjoint(given.undenied):
+        return len(given.words) <= 5
     return (bool(asked) and len(asked & given.keys) >= min(2, len(asked))) or (
         len(given.words) <= 5 and bool(asked & given.keys)
     )

@@ -16,6 +16,11 @@ _CLOCK = re.compile(
     re.I,
 )
 _NAMED = re.compile(r"\b(?:12 )?(noon|midday|midnight)\b", re.I)
+_PAST = re.compile(
+    r"\b(?P<part>half|(?:a )?quarter) (?P<side>past|after|to) (?P<hour>\d{1,2}|[a-z]{3,6})\b", re.I
+)
+_HOURS = "one two three four five six seven eight nine ten eleven twelve".split()
+_PARTS = {("half", True): 30, ("quarter", True): 15, ("quarter", False): -15}
 _UNREAD = re.compile(
     r"(?<!\d)(\d{1,2})\.?\s+(?:de\s+|di\s+)?([^\W\d_]{3,})\.?,?\s+(?:de\s+)?(\d{4})(?!\d)"
 )
@@ -95,11 +100,13 @@ def clocks(folded: str) -> tuple[tuple[int, bool], ...]:
 
     >>> clocks("8:30 p.m."), clocks("20:30"), clocks("noon"), clocks("7 o'clock"), clocks("7 men")
     (((1230, True),), ((1230, True),), ((720, True),), ((420, False),), ())
+    >>> clocks("half past nine"), clocks("a quarter to 8")
+    (((570, False),), ((465, False),))
     """
     found = []
     for match in _NAMED.finditer(folded):
         found.append((0 if match[1].lower() == "midnight" else 720, True))
-    bare = _NAMED.sub(" ", folded)
+    bare = _PAST.sub(_figures, _NAMED.sub(" ", folded))
     for match in _CLOCK.finditer(bare):
         half = (match["half"] or "").lower().replace(".", "").replace(" ", "")
         if not half and not match["minute"]:
@@ -118,6 +125,18 @@ def clocks(folded: str) -> tuple[tuple[int, bool], ...]:
         sure = evening or morning or hour > 12 or match["hour"].startswith("0") or not hour
         found.append((hour % 24 * 60 + minute, bool(sure)))
     return tuple(found)
+
+
+def _figures(match: re.Match[str]) -> str:
+    """Half past nine as 9:30; other words as they are."""
+    said = match["hour"].lower()
+    hour = _HOURS.index(said) + 1 if said in _HOURS else int(said) if said.isdigit() else 0
+    part = match["part"].lower().split()[-1]
+    minutes = _PARTS.get((part, match["side"].lower() != "to"))
+    if not hour or minutes is None:
+        return match[0]
+    hour, minute = divmod(60 * hour + minutes, 60)
+    return f"{hour}:{minute:02d}"
 
 
 def _silent(gold: Answer, given: Answer) -> Bounds | None:

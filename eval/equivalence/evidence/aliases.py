@@ -26,6 +26,7 @@ _ROWS = """united states|united states of america|usa|us|u s|u s a|america
 |east timor|timor leste
 |zimbabwe|rhodesia
 |ethiopia|abyssinia
+|republic of the congo|congo brazzaville|congo republic
 |democratic republic of the congo|drc|zaire|congo kinshasa|dr congo
 |new york city|nyc|new york ny|city of new york
 |los angeles|la|city of los angeles

@@ -32,7 +32,9 @@ HEDGING = frozenset(
     "may might possibly perhaps probably likely believed depend depends vary varies however "
     "although possible several various some often typically generally such example".split()
 )
-_CLOCK = "am pm noon midday midnight oclock clock morning afternoon evening night hours".split()
+_CLOCK = (
+    "am pm noon midday midnight oclock clock morning afternoon evening night hours half quarter"
+).split()
 _LIMITED = (
     "before after until till since under over below above beneath beyond exceeding than least "
     "most prior pre post minimum maximum older younger more less fewer up from by earlier later"

@@ -104,7 +104,7 @@ def find(text: str) -> Alternatives:
         offered = _bare(_OR.split(text))
         if len(offered) > 1 and all(len(item.split()) <= _WORDS for item in offered):
             return Alternatives(tuple(offered), True)
-    if _APPOSED_OR.search(text) and text.count(",") < 3:
+    if _APPOSED_OR.search(text) and text.count(",") < 2:
         return NONE
     items = _bare(_parts(text))
     long = sum(len(item.split()) > _WORDS or bool(_SAYING.search(item)) for item in items)
@@ -116,7 +116,8 @@ def find(text: str) -> Alternatives:
         or telling > (len(items) // 2 if len(items) > 3 else 0)
     ):
         return NONE
-    return Alternatives(tuple(items), len(_HEDGES.findall(text)) > 1)
+    offered = len(_HEDGES.findall(text)) > 1 or _APPOSED_OR.search(text) is not None
+    return Alternatives(tuple(items), offered)
 
 
 def _parts(text: str) -> list[str]:
