@@ -285,32 +285,6 @@ def test_plain_pairs_are_judged_as_a_reader_would(kind, mode):
     assert wrong == []
 
 
-REASONS = [
-    ("who wrote emma", "Jane Austen", "Not Jane Austen", "negation"),
-    ("who wrote emma", "Jane Austen", "Anyone but Jane Austen", "negation"),
-    ("who wrote emma", "Jane Austen", "Jane Austen or Emily Bronte", "several_answers"),
-    ("who wrote emma", "Jane Austen", "<think>Jane Austen?</think>Emily Bronte", "not_asserted"),
-    ("who is older", "Emma", "Jane is older than Emma", "not_asserted"),
-    ("how hot", "20 °C", "20 °F", "unit_conflict"),
-    ("how much", "$5", "£5", "unit_conflict"),
-    ("when does it open", "8 a.m.", "8 p.m.", "time_conflict"),
-    ("when does it open", "8 p.m.", "20:00", "time"),
-    ("which note", "F#", "F", "sign_conflict"),
-    ("what grade", "A+", "A-", "sign_conflict"),
-    ("what was the score", "4-2", "2-4", "sign_conflict"),
-    ("when", "before 1700", "after 1700", "opposite"),
-    ("who", "Henry IV", "Henry V", "name_conflict"),
-    ("when", "5 Xyzember 1990", "7 Abcember 1990", "unread"),
-    ("is it so", "no", "Yes, it is", "yes_no_conflict"),
-    ("is it so", "no", "Nope", "yes_no"),
-]
-
-
-@pytest.mark.parametrize(("question", "answer", "prediction", "reason"), REASONS)
-def test_the_reason_says_what_was_the_reason(question, answer, prediction, reason):
-    assert verdicts.judge(question, [answer], prediction).reason == reason
-
-
 @pytest.mark.parametrize(
     ("prediction", "grade"),
     [
