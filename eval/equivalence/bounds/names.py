@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from rapidfuzz.distance import Indel
+
 from closedbook.eval.equivalence.bounds.case import Bounds, Case, against, agreeing
 from closedbook.eval.equivalence.evidence import names, words
 from closedbook.eval.equivalence.evidence.answer import Answer
@@ -47,6 +49,8 @@ def find(case: Case) -> Bounds | None:
     if case.short and _numeral_agrees(gold, given):
         return agreeing(Reason.NAME, 0.9)
     forenamed = case.short and bool(given.person) and given.person[0] in COMMON
+    if case.short and case.pair.acronym and _initials_of(gold, given):
+        return agreeing(Reason.ACRONYM, 0.9)
     if "dc" in gold.words and forenamed and gold.words[0] in given.words[1:]:
         return against(Reason.NAME_CONFLICT)  # George Washington is no city
     if _is_person(gold, case.question.kind == "who"):
@@ -54,9 +58,15 @@ def find(case: Case) -> Bounds | None:
             return against(Reason.NAME_CONFLICT)
         if case.short and _part_differs(case):
             return against(Reason.NAME_CONFLICT)
-    if case.short and _other_partner(case):
+    if case.short and (_other_partner(case) or _other_end(case)):
         return against(Reason.HEAD_CONFLICT)
     return None
+
+
+def _initials_of(gold: Answer, given: Answer) -> bool:
+    """Whether the prediction is the first letters of the whole name: MLK."""
+    letters = "".join([name[0] for name in gold.person])
+    return len(letters) > 2 and len(given.words) == 1 and given.words[0] == letters
 
 
 def _is_person(answer: Answer, who: bool) -> bool:
@@ -222,6 +232,21 @@ def other_forename(case: Case) -> bool:
     return not any(_fits(a, word) for word in found) and not any(
         _fits(b, word) for word in expected
     )
+
+
+def _other_end(case: Case) -> bool:
+    """A name that begins like the expected one and ends otherwise: Manchester United and City."""
+    gold, given = case.gold, case.given
+    count = len(gold.words)
+    if not 2 <= count <= 4 or len(given.words) != count or gold.words[:-1] != given.words[:-1]:
+        return False
+    if not all(gold.capital) or not all(given.capital) or gold.numbers or given.numbers:
+        return False
+    a, b = gold.words[-1], given.words[-1]
+    known = case.question.words.union(*[other.words for other in case.golds])
+    if b in known or names.bridge(a, b) or Indel.normalized_similarity(a, b) >= 0.6:
+        return False
+    return not (a.startswith(b) or b.startswith(a))
 
 
 def _other_partner(case: Case) -> bool:

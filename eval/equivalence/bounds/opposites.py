@@ -38,7 +38,8 @@ _PAIRS = """north south|northern southern|east west|eastern western|northeast so
 |lender borrower|teacher student|employer employee|parent child|plaintiff defendant|senate house
 |red blue|red green|green blue|red white|red black|blue white|yellow blue|yellow red|yellow green
 |gold silver|silver bronze|gold bronze|iron copper|copper gold|copper silver|dc state|aunt mother
-|wife mother|son father|daughter mother|sister mother|brother father|sister daughter|brother son"""
+|wife mother|son father|daughter mother|sister mother|brother father|sister daughter|brother son
+|pere fils"""
 _OPPOSED: dict[str, set[str]] = {}
 _QUARTERS = [(quarter, f"{quarter}ern") for quarter in ("north", "south", "east", "west")]
 _ACROSS = [

@@ -35,5 +35,5 @@ COMMON = frozenset(
     virginia vivian wallace walter wanda warren wayne wendy wesley william willie winston yvonne
     zachary zoe johann ludwig wolfgang friedrich franz hans pierre jacques marcel henri michel
     giovanni giuseppe vincenzo pablo vladimir ivan sergei mikhail nikolai boris igor
-    dmitri""".split()
+    dmitri leonardo""".split()
 )

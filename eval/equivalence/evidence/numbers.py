@@ -96,6 +96,8 @@ def find(
     ([(25.0, 'length')], [(5000000000.0, 'money')], [(5.5, 'length')])
     >>> values("1/2"), values("two thirds"), values("one and a half"), values("two dozen")
     ([(0.5, '')], [(0.67, '')], [(1.5, '')], [(24.0, '')])
+    >>> values("an hour and a half"), values("two years and a half")
+    ([(1.5, 'time')], [(2.5, 'time')])
     >>> values("minus 4"), values("12k"), values("10^6"), values("a thousand")
     ([(-4.0, '')], [(12000.0, '')], [(1000000.0, '')], [(1000.0, '')])
     """
@@ -130,6 +132,8 @@ def find(
             end,
             max(after, end),
         )
+        if value == 0.5 and words[max(0, place - 2) : place] == ("and", "a"):
+            number = _and_a_half(found, words, stems, capital, place) or number
         joined = _joined(found[-1], before, number, unit, words) if found else None
         if joined is not None:
             found[-1] = joined
@@ -138,6 +142,30 @@ def find(
             found.append(number)
         place = max(end, place + 1)
     return found
+
+
+def _and_a_half(
+    found: list[Number],
+    words: Sequence[str],
+    stems: Sequence[str],
+    capital: Sequence[bool],
+    place: int,
+) -> Number | None:
+    """The number of "an hour and a half", which takes the place of "two hours" before it."""
+    if place < 4:
+        return None
+    unit = units.after(words, stems, capital, place - 3)
+    if not unit.kind or unit.words != 1:
+        return None
+    whole, start = 1.0, place - 4
+    if found and found[-1].after == place - 2:
+        first = found.pop()
+        whole, start = first.value, first.start
+    elif words[place - 4] not in ("a", "an"):
+        return None
+    value = whole + 0.5
+    end = place + 1
+    return Number(value, unit.kind, value * unit.factor + unit.zero, 0.0, start, end, end)
 
 
 def _slack(word: str, value: float) -> float:

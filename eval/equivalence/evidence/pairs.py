@@ -236,7 +236,7 @@ def _acronyms(gold: Answer, given: Answer) -> bool:
                 return True
     if len(gold.words) > 1:
         for word in given.acronyms:
-            if word in gold.initials:
+            if word in gold.initials or word == "".join([name[0] for name in gold.person]):
                 return True
     return False
 

@@ -63,7 +63,8 @@ _RELATING = (
     "contemporary neighbor neighbour fan mentor protege descendant grandfather grandmother "
     "stepson stepfather lover mistress fiance fiancee parent parents child children sibling "
     "siblings secretary imitator admirer namesake biographer translator suburb enemy north south "
-    "east west northeast northwest southeast southwest next far across"
+    "east west northeast northwest southeast southwest next far across second third fourth fifth "
+    "runner"
 ).split()
 _POLAR = "yes yeah yep no nope not never true false correct incorrect".split()
 

@@ -31,7 +31,11 @@ _TAIL_WORDS = ("depending", "etc", "so on", "others", "not sure", "respectively"
 _NUMBERED = re.compile(r"(?:^|\s)\(?(?:\d{1,2}|[a-e])[.)]\s+(?=\S)", re.I)
 _HEADED = re.compile(r"\w+\s+\w+\s+\w+:\s")  # "Levels of structure: primary, secondary"
 _BULLET = re.compile(r"(?:^|\n)\s*[-*•–]\s+")
-_OR = re.compile(r",?\s+or\s+", re.I)
+_OR = re.compile(
+    r",?\s+or\s+(?!(?:more|less|fewer|older|younger|greater|above|below|over|under|later|earlier|"
+    r"higher|lower|up|so|after|before|better|longer|shorter)\b\s*(?:[.,;)]|$))",
+    re.I,
+)
 _EITHER = re.compile(
     r"\beither\s+([^,;.]{1,60}?)\s+or\s+([^,;.]{1,60}?)"
     r"(?=\s+(?:(?-i:[a-z]+ed)|is|was|were|did|wrote|won|made|led|has|had|sang|can|could|will)\b|[.,;!?]|$)",
@@ -108,7 +112,8 @@ def find(text: str) -> Alternatives:
         return NONE
     items = _bare(_parts(text))
     long = sum(len(item.split()) > _WORDS or bool(_SAYING.search(item)) for item in items)
-    telling = sum(bool(_TELLING.match(item)) for item in items[1:])
+    guessed = len(_HEDGES.findall(text)) > 1  # "maybe the Nile, maybe the Amazon"
+    telling = 0 if guessed else sum(bool(_TELLING.match(item)) for item in items[1:])
     # In a short row an item with an article tells of the one before it: "Mars, the red planet".
     if (
         len(items) < 2
@@ -116,8 +121,7 @@ def find(text: str) -> Alternatives:
         or telling > (len(items) // 2 if len(items) > 3 else 0)
     ):
         return NONE
-    offered = len(_HEDGES.findall(text)) > 1 or _APPOSED_OR.search(text) is not None
-    return Alternatives(tuple(items), offered)
+    return Alternatives(tuple(items), guessed or _APPOSED_OR.search(text) is not None)
 
 
 def _parts(text: str) -> list[str]:

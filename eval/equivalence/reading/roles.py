@@ -23,7 +23,6 @@ _OPPOSITES = {
 }  # fmt: skip
 _OPPOSITES |= {b: a for a, b in _OPPOSITES.items()}
 _OPPOSITES |= {"less": "more", "fewer": "more", "smaller": "bigger"}
-_SUPERLATIVES = re.compile(r"\b(\w+?)(e?st)\b")
 _WINNING = re.compile(
     r"\b(?:who|which|what|whom)\b.*\b(?:won|wins?|winners?|winning|champions?|victor(?:y|ious)?|beat|"
     r"defeated|triumphed|came first)\b",
@@ -65,6 +64,11 @@ _NEAR = re.compile(
     r"of|outside(?: of)?|next to|adjacent to|bordering|across from|opposite)\s+",
     re.I,
 )
+_RANKED = re.compile(
+    r"\b(?:second|third|fourth|fifth|next|2nd|3rd|4th|5th)[- ]+(?:most \w+|\w+est)\b"
+    r"|\brunners?[- ]up\b",
+    re.I,
+)
 _END = re.compile(
     r"[,;:!?()\n\"]|\s-+\s|\.(?=\s|$)|\s(?:and|but|in|on|at|by|with|who|which|that|for|during|as|is|was|"
     r"were|are|had|has|did|does|do|will|would|can)\s",
@@ -83,6 +87,8 @@ def find(text: str, question: str) -> Iterator[Span]:
     ...     return [text[start:end].strip() for start, end in find(text, question)]
     >>> aside("Jerry is older than Tom", "who is older")
     ['than Tom']
+    >>> aside("The second longest is the Nile; it is the Amazon", "what is the longest river")
+    ['The second longest is the Nile']
     >>> aside("Italy beat Spain in 2012", "who won"), aside("the wife of Bo", "who was he")
     (['beat Spain'], ['of Bo'])
     """
@@ -106,6 +112,8 @@ def find(text: str, question: str) -> Iterator[Span]:
             yield start, match.end()
         for match in _BEATEN.finditer(text):
             yield match.start(), _end(text, match)
+    if not _RANKED.search(question) and not _LOSING.search(question):
+        yield from _ranked(text, question)
     if " of " in text:
         for match in _RELATED.finditer(text):
             yield match[0].rindex("of") + match.start(), _end(text, match)
@@ -115,6 +123,21 @@ def find(text: str, question: str) -> Iterator[Span]:
     for match in _NEAR.finditer(text):
         if match[0].split()[0].lower() not in question:
             yield match.start(), _end(text, match)
+
+
+def _ranked(text: str, question: str) -> Iterator[Span]:
+    """Clauses on the second of what is asked for: "the second longest is the Nile"."""
+    for match in _RANKED.finditer(text):
+        best = match[0].split()[-1].lower()
+        if best.endswith("est") and best not in question:
+            continue
+        if "up" in match[0].lower() and not _WINNING.search(question):
+            continue
+        start = 0
+        for boundary in sentences.BOUNDARY.finditer(text, 0, match.start()):
+            start = boundary.end()
+        after = sentences.BOUNDARY.search(text, match.end())
+        yield start, after.start() if after else len(text)
 
 
 def _end(text: str, match: re.Match[str]) -> int:
