@@ -225,6 +225,8 @@ def other_forename(case: Case) -> bool:
     if len(expected) < 2 or len(found) < 2 or expected[-1] != found[-1]:
         return False
     a, b = expected[0], found[0]
+    if len(b) == 1 and b != a[0] and a in COMMON:  # T. S. and George Eliot
+        return len(a) > 2 and all(word[0] != b for word in expected) and not case.gold.commas
     if len(a) < 3 or len(b) < 3 or b in case.question.words:
         return False
     if not (a in COMMON and b in COMMON):

@@ -39,7 +39,8 @@ _PAIRS = """north south|northern southern|east west|eastern western|northeast so
 |red blue|red green|green blue|red white|red black|blue white|yellow blue|yellow red|yellow green
 |gold silver|silver bronze|gold bronze|iron copper|copper gold|copper silver|dc state|aunt mother
 |wife mother|son father|daughter mother|sister mother|brother father|sister daughter|brother son
-|pere fils"""
+|pere fils|monoxide dioxide|dioxide trioxide|monoxide trioxide
+|unilateral bilateral|biped quadruped|bicycle tricycle|monosaccharide polysaccharide"""
 _OPPOSED: dict[str, set[str]] = {}
 _QUARTERS = [(quarter, f"{quarter}ern") for quarter in ("north", "south", "east", "west")]
 _ACROSS = [
@@ -147,17 +148,18 @@ def _other_thing(name: Answer, text: Answer, case: Case) -> bool:
     """Whether a text holds a name only as a part of another thing's: mother-in-law, New Mexico."""
     if case.pair.contained < Stands.STEMS and case.pair.within < Stands.STEMS:
         return False
-    if not name.words or len(name.words) >= len(text.words) or not case.short:
+    bare = name.words[1:] if name.words[:1] in (("the",), ("a",), ("an",)) else name.words
+    if not bare or len(bare) >= len(text.words) or not case.short:
         return False
     known = case.question.words.union(*[gold.words for gold in case.golds if gold is not name])
     if name is not case.gold:
         known = case.question.words
-    count = len(name.words)
-    first, last = name.words[0], name.words[-1]
+    count = len(bare)
+    first, last = bare[0], bare[-1]
     places = [
         place
         for place in range(len(text.words) - count + 1)
-        if text.words[place : place + count] == name.words
+        if text.words[place : place + count] == bare
     ]
     return bool(places) and all(
         _changed(text.words, place, place + count, first, last, known) for place in places

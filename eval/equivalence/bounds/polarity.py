@@ -45,6 +45,11 @@ _ASKED = re.compile(
 _DENYING = re.compile(
     r"\b(?:not|never|no|cannot|none|nobody|nothing|neither|\w+n't|without)\b", re.I
 )
+_PRONOUN = re.compile(
+    r"^\W*(?:they|it|he|she|you|we|i|there|one)\s+(?:do|does|did|is|are|was|were|can|could|will|"
+    r"would|has|have|had|should|may|must|ca)\s*(?P<denied>not|n't)?\W*$",
+    re.I,
+)
 _FORBIDDING = re.compile(r"\b(?:illegal|impossible|unlikely|prohibited|forbidden|banned)\b", re.I)
 
 
@@ -61,7 +66,10 @@ def find(question: Question, gold: Answer, given: Answer) -> Bounds | None:
         return None
     expected = _said(gold.folded)
     found = _said(given.folded)
-    if found is None and asked and not given.refusal and _tells(question, given):
+    pronoun = _PRONOUN.match(given.folded) if asked else None
+    if pronoun:
+        found = not pronoun["denied"]
+    elif found is None and asked and not given.refusal and _tells(question, given):
         # "It is illegal" denies that it is legal, and "not illegal" does not.
         contrary = not question.keys.isdisjoint(given.undenied)
         if not _FORBIDDING.search(question.raw):

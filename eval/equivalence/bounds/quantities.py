@@ -102,7 +102,8 @@ def _of_another(case: Case) -> bool:
         return True
     # "100 members, with two senators from each state": what comes first may be the same thing.
     behind = given.stems[alike[0].end] if alike[0].end < len(given.stems) else ""
-    return behind not in _WHOLES and _PARTS.isdisjoint(given.words[: counted[0].start])
+    between = given.words[alike[0].end : counted[0].start]
+    return behind not in _WHOLES and _PARTS.isdisjoint(between)
 
 
 @functools.lru_cache(maxsize=1 << 12)

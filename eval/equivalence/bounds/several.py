@@ -4,7 +4,15 @@ import re
 
 from closedbook.eval.equivalence.bounds import codes, opposites
 from closedbook.eval.equivalence.bounds.case import Bounds, Case, against
-from closedbook.eval.equivalence.evidence import answer, names, numbers, places, text, words
+from closedbook.eval.equivalence.evidence import (
+    answer,
+    classes,
+    names,
+    numbers,
+    places,
+    text,
+    words,
+)
 from closedbook.eval.equivalence.evidence.answer import Answer
 from closedbook.eval.equivalence.reasons import Reason
 
@@ -118,8 +126,9 @@ def _a_list(items: list[Answer], right: list[Answer], rivals: list[Answer], case
     first, second = items
     if first.numbers and second.numbers:
         return True
-    known = places.levels(first.plain) & places.levels(second.plain)
-    if known:
+    if places.levels(first.plain) & places.levels(second.plain):
+        return True
+    if classes.together(first.plain, second.plain):
         return True
     if all(2 <= len(item.words) <= 3 and all(item.capital) for item in items):
         return case.question.kind == "who"

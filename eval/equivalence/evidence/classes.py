@@ -66,6 +66,16 @@ WORDS = _CLASS.keys()
 """All members, and their stems."""
 
 
+def together(a: str, b: str) -> bool:
+    """Whether two words are different members of one class.
+
+    >>> together("mars", "venus"), together("mars", "tuesday")
+    (True, False)
+    """
+    first, second = _CLASS.get(a), _CLASS.get(b)
+    return bool(first and second and first & second) and _stem(a) != _stem(b)
+
+
 @functools.lru_cache(maxsize=1 << 14)
 def rivals(a: str, b: str) -> bool:
     """Whether two words that look alike are different members of one class.
@@ -73,7 +83,6 @@ def rivals(a: str, b: str) -> bool:
     >>> rivals("austria", "australia"), rivals("tuesday", "thursday"), rivals("paris", "pari")
     (True, True, False)
     """
-    first, second = _CLASS.get(a), _CLASS.get(b)
-    if first is None or second is None or not first & second or _stem(a) == _stem(b):
+    if not together(a, b):
         return False
     return {a, b} not in _ONE and Indel.normalized_similarity(a, b) >= 0.5

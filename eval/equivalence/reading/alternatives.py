@@ -41,6 +41,11 @@ _EITHER = re.compile(
     r"(?=\s+(?:(?-i:[a-z]+ed)|is|was|were|did|wrote|won|made|led|has|had|sang|can|could|will)\b|[.,;!?]|$)",
     re.I,
 )
+_BETWEEN = re.compile(
+    r"\b(?:torn|undecided|choos(?:e|ing)|toss-?up|hesitat(?:e|ing)|decid(?:e|ing)|caught|it's|is)\b"
+    r"(?:\s\w+)?\sbetween\s+([^,;.]{1,60}?)\s+and\s+([^,;.]{1,60})",
+    re.I,
+)
 _GUESSED = re.compile(r"\?\s+(?=\S)")
 _MAY_BE = re.compile(r"\b(?:could|might|may|can) be\b", re.I)
 _HEDGES = re.compile(rf"\b{_HEDGE}\b", re.I)
@@ -97,6 +102,9 @@ def find(text: str) -> Alternatives:
     either = _EITHER.search(text)
     if either:
         return Alternatives(tuple(_bare([either[1], either[2]])), True)
+    between = _BETWEEN.search(text) if "etween" in text else None
+    if between and not any(letter.isdigit() for letter in between[0]):
+        return Alternatives(tuple(_bare([between[1], between[2]])), True)
     if text.count("?") > 1 and text.endswith("?"):
         return Alternatives(tuple(_bare(_GUESSED.split(text))), True)
     begun = lead.end() if lead else 0

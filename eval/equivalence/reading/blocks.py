@@ -53,8 +53,10 @@ _REASONED = re.compile(
     re.I,
 )
 _THINKING_ALOUD = re.compile(
+    r"\b(?:thoughts?|rationale|explanation|analysis)\s*:|"
     r"\b(?:let(?:'s| us| me) (?:think|work|see|break)|step by step|step 1|first,|candidates?|"
-    r"options?|thinking|reasoning|possibilities|final answer|i first|at first)\b",
+    r"options?|thinking|reasoning|"
+    r"possibilities|final answer|i first|at first)\b",
     re.I,
 )
 

@@ -49,7 +49,9 @@ _FOREIGN_NOT = re.compile(
     r"Ikke|No es|Non [eè]))\s+"
 )
 _ALL_BUT = re.compile(
-    r"\b(?:any|every|all)\s*(?:one|body|thing|where|of them|\w+)?\s+(?:but|save|bar)\s+", re.I
+    r"\b(?:(?:any|every)(?:one|body|thing|where)?|all(?:\s+of\s+them)?)(?:\s+\w+)?\s+"
+    r"(?:but|save|bar)\s+(?!also\b)",
+    re.I,
 )
 _NEITHER = re.compile(r"\bneither\b", re.I)
 _COPULA = re.compile(
@@ -86,7 +88,10 @@ _WONDERING = re.compile(
 )
 _GAVE_UP = re.compile(r"\b(?:fail|refus|declin|neglect)(?:s|es|ed|d|e)?\s+to\b", re.I)
 _ANSWERED_NO = re.compile(
-    r"\?[\"')]*\s*(?:no|nope|nah|wrong|not at all|never|hardly)\b[,.!;:]*", re.I
+    r"\?[\"')]*\s*(?:no|nope|nah|wrong|not at all|never|hardly|i don't (?:think|believe) so|"
+    r"i doubt it|(?:of course|certainly|definitely|probably|surely) not|not (?:likely|really))\b"
+    r"[,.!;:]*",
+    re.I,
 )
 # People, or once the speaker, say so; what is so stands behind "but".
 SAYING = re.compile(
@@ -109,6 +114,7 @@ _BEGINS_SO = re.compile(rf"^\W*(?:\w+\W+)?{_WHO}\b", re.I)
 _TRUTH = (
     r"(?:it(?:'s| is| was| were| turned out| turns out| has to be| must)|that(?:'s| is| was) "
     r"(?:wrong|not)|(?:in fact|actually|really|in reality|in truth)|no\b|now it|"
+    r"i(?:'d| would)? (?:say|think|believe|go (?:with|for)|choose|pick)|my (?:answer|guess)|"
     r"the (?:answer|correct|real|actual|true|truth|right|reality|fact|inventor|author|winner|"
     r"capital|first)|he (?:was|is)|she (?:was|is)|they (?:were|are))"
 )
@@ -145,6 +151,11 @@ _CORRECTED = re.compile(
     r"\blet me correct\b|(?<=[.!?])\s*actually,? (?=(?:it|that|the|i|no|this|he|she)\b)|"
     r"\bno,? actually\b|\bactually,? no\b|(?<=[.!?-])\s*no,? (?=(?:it|that|this|he|she)(?:'s| is| "
     r"was)\b))[,:.\s]*",
+    re.I,
+)
+_ALONE = re.compile(
+    r"(?:\s+[\w'-]+){0,8}?\s+(?:alone|single-?handed(?:ly)?|by (?:him|her|it|them)sel(?:f|ves)|"
+    r"on (?:his|her|its|their) own)\b",
     re.I,
 )
 _BY_DEGREE = re.compile(
@@ -260,6 +271,8 @@ def _in_sentence(
         sentence = sentence[: until.start()] + "x" * len(until[0]) + sentence[until.end() :]
     for pattern in (_COPULA, _AUXILIARY, _UNTRUE, _GAVE_UP):
         for match in pattern.finditer(sentence):
+            if _ALONE.match(sentence, match.end()):
+                continue  # "did not found it alone" says that others helped
             if asked_denied and not (_PRONOUN.match(sentence) or _WRONG.search(match[0])):
                 continue  # "Venus has no moon" answers what is asked
             if pattern is _GAVE_UP and match[0].split()[0][:4].lower() in question:

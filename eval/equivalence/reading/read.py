@@ -13,7 +13,7 @@ from closedbook.eval.equivalence.reading import alternatives, blocks, denials, r
 from closedbook.eval.equivalence.reading.alternatives import Alternatives
 
 _WRAPPED = re.compile(r"[<{\\\[◁\n:~]|####|nswer")
-_LISTED = re.compile(r"[,;/|\n]|\?\s|\bor\b|\d[.)]\s|\bmaybe\b|\bperhaps\b", re.I)
+_LISTED = re.compile(r"[,;/|\n]|\bbetween\b|\?\s|\bor\b|\d[.)]\s|\bmaybe\b|\bperhaps\b", re.I)
 _DENIED = re.compile(r"\b(?:not|never|cannot|\w+n't|isnt|wasnt|doesnt|didnt|except|without)\b")
 _ASKING = re.compile(
     r"\W*(?:who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could)\b",

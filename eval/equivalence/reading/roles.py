@@ -37,7 +37,7 @@ _LOSING = re.compile(
 _BEATEN = re.compile(
     r"\b(?:beat|beats|beating|defeat(?:s|ed|ing)?|overcame|overcoming|edged|outlasted|outplayed|thrash(?:ed|ing)|"
     r"rout(?:ed|ing)|downed|vanquished|conquered|triumph(?:ed|ing)? over|(?:won|win|victory|"
-    r"prevailed)(?:\s+[\w'-]+){0,4}?\s+(?:against|over))\s+",
+    r"prevailed)(?:\s+[\w'-]+){0,4}?\s+(?:against|over))\s+(?!by\b)",
     re.I,
 )
 _BEATEN_BY = re.compile(
@@ -53,6 +53,20 @@ _RELATED = re.compile(
     r"secretary|imitator|admirer|namesake|biographer|translator|suburb|neighbour|enemy)\s+of\s+",
     re.I,
 )
+_NONE: frozenset[str] = frozenset()
+_CHILDREN = frozenset("son daughter child children stepson".split())
+_PARENTS = frozenset("father mother parent parents stepfather dad mom".split())
+_PUPILS = frozenset("student pupil disciple".split())
+_TEACHERS = frozenset("teacher mentor master taught tutor".split())
+_SPOUSES = frozenset("wife husband widow widower spouse married".split())
+_INVERSE = (
+    dict.fromkeys(_CHILDREN, _PARENTS)
+    | dict.fromkeys(_PARENTS, _CHILDREN)
+    | dict.fromkeys(_PUPILS, _TEACHERS)
+    | dict.fromkeys(_TEACHERS, _PUPILS)
+    | dict.fromkeys(_SPOUSES, _SPOUSES)
+)
+"""What somebody is to whom this is what he is."""
 _POSSESSED = re.compile(
     r"(?:[A-Z][\w.-]*\s+)*[A-Z][\w.-]*'s?\s+(?=(?:\w+\s+)?(?:friend|son|daughter|wife|husband|brother|sister|"
     r"father|mother|cousin|nephew|niece|uncle|aunt|student|teacher|colleague|rival|widow|mentor|"
@@ -116,6 +130,8 @@ def find(text: str, question: str) -> Iterator[Span]:
         yield from _ranked(text, question)
     if " of " in text:
         for match in _RELATED.finditer(text):
+            if not _INVERSE.get(match[0].split()[0].lower(), _NONE).isdisjoint(question.split()):
+                continue  # "Solomon, son of David" says who was the father of Solomon
             yield match[0].rindex("of") + match.start(), _end(text, match)
     if "'" in text:
         for match in _POSSESSED.finditer(text):
