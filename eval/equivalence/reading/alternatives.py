@@ -46,6 +46,7 @@ _BETWEEN = re.compile(
     r"(?:\s\w+)?\sbetween\s+([^,;.]{1,60}?)\s+and\s+([^,;.]{1,60})",
     re.I,
 )
+_OFFERING = re.compile(r"\?.*\?|(?:[Ee]ither|etween|(?:ould|ight|ay|an) [Bb]e\b)", re.S)
 _GUESSED = re.compile(r"\?\s+(?=\S)")
 _MAY_BE = re.compile(r"\b(?:could|might|may|can) be\b", re.I)
 _HEDGES = re.compile(rf"\b{_HEDGE}\b", re.I)
@@ -95,6 +96,10 @@ def find(text: str) -> Alternatives:
     commas = text.count(",")
     if len(text) > LONGEST and (commas < _MANY or len(text) > commas * _PER_ITEM):
         return NONE
+    if commas < _MANY and not _OFFERING.search(text):
+        lead = _LEAD.match(text)
+        if _SAYING.search(text, lead.end() if lead else 0):
+            return NONE  # what most sentences are
     text = sentences.hidden(text)
     if any(word in text for word in _TAIL_WORDS):
         text = _TAIL.sub("", text)

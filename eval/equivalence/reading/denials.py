@@ -3,194 +3,16 @@
 import re
 from collections.abc import Iterator
 
-from closedbook.eval.equivalence.reading import sentences
+from closedbook.eval.equivalence.reading import patterns, sentences
 
 Span = tuple[int, int]
 
-_BE = r"(?:is|was|are|were|am|be|been|being|'s|'re)"
-_ADVERBS = r"(?:\s+(?:\w+ly|in fact|of course|at all|also|ever|even))*"
-# These deny nothing, although a word in them does.
-_HARMLESS = re.compile(
-    r"without (?:a |any )?(?:doubt|question)|(?:there(?: i|')s )?no (?:doubt|question)\b|"
-    r"beyond (?:a |any )?doubt|not? wonder|(?:if|unless) i(?:'m| am) (?:not )?mistaken|"
-    r"not surprisingly|not to mention|no longer|"
-    r"(?:no|not|n't) (?:later|earlier|fewer|less|more|bigger|smaller) than|"
-    r"(?:not|n't) (?:only|just|merely|simply|solely|yet)\b|whether or not|not unlike|not a few|"
-    r"(?:not|n't) (?:far|long) (?:from|after|before)|more often than not|last but not least|"
-    r"(?:couldn't|can't|cannot|could not|can not) (?:have been|be) "
-    r"(?:any(?:one|body|thing)?|an?y?) ?(?:else |other )?(?:but|than|except)|"
-    r"(?:none|no one|nobody|nothing|no other|no-one)(?: else)? "
-    r"(?:but|other than|except(?: for)?|besides|save|than)|"
-    r"(?:nothing|no one|nobody|no-one|no(?: other)? \w+|none)(?: \w+){0,6} "
-    r"(?:\w+er|more(?: \w+)?|better) than|"
-    r"(?:nothing|no one|nobody|none|no other \w+|no \w+) (?:beats?|compares? (?:to|with))|"
-    r",?\s*(?:is|was|are|were|do|does|did|has|have|had|can|could|will|would)n't "
-    r"(?:it|he|she|they|that|there|we|you|i)\s*\?",
-    re.I,
-)
-_QUOTED = re.compile(r'(?<=\w)(?<!\bnot) +"[^"]{4,300}"|"[^"]{4,80}"(?= +\w)')
-_UNTIL = re.compile(
-    r"\b(?:not|never|n't)\b(?:(?![.;]).)*?\b(?:until|till|before)\b|\bnot (?:until|till)\b", re.I
-)
-# Some way of naming another answer beside the one that is meant.
-_BESIDE = re.compile(
-    r"(?:(?<=\s)|(?<=^)|(?<=[(,;:-]))(?:(?:but|and|yet)\s+)?(?:(?:most|quite)?\s*(?:certainly|definitely|surely|"
-    r"probably|absolutely|clearly|obviously)\s+)?"
-    r"(?:rather than|instead of|as opposed to|as distinct from|in contrast (?:to|with)|"
-    r"in place of|in lieu of|not to be (?:confused|mistaken) (?:with|for)|other than|apart from|"
-    r"aside from|except(?:ing)?(?: for)?|excluding|with the exception of|to the exclusion of|"
-    r"unlike|barring|minus the|not|never|(?:it|this|that) (?:ain't|isn't|wasn't))\s+",
-    re.I,
-)
-# "Not" in other languages, before what it denies.
-_FOREIGN_NOT = re.compile(
-    r"(?:(?<!\w)(?:не|нет|nicht|kein(?:e[nmrs]?)?|pas|niet|geen|n[aã]o|nie|ne|bukan|tidak|inte|ikke|"
-    r"no es|no fue|non [eè])|^(?:Не|Нет|Nicht|Kein|Pas|Niet|Geen|N[aã]o|Nie|Ne|Bukan|Tidak|Inte|"
-    r"Ikke|No es|Non [eè]))\s+"
-)
-_ALL_BUT = re.compile(
-    r"\b(?:(?:any|every)(?:one|body|thing|where)?|all(?:\s+of\s+them)?)(?:\s+\w+)?\s+"
-    r"(?:but|save|bar)\s+(?!also\b)",
-    re.I,
-)
-_NEITHER = re.compile(r"\bneither\b", re.I)
-_COPULA = re.compile(
-    rf"(?:\b{_BE}{_ADVERBS}\s+(?:not|never)\b|\b(?:isn't|wasn't|aren't|weren't|ain't)\b)", re.I
-)
-_AUXILIARY = re.compile(
-    r"\b(?:(?:did|does|do|has|have|had|can|could|will|would|should|may|might|must|shall)"
-    r"(?:n't|\s+(?:\w+ly\s+)?(?:not|never)\b)|cannot|won't|can't|couldn't|never\s+\w+)",
-    re.I,
-)
-_UNTRUE = re.compile(
-    rf"\b{_BE}{_ADVERBS}\s+(?:wrong|incorrect|false|untrue|mistaken|inaccurate|"
-    r"(?:an? )?(?:\w+ )?(?:myth|misconception|mistake|error|fallacy|hoax)|out of the question|"
-    r"ruled out|impossible)\b"
-    r"|\b(?:had|has|have|having) (?:absolutely )?(?:nothing to do with|no (?:part|role|hand|"
-    r"involvement|connection))\b|\b(?:played|took|plays) no (?:part|role)\b"
-    r"|\b(?:highly|very|extremely|most) unlikely\b|\bhardly\b|\bby no means\b|\bin no way\b"
-    r"|\b(?:falsely|wrongly|mistakenly|erroneously|incorrectly|wrongfully)\b"
-    r"|\b(?:misconception|myth|fallacy) (?:is )?that\b",
-    re.I,
-)
-_IT_IS_UNTRUE = re.compile(
-    rf"\b(?:it|this){_ADVERBS}\s*{_BE}{_ADVERBS}\s+(?:not (?:true|correct|the case|right|so)|false|"
-    r"wrong|incorrect|untrue|a lie|(?:an? )?(?:\w+ )?(?:myth|misconception|fallacy)) that\b",
-    re.I,
-)
-# The speaker does not know whether it is so.
-_WONDERING = re.compile(
-    r"\b(?:not (?:\w+ )?(?:sure|certain|clear|known)|(?:don't|do not|doesn't|does not) (?:know|"
-    r"remember|say)|"
-    r"(?:cannot|can't|could not|couldn't) (?:say|tell|confirm|verify|determine)|unsure|uncertain|"
-    r"unclear|no idea|wonder(?:ing)?|unknown)\s+(?:whether|if)\b|\bi (?:\w+ )?doubt\b",
-    re.I,
-)
-_GAVE_UP = re.compile(r"\b(?:fail|refus|declin|neglect)(?:s|es|ed|d|e)?\s+to\b", re.I)
-_ANSWERED_NO = re.compile(
-    r"\?[\"')]*\s*(?:no|nope|nah|wrong|not at all|never|hardly|i don't (?:think|believe) so|"
-    r"i doubt it|(?:of course|certainly|definitely|probably|surely) not|not (?:likely|really))\b"
-    r"[,.!;:]*",
-    re.I,
-)
-# People, or once the speaker, say so; what is so stands behind "but".
-SAYING = re.compile(
-    r"\b(?:think|thinks|thought|believe[sd]?|say|says|said|assume[sd]?|claim(?:s|ed)?|suppose[sd]?|"
-    r"consider(?:s|ed)?|credit(?:s|ed)?|attribut(?:e|es|ed)|cited?|guess(?:ed)?|suspect(?:ed)?|"
-    r"mistaken|regard(?:ed)?|used to be|belief|opinion|legend|rumou?red|tempting|confused?)\b",
-    re.I,
-)
-_WHO = (
-    r"(?:many|most|some|several|few|other|lots of|people|everyone|everybody|one|you|folks|fans|"
-    r"students|textbooks|legend|tradition|popular|common|conventional|commonly|often|usually|"
-    r"generally|frequently|widely|popularly|traditionally|sometimes|initially|once|long|first|"
-    r"it (?:is|was|has been|had been|may be|might be|used to)|we|they|"
-    r"i (?:\w+ )?(?:used to|first|initially|once|always|originally|thought|believed|assumed|"
-    r"guessed|had))"
-)
-_WHO_SAYS = re.compile(rf"\b{_WHO}\b", re.I)
-_BEGINS_SO = re.compile(rf"^\W*(?:\w+\W+)?{_WHO}\b", re.I)
-# What comes next is put forward as the truth.
-_TRUTH = (
-    r"(?:it(?:'s| is| was| were| turned out| turns out| has to be| must)|that(?:'s| is| was) "
-    r"(?:wrong|not)|(?:in fact|actually|really|in reality|in truth)|no\b|now it|"
-    r"i(?:'d| would)? (?:say|think|believe|go (?:with|for)|choose|pick)|my (?:answer|guess)|"
-    r"the (?:answer|correct|real|actual|true|truth|right|reality|fact|inventor|author|winner|"
-    r"capital|first)|he (?:was|is)|she (?:was|is)|they (?:were|are))"
-)
-_NO_DOUBT = (
-    r"(?!(?:it(?:'s| is| was)) (?:not|also|debated|disputed|unclear|uncertain|unknown|possible|"
-    r"sometimes|often|generally|commonly|widely|believed|thought|said|important|worth|likely|"
-    r"probable|difficult|hard|based|only|just|still|usually|never|called|known)\b)"
-)
-_TURN = re.compile(
-    rf"[,;.]?\s+(?:but|however|yet|whereas|though)\b,?\s*(?={_NO_DOUBT}{_TRUTH})"
-    rf"|[,;.]\s*(?:actually|in fact|in reality|in truth|really|instead)\b,?\s*"
-    rf"|[,;.]?\s+(?:but|yet)\s+(?:really|actually|in fact|in reality)\b|[,;]\s+now\b",
-    re.I,
-)
-_TURNED = re.compile(
-    rf"\s*(?:(?:but|however|yet)\b,?\s*(?={_NO_DOUBT}{_TRUTH})|"
-    r"(?:actually|in fact|in reality|in truth)\b)",
-    re.I,
-)
-_THOUGH_THEY_SAY = re.compile(
-    r"[,;]\s+(?:although|though|while|whilst|even though|but)\s+(?:some|many|most|others|several|"
-    r"a few|few|people|critics|everyone|legend)\s+(?:\w+\s+){0,3}?(?:say|think|believe|claim|argue|"
-    r"assume|suggest|consider|attribute|credit|says|has it)\b[^.;]*",
-    re.I,
-)
-_SUBORDINATE = re.compile(
-    r"^\W*(?:(?:al)?though|while|whilst|even though|despite|contrary to|against)\b[^,;]*,\s*", re.I
-)
-# The speaker takes back what stands before.
-_CORRECTED = re.compile(
-    r"(?:\bno,? wait\b|\bwait,? no\b|\bscratch that\b|\b(?:sorry|oops|apologies)\b,?\s*(?:i meant?|"
-    r"i'm wrong|it's|that's|no|correction|the)\b|\bi meant?\b(?! to)|\bcorrection\b|\bon second "
-    r"thoughts?\b|"
-    r"\blet me correct\b|(?<=[.!?])\s*actually,? (?=(?:it|that|the|i|no|this|he|she)\b)|"
-    r"\bno,? actually\b|\bactually,? no\b|(?<=[.!?-])\s*no,? (?=(?:it|that|this|he|she)(?:'s| is| "
-    r"was)\b))[,:.\s]*",
-    re.I,
-)
-_ALONE = re.compile(
-    r"(?:\s+[\w'-]+){0,8}?\s+(?:alone|single-?handed(?:ly)?|by (?:him|her|it|them)sel(?:f|ves)|"
-    r"on (?:his|her|its|their) own)\b",
-    re.I,
-)
-_BY_DEGREE = re.compile(
-    r"\s+(?:very|particularly|especially|too|so|always|widely|well|quite|entirely|necessarily|exactly|"
-    r"surprising|easy)\b",
-    re.I,
-)
-_RELATIVE = re.compile(r"\b(?:who|which|that|whose|whom|where|when|because|since|as|so)\b", re.I)
-_VERB = re.compile(
-    r"\b(?:is|was|are|were|has|had|have|did|does|do|won|wrote|made|came|went|led|held|built|ran|"
-    r"gave|took|got|says?|said|will|can|\w{2,}ed|isn't|wasn't)\b",
-    re.I,
-)
-_VERB_BEFORE = re.compile(
-    rf"\b(?:{_BE}|did|does|do|has|have|had|can|could|will|would|should|may|might|must)"
-    rf"{_ADVERBS}\s*$",
-    re.I,
-)
-_NEXT_CLAUSE = re.compile(
-    r"\s+(?:but(?: rather)?|because|since|so|although|while|whereas|"
-    r"(?:and )?(?:it|he|she|they|that)(?:'s| is| was| were| did| has))\b",
-    re.I,
-)
-_JOINT = re.compile(r"\s(?:and|but|so|yet|while|whereas|whilst|although|though)\s", re.I)
 
-
-_EXCEPT = re.compile(r"\bexcept|\bexclud|\bapart|\baside|\bother\b|\bexception\b", re.I)
-_SET_OFF = re.compile(r"(?:^|[,;:(-])\W*$")
-_PRONOUN = re.compile(
-    r"^\W*(?:it|this|that|he|she|they|there|these|those|the (?:correct |right |final )?answer)\b",
-    re.I,
-)
-_WRONG = re.compile(
-    r"\b(?:is|was|are|were)\s+(?:\w+ly\s+)?(?:wrong|incorrect|false|untrue)\b", re.I
-)
+def _holds(text: str, marks: tuple[str, ...]) -> bool:
+    for mark in marks:  # noqa: SIM110 - any() would take twice the time
+        if mark in text:
+            return True
+    return False
 
 
 def find(text: str, question: str, asked_denied: bool) -> Iterator[Span]:
@@ -210,7 +32,7 @@ def find(text: str, question: str, asked_denied: bool) -> Iterator[Span]:
     >>> denied("Many think it was Paris, but it was Lyon.")
     ['Many think it was Paris, but']
     """
-    corrected = _corrected(text[:300])
+    corrected = _corrected(text[:300]) if _holds(text.lower(), patterns.CORRECTING) else 0
     if corrected:
         yield 0, corrected
     found = list(sentences.split(text))
@@ -221,7 +43,7 @@ def find(text: str, question: str, asked_denied: bool) -> Iterator[Span]:
         for first, last in _in_sentence(text[start:end], following, question, asked_denied):
             yield start + first, start + last
     if "?" in text:
-        for match in _ANSWERED_NO.finditer(text):
+        for match in patterns.ANSWERED_NO.finditer(text):
             before = [first for first, last in found if first <= match.start()]
             yield before[-1] if before else 0, match.end()
 
@@ -232,9 +54,10 @@ def harmless(text: str) -> str:
     >>> harmless("No doubt Paris")
     'xxxxxxxx Paris'
     """
-    text = _HARMLESS.sub(_crossed, text)
+    if _holds(text.lower(), patterns.HARMLESS_WORDS):
+        text = patterns.HARMLESS.sub(_crossed, text)
     # Titles: "I Write Sins Not Tragedies".
-    return text if text.count('"') < 2 else _QUOTED.sub(_crossed, text)
+    return text if text.count('"') < 2 else patterns.QUOTED.sub(_crossed, text)
 
 
 def _crossed(match: re.Match[str]) -> str:
@@ -244,7 +67,7 @@ def _crossed(match: re.Match[str]) -> str:
 def _corrected(text: str) -> int:
     """The place from which a speaker who takes words back says what is meant."""
     place = 0
-    for match in _CORRECTED.finditer(text):
+    for match in patterns.CORRECTED.finditer(text):
         if (
             any(letter.isalnum() for letter in text[: match.start()])
             and text[match.end() :].strip()
@@ -257,55 +80,74 @@ def _corrected(text: str) -> int:
 def _in_sentence(
     sentence: str, following: str, question: str, asked_denied: bool
 ) -> Iterator[Span]:
-    popular = _popular(sentence, following)
+    said = sentence.lower()
+    turning = _holds(said, patterns.TURNING) or (
+        following and _holds(following.lower(), patterns.TURNING)
+    )
+    popular = _popular(sentence, following) if turning else None
     if popular:
         yield popular
         if popular[1] - popular[0] >= len(sentence.strip()):
             return
-    if _IT_IS_UNTRUE.search(sentence) or _WONDERING.search(sentence):
+    denying = _holds(said, patterns.NEGATIVE)
+    if " that" in said and patterns.IT_IS_UNTRUE.search(sentence):
         yield 0, len(sentence)
         return
-    until = None if asked_denied else _UNTIL.search(sentence)
+    if _holds(said, patterns.WHETHER) and patterns.WONDERING.search(sentence):
+        yield 0, len(sentence)
+        return
+    until = patterns.UNTIL.search(sentence) if denying and not asked_denied else None
     if until:
         yield until.span()
         sentence = sentence[: until.start()] + "x" * len(until[0]) + sentence[until.end() :]
-    for pattern in (_COPULA, _AUXILIARY, _UNTRUE, _GAVE_UP):
+    for pattern, marks in patterns.VERBS:
+        if not _holds(said, marks):
+            continue
         for match in pattern.finditer(sentence):
-            if _ALONE.match(sentence, match.end()):
+            if patterns.ALONE.match(sentence, match.end()):
                 continue  # "did not found it alone" says that others helped
-            if asked_denied and not (_PRONOUN.match(sentence) or _WRONG.search(match[0])):
+            if asked_denied and not (
+                patterns.PRONOUN.match(sentence) or patterns.WRONG.search(match[0])
+            ):
                 continue  # "Venus has no moon" answers what is asked
-            if pattern is _GAVE_UP and match[0].split()[0][:4].lower() in question:
+            if pattern is patterns.GAVE_UP and match[0].split()[0][:4].lower() in question:
                 continue
             yield from _clause(sentence, match)
-    for pattern in (_BESIDE, _ALL_BUT, _NEITHER, _FOREIGN_NOT):
+    for pattern, marks in patterns.PHRASES:
+        if marks and not _holds(said, marks):
+            continue
         for match in pattern.finditer(sentence):
-            if _VERB_BEFORE.search(sentence, 0, match.start()):
+            if patterns.VERB_BEFORE.search(sentence, 0, match.start()):
                 continue
             if asked_denied and (
-                _EXCEPT.search(match[0]) or not _SET_OFF.search(sentence, 0, match.start())
+                patterns.EXCEPT.search(match[0])
+                or not patterns.SET_OFF.search(sentence, 0, match.start())
             ):
                 continue
-            start = match.end() if pattern is _ALL_BUT else match.start()
+            start = match.end() if pattern is patterns.ALL_BUT else match.start()
             yield start, _phrase_end(sentence, match)
 
 
 def _popular(sentence: str, following: str) -> Span | None:
     """What people are said to think, where the text then says otherwise."""
-    said = SAYING.search(sentence)
+    said = patterns.SAYING.search(sentence)
     if not said:
         return None
-    subordinate = _SUBORDINATE.match(sentence)
+    subordinate = patterns.SUBORDINATE.match(sentence)
     if subordinate and said.start() < subordinate.end():
         return subordinate.span()
-    turn = _TURN.search(sentence, said.end())
-    who = _WHO_SAYS.search(sentence)
+    turn = patterns.TURN.search(sentence, said.end())
+    who = patterns.WHO_SAYS.search(sentence)
     if turn and who and who.start() < turn.start():
         return 0, turn.end()
-    though = _THOUGH_THEY_SAY.search(sentence)
+    though = patterns.THOUGH_THEY_SAY.search(sentence)
     if though:
         return though.span()
-    if _BEGINS_SO.match(sentence) and said.start() < 60 and _TURNED.match(following):
+    if (
+        patterns.BEGINS_SO.match(sentence)
+        and said.start() < 60
+        and patterns.TURNED.match(following)
+    ):
         return 0, len(sentence)
     return None
 
@@ -317,7 +159,7 @@ def _clause(sentence: str, match: re.Match[str]) -> Iterator[Span]:
     if middle is None and sentence[:end].rstrip().lower().endswith(" but"):
         yield match.start(), end  # "not Paris but"
         return
-    if _BY_DEGREE.match(sentence, match.end()):
+    if patterns.BY_DEGREE.match(sentence, match.end()):
         yield match.start(), end  # "is not very tall" says nothing of who it is
         return
     start = 0
@@ -325,10 +167,10 @@ def _clause(sentence: str, match: re.Match[str]) -> Iterator[Span]:
         start = boundary.end()
     if not sentence[start : match.start()].strip():  # behind an apposition
         start = 0
-    for joint in _JOINT.finditer(sentence, start, match.start()):
-        if _VERB.search(sentence, start, joint.start()) or joint[0].strip() != "and":
+    for joint in patterns.JOINT.finditer(sentence, start, match.start()):
+        if patterns.VERB.search(sentence, start, joint.start()) or joint[0].strip() != "and":
             start = joint.start()
-    found = _RELATIVE.finditer(sentence, start, match.start())
+    found = patterns.RELATIVE.finditer(sentence, start, match.start())
     relative = max(found, key=re.Match.start, default=None)
     if relative is not None and sentence[: relative.start()].strip():
         start = relative.start()
@@ -345,7 +187,7 @@ def _phrase_end(sentence: str, match: re.Match[str]) -> int:
         closed = sentence.find(")", boundary.end())
         boundary = sentences.BOUNDARY.search(sentence, closed + 1) if closed >= 0 else None
     end = boundary.start() if boundary else len(sentence)
-    joint = _NEXT_CLAUSE.search(sentence, match.end(), end)
+    joint = patterns.NEXT_CLAUSE.search(sentence, match.end(), end)
     if joint is None:
         return end
     return joint.end() if joint[0].strip().lower().startswith("but") else joint.start()

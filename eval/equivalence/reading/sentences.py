@@ -1,5 +1,6 @@
 """Sentences and clauses of a text, as places in it."""
 
+import functools
 import re
 from collections.abc import Iterator
 
@@ -10,13 +11,18 @@ _END = re.compile(r"[.!?]+[\"')\]]*(?=\s|$)|\n+|;")
 BOUNDARY = re.compile(r",(?!\d)|[;:!?()\n]|\s-+\s|\.{2,}|\.(?=\s|$)")
 """Where a clause may end, inside a sentence."""
 
-# A full stop behind one of these ends no sentence; nor does one behind a single letter.
+# A full stop behind one of these ends no sentence; nor does one behind a single letter, or behind
+# a number with a small letter next.
 _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|st|mt|ft|sr|jr|prof|gen|col|capt|lt|sgt|gov|sen|rep|rev|hon|no|vol|vs|"
     r"etc|inc|ltd|co|corp|approx|ca|fig|op|ave|dept|est|jan|feb|mar|apr|jun|jul|aug|sep|sept|oct|"
-    r"nov|dec|e\.g|i\.e|a\.m|p\.m|b\.c|a\.d)|(?<![^\W_])[a-z])\.(?=\s+\S|,)|(?<![\d.])\d{1,2}\.(?=\s+(?-i:[a-z]))",
+    r"nov|dec|e\.g|i\.e|a\.m|p\.m|b\.c|a\.d)|(?<![^\W_])[a-z])\Z",
     re.I,
 )
+_LONGEST = 8  # characters before a full stop that are looked at
+_NUMBERED = re.compile(r"(?<![\d.])\d{1,2}\Z")
+_GOES_ON = re.compile(r"\s+\S|,")
+_SMALL = re.compile(r"\s+[a-z]")
 _EXCLAIMED = re.compile(r"[!?](?=\s+[a-z])")
 _MONTH = r"(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)\w*"
 _DATE_COMMA = re.compile(
@@ -31,6 +37,8 @@ _TITLE_COMMA = re.compile(
 _PLACES_COMMA = re.compile(
     r"([A-Z][\w'-]*(?: [A-Z][\w'-]*){0,3}), (?=([A-Z][\w'-]*(?: [A-Z][\w'-]*){0,3}))"
 )
+_YEAR_BEHIND = re.compile(r", ?\d{3}")
+_NAME_BEHIND = re.compile(", [A-Z]")
 _HIDDEN = {",": "\x1c", ".": "\x1d", "!": "\x1e", "?": "\x1f"}
 _SHOWN = {ord(mark): sign for sign, mark in _HIDDEN.items()}
 
@@ -40,6 +48,7 @@ def straight(text: str) -> str:
     return text if text.isascii() else text.translate(_STRAIGHT)
 
 
+@functools.lru_cache(maxsize=1 << 8)
 def hidden(text: str) -> str:
     """The text with marks in place of the commas and stops that part nothing; see `shown`.
 
@@ -49,15 +58,27 @@ def hidden(text: str) -> str:
     not Lyon, Paris
     """
     if "," in text:
-        text = _DATE_COMMA.sub(lambda match: match[0].replace(",", _HIDDEN[","]), text)
+        if _YEAR_BEHIND.search(text) or "day, " in text:
+            text = _DATE_COMMA.sub(lambda match: match[0].replace(",", _HIDDEN[","]), text)
         text = _TITLE_COMMA.sub(_HIDDEN[","], text)
-        if "," in text:
+        if _NAME_BEHIND.search(text):
             text = _PLACES_COMMA.sub(_held, text)
-    if "." in text:
-        text = _ABBREVIATION.sub(lambda match: match[0][:-1] + _HIDDEN["."], text)
+    place = text.find(".")
+    while 0 <= place < len(text) - 1:
+        if _parts_nothing(text, place):
+            text = f"{text[:place]}{_HIDDEN['.']}{text[place + 1 :]}"
+        place = text.find(".", place + 1)
     if "!" in text:
         text = _EXCLAIMED.sub(lambda match: _HIDDEN[match[0]], text)
     return text
+
+
+def _parts_nothing(text: str, place: int) -> bool:
+    """Whether the full stop at a place belongs to an abbreviation or to a number."""
+    before = text[max(0, place - _LONGEST) : place]
+    if _GOES_ON.match(text, place + 1) and _ABBREVIATION.search(before):
+        return True
+    return bool(_SMALL.match(text, place + 1) and _NUMBERED.search(before))
 
 
 def _held(match: re.Match[str]) -> str:

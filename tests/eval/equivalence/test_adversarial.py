@@ -1,8 +1,8 @@
 """Adversarial pairs by kind, and small inputs that other people's files hold.
 
-Half of `adversarial.jsonl` ("aside") was written before the rules and set aside: nobody looked at
-it while they were made. `later_pairs.jsonl` was written when the rules stood; rules were mended
-after its pairs. `docs/evaluator.md` says how each was first measured.
+Half of `adversarial.jsonl` is set aside ("aside"): no rule is made after it. `later_pairs.jsonl`
+was written when the rules stood, and rules were mended after its pairs. `docs/evaluator.md` says
+how each was first measured.
 """
 
 import json
@@ -14,13 +14,14 @@ import pytest
 from closedbook.eval.equivalence import verdicts
 from closedbook.eval.predictions import Prediction
 
-PAIRS = [
-    json.loads(line)
-    for line in pathlib.Path(__file__)
-    .with_name("adversarial.jsonl")
-    .read_text("utf-8")
-    .splitlines()
-]
+
+def _pairs(name):
+    text = pathlib.Path(__file__).with_name(name).read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.splitlines()]
+
+
+PAIRS = _pairs("adversarial.jsonl")
+LATER = _pairs("later_pairs.jsonl")
 LEAST = 0.95  # of precision and of recall
 
 
