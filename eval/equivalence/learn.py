@@ -40,7 +40,7 @@ PARAMETERS = {
     "min_samples_leaf": 20,
     "l2_regularization": 5.0,
     "max_features": 0.15,
-    "random_state": 0,
+    "random_state": 1,  # what others give: docs/evaluator.md
 }
 
 

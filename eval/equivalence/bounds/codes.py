@@ -47,10 +47,12 @@ def find(case: Case) -> Bounds | None:
 def _other_code(gold: Answer, given: Answer) -> bool:
     if len(gold.words) > 6:
         return False
-    expected, found = codes(gold.folded), codes(given.folded)
+    expected = codes(gold.folded)
     if not expected:
-        bare = gold.words[0] if len(gold.words) == 1 and gold.raw.isupper() else ""
-        return bool(bare) and any(_DIGITS.sub("", code) == bare for code in found)
+        if len(gold.words) != 1 or not gold.raw.isupper():
+            return False
+        return any(_DIGITS.sub("", code) == gold.words[0] for code in codes(given.folded))
+    found = codes(given.folded)
     for code in expected - found:
         if code in given.words:
             continue

@@ -26,6 +26,7 @@ _ORDINALS = {
         start=1,
     )
 }
+_NUMERALS = _ROMAN.keys() | _ORDINALS.keys()
 _SUFFIXES = {"jr": "jr", "junior": "jr", "sr": "sr", "senior": "sr"}
 _PLACE_WORDS = frozenset(
     "dc state city university college airport bridge street county river monument avenue post "
@@ -44,10 +45,11 @@ def find(case: Case) -> Bounds | None:
     gold, given = case.gold, case.given
     if not gold.words or len(gold.words) > 7:
         return None
-    if _numeral_differs(gold, given, case.short):
-        return against(Reason.NAME_CONFLICT)
-    if case.short and _numeral_agrees(gold, given):
-        return agreeing(Reason.NAME, 0.9)
+    if not _NUMERALS.isdisjoint(gold.words):
+        if _numeral_differs(gold, given, case.short):
+            return against(Reason.NAME_CONFLICT)
+        if case.short and _numeral_agrees(gold, given):
+            return agreeing(Reason.NAME, 0.9)
     forenamed = case.short and bool(given.person) and given.person[0] in COMMON
     if case.short and case.pair.acronym and _initials_of(gold, given):
         return agreeing(Reason.ACRONYM, 0.9)

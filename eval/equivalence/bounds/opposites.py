@@ -1,7 +1,7 @@
 """Words that make two answers differ although they share the rest: north and south, vice, step-."""
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from closedbook.eval.equivalence.bounds.case import Bounds, Case, against
 from closedbook.eval.equivalence.evidence import classes, words
@@ -131,7 +131,7 @@ def _opposite(case: Case) -> bool:
     for stem in lacking:
         if len(lacking) > 1 and any(other != stem and other not in asked for other in lacking):
             return False
-        contrary = [other for other in strange if opposite(stem, other)]
+        contrary = _contrary(stem, strange)
         if not contrary or (set(contrary) <= asked and stem not in asked):
             continue
         if any(not other.keys.isdisjoint(contrary) for other in case.golds):
@@ -139,6 +139,13 @@ def _opposite(case: Case) -> bool:
         if len(gold.weights) > 1 or case.short:
             return True
     return False
+
+
+def _contrary(stem: str, others: Sequence[str]) -> list[str]:
+    """Those that are opposite to a word; few words may have any, so most are not compared."""
+    if stem in _OPPOSED or stem in classes.WORDS or words.may_oppose(stem):
+        return [other for other in others if opposite(stem, other)]
+    return [other for other in others if words.adds(other, stem)]
 
 
 _NOTHING: frozenset[str] = frozenset()

@@ -132,6 +132,26 @@ _ADDED_TO = frozenset(
 )
 
 
+def adds(short: str, long: str) -> bool:
+    """Whether the longer of two words is the shorter with a beginning that makes it another.
+
+    >>> adds("mother", "grandmother"), adds("mother", "smother")
+    (True, False)
+    """
+    return short in _ADDED_TO and long.endswith(short) and long[: -len(short)] in _ADDED
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def may_oppose(word: str) -> bool:
+    """Whether a word has a beginning that another contradicts, or may be given one.
+
+    >>> may_oppose("hypertension"), may_oppose("mother"), may_oppose("paris")
+    (True, True, False)
+    """
+    begins = any(word[:length] in _OPPOSED_PREFIX for length in range(2, min(6, len(word) - 3)))
+    return begins or word in _ADDED_TO
+
+
 @functools.lru_cache(maxsize=1 << 16)
 def opposed(a: str, b: str) -> bool:
     """Whether the beginnings of two words contradict one another, and the rest is the same.
@@ -141,8 +161,7 @@ def opposed(a: str, b: str) -> bool:
     >>> opposed("inland", "inlands"), opposed("provide", "provided")
     (False, False)
     """
-    short, long = (a, b) if len(a) <= len(b) else (b, a)
-    if short in _ADDED_TO and long.endswith(short) and long[: -len(short)] in _ADDED:
+    if adds(a, b) or adds(b, a):
         return True
     for length in range(2, min(6, len(a) - 3)):
         prefix = a[:length]

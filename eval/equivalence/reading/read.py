@@ -3,6 +3,7 @@
 Nothing here looks at the acceptable answers.
 """
 
+import functools
 import re
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -34,6 +35,7 @@ class Reading(NamedTuple):
     cut: bool  # whether the text is shorter than the prediction
 
 
+@functools.lru_cache(maxsize=1 << 15)
 def read(prediction: str, question: str) -> Reading:
     """Reads a prediction; most are what they assert.
 
