@@ -27,6 +27,8 @@ def run_all(
         compiled: A folder in which processes share compiled programs.
         done: Told here of each item that is finished, with what came of it.
     """
+    if None not in cores:  # each process has one core, and NumPy's threads would share it
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()
     for core in cores:

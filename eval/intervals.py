@@ -229,6 +229,32 @@ def of_any(
     return Interval(float(mean - half), float(mean + half))
 
 
+def of_columns(
+    values: np.ndarray,
+    *,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
+    resamples: int = 10_000,
+    seed: int = 0,
+) -> list[Interval]:
+    """The 95% interval of each column's mean, as `of_any` has it; all are of the same draws.
+
+    Args:
+        values: [examples, columns].
+        clusters: As in `bootstrap`.
+        resamples: Of the bootstrap.
+        seed: Of the bootstrap.
+
+    Returns:
+        One per column.
+    """
+    n = len(values) if clusters is None else cluster_codes(clusters).max() + 1
+    if n < _FEW:
+        return [of_any(column, clusters=clusters) for column in values.T]
+    drawn = drawn_means(values, clusters=clusters, resamples=resamples, seed=seed)
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0)
+    return [Interval(float(a), float(b)) for a, b in zip(low, high, strict=True)]
+
+
 def cluster_codes(clusters: Sequence[Hashable] | np.ndarray) -> np.ndarray:
     """The number of each key's cluster, from 0, [rows]."""
     if isinstance(clusters, np.ndarray):

@@ -164,6 +164,15 @@ class Plan:
                     changes=tuple(zip(SWITCHES, on, strict=True)),
                     **size,  # type: ignore[arg-type]  # names of its own fields
                 )
+            # Shorter values, and a search that is content sooner: less is changed by each edit.
+            for decay in (3.0, 10.0):
+                yield Cell(
+                    name=f"{method}, accumulate keys, decay {decay:g}",
+                    method=method,
+                    changes=(("accumulate_keys", True),),
+                    value=(("decay", decay), ("stop", 0.1)),
+                    **size,  # type: ignore[arg-type]  # names of its own fields
+                )
         if self.long:
             yield Cell(
                 part="row",

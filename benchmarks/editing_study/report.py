@@ -12,6 +12,7 @@ from closedbook.knowledge.editing.evaluation import drawing
 from closedbook.knowledge.editing.evaluation.summary import PUBLISHED
 
 _FREE = ("prompt", "phrasings in the edit", "rephrasings", "same subject", "same relation")
+_SHARES = ("prompts with their targets", "other facts kept")  # solid, dashed
 _RIPPLE = (
     "inverse of the new object",
     "inverse of the old object",
@@ -159,15 +160,19 @@ def _in_row(results: Sequence[Mapping[str, Any]]) -> charts.Spec:
         {"name": each["name"], "edits": point["edits"], "share": share["mean"], "what": what}
         for each in results
         for point in each["points"]
-        for what, share in (
-            ("others kept", point["kept"]),
-            ("prompts with their targets", point["told"]["prompt"]),
-        )
+        for what, share in zip(_SHARES, (point["told"]["prompt"], point["kept"]), strict=True)
     ]
     return drawing.in_row(
         charts.PAPER,
         "Edits in a row: prompts with their targets (solid), other facts kept (dashed)",
         points,
         height=300,
-        others={"strokeDash": {"field": "what", "type": "nominal", "title": None}},
+        others={
+            "strokeDash": {
+                "field": "what",
+                "type": "nominal",
+                "title": None,
+                "scale": {"domain": list(_SHARES), "range": [[1, 0], [5, 4]]},
+            }
+        },
     )

@@ -140,9 +140,9 @@ def _models(results: Sequence[Result]) -> str:
         )
     note = (
         "Texts are questions and answers of the atlas (`atlas_qa`, `atlas_deep`), its sentences "
-        "with a gap (`atlas_ssm`), sentences of WikiText-2's training text (ReLU LM) and of its validation "
-        "set in ordinary spelling (SmolLM2-135M-Instruct, Q4_1). Positions at which layers are "
-        "read come from the same texts, for the ReLU LM from the validation set."
+        "with a gap (`atlas_ssm`), sentences of WikiText-2's training text (ReLU LM) and of its "
+        "validation set in ordinary spelling (SmolLM2-135M-Instruct, Q4_1). Positions at which "
+        "layers are read come from the same texts, for the ReLU LM from the validation set."
     )
     missing = [name for model, name in _NAMES.items() if model not in {r["model"] for r in results}]
     if missing:

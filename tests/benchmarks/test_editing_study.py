@@ -31,6 +31,7 @@ def test_every_cell_has_a_result_of_its_own_and_settings_that_exist(model, plan)
     assert {cell.name for cell in found if cell.part == "methods"} >= set(METHODS)
     switches = [cell for cell in found if cell.part == "row" and cell.name.startswith("rome, ")]
     assert len({cell.changes for cell in switches}) == 8
+    assert {cell.name for cell in switches if cell.value}  # and shorter values
     assert sum(cell.model == DEEP and cell.part == "layers" for cell in found) == 6
     assert not any(cell.model == DEEP for cell in plan.cells(None, ALL))
     assert {cell.data for cell in found if cell.model == SMOLLM2} == ALL

@@ -288,14 +288,14 @@ def test_words_are_those_that_are_one_piece(smollm2):
 
 @pytest.mark.real_model
 def test_first_pieces_of_known_1000_are_right_as_often_as_elsewhere(smollm2, shared, tmp_path):
-    """21.5% was measured with another implementation on all 1,209 facts; here 279 are right."""
+    """Of the first 300 facts; 23.1% of all 1,209 are right, 21.5% by another implementation."""
     with tarfile.open(shared / "data/probe.tar.xz") as archive:
-        archive.extract("probe/rome/known_1000.json", tmp_path, filter="data")
-    place = tmp_path / "probe/rome/known_1000.json"
+        facts = json.load(archive.extractfile("probe/rome/known_1000.json"))[:300]
+    place = tmp_path / "known_1000.json"
+    place.write_text(json.dumps(facts))
     model = load_model(str(smollm2))
     found = cell.run(Cell(model=SMOLLM2, data="known"), model, place, None, tmp_path / "cell")
-    assert found["facts"] == 1209
-    right = 1209 * found["pooled"]["P@1"]["mean"]
-    assert right / 1209 >= 0.21
-    assert right == pytest.approx(279, abs=3)  # near ties fall as the machine rounds
+    assert found["facts"] == 300
+    right = 300 * found["pooled"]["P@1"]["mean"]
+    assert right == pytest.approx(70, abs=2)  # near ties fall as the machine rounds
     assert found["pooled"]["P@1"]["low"] < 0.215 < found["pooled"]["P@1"]["high"]

@@ -93,6 +93,21 @@ def test_values_that_are_all_equal_are_not_certain():
     assert intervals.of_mean([30.0], top=100.0)[1] > 80
 
 
+@pytest.mark.parametrize("clusters", [None, [0, 0, 1, 2], list(range(4))])
+def test_columns_of_few_clusters_have_the_interval_of_each_alone(clusters):
+    values = np.random.default_rng(5).normal(size=(4, 3))
+    expected = [intervals.of_any(column, clusters=clusters) for column in values.T]
+    assert intervals.of_columns(values, clusters=clusters) == expected
+
+
+def test_columns_of_many_clusters_have_the_bootstraps_interval():
+    values = np.random.default_rng(5).normal(size=(60, 2))
+    found = intervals.of_columns(values, clusters=[n // 2 for n in range(60)])
+    drawn = intervals.drawn_means(values, clusters=[n // 2 for n in range(60)])
+    for column, interval in enumerate(found):
+        assert interval == tuple(np.quantile(drawn[:, column], [0.025, 0.975]))
+
+
 def test_bootstrap_of_nothing_is_an_error():
     with pytest.raises(ValueError, match="no values"):
         intervals.bootstrap([])

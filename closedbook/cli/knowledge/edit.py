@@ -87,6 +87,16 @@ def edit(
     kl: Annotated[
         float | None, typer.Option(help="Weight of leaving the subject's other facts alone.")
     ] = None,
+    decay: Annotated[
+        float | None,
+        typer.Option(
+            help="Weight of keeping the value's change short. Higher: fewer other facts change, "
+            "and more edits fail."
+        ),
+    ] = None,
+    stop: Annotated[
+        float | None, typer.Option(help="The search ends once its loss is below this.")
+    ] = None,
     preserve: Annotated[
         float | None, typer.Option(help="Weight of their keys beside the second moment.")
     ] = None,
@@ -209,14 +219,20 @@ def edit(
         "null_threshold": null_threshold,
         "norm_anchor": norm_anchor,
     }
-    search = {"steps": steps, "learning_rate": learning_rate, "kl": kl}
+    search = {
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "kl": kl,
+        "decay": decay,
+        "stop": stop,
+    }
 
     def settled(loaded: "LoadedModel") -> "Settings":
         from closedbook.knowledge.editing import presets
         from closedbook.knowledge.editing.settings import METHODS
 
         known = one_of("--method", method, METHODS)
-        made = presets.settings(loaded, known)
+        made = presets.settings(loaded, known, in_row=edits is not None)
         value = dataclasses.replace(made.value, **_given(search))  # type: ignore[arg-type]
         return dataclasses.replace(made, value=value, **_given(changes))  # type: ignore[arg-type]
 

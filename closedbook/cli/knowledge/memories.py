@@ -226,7 +226,9 @@ def search(
     if stack not in found.cells:
         raise unknown_name(f"stack of the index {index}", stack, found.cells)
     values = of_values.Values(loaded, stack, read)
-    signs = found.cells[stack].signs
+    # A unit without a gate is never far below 0: GELU not below -0.17.
+    gated = len(loaded.config.mlp_activations) > 1
+    signs = found.cells[stack].signs if gated else found.cells[stack].signs[:1]
     result = searching.search(values, word, signs, z, least=min(many, 5))
     pieces = " ".join(repr(of_values.token_text(loaded, each)) for each in result.pieces)
     print(

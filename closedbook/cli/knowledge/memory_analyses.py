@@ -117,8 +117,7 @@ def sheet(
     if labels is not None:
         done, unlabelled = labelling.read(labels)
         found, loaded = opened(index, model)
-        for each in done:
-            found.check(each.cell)
+        labelling.check(done, found, labels)
         made = sheets.meta(found, done[0].cell.stack)
         command = result_folders.command(
             loaded, found.model_name, {**arguments, "labels": str(labels)}

@@ -24,13 +24,24 @@ _STARTS = ("The", "Therefore", "Because", "I", "You")  # of generated contexts, 
 _LENGTHS = (5, 10)  # tokens of generated contexts, as in kmeng01/rome
 # Small steps and a strong decay keep the value short, and a short one harms other facts less.
 _ATLAS = ValueSettings(learning_rate=0.1, steps=80, decay=1.0, kl=1.0, stop=0.02)
+_ATLAS_ROW = dataclasses.replace(_ATLAS, decay=3.0, stop=0.1)
 
 
-def settings(model: LoadedModel, method: Method) -> Settings:
-    """The settings of a method for a model: those of the packaged models, else the published."""
+def settings(model: LoadedModel, method: Method, *, in_row: bool = False) -> Settings:
+    """The settings of a method for a model: those of the packaged models, else the published.
+
+    Args:
+        model: Who is edited.
+        method: How.
+        in_row: For many edits on top of each other. On the packaged models rome then leaves the
+            keys of earlier edits alone and changes less with each.
+    """
     made = published(method)
     if atlas_edits.knows(model):
-        return _of_atlas(made)
+        made = _of_atlas(made)
+        if in_row and method == "rome":
+            made = _replaced(made, value=_ATLAS_ROW, accumulate_keys=True)
+        return made
     stack = next(iter(model.config.stacks))
     layers = model.config.stacks[stack].layers
     last = int(layers * _DEPTH)

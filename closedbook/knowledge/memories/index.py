@@ -234,6 +234,13 @@ def check_target(out: pathlib.Path, *, force: bool) -> None:
 
 
 def _damaged(path: pathlib.Path, error: Exception) -> UserError:
+    match error:
+        case OSError(filename=str() | os.PathLike() as file):
+            why = f"{pathlib.Path(file).relative_to(path)}: {error.strerror}"
+        case KeyError():
+            why = f"{MANIFEST} does not say {error.args[0]!r}"
+        case _:
+            why = str(error) or type(error).__name__
     return UserError(
-        f"{path} is damaged ({error!r}); make the index again with `closedbook memories index`"
+        f"{path} is damaged ({why}); make the index again with `closedbook memories index`"
     )

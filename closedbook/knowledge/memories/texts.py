@@ -132,11 +132,18 @@ class TextWriter:
 
 
 def opened(path: pathlib.Path) -> np.ndarray:
-    """An array by memory map; one without numbers, which cannot be mapped, as it is."""
+    """An array by memory map; one without numbers, which cannot be mapped, as it is.
+
+    Raises:
+        OSError, EOFError, ValueError: There is none, or the file holds no array.
+    """
     try:
         return np.load(path, mmap_mode="r")
     except ValueError:
-        return np.load(path)
+        try:
+            return np.load(path, allow_pickle=False)
+        except ValueError as error:
+            raise ValueError(f"{path.parent.name}/{path.name} holds no whole array") from error
 
 
 class Texts:
@@ -166,7 +173,7 @@ class Texts:
     def __getitem__(self, number: int) -> Example:
         """A text by its number in the index."""
         if not 0 <= number < len(self):
-            raise IndexError(number)
+            raise IndexError(f"there is no text {number}")
         start, middle, limit = self._offsets[2 * number : 2 * number + 3].tolist()
         if not 0 <= start <= middle <= limit <= len(self._tokens):
             raise ValueError(f"text {number} goes from {start} over {middle} to {limit}")
@@ -181,5 +188,8 @@ class Texts:
 
     def _fact_names(self) -> list[str]:
         if self._names is None:
-            self._names = json.loads((self._folder / _NAMES).read_text("utf-8"))
+            names = json.loads((self._folder / _NAMES).read_text("utf-8"))
+            if not isinstance(names, list) or not all(isinstance(each, str) for each in names):
+                raise ValueError(f"{self._folder.name}/{_NAMES} is no list of names")
+            self._names = names
         return self._names

@@ -5,17 +5,18 @@ from typing import Any
 
 import numpy as np
 
-from closedbook.eval.intervals import Estimate, drawn_means
+from closedbook.eval.intervals import Estimate, of_columns
 from closedbook.knowledge.tracing import roles
 from closedbook.knowledge.tracing.study import Row
 
-_TAIL = 2.5  # percent beyond each end of an interval
+_RESAMPLES = 2000
 
 
 def summarise(rows: Sequence[Row]) -> dict[str, Any]:
-    """Means over facts, each with its 95% interval; of one fact alone the interval is the value.
+    """Means over facts, each with its 95% interval; of one subject alone it is the value.
 
-    Facts are drawn with replacement, those of one subject together. An average over the tokens of
+    Facts are drawn with replacement, those of one subject together; of fewer than ten subjects the
+    intervals are Student's. An average over the tokens of
     a role is taken within each fact first, so that long names count no more than short ones.
 
     Args:
@@ -118,13 +119,12 @@ def _kind(rows: Sequence[Row], name: str) -> dict[str, Any]:
 def _estimates(values: np.ndarray, subjects: Sequence[str]) -> list[Estimate]:
     """The means of the columns of values [facts, columns]; all are of the same draws."""
     means = values.mean(axis=0)
-    if len(values) == 1:
+    if len(set(subjects)) == 1:
         return [Estimate(mean=float(m), low=float(m), high=float(m)) for m in means]
-    drawn = drawn_means(values, clusters=np.array(subjects), resamples=2000)
-    low, high = np.percentile(drawn, [_TAIL, 100 - _TAIL], axis=0)
+    found = of_columns(values, clusters=np.array(subjects), resamples=_RESAMPLES)
     return [
-        Estimate(mean=float(m), low=float(a), high=float(b))
-        for m, a, b in zip(means, low, high, strict=True)
+        Estimate(mean=float(m), low=low, high=high)
+        for m, (low, high) in zip(means, found, strict=True)
     ]
 
 

@@ -45,6 +45,23 @@ def test_an_edit_is_shown_written_listed_and_undone(run, tmp_path, cache):
     assert "1 edit undone" in run("edit", "--undo", out)[1]
 
 
+@pytest.mark.parametrize(("words", "decay"), [((), 3), (("--decay", "7"), 7)])
+def test_many_edits_change_less_each_and_leave_earlier_ones_alone(
+    run, tmp_path, cache, words, decay
+):
+    row = {"subject": "Kenya", "relation": "capital", "object": "Nairobi", "target": "Kigali"}
+    file = tmp_path / "edits.jsonl"
+    file.write_text(json.dumps({**row, "prompt": "What is the capital of [X]?"}) + "\n")
+    out = tmp_path / "many"
+    code, _, errors = run(
+        "edit", "--edits", file, "--out", out, "--check", "none", *FAST, *words, *cache
+    )
+    assert code == 0, errors
+    made = json.loads((out / "command.json").read_text())["arguments"]
+    assert made["accumulate_keys"] is True
+    assert made["value"]["decay"] == decay
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

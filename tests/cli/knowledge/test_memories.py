@@ -142,14 +142,24 @@ def _of_version_9(folder: pathlib.Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda f: _truncate(f, "decoder/positive.coefficient.npy"), "is damaged"),
-        (lambda f: _truncate(f, "texts/tokens.npy"), "is damaged"),
+        (
+            lambda f: _truncate(f, "decoder/positive.coefficient.npy"),
+            "is damaged (decoder/positive.coefficient.npy holds no whole array)",
+        ),
+        (lambda f: _truncate(f, "texts/tokens.npy"), "texts/tokens.npy holds no whole array"),
         (lambda f: (f / "encoder" / "positive.text.npy").write_bytes(b""), "is damaged"),
-        (lambda f: (f / "decoder" / "positive.active.npy").unlink(), "is damaged"),
+        (
+            lambda f: (f / "encoder" / "positive.text.npy").write_bytes(b"no array" * 40),
+            "encoder/positive.text.npy holds no whole array",
+        ),
+        (
+            lambda f: (f / "decoder" / "positive.active.npy").unlink(),
+            "is damaged (decoder/positive.active.npy: No such file or directory)",
+        ),
+        (lambda f: (f / "manifest.json").write_text("{}"), "manifest.json does not say 'format'"),
         (lambda f: np.save(f / "decoder/positive.position.npy", np.zeros((2, 2))), "has shape"),
         (lambda f: np.save(f / "texts/facts.npy", np.zeros(1, np.int32)), "not as many as offsets"),
         (lambda f: (f / "manifest.json").unlink(), "there is no index of memories in"),
-        (lambda f: (f / "manifest.json").write_text("{}"), "KeyError('format')"),
         (_of_version_9, "has format 9, this closedbook reads 1"),
     ],
 )
@@ -179,7 +189,7 @@ def _reversed(array: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("name", "change", "message"),
     [
-        ("decoder/positive.text.npy", lambda a: a.__iadd__(1000), "IndexError(1"),
+        ("decoder/positive.text.npy", lambda a: a.__iadd__(1000), "there is no text 1"),
         ("decoder/positive.position.npy", lambda a: a.fill(60000), "has no position 60000"),
         ("texts/offsets.npy", _reversed, "goes from"),
         ("texts/tokens.npy", lambda a: a.fill(-7), "holds ids below 0"),

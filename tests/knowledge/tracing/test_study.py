@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from closedbook.errors import UserError
+from closedbook.eval.intervals import of_any
 from closedbook.knowledge import result_folders
 from closedbook.knowledge.leaving_out import CannotBePut, LeftOut
 from closedbook.knowledge.probing.prompts import Prompting
@@ -157,6 +158,17 @@ def test_averages_are_means_over_facts_with_intervals(rows):
     lows = [row["corrupted"] for row in found]
     assert last["effects"][0].mean == pytest.approx(np.mean(np.array(own) - lows))
     assert {each["method"] for each in summary["approximations"]} == {"relp"}
+
+
+def test_intervals_of_two_subjects_are_students(rows):
+    found, _ = rows
+    two = [{**row, "subject": str(number % 2)} for number, row in enumerate(found)]
+    effects = [row["clean"] - row["corrupted"] for row in two]
+    low, high = of_any(effects, clusters=[row["subject"] for row in two])
+    total = summarise(two)["total_effect"]
+    assert (total.low, total.high) == pytest.approx((low, high))
+    one = summarise([{**row, "subject": "a"} for row in found])["total_effect"]
+    assert one.low == one.mean == one.high
 
 
 def test_a_killed_run_goes_on_with_what_is_kept(atlas_tracer, kenya, tmp_path, monkeypatch):

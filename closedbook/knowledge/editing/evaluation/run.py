@@ -2,7 +2,7 @@
 
 import dataclasses
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.eval.report import numbers
@@ -74,7 +74,7 @@ def evaluate(
     corpus: pathlib.Path | None = None,
     progress: Progress = silent,
 ) -> list[Variant]:
-    """Every method on the same cases, with its own settings for the model.
+    """Every method on the same cases, with its own settings for the model, single and in a row.
 
     Args:
         model: The stored original.
@@ -87,25 +87,32 @@ def evaluate(
         corpus: Of second moments; None for the atlas.
         progress: Told what goes on.
     """
-    settings: dict[str, Settings] = {}
-    for name in methods:
-        made = presets.settings(model, name)
+
+    def settings(name: Method, *, in_row: bool) -> Settings:
+        made = presets.settings(model, name, in_row=in_row)
         if layers is not None:
             made = dataclasses.replace(made, layers=layers)
-        settings[name] = dataclasses.replace(made, stack=stack)
-    return variants(model, cases, settings, singles, points, corpus, progress)
+        return dataclasses.replace(made, stack=stack)
+
+    alone = {name: settings(name, in_row=False) for name in methods}
+    in_row = {name: settings(name, in_row=True) for name in methods}
+    return variants(model, cases, alone, singles, points, corpus, progress, in_row)
 
 
 def variants(
     model: LoadedModel,
     cases: Sequence[Case],
-    settings: dict[str, Settings],
+    settings: Mapping[str, Settings],
     singles: int,
     points: Sequence[int] = (),
     corpus: pathlib.Path | None = None,
     progress: Progress = silent,
+    in_row: Mapping[str, Settings] | None = None,
 ) -> list[Variant]:
-    """Any settings, by name, on the same cases; see `evaluate`."""
+    """Any settings, by name, on the same cases; see `evaluate`.
+
+    Those of `in_row` are for edits in a row, where they are others; they change the same places.
+    """
     text = presets.corpus_of(model, corpus)
     found = []
     for name, each in settings.items():
@@ -122,6 +129,7 @@ def variants(
         row = []
         if points:
             last = max(points)
-            row = list(sequences.run(model, cases[:last], each, read, points=points, progress=told))
+            way = each if in_row is None else in_row[name]
+            row = list(sequences.run(model, cases[:last], way, read, points=points, progress=told))
         found.append(Variant(name=name, trials=made, summary=summary.of_trials(made), points=row))
     return found

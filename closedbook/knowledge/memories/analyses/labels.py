@@ -15,7 +15,8 @@ from closedbook.eval.report import charts, html
 from closedbook.knowledge import result_folders
 from closedbook.knowledge.memories.analyses import drawing, results
 from closedbook.knowledge.memories.analyses.tables import Row
-from closedbook.knowledge.memories.cells import Cell
+from closedbook.knowledge.memories.cells import Cell, Sign
+from closedbook.knowledge.memories.index import Index
 
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 FEWEST = 3  # triggers that a pattern must recur in (section 3.1)
@@ -30,10 +31,13 @@ class Labelled:
     Attributes:
         cell: The memory.
         triggers: Of each trigger, kind -> names of the patterns that it has.
+        places: Of each trigger, its sign and number from 1, as the sheet has them; empty where the
+            file has no such columns.
     """
 
     cell: Cell
     triggers: Sequence[Mapping[str, frozenset[str]]]
+    places: Sequence[tuple[Sign, str]] = ()
 
     def patterns(self, kind: str) -> frozenset[str]:
         """The patterns of a kind that recur in at least FEWEST triggers."""
@@ -78,6 +82,7 @@ def read(path: pathlib.Path) -> tuple[list[Labelled], int]:
         remedy = "; save it as CSV in UTF-8" * (not isinstance(error, OSError))
         raise UserError(f"cannot read the labels in {path}: {error}{remedy}") from error
     by_cell: dict[Cell, list[dict[str, frozenset[str]]]] = {}
+    places: dict[Cell, dict[tuple[Sign, str], int]] = {}  # to their lines
     looked: set[Cell] = set()
     for line, row in rows:
         try:
@@ -89,6 +94,16 @@ def read(path: pathlib.Path) -> tuple[list[Labelled], int]:
             looked.add(cell)
         without = {kind: names - {NONE} for kind, names in named.items()}
         by_cell.setdefault(cell, []).append(without)
+        if row.get("trigger") is None:
+            continue
+        sign: Sign = "negative" if row.get("sign") == "negative" else "positive"
+        place = sign, row["trigger"].strip()
+        before = places.setdefault(cell, {}).setdefault(place, line)
+        if before != line:
+            raise UserError(
+                f"{path}:{line}: trigger {place[1]} of {cell.name} stands in line {before} "
+                "already; leave one of the two"
+            )
     if not looked:
         raise UserError(
             f"{path}: no memory is labelled; write names of patterns into the columns shallow and "
@@ -99,8 +114,44 @@ def read(path: pathlib.Path) -> tuple[list[Labelled], int]:
             f"{path} holds memories of the {' and of the '.join(stacks)}, whose layers are not the "
             "same; give a file for each"
         )
-    found = [Labelled(cell=c, triggers=t) for c, t in by_cell.items() if c in looked]
+    found = [
+        Labelled(cell=cell, triggers=triggers, places=tuple(places.get(cell, ())))
+        for cell, triggers in by_cell.items()
+        if cell in looked
+    ]
     return found, len(by_cell) - len(looked)
+
+
+def check(found: Sequence[Labelled], index: Index, path: pathlib.Path) -> None:
+    """Checks labels against the index whose memories the sheet has.
+
+    Args:
+        found: Of `read`.
+        index: Of triggers.
+        path: Of the file, for messages.
+
+    Raises:
+        UserError: The index has no such memory or trigger, or triggers are missing that other
+            memories of the sheet have.
+    """
+    numbers = {number for each in found for _, number in each.places if number.isdecimal()}
+    most = max(map(int, numbers), default=0)
+    for each in found:
+        index.check(each.cell)
+        for sign in dict.fromkeys(sign for sign, _ in each.places):
+            there = {number for of, number in each.places if of == sign}
+            has = len(index.triggers(each.cell, sign))
+            wanted = {str(number + 1) for number in range(min(most, has))}
+            for number in sorted(there - wanted):
+                raise UserError(
+                    f"{path}: {each.cell.name} has no trigger {number!r}, the index has {has} of "
+                    "it; give the sheet of this index"
+                )
+            if there < wanted:
+                raise UserError(
+                    f"{path}: {len(there)} of the {len(wanted)} triggers of {each.cell.name} are "
+                    "there; give the whole sheet"
+                )
 
 
 def _names(text: str | None) -> frozenset[str]:

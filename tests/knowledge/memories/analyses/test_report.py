@@ -184,6 +184,25 @@ def test_labels_are_read_as_a_european_spreadsheet_saves_them(tmp_path):
     assert [each["shallow"] for each in found.triggers] == [{"x", "y"}, {"x"}]
 
 
+def test_a_sheet_of_another_index_or_a_part_of_one_is_refused(drawn, tmp_path):
+    made, _, _, rows = drawn
+    rows = [{**row, "shallow": "none"} for row in rows]
+    cell = rows[0]["memory"]
+    own = [row for row in rows if row["memory"] == cell]
+
+    def read(some):
+        path = _saved(some, tmp_path)
+        labels.check(labels.read(path)[0], made.index, path)
+
+    read(rows)
+    with pytest.raises(UserError, match=rf":{len(rows) + 2}: trigger 1 of {cell} stands in line 2"):
+        read([*rows, rows[0]])
+    with pytest.raises(UserError, match=rf"{len(own) - 1} of the {len(own)} triggers of {cell}"):
+        read(rows[1:])
+    with pytest.raises(UserError, match=rf"{cell} has no trigger '77'"):
+        read([{**rows[0], "trigger": "77"}, *rows[1:]])
+
+
 def _saved(rows, folder):
     path = folder / "labels.csv"
     with path.open("w", newline="") as file:
