@@ -1,6 +1,7 @@
 """Countries, states and large cities: which may hold which, and which are rivals of one another."""
 
 import functools
+from collections.abc import Container
 
 _COUNTRIES = """afghanistan|albania|algeria|andorra|angola|argentina|armenia|australia|austria
 |azerbaijan|bahamas|bahrain|bangladesh|barbados|belarus|belgium|belize|benin|bhutan|bolivia
@@ -121,7 +122,7 @@ def levels(name: str) -> frozenset[int]:
     ([2, 3], [1], [])
     """
     name = _plain(name)
-    tables = (_HOMES, _STATE, COUNTRIES, _CONTINENTS)
+    tables: tuple[Container[str], ...] = (_HOMES, _STATE, COUNTRIES, _CONTINENTS)
     return frozenset(level for level, table in enumerate(tables, start=1) if name in table)
 
 

@@ -204,19 +204,11 @@ TURNING = (
 )
 WHETHER = (" whether", " if", "doubt")
 CORRECTING = (
-    "wait",
-    "scratch",
-    "sorry",
-    "oops",
-    "apolog",
-    "mean",
-    "correct",
-    "thought",
-    "actual",
-    "no",
+    *("wait", "scratch", "sorry", "oops", "apolog", "mean", "correct", "thought", "actual", "no"),
 )
 HARMLESS_WORDS = ("no", "without", "beyond", "n't", "last but", "if i", "unless")
-VERBS = (
+Marked = tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]
+VERBS: Marked = (
     (_COPULA, NEGATIVE),
     (_AUXILIARY, (*NEGATIVE, "cannot")),
     (
@@ -229,7 +221,7 @@ VERBS = (
     ),
     (GAVE_UP, ("fail", "refus", "declin", "neglect")),
 )
-PHRASES = (
+PHRASES: Marked = (
     (
         _BESIDE,
         (
