@@ -57,11 +57,16 @@ def harmless(text: str) -> str:
     if _holds(text.lower(), patterns.HARMLESS_WORDS):
         text = patterns.HARMLESS.sub(_crossed, text)
     # Titles: "I Write Sins Not Tragedies".
-    return text if text.count('"') < 2 else patterns.QUOTED.sub(_crossed, text)
+    return text if text.count('"') < 2 else patterns.QUOTED.sub(_crossed_title, text)
 
 
 def _crossed(match: re.Match[str]) -> str:
     return "x" * len(match[0])
+
+
+def _crossed_title(match: re.Match[str]) -> str:
+    title = match[0].lstrip()  # the blanks stay: what is denied begins behind them
+    return " " * (len(match[0]) - len(title)) + "x" * len(title)
 
 
 def _corrected(text: str) -> int:

@@ -40,3 +40,12 @@ def test_reading_looks_at_no_answer_and_keeps_what_most_texts_are():
     plain = read.read("The larynx, or voice box, is in the neck.", "where is the larynx")
     assert plain.affirmed is plain.text
     assert not plain.alternatives.items
+
+
+def test_a_denied_title_in_quotes_is_denied_too():
+    told = verdicts.judge("last episode of quantum leap", ["Mirror Image"], 'Not "Mirror Image"')
+    assert not told.equivalent
+    told = verdicts.judge(
+        "last episode of quantum leap", ['"Mirror Image"'], 'anything but "Mirror Image"'
+    )
+    assert not told.equivalent
