@@ -204,9 +204,24 @@ TURNING = (
 )
 WHETHER = (" whether", " if", "doubt")
 CORRECTING = (
-    *("wait", "scratch", "sorry", "oops", "apolog", "mean", "correct", "thought", "actual", "no"),
+    *(
+        "wait",
+        "scratch",
+        "sorry",
+        "oops",
+        "apolog",
+        "mean",
+        "correct",
+        "thought",
+        "actual",
+        "no,",
+        "no ",
+    ),
 )
-HARMLESS_WORDS = ("no", "without", "beyond", "n't", "last but", "if i", "unless")
+HARMLESS_WORDS = (
+    *("not", "n't", "no ", "no-", "none", "nobody", "nothing", "without", "beyond", "last but"),
+    *("if i", "unless"),
+)
 Marked = tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]
 VERBS: Marked = (
     (_COPULA, NEGATIVE),
