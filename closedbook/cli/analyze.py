@@ -198,8 +198,8 @@ def _print(analysis: "Analysis", out: pathlib.Path) -> None:
     screen = Console(highlight=False, soft_wrap=True, markup=False)
     kinds, meta = analysis.taxonomy, analysis.meta
     if meta.protocol == analysis.grades.protocol:
-        for name, share in analysis.grades.shares():
-            screen.print(f"{name:<20} {shown(share)}")
+        for name, value in analysis.grades.shares():
+            screen.print(f"{name:<20} {shown(value)}")
         screen.print(f"({meta.protocol}, n {meta.n:,})")
     else:
         screen.print(f"exact match  {shown(kinds.em)}  ({meta.protocol}, n {meta.n:,})")

@@ -101,9 +101,9 @@ def _of_another(case: Case) -> bool:
     if counted[0].start < alike[0].start:
         return True
     # "100 members, with two senators from each state": what comes first may be the same thing.
-    behind = given.stems[alike[0].end] if alike[0].end < len(given.stems) else ""
+    noun = given.stems[alike[0].end] if alike[0].end < len(given.stems) else ""
     between = given.words[alike[0].end : counted[0].start]
-    return behind not in _WHOLES and _PARTS.isdisjoint(between)
+    return noun not in _WHOLES and _PARTS.isdisjoint(between)
 
 
 @functools.lru_cache(maxsize=1 << 12)
