@@ -16,16 +16,17 @@ from collections.abc import Sequence
 from closedbook.eval import normalize
 from closedbook.eval.equivalence import verdicts
 from closedbook.eval.equivalence.evidence import answer, names, text, words
+from closedbook.eval.equivalence.reading import read
 from closedbook.eval.predictions import Prediction
 
 REPEATS = 5
 CACHES = (
-    *(answer.parse, answer.parse_question, normalize.squad),
+    *(answer.parse, answer.parse_question, normalize.squad, read.read),
     *(words.root, words.likeness, names.bridge),
 )
 
 
-def read(path: pathlib.Path) -> list[Prediction]:
+def read_file(path: pathlib.Path) -> list[Prediction]:
     rows = map(json.loads, path.read_text(encoding="utf-8").splitlines())
     return [
         Prediction(
@@ -62,7 +63,7 @@ def main() -> None:
     for _ in range(5_000_000):
         pass
     print(f"this core: 5,000,000 empty loops in {time.process_time() - start:.2f} s")
-    every = {path.stem: read(path) for path in files}
+    every = {path.stem: read_file(path) for path in files}
     together = [row for rows in every.values() for row in rows]
     for mode in verdicts.MODES:
         for name, rows in every.items():

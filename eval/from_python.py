@@ -17,7 +17,7 @@ from closedbook.eval.analysis import labels as label_files
 from closedbook.eval.analysis.compared import Comparison
 from closedbook.eval.analysis.kinds import Kind
 from closedbook.eval.analysis.results import Analysis
-from closedbook.eval.equivalence import verdicts
+from closedbook.eval.equivalence import simpleqa, verdicts
 from closedbook.eval.equivalence.verdicts import Verdict
 from closedbook.eval.files import gold as gold_files
 from closedbook.eval.predictions import Read
@@ -111,18 +111,21 @@ def compare(
 
 def score(
     rows: Rows, *, protocol: str = "squad", columns: Mapping[str, str] | None = None
-) -> summary.Summary:
-    """Exact match and F1 of a system with their intervals.
+) -> summary.Summary | simpleqa.Shares:
+    """Exact match and F1 of a system with their intervals; for "simpleqa" its three shares and F1.
 
     Args:
         rows: Questions, gold answers and predictions.
-        protocol: One of `closedbook.eval.protocols.PROTOCOLS`.
+        protocol: One of `closedbook.eval.protocols.PROTOCOLS`, or "simpleqa".
         columns: As `analyze` has it.
 
     Raises:
         UserError: An argument is not as it should be; the message says which.
     """
-    return summary.score_all(_read(rows, "rows", columns).rows, _text("protocol", protocol))
+    given = _read(rows, "rows", columns).rows
+    if _text("protocol", protocol) == simpleqa.NAME:
+        return simpleqa.score_all(given)
+    return summary.score_all(given, protocol)
 
 
 def judge(

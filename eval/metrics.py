@@ -83,8 +83,13 @@ def is_right(prediction: str, answers: str | Sequence[str], protocol: str = "squ
 
 def _rule(protocol: str) -> Callable[[str, Sequence[str]], bool] | None:
     """What decides where strings after a normaliser do not; None where they do."""
+    if protocol in protocols.JUDGED:
+        raise UserError(
+            f"the protocol {protocol} needs the question and the judge; use closedbook.eval.score, "
+            "or closedbook analyze"
+        )
     if protocol not in protocols.PROTOCOLS:
-        raise unknown_name("protocol", protocol, protocols.PROTOCOLS)
+        raise unknown_name("protocol", protocol, (*protocols.PROTOCOLS, *protocols.JUDGED))
     return _RULES.get(protocol)
 
 

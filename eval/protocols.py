@@ -77,7 +77,18 @@ PROTOCOLS: Mapping[str, Protocol] = MappingProxyType(
         )
     }
 )
-"""Every protocol by its name."""
+"""Every protocol that compares strings, by its name."""
+
+JUDGED: Mapping[str, Protocol] = MappingProxyType(
+    {
+        "simpleqa": Protocol(
+            name="simpleqa",
+            rule="the judge calls the asserted answer the same; a refusal is not attempted",
+            source="Wei et al. 2024, simple-evals, simpleqa_eval.py; there a model grades",
+        )
+    }
+)
+"""Protocols that need the question and the judge (`closedbook.eval.equivalence.simpleqa`)."""
 
 
 def split_answers(text: str) -> tuple[str, ...]:

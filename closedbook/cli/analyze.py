@@ -63,7 +63,8 @@ def analyze(
         str,
         typer.Option(
             help="Whose exact match is the headline: squad, nq_open, trivia_qa, "
-            "natural_questions, dpr, curated_trec or lm_eval. The report shows them all."
+            "natural_questions, dpr, curated_trec or lm_eval; the report shows them all. Or "
+            "simpleqa: what the judge calls correct, incorrect, not attempted, and SimpleQA's F1."
         ),
     ] = "squad",
     labels: Annotated[
@@ -232,7 +233,12 @@ def _print(analysis: "Analysis", out: pathlib.Path) -> None:
 
     screen = Console(highlight=False, soft_wrap=True, markup=False)
     kinds, meta = analysis.taxonomy, analysis.meta
-    screen.print(f"exact match  {shown(kinds.em)}  ({meta.protocol}, n {meta.n:,})")
+    if meta.protocol == analysis.grades.protocol:
+        for name, value in analysis.grades.shares():
+            screen.print(f"{name:<20} {shown(value)}")
+        screen.print(f"({meta.protocol}, n {meta.n:,})")
+    else:
+        screen.print(f"exact match  {shown(kinds.em)}  ({meta.protocol}, n {meta.n:,})")
     flagged = f"{kinds.counts[-1].flagged:,} flagged questions left out" if kinds.counts else ""
     screen.print(f"adjusted     {shown(kinds.adjusted)}{f'  ({flagged})' if flagged else ''}")
     if kinds.doubts:

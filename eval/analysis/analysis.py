@@ -14,6 +14,7 @@ from closedbook.eval.analysis import (
     confidence,
     kinds,
     labels,
+    scoring,
     slices,
     taxonomy,
 )
@@ -27,16 +28,13 @@ from closedbook.eval.analysis.results import (
     JudgeUsed,
     Meta,
     Outcome,
-    ProtocolScore,
     Review,
-    RowScore,
 )
 from closedbook.eval.answerability import assessment
 from closedbook.eval.answerability.assessment import Answerability
-from closedbook.eval.equivalence import judges
+from closedbook.eval.equivalence import judges, simpleqa
 from closedbook.eval.equivalence.verdicts import Verdict
 from closedbook.eval.files.gold import Gold
-from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Prediction
 
 Progress = Callable[[str, int, int], None]
@@ -120,14 +118,17 @@ def analyze(
     ids = _checked_ids(rows, threshold, given)
     tell = _Steps(progress)
     tell.next()
-    scores = _scored(rows, protocol)
+    scores = scoring.scored(rows, protocol)
     right = {name: [score.em == 100 for score in values] for name, values in scores.items()}
-    correct = right[protocol]
     tell.next()
     disagreements = audit.disagreements(rows, right)
-    stops = audit.stops(rows, protocol)
+    stops = audit.stops(rows, next(iter(scores)))
     tell.next()
     verdicts = _judged(rows, judge, threshold, tell)
+    if protocol in protocols.JUDGED:
+        right = {protocol: [verdict.equivalent for verdict in verdicts]}
+        scores = {protocol: scoring.judged(right[protocol])} | scores
+    correct = right[protocol]
     tell.next()
     flags = assessment.assess_all(rows)
     tell.next()
@@ -173,10 +174,11 @@ def analyze(
             form=form,
             notes=notes or {},
         ),
-        protocols=[_protocol(rows, values, name) for name, values in scores.items()],
+        protocols=[scoring.table(rows, values, name) for name, values in scores.items()],
         disagreements=disagreements,
         audit=stops,
         taxonomy=taxonomy.four_way(sorted_rows, doubts if labels is None else ()),
+        grades=simpleqa.of_grades([verdict.grade for verdict in verdicts], questions),
         answerability=_flag_shares(flags, questions),
         slices=slices.table(parts, sorted_rows),
         confidence=confidence.assess(
@@ -222,14 +224,6 @@ def _checked_ids(
             rows, given.other_gold, "the other gold has", "another data set's answers"
         )
     return ids
-
-
-def _scored(rows: Sequence[Prediction], protocol: str) -> dict[str, list[metrics.Score]]:
-    """Every row's score by protocol, the headline first: an unknown name fails before the work."""
-    names = dict.fromkeys((protocol, *protocols.PROTOCOLS))
-    return {
-        name: [metrics.score(row.prediction, row.answers, name) for row in rows] for name in names
-    }
 
 
 def _judged(
@@ -309,11 +303,12 @@ def _examples(rows: Sequence[Prediction], found: _Found) -> list[Example]:
         Example(
             row=row,
             id=found.ids[index],
-            scores={name: _row_score(values[index]) for name, values in found.scores.items()},
+            scores={name: scoring.of_row(values[index]) for name, values in found.scores.items()},
             correct=found.correct[index],
             verdict=_outcome(found, index, ranks.get(index, 0.0)),
             label=found.labels[index] if found.labels else None,
             probability=found.verdicts[index].probability,
+            grade=found.verdicts[index].grade,
             reason=found.verdicts[index].reason,
             evidence=found.verdicts[index].evidence,
             flag=found.flags[index].flag,
@@ -343,28 +338,6 @@ def _with_words(found: Answerability) -> str:
     if found.flag is None:
         return ""
     return f"{found.reason}: {found.evidence}" if found.evidence else found.reason
-
-
-def _row_score(score: metrics.Score) -> RowScore:
-    return RowScore(em=score.em / 100, f1=None if score.f1 is None else score.f1 / 100)
-
-
-def _protocol(
-    rows: Sequence[Prediction], scores: Sequence[metrics.Score], name: str
-) -> ProtocolScore:
-    found = summary.of_scores(rows, scores, name)
-    return ProtocolScore(
-        protocol=name,
-        n=found.n,
-        em=_of_percent(found.em, found.em_interval),
-        f1=None
-        if found.f1 is None or found.f1_interval is None
-        else _of_percent(found.f1, found.f1_interval),
-    )
-
-
-def _of_percent(mean: float, ends: intervals.Interval) -> Estimate:
-    return Estimate(mean=mean / 100, low=ends.low / 100, high=ends.high / 100)
 
 
 def _flag_shares(flags: Sequence[Answerability], questions: Sequence[int]) -> list[FlagShare]:

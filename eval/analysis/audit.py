@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from closedbook.errors import UserError
 from closedbook.eval import metrics, protocols
 from closedbook.eval.analysis import differences
+from closedbook.eval.equivalence.verdicts import judge_all
 from closedbook.eval.predictions import Prediction
 
 MAX_IDS = 20  # examples named per line of a table
@@ -69,7 +70,9 @@ def right(
 ) -> dict[str, list[bool]]:
     """Per protocol what is right, row by row."""
     return {
-        name: [metrics.is_right(row.prediction, row.answers, name) for row in rows]
+        name: [verdict.equivalent for verdict in judge_all(rows)]
+        if name in protocols.JUDGED
+        else [metrics.is_right(row.prediction, row.answers, name) for row in rows]
         for name in names
     }
 

@@ -203,7 +203,7 @@ class _Drawn(NamedTuple):
 
 def _f1(rows: Mapping[str, Sequence[Prediction]], protocol: str) -> _PerSystem | None:
     """Each system's F1, row by row, from 0 to 1; None where the protocol has none."""
-    if not protocols.PROTOCOLS[protocol].has_f1:
+    if protocol in protocols.JUDGED or not protocols.PROTOCOLS[protocol].has_f1:
         return None
     return {
         name: np.array(

@@ -13,6 +13,8 @@ from closedbook.eval.analysis.kinds import Kind
 from closedbook.eval.analysis.slices import SliceScore
 from closedbook.eval.analysis.summarized import Summarized, plain
 from closedbook.eval.analysis.taxonomy import FourWay
+from closedbook.eval.equivalence.reasons import Grade
+from closedbook.eval.equivalence.simpleqa import Shares
 from closedbook.eval.intervals import UNKNOWN, Estimate
 from closedbook.eval.predictions import Prediction
 
@@ -109,6 +111,7 @@ class Example:
     verdict: Outcome
     label: Kind | None  # what people said of it
     probability: float  # the judge's, that the prediction says the same as a gold answer
+    grade: Grade  # the judge's: correct, incorrect or not attempted
     reason: str  # the judge's, a code of `closedbook.eval.equivalence.reasons.Reason`
     evidence: str  # the words that show it
     flag: str | None  # of answerability
@@ -135,6 +138,7 @@ class Analysis(Summarized):
     disagreements: Sequence[Disagreement]
     audit: Sequence[StopCost]
     taxonomy: FourWay
+    grades: Shares  # SimpleQA's, by the judge
     answerability: Sequence[FlagShare]  # the most frequent first
     slices: Sequence[SliceScore]
     confidence: Reliability | None  # None where the rows state none

@@ -34,6 +34,16 @@ _TEXTS = {
     Reason.NUMBER_CONFLICT: "number: {given_values} is not {gold_values}",
     Reason.NAME_CONFLICT: "name: {given} shares a part of {gold}, but is another",
     Reason.HEAD_CONFLICT: "the words that differ between {gold} and {given} decide",
+    Reason.UNIT_CONFLICT: "unit: {given_values} is not {gold_values}",
+    Reason.TIME: "time of day: {gold} and {given} are the same",
+    Reason.TIME_CONFLICT: "time of day: {given} is not {gold}",
+    Reason.SIGN_CONFLICT: "sign: {given_raw} is not {gold_raw}",
+    Reason.OPPOSITE: "a word of {given} excludes {gold}",
+    Reason.SAME_SIDE: "yes or no: {given} says the same as {gold}",
+    Reason.OTHER_SIDE: "yes or no: {given} says the contrary of {gold}",
+    Reason.NOT_ASSERTED: "{gold} stands in the text, but is not given as the answer",
+    Reason.SEVERAL: "{given} names several answers and chooses none",
+    Reason.UNREAD: "the month in {gold} or {given} cannot be read",
     Reason.NEGATION: "one of {gold} and {given} is denied",
     Reason.SECOND_ANSWER: "{given} names more than {gold}",
     Reason.TOO_VAGUE: "{given} shares only common words, or the question's, with {gold}",
@@ -82,7 +92,13 @@ def _text(reason: Reason, gold: Answer, given: Answer, pair: Pair) -> str:
         return template.format(gold_spans=_spans(gold), given_spans=_spans(given))
     if "_values" in template:
         return template.format(gold_values=_values(gold), given_values=_values(given))
-    return template.format(gold=quote(gold.plain), given=quote(given.plain), recall=pair.recall)
+    return template.format(
+        gold=quote(gold.plain),
+        given=quote(given.plain),
+        gold_raw=quote(gold.raw),
+        given_raw=quote(given.raw),
+        recall=pair.recall,
+    )
 
 
 def _for(gold: Answer, given: Answer, pair: Pair) -> Reason:
@@ -160,5 +176,5 @@ def _spans(answer: Answer) -> str:
 
 
 def _values(answer: Answer) -> str:
-    spans = [" ".join(answer.words[n.start : n.end + bool(n.kind)]) for n in answer.numbers[:3]]
+    spans = [" ".join(answer.words[n.start : n.after]) for n in answer.numbers[:3]]
     return quote(", ".join(spans))

@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.eval.equivalence import verdicts
+from closedbook.eval.equivalence.evidence import answer
 from closedbook.eval.equivalence.reasons import Reason
 from closedbook.eval.equivalence.verdicts import Verdict
 from closedbook.eval.summary import Answered
@@ -105,10 +106,12 @@ class Scored:
                     "must give one per row"
                 )
             for place, value in zip(asked, found, strict=True):
-                told[place] = value if isinstance(value, Verdict) else self._verdict(value)
+                told[place] = (
+                    value if isinstance(value, Verdict) else self._verdict(rows[place], value)
+                )
         return [verdict for verdict in told if verdict is not None]
 
-    def _verdict(self, value: float) -> Verdict:
+    def _verdict(self, row: Answered, value: float) -> Verdict:
         try:
             probability = float(value)
         except (TypeError, ValueError):
@@ -118,10 +121,12 @@ class Scored:
                 f"the judge {self.name} gave {str(value)[:80]!r}; it must give a probability from "
                 "0 to 1, a boolean or a Verdict for each row"
             )
+        equivalent = probability >= self.threshold
+        refused = not equivalent and answer.parse(row.prediction).refusal
         return Verdict(
-            equivalent=probability >= self.threshold,
+            equivalent=equivalent,
             probability=probability,
-            reason=Reason.JUDGE.value,
+            reason=(Reason.REFUSAL if refused else Reason.JUDGE).value,
             evidence=f"{self.name} gives {probability:.2f}",
         )
 

@@ -3,6 +3,14 @@
 import enum
 
 
+class Grade(enum.StrEnum):
+    """What a prediction earns, in SimpleQA's three ways (Wei et al. 2024)."""
+
+    CORRECT = "correct"
+    INCORRECT = "incorrect"
+    NOT_ATTEMPTED = "not_attempted"
+
+
 class Reason(enum.StrEnum):
     """The main reason of a verdict; the value is the code in files and reports."""
 
@@ -25,15 +33,25 @@ class Reason(enum.StrEnum):
     LOCATION = "location"
     LIST = "list"
     OVERLAP = "overlap"
+    TIME = "time"
+    SAME_SIDE = "yes_no"
     # Against.
     DATE_CONFLICT = "date_conflict"
     NUMBER_CONFLICT = "number_conflict"
     NAME_CONFLICT = "name_conflict"
     HEAD_CONFLICT = "head_conflict"
+    UNIT_CONFLICT = "unit_conflict"
+    TIME_CONFLICT = "time_conflict"
+    SIGN_CONFLICT = "sign_conflict"
+    OPPOSITE = "opposite"
+    OTHER_SIDE = "yes_no_conflict"
     NEGATION = "negation"
+    NOT_ASSERTED = "not_asserted"
+    SEVERAL = "several_answers"
     SECOND_ANSWER = "second_answer"
     TOO_VAGUE = "too_vague"
     REFUSAL = "refusal"
+    UNREAD = "unread"
     EMPTY = "empty"
     DIFFERENT = "different"
     # Either.
@@ -64,14 +82,24 @@ DESCRIPTIONS = {
     Reason.LOCATION: "the same place with, or without, the larger place that holds it",
     Reason.LIST: "items of the expected list",
     Reason.OVERLAP: "enough words of weight are shared",
+    Reason.TIME: "the same time of day written in another way",
+    Reason.SAME_SIDE: "both say yes, or both say no",
     Reason.DATE_CONFLICT: "another date",
     Reason.NUMBER_CONFLICT: "another number",
     Reason.NAME_CONFLICT: "another name that shares a part: the same surname or first name",
     Reason.HEAD_CONFLICT: "shares words, but is another thing: the words that differ decide",
+    Reason.UNIT_CONFLICT: "the same figure in another unit or currency",
+    Reason.TIME_CONFLICT: "another time of day",
+    Reason.SIGN_CONFLICT: "a sign that differs decides: -5 and 5, C++ and C#, 3-1 and 1-3",
+    Reason.OPPOSITE: "a word that excludes the expected one: north for south, before for after",
+    Reason.OTHER_SIDE: "one says yes and the other no",
     Reason.NEGATION: "one of the two answers is denied",
+    Reason.NOT_ASSERTED: "the expected answer stands in the text, but not as the answer",
+    Reason.SEVERAL: "several answers of which none is chosen",
     Reason.SECOND_ANSWER: "names a second answer beside the expected one",
     Reason.TOO_VAGUE: "shares only words of the question, or words that most answers have",
     Reason.REFUSAL: "gives no answer",
+    Reason.UNREAD: "a date whose month cannot be read: no verdict",
     Reason.EMPTY: "no words are left to judge",
     Reason.DIFFERENT: "nothing in common",
     Reason.JUDGE: "another judge decided, which names no reason: a T5, a cross-encoder, a function",

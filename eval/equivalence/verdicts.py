@@ -11,15 +11,16 @@ import functools
 import gc
 import pathlib
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.eval import normalize
-from closedbook.eval.equivalence import bounds, explain, rules, trees
+from closedbook.eval.equivalence import collected, explain, rules, trees
+from closedbook.eval.equivalence.bounds import signs
+from closedbook.eval.equivalence.collected import Collected
 from closedbook.eval.equivalence.evidence import answer, features, text
-from closedbook.eval.equivalence.reasons import Reason
+from closedbook.eval.equivalence.reasons import Grade, Reason
 from closedbook.eval.summary import Answered
 
 MODES = ("learned", "rules")
@@ -38,6 +39,14 @@ class Verdict:
     probability: float  # that a human judge would say so
     reason: str  # a code of `closedbook.eval.equivalence.reasons.Reason`
     evidence: str  # the words that show the reason
+
+    @property
+    def grade(self) -> Grade:
+        """SimpleQA's three ways: correct, incorrect, not attempted."""
+        if self.equivalent:
+            return Grade.CORRECT
+        attempted = self.reason not in (Reason.REFUSAL, Reason.EMPTY)
+        return Grade.INCORRECT if attempted else Grade.NOT_ATTEMPTED
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -101,7 +110,8 @@ def _collector_at_rest() -> Iterator[None]:
 
 def _judged(rows: Iterable[Answered], mode: str) -> list[Verdict]:
     verdicts: list[Verdict | None] = []
-    open_rows: list[_Open] = []
+    places: list[int] = []
+    open_rows: list[Collected] = []
     for place, row in enumerate(rows):
         if not len(row.answers):
             raise UserError(
@@ -111,10 +121,12 @@ def _judged(rows: Iterable[Answered], mode: str) -> list[Verdict]:
         verdict = plain(row)
         verdicts.append(verdict)
         if verdict is None:
-            open_rows.append(_collect(place, row))
+            places.append(place)
+            open_rows.append(collected.collect(row.question, row.answers, row.prediction))
     least = threshold(mode)
-    for found, probability in zip(open_rows, _probabilities(open_rows, mode), strict=True):
-        verdicts[found.place] = _verdict(found, probability, least)
+    weighed = _probabilities(open_rows, mode)
+    for place, found, probability in zip(places, open_rows, weighed, strict=True):
+        verdicts[place] = _verdict(found, probability, least)
     return [verdict for verdict in verdicts if verdict is not None]
 
 
@@ -129,17 +141,6 @@ def weights() -> trees.Trees:
     return trees.load(WEIGHTS, features.NAMES)
 
 
-class _Open(NamedTuple):
-    """A row whose evidence must be weighed."""
-
-    place: int
-    question: answer.Question
-    gold: answer.Answer
-    given: answer.Answer
-    row: features.Row
-    bounds: bounds.Bounds
-
-
 def plain(row: Answered) -> Verdict | None:
     """The verdict where exact match or a lack of words decides; None for all other rows."""
     prediction = row.prediction[:LIMIT]
@@ -148,7 +149,7 @@ def plain(row: Answered) -> Verdict | None:
         return _wordless(row)
     for gold in row.answers:
         if gold == prediction or (
-            normalize.squad(gold[:LIMIT]) == squad and not _lost_point(gold, prediction)
+            normalize.squad(gold[:LIMIT]) == squad and not _lost(gold[:LIMIT], prediction)
         ):
             evidence = f"{explain.quote(gold)} is the answer after SQuAD's normaliser"
             return Verdict(
@@ -157,36 +158,49 @@ def plain(row: Answered) -> Verdict | None:
     return None
 
 
-def _lost_point(gold: str, prediction: str) -> bool:
-    """Whether SQuAD's normaliser made two numbers one: 1.5 and 15."""
-    if "." not in gold and "." not in prediction:
+def _lost(gold: str, prediction: str) -> bool:
+    """Whether SQuAD's normaliser deleted what tells two answers apart: 1.5 and 15, C++ and C#."""
+    if signs.letters_lost(gold, prediction):
+        return True
+    if not signs.MARKS.search(gold) and not signs.MARKS.search(prediction):
         return False
-    a, b = answer.parse(gold[:LIMIT]).numbers, answer.parse(prediction).numbers
-    return {number.value for number in a} != {number.value for number in b}
+    a, b = answer.parse(gold), answer.parse(prediction)
+    if signs.conflict(a.folded, b.folded):
+        return True
+    values = [{number.value for number in each.numbers} for each in (a, b)]
+    points = "." in gold or "." in prediction or "^" in gold or "^" in prediction
+    negative = any(value < 0 for found in values for value in found)
+    return (points or negative) and values[0] != values[1]
 
 
 def _wordless(row: Answered) -> Verdict:
-    """The prediction is empty or holds signs alone: it must equal an answer to the letter."""
+    """SQuAD's normaliser leaves nothing: articles and signs must equal an answer's."""
     shown = row.prediction.strip()
-    same = bool(shown) and shown in [gold.strip() for gold in row.answers]
+    letters = _letters(shown)
+    same = bool(shown) and any(
+        shown == gold.strip()
+        or (letters and letters == _letters(gold) and not signs.conflict(gold, shown))
+        for gold in row.answers
+    )
+    if any(signs.conflict(gold, shown) for gold in row.answers):
+        reason, evidence = Reason.SIGN_CONFLICT, f"{explain.quote(shown)} has another sign"
+    elif letters:
+        reason, evidence = Reason.DIFFERENT, f"{explain.quote(shown)} is none of the answers"
+    else:
+        reason, evidence = Reason.EMPTY, "the prediction has no words"
     return Verdict(
         equivalent=same,
         probability=EXACT if same else 1 - EXACT,
-        reason=(Reason.EXACT if same else Reason.EMPTY).value,
-        evidence="the same signs" if same else "the prediction has no words",
+        reason=(Reason.EXACT if same else reason).value,
+        evidence="the same signs" if same else evidence,
     )
 
 
-def _collect(place: int, row: Answered) -> _Open:
-    question = answer.parse_question(row.question)
-    given = answer.parse(row.prediction[:LIMIT])
-    golds = [answer.parse(gold[:LIMIT]) for gold in row.answers]
-    found = features.of(question, golds, given)
-    held = bounds.find(question, golds, given, found)
-    return _Open(place, question, golds[found.best], given, found, held)
+def _letters(text: str) -> str:
+    return "".join(letter for letter in text if letter.isalnum()).lower()
 
 
-def _probabilities(rows: Sequence[_Open], mode: str) -> Sequence[float]:
+def _probabilities(rows: Sequence[Collected], mode: str) -> Sequence[float]:
     if mode == "rules":
         return [rules.probability(row.question, row.gold, row.given, row.row) for row in rows]
     learned = weights()
@@ -197,12 +211,16 @@ def _probabilities(rows: Sequence[_Open], mode: str) -> Sequence[float]:
     return [learned.nothing if row.row.values is None else next(weighed) for row in rows]
 
 
-def _verdict(found: _Open, probability: float, decision: float) -> Verdict:
-    low, high, reason = found.bounds
+def _verdict(found: Collected, probability: float, decision: float) -> Verdict:
+    low, high, reason, sure = found.bounds
     held = min(max(probability, low), high)
     equivalent = held >= decision
-    if held == probability and (reason is None or (low > 0) != equivalent):
+    if reason is not None and (low > 0) != equivalent:
+        reason = None
+    elif held == probability and not sure:
         reason = None  # the weights said so themselves, and may know a better reason
+    if found.outside is not None and not equivalent and reason in (None, Reason.NOT_ASSERTED):
+        reason = found.outside
     code, evidence = explain.explain(found.gold, found.given, found.row, equivalent, reason)
     if len(found.given.raw) >= LIMIT:
         evidence += f" (only the first {LIMIT:,} characters are read)"

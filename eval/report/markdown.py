@@ -60,6 +60,17 @@ def render_markdown(analysis: Analysis, *, figures: str | None = "figures") -> s
             ],
         ),
     ]
+    parts += [
+        "### Correct, incorrect, not attempted",
+        "SimpleQA's three shares and F1, by the judge.",
+        table(
+            ("", "%", "95% interval"),
+            [
+                (name, numbers.percent(value.mean), numbers.interval(value))
+                for name, value in analysis.grades.shares()
+            ],
+        ),
+    ]
     if analysis.disagreements:
         parts += ["### Where they disagree", _disagreements(analysis.disagreements)]
     if analysis.audit:

@@ -56,10 +56,11 @@ def outcomes(analysis: Analysis) -> str:
 
 
 def headline(analysis: Analysis) -> list[tuple[str, Estimate]]:
-    """Exact match, F1 where the protocol has one, and the adjusted score."""
-    f1 = analysis.protocols[0].f1
+    """What is right under the headline, F1 where the protocol has one, and the adjusted score."""
+    judged = analysis.meta.protocol == analysis.grades.protocol
+    f1 = analysis.grades.f1 if judged else analysis.protocols[0].f1
     return [
-        ("Exact match", analysis.taxonomy.em),
+        ("Correct" if judged else "Exact match", analysis.taxonomy.em),
         *([("F1", f1)] if f1 else []),
         ("Adjusted", analysis.taxonomy.adjusted),
     ]

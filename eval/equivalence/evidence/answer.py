@@ -10,11 +10,16 @@ from typing import Any, Generic, TypeVar
 from closedbook.eval.equivalence.evidence import dates, names, numbers, text, words
 
 _REFUSAL = re.compile(
-    r"\b(?:do not|don't|cannot|can't|unable to|not able to|no) "
-    r"(?:have (?:access|information|enough|any|specific|real)|know|provide|information|"
-    r"determine|find|definitive|answer)"
+    r"\b(?:do not|don't|dont|cannot|can't|cant|could not|couldn't|unable to|not able to|no) "
+    r"(?:(?:really|actually|quite|currently|reliably|confidently) )?"
+    r"(?:have (?:access|information|enough|any|specific|real|an answer|that information)|know|"
+    r"provide|information|determine|find|definitive|answers?|help|assist|say|tell|recall|remember|"
+    r"identify|verify|confirm|idea|clue)\b"
     r"|\bunknown\b|\bas an ai\b|not (?:clear|known|specified|sure|certain|available|enough)"
-    r"|\b(?:i'm|i am) (?:sorry|not sure)|n/a\b|\bunclear\b|more (?:context|information|details)"
+    r"|\b(?:insufficient|lack(?:s|ing)?(?: the)?(?: necessary)?) (?:information|context|data)\b"
+    r"|\bunanswerable\b|\bnot answerable\b|\bnone given\b"
+    r"|\b(?:i'm|i am) (?:sorry|not sure|unsure)|n/a\b|\bunclear\b"
+    r"|more (?:context|information|details)"
     r"|could you (?:please )?(?:provide|clarify|specify)|please (?:provide|clarify|specify|check)"
 )
 _LIST_WORDS = frozenset(("and", "or"))
@@ -53,8 +58,9 @@ class Answer:
     """
 
     def __init__(self, answer: str) -> None:
-        found = text.cut(answer)
         self.raw = answer
+        self.folded = text.fold(answer[: text.LIMIT])
+        found = text.cut_folded(self.folded)
         # All texts, all stems, ...: the fields of `text.Word`, in their order.
         fields = zip(*found, strict=True) if found else itertools.repeat((), len(text.Word._fields))
         self.words: tuple[str, ...]
@@ -81,7 +87,7 @@ class Answer:
     @_lazy
     def gaps(self) -> list[str]:
         """The characters before each word, 12 at most."""
-        folded = text.fold(self.raw[: text.LIMIT])
+        folded = self.folded
         if not _SIGNS.search(folded):
             return [" "] * len(self.words)
         gaps = []
@@ -94,7 +100,7 @@ class Answer:
     @_lazy
     def commas(self) -> bool:
         """Whether it has a comma."""
-        return "," in text.fold(self.raw[: text.LIMIT])
+        return "," in self.folded
 
     @_lazy
     def dates(self) -> tuple[dates.Date, ...]:
@@ -106,7 +112,7 @@ class Answer:
         """The numbers that are no part of a date, or stand alone."""
         if not self.flags & text.NUMBER:
             return ()
-        found = numbers.find(self.words, self.stems, self.capital)
+        found = numbers.find(self.words, self.stems, self.capital, self.gaps)
         # A lone 1000 may be a year or a thousand; it is compared as both.
         dated = self.dates if len(self.words) > 2 else [d for d in self.dates if d.grain != "year"]
         if not dated:
@@ -143,7 +149,7 @@ class Answer:
         """Whether it says that it gives no answer."""
         if not self.flags & text.REFUSAL:
             return False
-        return _REFUSAL.search(text.fold(self.raw[: text.LIMIT]).lower()) is not None
+        return _REFUSAL.search(self.folded.lower()) is not None
 
     @_lazy
     def hedges(self) -> int:
@@ -179,7 +185,7 @@ class Answer:
             return sum(self.stems[place] not in _DATE_WORDS for place in self.content)
         taken = {place for date in self.dates for place in range(date.start, date.end)}
         for number in self.numbers:
-            taken.update(range(number.start, number.end + bool(number.kind)))
+            taken.update(range(number.start, number.after))
         return sum(
             place not in taken and self.stems[place] not in _DATE_WORDS for place in self.content
         )

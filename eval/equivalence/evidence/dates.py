@@ -1,14 +1,18 @@
 """Dates in a text, as stretches of time: a day, a month, a year, a decade, a century, a range."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from closedbook.eval.equivalence.evidence.codes import Dates
+from closedbook.eval.equivalence.evidence.folding import LATIN_MONTHS
 
 _MONTH_NAMES = (
     "january february march april may june july august september october november december"
 ).split()
 MONTHS = {name: number for number, name in enumerate(_MONTH_NAMES, start=1)}
+# These are read beside a number alone: "mars" is a planet, too.
+_FOREIGN = {name: number for name, number in LATIN_MONTHS.items() if name not in MONTHS}
 MONTHS |= {name[:3]: number for name, number in MONTHS.items()} | {"sept": 9}
 _SEASONS = {"spring": (3, 5), "summer": (6, 8), "fall": (9, 11), "autumn": (9, 11)}
 _PARTS = {"early": (0.0, 0.4), "mid": (0.3, 0.7), "middle": (0.3, 0.7), "late": (0.6, 1.0)}
@@ -25,6 +29,13 @@ _DECADES = {
     "twenties": 20, "thirties": 30, "forties": 40, "fifties": 50, "sixties": 60,
     "seventies": 70, "eighties": 80, "nineties": 90,
 }  # fmt: skip
+_DAYS = {word: number for word, number in _ORDINALS.items() if number <= 31} | {
+    f"twenty-{word}": 20 + number for word, number in _ORDINALS.items() if number < 10
+}
+# Between day, month and year: of, de, del, di, nam (Vietnamese for year).
+_OF = frozenset(("of", "de", "del", "di", "da", "nam", "do"))
+_VIETNAMESE_MONTH = "thang"
+_DOTTED = re.compile(r"(\d{1,2})\.(\d{1,2})\.(\d{4}|\d{2})")
 _BEFORE_CHRIST = frozenset({"bc", "bce"})
 _AFTER_CHRIST = frozenset({"ad", "ce"})
 _OTHER_SENSES = frozenset(("may", "march", "mar", "jan", "sep", "dec"))
@@ -48,6 +59,7 @@ class Date(NamedTuple):
     grain: str  # "day", "month", "year", "decade", "century", "range", "part"
     start: int  # first word
     end: int  # after the last word
+    swapped: bool = False  # day and month may be the other way round: 04/05/1912
 
 
 def find(words: Sequence[str], gaps: Sequence[str]) -> list[Date]:
@@ -77,8 +89,14 @@ def find(words: Sequence[str], gaps: Sequence[str]) -> list[Date]:
             date = _from_digits(words, gaps, place)
         elif word in MONTHS:
             date = _from_month(words, place)
+        elif word in _FOREIGN:
+            date = _from_month(words, place)
+            if date is not None and date.end - date.start < 2:
+                date = None
         elif word in _ORDINALS and place + 1 < count and words[place + 1] == "century":
             date = _century(_ORDINALS[word], words, place, place + 2)
+        elif word in _DAYS:
+            date = _day_first(_DAYS[word], words, place)
         elif word in _DECADES and place and words[place - 1] in ("the", "early", "late", "mid"):
             low = 1900.0 + _DECADES[word]
             date = Date(low, low + 10, None, None, None, "decade", place, place + 1)
@@ -98,7 +116,7 @@ def find(words: Sequence[str], gaps: Sequence[str]) -> list[Date]:
     return found
 
 
-WORDS = MONTHS.keys() | _ORDINALS.keys() | _DECADES.keys()
+WORDS = MONTHS.keys() | _FOREIGN.keys() | _ORDINALS.keys() | _DECADES.keys()
 """Words with which a date can start; the others start with a digit."""
 
 
@@ -106,7 +124,8 @@ def _from_digits(words: Sequence[str], gaps: Sequence[str], place: int) -> Date 
     word = words[place]
     number = _integer(word)
     if number is None:
-        return _decade(word, place)
+        dotted = _DOTTED.fullmatch(word)
+        return _dotted(dotted, place) if dotted else _decade(word, place)
     after = words[place + 1] if place + 1 < len(words) else ""
     if word.endswith(("st", "nd", "rd", "th")):
         if after == "century" or (after in ("and", "or", "to") and "century" in words[place:]):
@@ -119,10 +138,10 @@ def _from_digits(words: Sequence[str], gaps: Sequence[str], place: int) -> Date 
         date = _day_first(number, words, place)
         if date:
             return date
-    if after in _BEFORE_CHRIST:
-        return Date(-number, -number + 1, -number, None, None, "year", place, place + 2)
-    if after in _AFTER_CHRIST:
-        return Date(number, number + 1, number, None, None, "year", place, place + 2)
+    era = _era(words, place + 1)
+    if era is not None:
+        year = number * era
+        return Date(year, year + 1, year, None, None, "year", place, place + 2)
     if place and words[place - 1] in _AFTER_CHRIST and number > 31:
         return Date(number, number + 1, number, None, None, "year", place - 1, place + 1)
     if len(word) == 4 and 1000 <= number <= 2100 and not _counts(after):
@@ -130,8 +149,26 @@ def _from_digits(words: Sequence[str], gaps: Sequence[str], place: int) -> Date 
     return None
 
 
+def _dotted(found: re.Match[str], place: int) -> Date | None:
+    """15.4.1912, the day first; where that fails, the month first."""
+    day, month, year = map(int, found.groups())
+    if year < 100:
+        year += 1900 if year > 30 else 2000
+    if month > 12:
+        day, month = month, day
+    if not (1 <= day <= 31 and 1 <= month <= 12):
+        return None
+    return _day(year, month, day, place, place + 1)
+
+
 def _year_or_span(number: int, words: Sequence[str], gaps: Sequence[str], place: int) -> Date:
     """1979, or 1979-80 with a second year of two digits."""
+    if place + 2 < len(words):  # 1848 March 15, as in Hungarian
+        month = MONTHS.get(words[place + 1]) or _FOREIGN.get(words[place + 1])
+        day = _integer(words[place + 2]) if month else None
+        following = words[place + 3] if place + 3 < len(words) else ""
+        if month and day and day <= 31 and _year(following) is None:
+            return _day(number, month, day, place, place + 3)
     if place + 1 < len(words) and gaps[place + 1] in ("-", "/"):
         last = words[place + 1]
         if len(last) == 2 and last.isdigit():
@@ -143,33 +180,65 @@ def _year_or_span(number: int, words: Sequence[str], gaps: Sequence[str], place:
 
 def _from_month(words: Sequence[str], place: int) -> Date | None:
     """April 15, 2004; April 2004; April 15; April."""
-    month = MONTHS[words[place]]
+    month = MONTHS.get(words[place]) or _FOREIGN[words[place]]
     count = len(words)
     day = _integer(words[place + 1]) if place + 1 < count else None
-    if day is not None and 1 <= day <= 31:
-        year = _year(words[place + 2]) if place + 2 < count else None
-        return _day(year, month, day, place, place + 2 + (year is not None))
-    year = _year(words[place + 1]) if place + 1 < count else None
-    if year is None and place + 2 < count and words[place + 1] == "of":
-        year = _year(words[place + 2])
-        if year is not None:
-            return _month(year, month, place, place + 3)
+    if day is not None and 1 <= day <= 31 and _era(words, place + 2) is None:
+        year, end = _year_at(words, place + 2)
+        return _day(year, month, day, place, end)
+    year, end = _year_at(words, place + 1)
+    if year is None and place + 2 < count and words[place + 1] in _OF:
+        year, end = _year_at(words, place + 2)
+    if year is not None:
+        return _month(year, month, place, end)
     before = words[place - 1] if place else ""
     # The verb, the walk and the name need something beside them.
-    if year is None and words[place] in _OTHER_SENSES and count > 2 and before not in _BEFORE_MONTH:
+    if words[place] in _OTHER_SENSES and count > 2 and before not in _BEFORE_MONTH:
         return None
-    return _month(year, month, place, place + 1 + (year is not None))
+    return _month(None, month, place, place + 1)
+
+
+def _year_at(words: Sequence[str], place: int) -> tuple[int | None, int]:
+    """The year at a place, with its era, and the place after it; the place itself without one."""
+    if place >= len(words):
+        return None, place
+    era = _era(words, place + 1)
+    if era is not None:
+        number = _integer(words[place])
+        if number is not None:
+            return number * era, place + 2
+    if words[place] in _AFTER_CHRIST and place + 1 < len(words):
+        number = _integer(words[place + 1])
+        if number is not None:
+            return number, place + 2
+    year = _year(words[place])
+    return year, place + (year is not None)
+
+
+def _era(words: Sequence[str], place: int) -> int | None:
+    """-1 before Christ, 1 after, None where no era is named."""
+    word = words[place] if place < len(words) else ""
+    return -1 if word in _BEFORE_CHRIST else 1 if word in _AFTER_CHRIST else None
 
 
 def _day_first(day: int, words: Sequence[str], place: int) -> Date | None:
-    """15 April 2004; 15th of April; 15 and 16 April is left to the caller."""
-    after = place + 1
-    if after < len(words) and words[after] == "of":
+    """15 April 2004; 15th of April; 15 de abril de 2004; 15 thang 4 nam 2004."""
+    after, count = place + 1, len(words)
+    if after < count and words[after] in _OF:
         after += 1
-    if after < len(words) and words[after] in MONTHS and 1 <= day <= 31:
-        year = _year(words[after + 1]) if after + 1 < len(words) else None
-        return _day(year, MONTHS[words[after]], day, place, after + 1 + (year is not None))
-    return None
+    if after >= count or not 1 <= day <= 31:
+        return None
+    month = MONTHS.get(words[after]) or _FOREIGN.get(words[after])
+    if month is None and words[after] == _VIETNAMESE_MONTH and after + 1 < count:
+        after += 1
+        month = _integer(words[after])
+    if month is None or not 1 <= month <= 12:
+        return None
+    after += 1
+    year, end = _year_at(words, after)
+    if year is None and after < count and words[after] in _OF:
+        year, end = _year_at(words, after + 1)
+    return _day(year, month, day, place, end if year is not None else after)
 
 
 def _numeric(number: int, words: Sequence[str], gaps: Sequence[str], place: int) -> Date | None:
@@ -189,7 +258,8 @@ def _numeric(number: int, words: Sequence[str], gaps: Sequence[str], place: int)
         year, month, day = third, second, number
     else:
         return None
-    return _day(year, month, day, place, place + 3)
+    date = _day(year, month, day, place, place + 3)
+    return date._replace(swapped=number < 1000 and month <= 12 and day <= 12)
 
 
 def _decade(word: str, place: int) -> Date | None:
@@ -279,6 +349,16 @@ def _month(year: int | None, month: int, start: int, end: int) -> Date:
 # How two dates stand to one another, from agreement to conflict.
 def relation(given: Date, gold: Date) -> Dates:
     """How the date of a prediction stands to the expected one."""
+    found = _relation(given, gold)
+    if found < Dates.OVERLAP and given.swapped and given.month and given.day:
+        other = _day(given.year, given.day, given.month, given.start, given.end)
+        return max(found, _relation(other, gold))
+    if found < Dates.OVERLAP and gold.swapped and gold.month and gold.day:
+        return max(found, _relation(given, _day(gold.year, gold.day, gold.month, 0, 0)))
+    return found
+
+
+def _relation(given: Date, gold: Date) -> Dates:
     if not given.low or not gold.low:  # one has no year
         if given.month != gold.month:
             return Dates.CONFLICT
@@ -290,6 +370,8 @@ def relation(given: Date, gold: Date) -> Dates:
             return Dates.FINER if gold.day is None else Dates.COARSER
         return Dates.CONFLICT
     slack = 1e-6
+    if given.grain == gold.grain == "century":
+        slack = 1.0  # the 1800s and the 19th century
     inside = given.low >= gold.low - slack and given.high <= gold.high + slack
     around = gold.low >= given.low - slack and gold.high <= given.high + slack
     if inside and around:

@@ -1,7 +1,11 @@
 """Numbers in a text: digits, words, ordinals, Roman numerals; with units and currencies."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from closedbook.eval.equivalence.evidence import units
+from closedbook.eval.equivalence.evidence.units import Unit
 
 _UNITS_OF_TEN = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen "
@@ -23,38 +27,28 @@ _SCALE = {
     "mn": 1e6, "crore": 1e7, "crores": 1e7, "billion": 1e9, "billions": 1e9, "bn": 1e9,
     "trillion": 1e12,
 }  # fmt: skip
-_MULTIPLE = {"dozen": 12.0, "twice": 2.0, "thrice": 3.0, "once": 1.0, "single": 1.0, "pair": 2.0}
-# A unit's spellings: what it measures, and how many of the base unit it is.
-_UNIT_TABLE = {
-    "length": {
-        "mm millimeter millimetre": 1e-3, "cm centimeter centimetre": 1e-2, "m meter metre": 1.0,
-        "km kilometer kilometre kms": 1e3, "inch in inche": 0.0254, "ft foot feet": 0.3048,
-        "yd yard": 0.9144, "mi mile": 1609.344, "ly lightyear": 9.4607e15,
-        "nm nanometer nanometre": 1e-9, "micrometer micrometre micron": 1e-6,
-    },
-    "mass": {
-        "mg milligram": 1e-6, "g gram gm": 1e-3, "kg kilogram kilo": 1.0, "tonne": 1e3,
-        "lb lbs pound": 0.4536, "oz ounce": 0.02835, "ton": 1e3,
-    },
-    "time": {
-        "second sec": 1.0, "minute min": 60.0, "hour hr": 3600.0, "day": 86400.0,
-        "week": 604800.0, "month": 2629746.0, "year yr": 31556952.0, "decade": 315569520.0,
-        "century": 3155695200.0,
-    },
-    "share": {"% percent percentage pct": 1.0},
-    "money": {"$ dollar usd": 1.0}, "euro": {"€ euro eur": 1.0}, "sterling": {"£ gbp": 1.0},
-    "rupee": {"₹ rupee inr": 1.0}, "yen": {"¥ yen": 1.0},
-    "volume": {"l liter litre": 1.0, "ml milliliter millilitre": 1e-3, "gallon": 3.785},
-    "temperature": {"c celsius": 1.0}, "fahrenheit": {"f fahrenheit": 1.0},
-    "angle": {"° degree deg": 1.0},
+_MULTIPLE = {
+    "dozen": 12.0, "twice": 2.0, "thrice": 3.0, "once": 1.0, "single": 1.0, "pair": 2.0,
+    "both": 2.0, "nil": 0.0,
 }  # fmt: skip
-_UNIT = {
-    spelling: (kind, factor)
-    for kind, units in _UNIT_TABLE.items()
-    for spellings, factor in units.items()
-    for spelling in spellings.split()
-}
-_SIGNS = frozenset("$€£₹¥")
+_SHORT_SCALE = {"k": 1e3, "m": 1e6, "b": 1e9, "t": 1e12}  # behind a sum of money
+_FRACTIONS = {
+    "half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5, "sixth": 6, "seventh": 7,
+    "eighth": 8, "ninth": 9, "tenth": 10, "hundredth": 100, "thousandth": 1000,
+}  # fmt: skip
+_FRACTIONS |= {f"{word}s": part for word, part in _FRACTIONS.items()} | {"halves": 2}
+_NOT_A_HALF = frozenset("first second other latter former better back front top bottom".split())
+_HALF_OF = frozenset("brother sister life time way blood back moon past sibling court".split())
+_NEGATIVE = frozenset(("minus", "negative"))
+_DOTTED = re.compile(r"\d{1,3}(?:\.\d{3})+")
+_DECIMAL_COMMA = re.compile(r"\d+,(?:\d{1,2}|\d{4,})")
+_GROUP = re.compile(r"\d{3}")
+_FOOT = 0.3048
+_INCH = Unit("length", 0.0254, 0.0, 1)
+UNIT_SLACK = 2e-3
+"""By how much two numbers in different units may differ and be the same, as a share."""
+ROUNDED = 0.01
+"""The same where the digits that are written allow it."""
 _ROMAN = {
     numeral: value
     for value, numeral in enumerate(
@@ -76,75 +70,276 @@ class Number(NamedTuple):
     value: float
     kind: str  # what its unit measures, or "" without a unit that we know
     base: float  # the value in the base unit
+    slack: float  # half a unit of its last digit, in the base unit
     start: int  # first word, or the sign of a currency before it
     end: int  # after the last word, its unit left out
+    after: int  # after its unit
 
 
-def find(words: Sequence[str], stems: Sequence[str], capital: Sequence[bool]) -> list[Number]:
+def find(
+    words: Sequence[str], stems: Sequence[str], capital: Sequence[bool], gaps: Sequence[str]
+) -> list[Number]:
     """All numbers of a text, in order.
 
+    Args:
+        words: The text's words.
+        stems: Their stems.
+        capital: Whether each begins with a capital.
+        gaps: The characters before each.
+
+    >>> from closedbook.eval.equivalence.evidence import answer
     >>> def values(text):
-    ...     words = text.lower().split()
-    ...     return [(n.value, n.kind) for n in find(words, words, [w[0].isupper() for w in words])]
-    >>> values("nine hundred and sixty"), values("2.5 million")
-    ([(960.0, '')], [(2500000.0, '')])
-    >>> values("twenty five km"), values("$ 5 billion")
-    ([(25.0, 'length')], [(5000000000.0, 'money')])
+    ...     return [(round(n.value, 2), n.kind) for n in answer.parse(text).numbers]
+    >>> values("nine hundred and sixty"), values("2.5 million"), values("12 500 people")
+    ([(960.0, '')], [(2500000.0, '')], [(12500.0, '')])
+    >>> values("twenty five km"), values("$ 5 billion"), values("5 feet 6 inches")
+    ([(25.0, 'length')], [(5000000000.0, 'money')], [(5.5, 'length')])
+    >>> values("1/2"), values("two thirds"), values("one and a half"), values("two dozen")
+    ([(0.5, '')], [(0.67, '')], [(1.5, '')], [(24.0, '')])
+    >>> values("an hour and a half"), values("two years and a half")
+    ([(1.5, 'time')], [(2.5, 'time')])
+    >>> values("minus 4"), values("12k"), values("10^6"), values("a thousand")
+    ([(-4.0, '')], [(12000.0, '')], [(1000000.0, '')], [(1000.0, '')])
     """
     found: list[Number] = []
     place = 0
     count = len(words)
+    unit = units.NONE
     while place < count:
-        parsed = _number(words, capital, place)
+        parsed = _number(words, capital, gaps, place)
         if parsed is None:
             place += 1
             continue
         value, ordinal, end = parsed
-        kind, factor = "", 1.0
-        if end < count and not ordinal:
-            kind, factor = _UNIT.get(stems[end]) or _UNIT.get(words[end]) or ("", 1.0)
-        start = place
-        if not kind and place and words[place - 1] in _SIGNS:
-            kind, factor = _UNIT[words[place - 1]]
+        before, start = unit, place
+        unit = units.NONE if ordinal else units.after(words, stems, capital, end)
+        after = end + unit.words
+        if place and words[place - 1] in units.SIGNS:
+            unit = units.before(words[place - 1])
             start -= 1
-        found.append(Number(value, kind, value * factor, start, end))
-        place = end
+            if end < count and words[end] in _SHORT_SCALE and (not unit.words):
+                value *= _SHORT_SCALE[words[end]]
+                end = after = end + 1
+        if place and words[place - 1] in _NEGATIVE and start == place:
+            value = -value
+            start -= 1
+        number = Number(
+            value,
+            unit.kind,
+            value * unit.factor + unit.zero,
+            _slack(words[place], value) * unit.factor,
+            start,
+            end,
+            max(after, end),
+        )
+        if value == 0.5 and words[max(0, place - 2) : place] == ("and", "a"):
+            number = _and_a_half(found, words, stems, capital, place) or number
+        joined = _joined(found[-1], before, number, unit, words) if found else None
+        if joined is not None:
+            found[-1] = joined
+            unit = before
+        else:
+            found.append(number)
+        place = max(end, place + 1)
     return found
 
 
-WORDS = frozenset(_CARDINAL) | frozenset(_ORDINAL) | frozenset(_MULTIPLE) | frozenset(_ROMAN)
+def _and_a_half(
+    found: list[Number],
+    words: Sequence[str],
+    stems: Sequence[str],
+    capital: Sequence[bool],
+    place: int,
+) -> Number | None:
+    """The number of "an hour and a half", which takes the place of "two hours" before it."""
+    if place < 4:
+        return None
+    unit = units.after(words, stems, capital, place - 3)
+    if not unit.kind or unit.words != 1:
+        return None
+    whole, start = 1.0, place - 4
+    if found and found[-1].after == place - 2:
+        first = found.pop()
+        whole, start = first.value, first.start
+    elif words[place - 4] not in ("a", "an"):
+        return None
+    value = whole + 0.5
+    end = place + 1
+    return Number(value, unit.kind, value * unit.factor + unit.zero, 0.0, start, end, end)
+
+
+def _slack(word: str, value: float) -> float:
+    """Half a unit of the last digit that is written."""
+    if not word[0].isdigit():
+        return 0.0
+    digits = word.rstrip("stndrhk")
+    _, _, part = digits.partition(".")
+    try:
+        written = float(digits.replace(",", ""))
+    except ValueError:
+        return 0.0
+    scale = abs(value / written) if written else 1.0
+    return 0.5 * scale * 10.0 ** -len(part)
+
+
+def _joined(
+    first: Number, larger: Unit, second: Number, smaller: Unit, words: Sequence[str]
+) -> Number | None:
+    """One number of two: five feet and six inches."""
+    gap = second.start - first.after
+    if not larger.kind or gap < 0 or gap > 1 or (gap and words[first.after] != "and"):
+        return None
+    if not smaller.kind and larger.factor == _FOOT and 0 < second.value < 12:
+        smaller = _INCH  # a height of "5 foot 8"
+        second = second._replace(base=second.value * _INCH.factor)
+    if not units.parts(larger, smaller) or second.value * smaller.factor >= larger.factor:
+        return None
+    base = first.base + second.base
+    return Number(
+        base / larger.factor,
+        first.kind,
+        base,
+        second.slack or smaller.factor / 2,
+        first.start,
+        second.end,
+        second.after,
+    )
+
+
+def same(a: Number, b: Number) -> bool:
+    """Whether two numbers with their units are one, but for what was rounded between units."""
+    return ratio(a, b) < 1e-9
+
+
+def ratio(a: Number, b: Number) -> float:
+    """By how much two numbers differ, as a share of the larger; 1 where their units conflict."""
+    if not units.agree(a.kind, b.kind):
+        return 1.0
+    first, second, slack = a.value, b.value, 0.0
+    if a.kind and b.kind:
+        if a.kind == "angle" or b.kind == "angle" or {a.kind, b.kind} == {"pound", "sterling"}:
+            return _share(first, second)  # the scale is not told
+        converted = _share(a.value * b.base, b.value * a.base) > 1e-9
+        first, second = a.base, b.base
+        if converted:
+            # Another unit of the same kind: what was rounded before and after may differ.
+            most = max(abs(first), abs(second))
+            slack = max(UNIT_SLACK * most, min(ROUNDED * most, max(a.slack, b.slack)))
+            if a.kind == "temperature":
+                slack = max(slack, 0.1)
+    elif "share" in (a.kind, b.kind) and _share(a.base, b.base) < 1e-9:
+        return 0.0  # "0.5" and "half" are 50%; a bare "50" may be 50% as well
+    return 0.0 if abs(first - second) <= slack else _share(first, second)
+
+
+def _share(first: float, second: float) -> float:
+    return abs(first - second) / (max(abs(first), abs(second)) or 1.0)
+
+
+WORDS = (
+    frozenset(_CARDINAL)
+    | frozenset(_ORDINAL)
+    | frozenset(_MULTIPLE)
+    | frozenset(_ROMAN)
+    | frozenset(_FRACTIONS)
+    | frozenset(("hundred", "thousand", "million", "billion", "trillion"))
+)
 """Words that can be a number or a part of one."""
 
 
 def _number(
-    words: Sequence[str], capital: Sequence[bool], place: int
+    words: Sequence[str], capital: Sequence[bool], gaps: Sequence[str], place: int
 ) -> tuple[float, bool, int] | None:
     """Value, whether it is an ordinal, and the place after it; None where no number starts."""
     word = words[place]
     if word[0].isdigit():
-        return _digits(words, place)
+        return _digits(words, gaps, place)
+    before = words[place - 1] if place else ""
+    following = words[place + 1] if place + 1 < len(words) else ""
     if word in _CARDINAL or word in _ORDINAL:
-        return _spelled(words, place)
+        if word in _FRACTIONS and (before in ("a", "one") or (following == "of" and not before)):
+            return 1.0 / _FRACTIONS[word], False, place + 1
+        return _with_fraction(words, *_spelled(words, place))
+    if word in ("half", "quarter", "halves"):
+        if before in _NOT_A_HALF or following in _HALF_OF or (word != "half" and not before):
+            return None
+        scale = place + (2 if following in ("a", "an") else 1)
+        value = 1.0 / _FRACTIONS[word]
+        if scale < len(words) and words[scale] in _SCALE:
+            return value * _SCALE[words[scale]], False, scale + 1
+        return value, False, place + 1
     if word in _MULTIPLE:
         return _MULTIPLE[word], False, place + 1
-    numbered = len(word) > 1 or (place > 0 and words[place - 1] in _NUMBERED)
+    if word in _SCALE and len(word) > 2 and before in ("a", "one", "the"):
+        return _SCALE[word], False, place + 1
+    numbered = len(word) > 1 or (place > 0 and before in _NUMBERED)
     if numbered and capital[place] and word in _ROMAN:
         return float(_ROMAN[word]), False, place + 1
     return None
 
 
-def _digits(words: Sequence[str], place: int) -> tuple[float, bool, int] | None:
+def _with_fraction(
+    words: Sequence[str], value: float, ordinal: bool, end: int
+) -> tuple[float, bool, int]:
+    """Two thirds, three quarters, one and a half, two dozen."""
+    following = words[end] if end < len(words) else ""
+    if not ordinal and following == "dozen":
+        return value * 12, False, end + 1
+    if not ordinal and following in _FRACTIONS and (following.endswith("s") or value == 1):
+        return value / _FRACTIONS[following], False, end + 1
+    if not ordinal and following == "and" and list(words[end : end + 3]) == ["and", "a", "half"]:
+        end += 3
+        value += 0.5
+        if end < len(words) and words[end] in _SCALE:
+            return value * _SCALE[words[end]], False, end + 1
+    return value, ordinal, end
+
+
+def _digits(
+    words: Sequence[str], gaps: Sequence[str], place: int
+) -> tuple[float, bool, int] | None:
     word = words[place]
     ordinal = word.endswith(("st", "nd", "rd", "th"))
-    text = word.rstrip("stndrh").replace(",", "")
+    text = word.rstrip("stndrhk")
+    text = text.replace(",", "." if _DECIMAL_COMMA.fullmatch(text) else "")
+    if text.count(".") > 1 and _DOTTED.fullmatch(text):
+        text = text.replace(".", "")  # 1.000.000
     try:
         value = float(text[:40])
     except ValueError:  # 1.2.3 is a version
         return None
+    if word[-1] == "k":
+        value *= 1e3
     place += 1
-    while place < len(words) and words[place] in _SCALE:
+    last = len(words)
+    if place < last and not ordinal:
+        following, gap = words[place], gaps[place]
+        if gap == " " and len(text) <= 3 and _GROUP.fullmatch(following) and text.isdigit():
+            while place < last and gaps[place] == " " and _GROUP.fullmatch(words[place]):
+                value = value * 1000 + int(words[place])
+                place += 1
+                if value > 1e15:
+                    break
+        elif gap.strip() == "/" and following.isdigit() and value < int(following[:4]) <= 1000:
+            value, place = value / int(following[:4]), place + 1
+        elif gap == "^" and following.isdigit() and int(following[:4]) < 40 and value <= 1000:
+            value, place = value ** int(following[:4]), place + 1
+        elif (
+            gap == " "
+            and place + 1 < last
+            and gaps[place + 1] == "/"
+            and following.isdigit()
+            and words[place + 1].isdigit()
+            and 0 < int(following[:4]) < int(words[place + 1][:4])
+        ):
+            value, place = value + int(following[:4]) / int(words[place + 1][:4]), place + 2
+        elif following == "dozen":
+            value, place = value * 12, place + 1
+    while place < last and words[place] in _SCALE:
         value *= _SCALE[words[place]]
         place += 1
+    if list(words[place : place + 3]) == ["and", "a", "half"]:
+        value, place = value + 0.5, place + 3
     return value, ordinal, place
 
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from rapidfuzz import fuzz
 from rapidfuzz.distance import Indel
 
-from closedbook.eval.equivalence.evidence import dates, names, people, text, words
+from closedbook.eval.equivalence.evidence import dates, names, numbers, people, text, words
 from closedbook.eval.equivalence.evidence.answer import Answer, Question
 from closedbook.eval.equivalence.evidence.codes import (
     Comma,
@@ -15,9 +15,6 @@ from closedbook.eval.equivalence.evidence.codes import (
     Stands,
     Surname,
 )
-
-UNIT_SLACK = 2e-3
-"""By how much two numbers in different units may differ and be the same, as a share."""
 
 
 class Pair(NamedTuple):
@@ -239,7 +236,7 @@ def _acronyms(gold: Answer, given: Answer) -> bool:
                 return True
     if len(gold.words) > 1:
         for word in given.acronyms:
-            if word in gold.initials:
+            if word in gold.initials or word == "".join([name[0] for name in gold.person]):
                 return True
     return False
 
@@ -299,22 +296,16 @@ def _numbers(gold: Answer, given: Answer, question: Question) -> tuple[float, fl
     for expected in gold.numbers:
         best = 1e9
         for number in given.numbers:
-            a, b, slack = expected.value, number.value, 0.0
-            if expected.kind and expected.kind == number.kind:
-                # Another unit of the same kind: what was rounded before and after may differ.
-                slack = 0.0 if a * number.base == b * expected.base else UNIT_SLACK
-                a, b = expected.base, number.base
-            ratio = abs(a - b) / (max(abs(a), abs(b)) or 1.0)
-            ratio = 0.0 if ratio <= slack else ratio
+            ratio = numbers.ratio(expected, number)
             if ratio < best:
                 best = ratio
                 if ratio < nearest:
                     nearest = ratio
                     unit = float(expected.kind == number.kind)
         equal += best < 1e-9
-    values = {number.value for number in gold.numbers}
     extra = sum(
-        number.value not in values and given.words[number.end - 1] not in question.words
+        given.words[number.end - 1] not in question.words
+        and not any(numbers.same(expected, number) for expected in gold.numbers)
         for number in given.numbers
     )
     return equal / len(gold.numbers), nearest, unit, float(extra)

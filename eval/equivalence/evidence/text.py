@@ -1,44 +1,72 @@
 """A text cut into words, and what is known of each word alone."""
 
 import re
-import unicodedata
 from typing import NamedTuple
 
-from closedbook.eval.equivalence.evidence import dates, frequency, numbers, words
+from closedbook.eval.equivalence.evidence import aliases, dates, frequency, numbers, words
+from closedbook.eval.equivalence.evidence.folding import fold
 
 LIMIT = 4000
 """Characters that are read; what stands after them does not count as evidence."""
 
-# Letters that Unicode does not take apart, quotes and dashes of many shapes, fractions.
-_LETTERS = str.maketrans(
-    {
-        "ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "Ð": "D",
-        "þ": "th", "Þ": "Th", "æ": "ae", "Æ": "Ae", "œ": "oe", "Œ": "Oe", "ß": "ss", "ı": "i",
-        "‘": "'", "’": "'", "ʼ": "'", "`": "'", "´": "'", "“": '"', "”": '"', "ʻ": "'",
-        "‐": "-", "‑": "-", "‒": "-", "–": "-", "—": "-", "−": "-", "⁄": "/",
-    }
-)  # fmt: skip
 TOKEN = re.compile(
     r"(?:[A-Za-z]\.){2,}|(?:[A-Za-z]\.)+[A-Z](?![^\W_])"  # U.S., J.R.R, A.K
-    r"|\d+(?:[.,]\d+)*(?:st|nd|rd|th|s)?(?![^\W_])"  # 1,000  2.5  15th  1990s
+    r"|(?:\d|(?<![\w.])\.(?=\d))\d*(?:[.,]\d+)*(?:st|nd|rd|th|s|k)?(?![^\W_])"  # 2.5  15th  .5  12k
     r"|\d+(?:[.,]\d+)*"  # the digits of 5km
     r"|[^\W\d_]+(?:'[^\W\d_]+)*\d*"  # words, O'Neill, V8
     r"|[$€£¥₹%°]"
 )
-_ACCENTS = re.compile("[\u0300-\u036f]+")
 _THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+")
 
 # What a word may announce; the flags of a text are those of its words.
 NUMBER, DATE, NEGATION, REFUSAL, HEDGE = 1, 2, 4, 8, 16
+CODE, CLOCK, LIMITED, POLAR, ALIAS = 32, 64, 128, 256, 512
+# What `closedbook.eval.equivalence.reading` looks for.
+DENYING, TURNING, RELATING = 1024, 2048, 4096
 _REFUSING = frozenset(
     "know unknown unclear cannot cant unable sorry information not access context ai clarify "
-    "specify determine no dont na".split()
+    "specify determine no dont na could couldnt insufficient lack lacks lacking unanswerable "
+    "answerable unsure none".split()
 )
 HEDGING = frozenset(
     "may might possibly perhaps probably likely believed depend depends vary varies however "
     "although possible several various some often typically generally such example".split()
 )
-
+_CLOCK = (
+    "am pm noon midday midnight oclock clock morning afternoon evening night hours half quarter"
+).split()
+_LIMITED = (
+    "before after until till since under over below above beneath beyond exceeding than least "
+    "most prior pre post minimum maximum older younger more less fewer up from by earlier later"
+).split()
+_DENYING = (
+    "not never neither nor no none nobody nothing cannot didnt doesnt dont isnt wasnt arent "
+    "werent hasnt havent hadnt cant couldnt wont wouldnt shouldnt mustnt mightnt aint rather "
+    "instead opposed other apart aside except excepting excluding exclusion exception unlike "
+    "barring bar save wrong incorrect false untrue mistaken inaccurate lie fiction impossible "
+    "doubt unlikely hardly falsely wrongly mistakenly erroneously incorrectly wrongfully myth "
+    "misconception mistake error fallacy hoax means failed fails fail refused refuses declined "
+    "declines neglected unsure uncertain unclear unknown wonder wondering wait sorry oops "
+    "apologies correction meant mean scratch nope thought thoughts confused не нет nicht kein "
+    "keine keinen keiner pas niet geen nao nie ne bukan tidak inte ikke"
+).split()
+_TURNING = (
+    "but however although though while whilst contrary despite against actually fact reality "
+    "truth yet whereas"
+).split()
+_RELATING = (
+    "than near close outside adjacent bordering opposite beat beats beating defeated defeats "
+    "defeat defeating lost beaten overcame overcoming edged outlasted outplayed thrashed "
+    "thrashing routed routing downed vanquished conquered triumphed triumphing over against "
+    "friend son daughter wife husband brother sister father mother cousin nephew niece uncle aunt "
+    "student pupil disciple teacher colleague rival grandson granddaughter widow widower "
+    "contemporary neighbor neighbour fan mentor protege descendant grandfather grandmother "
+    "stepson stepfather lover mistress fiance fiancee parent parents child children sibling "
+    "siblings secretary imitator admirer namesake biographer translator suburb enemy north south "
+    "east west northeast northwest southeast southwest next far across second third fourth fifth "
+    "runner"
+).split()
+_POLAR = "yes yeah yep no nope not never true false correct incorrect".split()
 
 _FLAGS: dict[str, int] = {}
 for _flag, _group in (
@@ -47,6 +75,13 @@ for _flag, _group in (
     (NEGATION, words.NEGATION),
     (REFUSAL, _REFUSING),
     (HEDGE, HEDGING),
+    (CLOCK, _CLOCK),
+    (LIMITED, _LIMITED),
+    (POLAR, _POLAR),
+    (ALIAS, aliases.WORDS),
+    (DENYING, _DENYING),
+    (TURNING, _TURNING),
+    (RELATING, _RELATING),
 ):
     for _word in _group:
         _FLAGS[_word] = _FLAGS.get(_word, 0) | _flag
@@ -75,7 +110,9 @@ class _Lexicon(dict[str, Word]):
         stem = words.stem(text)
         flags = _FLAGS.get(text, 0)
         if text[0].isdigit():
-            flags |= NUMBER | DATE
+            flags |= NUMBER | DATE | CLOCK
+        elif not text.isalpha() and text[-1].isdigit():
+            flags |= CODE
         word = Word(  # by place, which is faster than by name
             text,
             stem,
@@ -95,25 +132,17 @@ class _Lexicon(dict[str, Word]):
 LEXICON = _Lexicon()
 
 
-def fold(text: str) -> str:
-    """Letters without accents and full width, quotes and dashes of one shape; case is kept.
-
-    >>> fold("Röntgen’s 1910–39 Łódź ½")
-    "Rontgen's 1910-39 Lodz 1/2"
-    """
-    if text.isascii():
-        return text
-    apart = unicodedata.normalize("NFKD", text)
-    return _ACCENTS.sub("", apart).translate(_LETTERS)
-
-
 def cut(text: str) -> list[Word]:
     """The words of a text.
 
     >>> [word.text for word in cut("The U.S. Senate's 1,000 members")]
     ['the', 'us', 'senate', '1000', 'members']
     """
-    folded = fold(text[:LIMIT])
+    return cut_folded(fold(text[:LIMIT]))
+
+
+def cut_folded(folded: str) -> list[Word]:
+    """The words of a text that `fold` has seen."""
     # Letters and spaces alone, as most questions and answers are, need no pattern.
     plain = folded.isascii() and folded.replace(" ", "").isalpha()
     return [LEXICON[word] for word in (folded.split() if plain else TOKEN.findall(folded))]
@@ -121,6 +150,8 @@ def cut(text: str) -> list[Word]:
 
 def _bare(spelling: str) -> str:
     word = spelling.lower()
+    if word[0] == ".":
+        return f"0{word}"
     if word[0].isdigit():
         return word.replace(",", "") if _THOUSANDS.fullmatch(word) else word
     if word.endswith("'s"):

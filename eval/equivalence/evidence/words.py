@@ -4,6 +4,8 @@ import functools
 
 from rapidfuzz.distance import Indel
 
+from closedbook.eval.equivalence.evidence import classes
+
 STOP = frozenset(
     """a an the of in on at to for from by with and or as is are was were be been being am it its
     this that these those there their his her he she they them who whom which what when where
@@ -104,6 +106,73 @@ def undenied(stem: str) -> list[str]:
     return [stem[length:] for length in (1, 2, 3, 4) if stem[:length] in _DENYING]
 
 
+# Beginnings of which one contradicts the other: hypertension and hypotension.
+_PREFIXES = (
+    ("hyper", "hypo"), ("exo", "endo"), ("inter", "intra"), ("macro", "micro"), ("pre", "post"),
+    ("homo", "hetero"), ("mono", "di", "bi", "tri", "tetra", "poly", "uni", "multi"),
+    ("eu", "pro"), ("ab", "ad"), ("af", "ef"), ("ana", "cata"), ("ex", "in", "im"),
+    ("over", "under"), ("out", "in"), ("mega", "micro", "nano", "kilo", "milli", "giga"),
+    ("ante", "post"), ("super", "sub"), ("ultra", "infra"), ("pro", "anti"),
+    ("ecto", "endo", "meso"), ("step", "grand", "god", "half"), ("up", "down"),
+    ("centri", "centro"), ("in", "de"), ("as", "de"),
+)  # fmt: skip
+_OPPOSED_PREFIX: dict[str, tuple[str, ...]] = {}
+for _group in _PREFIXES:
+    for _prefix in _group:
+        _others = tuple(other for other in _group if other != _prefix)
+        _OPPOSED_PREFIX[_prefix] = _OPPOSED_PREFIX.get(_prefix, ()) + _others
+# A beginning that makes another thing of some words.
+_ADDED = frozenset(
+    "ant an para sub super ultra infra step grand god ex pseudo semi proto neo post pre "
+    "great".split()
+)
+_ADDED_TO = frozenset(
+    "arctic aerobic sympathetic mother father son daughter child brother sister parent president "
+    "thyroid conscious sonic red violet marine wife husband historic".split()
+)
+
+
+def adds(short: str, long: str) -> bool:
+    """Whether the longer of two words is the shorter with a beginning that makes it another.
+
+    >>> adds("mother", "grandmother"), adds("mother", "smother")
+    (True, False)
+    """
+    return short in _ADDED_TO and long.endswith(short) and long[: -len(short)] in _ADDED
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def may_oppose(word: str) -> bool:
+    """Whether a word has a beginning that another contradicts, or may be given one.
+
+    >>> may_oppose("hypertension"), may_oppose("mother"), may_oppose("paris")
+    (True, True, False)
+    """
+    begins = any(word[:length] in _OPPOSED_PREFIX for length in range(2, min(6, len(word) - 3)))
+    return begins or word in _ADDED_TO
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def opposed(a: str, b: str) -> bool:
+    """Whether the beginnings of two words contradict one another, and the rest is the same.
+
+    >>> opposed("hypertension", "hypotension"), opposed("mother", "grandmother")
+    (True, True)
+    >>> opposed("inland", "inlands"), opposed("provide", "provided")
+    (False, False)
+    """
+    if adds(a, b) or adds(b, a):
+        return True
+    for length in range(2, min(6, len(a) - 3)):
+        prefix = a[:length]
+        for other in _OPPOSED_PREFIX.get(prefix, ()):
+            if b.startswith(other) and len(b) - len(other) >= 4:
+                first, second = a[length:], b[len(other) :]
+                if first == second or (first[:4] == second[:4] and root(first) == root(second)):
+                    return True
+    return False
+
+
 @functools.lru_cache(maxsize=1 << 17)
 def likeness(a: str, b: str) -> float:
     """How far two stems are one word in other forms or spellings, from 0 to 1.
@@ -118,6 +187,8 @@ def likeness(a: str, b: str) -> float:
     if len(a) < 4 or len(b) < 4 or a[0].isdigit() or b[0].isdigit():
         return 0.0
     if (a.endswith(b) and b in undenied(a)) or (b.endswith(a) and a in undenied(b)):
+        return 0.0
+    if opposed(a, b) or classes.rivals(a, b):
         return 0.0
     # A root keeps four letters of its word at least.
     if a[:4] == b[:4]:

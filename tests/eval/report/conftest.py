@@ -23,6 +23,8 @@ from closedbook.eval.analysis.results import (
 )
 from closedbook.eval.analysis.slices import SliceScore
 from closedbook.eval.analysis.taxonomy import FourWay, KindShare
+from closedbook.eval.equivalence import simpleqa
+from closedbook.eval.equivalence.reasons import Grade
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Alternative, Prediction
 from closedbook.eval.report import html
@@ -61,6 +63,7 @@ def example(number: int, **changes: Any) -> Example:
         "verdict": outcome,
         "label": None,
         "probability": 0.9 if outcome == Outcome.PHRASING else 0.1,
+        "grade": Grade.CORRECT if correct else Grade.INCORRECT,
         "reason": "name" if outcome == Outcome.PHRASING else "different",
         "evidence": f"evidence of row {number}",
         "flag": "time_dependent" if outcome == Outcome.UNANSWERABLE else None,
@@ -168,6 +171,7 @@ def analysis_of(examples: list[Example], **changes: Any) -> Analysis:
             )
         ],
         "taxonomy": _four_way(n),
+        "grades": simpleqa.of_grades([row.grade for row in examples], ids),
         "answerability": [
             FlagShare(flag="time_dependent", count=20, share=0.1, low=0.08, high=0.13)
         ],

@@ -54,6 +54,7 @@ def test_parts_without_data_are_left_out(analysis):
         r"made\_up.jsonl",
         "What the errors are",
         "Under each protocol",
+        "Correct, incorrect, not attempted",
     ]
     assert set(figures.specs(bare)) == {"errors", "protocols"}
     document = html.render_html(bare)

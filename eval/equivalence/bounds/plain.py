@@ -1,36 +1,18 @@
-"""Evidence that no weight outvotes: the least and the greatest probability that it leaves.
-
-Human judgements are too few for some plain facts about text ("7" is "seven", "indirect rule" is
-not "direct rule"), so these are not left to learning. They hold in both modes.
-"""
+"""What the evidence of one phrase says for certain: spellings, dates, numbers, a second answer."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
+from closedbook.eval.equivalence.bounds import names
+from closedbook.eval.equivalence.bounds.case import FREE, Bounds, Case
 from closedbook.eval.equivalence.evidence import dates, text
 from closedbook.eval.equivalence.evidence.answer import Answer, Question
 from closedbook.eval.equivalence.evidence.codes import Dates, Stands
-from closedbook.eval.equivalence.evidence.features import SHORT, Row
 from closedbook.eval.equivalence.reasons import Reason
 
 
-class Bounds(NamedTuple):
-    """What the probability is held to, and the reason to name if it was moved."""
-
-    low: float = 0.0
-    high: float = 1.0
-    reason: Reason | None = None
-
-
-_FREE = Bounds()
-
-
-def find(question: Question, golds: Sequence[Answer], given: Answer, row: Row) -> Bounds:
-    """The bounds of a row; (0, 1) for most."""
-    pair = row.pair
-    if row.values is None or len(given.words) > SHORT:
-        return _FREE
-    gold = golds[row.best]
+def find(case: Case) -> Bounds:
+    """The bounds of a short prediction; (0, 1) for most."""
+    question, golds, gold, given, pair = case[:5]
     digits = (gold.flags | given.flags) & text.NUMBER
     if gold.plain == given.plain or (not digits and _joined(gold) == _joined(given)):
         return Bounds(0.97, 1.0, Reason.SPELLING)
@@ -47,15 +29,24 @@ def find(question: Question, golds: Sequence[Answer], given: Answer, row: Row) -
     if pair.date == Dates.NONE and not pair.rest and not pair.given_rest:
         if pair.number == 1 and not pair.number_extra:
             return Bounds(0.95, 1.0, Reason.NUMBER)
-        near = pair.number_ratio <= 0.05 and len(gold.numbers) == 1  # 2.18 and 2.19 billion
+        near = _near(gold, pair.number_ratio)
         alike = len(gold.numbers) == len(given.numbers)  # 5 ft 6 in and 5 ft 5 in
         if 0 <= pair.number < 1 and alike and not near and pair.contained < Stands.STEMS:
             return Bounds(0.0, 0.2, Reason.NUMBER_CONFLICT)
     if pair.other_forename and question.kind == "who" and len(gold.person) == 2 and not pair.comma:
         return Bounds(0.0, 0.2, Reason.NAME_CONFLICT)
+    if names.other_forename(case):
+        return Bounds(0.0, 0.2, Reason.NAME_CONFLICT)
     if _second_answer(question, golds, gold, given):
         return Bounds(0.0, 0.35, Reason.SECOND_ANSWER)
-    return _FREE
+    return FREE
+
+
+def _near(gold: Answer, ratio: float) -> bool:
+    """Whether one number may be the other, rounded: 2.18 and 2.2 billion."""
+    if len(gold.numbers) != 1:
+        return False
+    return ratio <= 0.01 or (ratio <= 0.05 and abs(gold.numbers[0].value) >= 1000)
 
 
 def _joined(answer: Answer) -> str:
