@@ -10,6 +10,7 @@ import json
 import os
 import pathlib
 import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -24,6 +25,10 @@ from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.models.parameters import Params
 
 FORMAT = 1
+DAMAGE = (  # what reading a damaged archive of arrays and JSON raises
+    *(OSError, EOFError, ValueError, LookupError, TypeError, ArithmeticError),
+    *(RecursionError, NotImplementedError, zipfile.BadZipFile, zlib.error),
+)
 _HEADER = "header"
 
 
@@ -94,15 +99,18 @@ def load(path: str | os.PathLike[str]) -> Delta:
                 left, right = arrays[f"left_{number}"], arrays[f"right_{number}"]
                 if left.ndim != 2 or right.ndim != 2 or left.shape[1] != right.shape[0]:
                     raise ValueError(f"factors {left.shape} and {right.shape} do not fit")
+                if not (np.isfinite(left).all() and np.isfinite(right).all()):
+                    raise ValueError("a factor holds numbers that are not finite")
                 changes[Place(str(stack), int(layer))] = Change(
                     left.astype(np.float64), right.astype(np.float64)
                 )
-            return Delta(
-                model=str(header["model"]), changes=changes, records=tuple(header["records"])
-            )
+            records = tuple(header["records"])
+            if not all(isinstance(each, dict) for each in records):
+                raise ValueError("its records are no objects")
+            return Delta(model=str(header["model"]), changes=changes, records=records)
     except FileNotFoundError as error:
         raise UserError(f"no such delta file: {path}") from error
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except DAMAGE as error:
         raise UserError(
             f"{path} is no delta file, or a damaged one: {' '.join(str(error).split())[:200]}"
         ) from error

@@ -95,8 +95,10 @@ class Effects:
         return found
 
     def _share(self, rows: Sequence[Asked], kind: str) -> Estimate | None:
-        chosen = [each.is_right for each in rows if each.kind == kind]
-        return share(chosen) if chosen else None
+        chosen = [each for each in rows if each.kind == kind]
+        if not chosen:
+            return None
+        return share([each.is_right for each in chosen], clusters=[each.id for each in chosen])
 
 
 def measure(
@@ -116,30 +118,32 @@ def measure(
         said: Fact's id -> what the original says, where that is known.
     """
     asked: list[tuple[str, str, str, tuple[str, ...]]] = []
+    edited = set[tuple[str, str]]()  # subject and fact's id
     for edit in edits:
         fact = atlas_edits.find(edit.subject, edit.prompt) if atlas_edits.knows(model) else None
         unseen = atlas_edits.unseen_prompts(fact) if fact else ()
+        edited |= {(edit.subject, edit.id), *([(edit.subject, fact.id)] if fact else [])}
         groups = ((edit.prompt,), edit.contexts, unseen)
         for kind, prompts in zip(KINDS, groups, strict=True):
             for prompt in prompts:
                 question = templates.with_subject(prompt, edit.subject)
                 asked.append((edit.id, kind, question, (edit.target,)))
     number = len(asked)
-    edited = {edit.id for edit in edits}
+    told = {question for _, _, question, _ in asked}
     subjects = {edit.subject for edit in edits}
-    relations = {fact.relation for fact in others if fact.id in edited}
-    for fact in others:
-        if fact.id not in edited:
-            group = GROUPS[1] if fact.relation in relations else GROUPS[2]
-            group = GROUPS[0] if fact.subject in subjects else group
-            asked.append((fact.id, group, fact.asked(), fact.objects))
+    same = {f.id for f in others if (f.subject, f.id) in edited or f.asked() in told}
+    relations = {fact.relation for fact in others if fact.id in same}
+    rest = [fact for fact in others if fact.id not in same]
+    for fact in rest:
+        group = GROUPS[1] if fact.relation in relations else GROUPS[2]
+        group = GROUPS[0] if fact.subject in subjects else group
+        asked.append((fact.id, group, fact.asked(), fact.objects))
     questions = [question for _, _, question, _ in asked]
     before = answering.answers(model, model.params, questions[:number])
-    rest = questions[number:]
     if said is None:
-        before += answering.answers(model, model.params, rest)
+        before += answering.answers(model, model.params, questions[number:])
     else:
-        before += [said[fact.id] for fact in others if fact.id not in edited]
+        before += [said[fact.id] for fact in rest]
     after = answering.answers(model, params, questions)
     rows = [
         Asked(

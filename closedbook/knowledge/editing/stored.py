@@ -67,13 +67,21 @@ def history(source: str | pathlib.Path) -> History:
     try:
         lines = (folder / RECORD).read_text(encoding="utf-8").splitlines()
         files = sorted((folder / _FOLDER).glob("delta_*.npz"))
+        records = tuple(json.loads(line) for line in lines)
+        names = [file.name for file in files]
+        if not all(isinstance(each, dict) and each.get("delta") in names for each in records):
+            raise ValueError(f"a line of {RECORD} names no delta file that is there")
         return History(
-            records=tuple(json.loads(line) for line in lines),
+            records=records,
             deltas={file.name: file.read_bytes() for file in files},
             before=_read_arrays(folder / _FOLDER / _BEFORE),
         )
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"the record of edits in {folder} is damaged: {error}") from error
+    except deltas.DAMAGE as error:
+        raise _damaged(folder, str(error)) from error
+
+
+def _damaged(folder: pathlib.Path, why: str) -> UserError:
+    return UserError(f"the record of edits in {folder} is damaged: {why}")
 
 
 def write(
@@ -133,6 +141,10 @@ def undo(folder: str | pathlib.Path, *, keep: int = 0) -> int:
     names = list(former.deltas)[:keep]
     work = _plan(target, None)
     tensors = dict(former.before)
+    for name in _changed_tensors(target, former, work):
+        old, now = tensors.get(name), work.result.params[name]
+        if old is None or old.shape != tuple(now.shape):
+            raise _damaged(target, f"{_BEFORE} does not hold {name} as it was")
     kept: dict[str, np.ndarray] = {}
     for name in names:
         for place, change in deltas.load(target / _FOLDER / name).changes.items():
@@ -146,6 +158,15 @@ def undo(folder: str | pathlib.Path, *, keep: int = 0) -> int:
     )
     _write(work, target, {**tensors, **kept}, after)
     return len(former.records) - len(records)
+
+
+def _changed_tensors(target: pathlib.Path, former: History, work: Plan) -> set[str]:
+    """The names of all tensors that the deltas of a folder change."""
+    return {
+        tensor_name(work.result.params, place)[0]
+        for name in former.deltas
+        for place in deltas.load(target / _FOLDER / name).changes
+    }
 
 
 def _changed(matrix: np.ndarray, layer: int | None, change: Change) -> np.ndarray:
@@ -213,7 +234,7 @@ def _arrays(arrays: Mapping[str, np.ndarray]) -> bytes:
 def _read_arrays(path: pathlib.Path) -> dict[str, np.ndarray]:
     import ml_dtypes
 
-    with np.load(path, allow_pickle=False) as file:
+    with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as file:
         header = json.loads(bytes(file["header"]).decode())
         types = {"bfloat16": np.dtype(ml_dtypes.bfloat16)}
         return {

@@ -207,7 +207,13 @@ def _colour(names: Sequence[str], colours: Sequence[str]) -> charts.Spec:
         "type": "nominal",
         "sort": list(names),
         "scale": {"domain": list(names), "range": list(colours[: len(names)])},
-        "legend": {"title": None, "orient": "top", "symbolType": "circle", "columns": 2},
+        "legend": {
+            "title": None,
+            "orient": "top",
+            "symbolType": "circle",
+            "columns": 2,
+            "symbolOpacity": 1,  # not the band's
+        },
     }
 
 

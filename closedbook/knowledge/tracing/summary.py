@@ -38,8 +38,8 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     clean, corrupted = (np.array([[row[key]] for row in rows]) for key in ("clean", "corrupted"))
     found: dict[str, Any] = {
         "facts": len(rows),
-        "clean": _estimates(clean, subjects)[0],
-        "corrupted": _estimates(corrupted, subjects)[0],
+        "clean": _share(clean[:, 0], subjects),
+        "corrupted": _share(corrupted[:, 0], subjects),
         "total_effect": _estimates(clean - corrupted, subjects)[0],
         "kinds": [_kind(rows, name) for name in rows[0]["scores"]],
         "severed": [],
@@ -123,13 +123,13 @@ def _kind(rows: Sequence[Row], name: str) -> dict[str, Any]:
 
 
 def _estimates(values: np.ndarray, subjects: Sequence[str]) -> list[Estimate]:
-    """The means of the columns of values [facts, columns]; all are of the same draws."""
+    """The means of columns of values from -1 to 1, [facts, columns]; all are of the same draws."""
     means = values.mean(axis=0)
     if len(set(subjects)) == 1:
         return [Estimate(mean=float(m), low=float(m), high=float(m)) for m in means]
     found = of_columns(values, clusters=np.array(subjects), resamples=_RESAMPLES)
     return [
-        Estimate(mean=float(m), low=low, high=high)
+        Estimate(mean=float(m), low=max(low, -1.0), high=min(high, 1.0))
         for m, (low, high) in zip(means, found, strict=True)
     ]
 

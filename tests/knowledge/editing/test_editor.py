@@ -1,5 +1,6 @@
 """Edits of the packaged T5: what comes of them, their files, and the way back."""
 
+import contextlib
 import dataclasses
 import json
 
@@ -170,6 +171,52 @@ def test_a_delta_of_another_model_is_refused(model, delta, tmp_path):
     (tmp_path / "broken.npz").write_bytes(delta.content()[:500])
     with pytest.raises(UserError, match=r"broken.npz is no delta file, or a damaged one"):
         deltas.load(tmp_path / "broken.npz")
+
+
+def test_no_damage_of_a_delta_file_is_more_than_a_message(delta, tmp_path):
+    path = tmp_path / "delta.npz"
+    whole = delta.content()
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        with contextlib.suppress(UserError):
+            deltas.load(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "right"),
+    [
+        ("[" * 100_000, 1.0),
+        ('{"format": 1, "model": "m", "places": [["encoder", Infinity]], "records": []}', 1.0),
+        ('{"format": 1, "model": "m", "places": [["encoder", 1]], "records": [[1]]}', 1.0),
+        ('{"format": 1, "model": "m", "places": [["encoder", 1]], "records": []}', np.nan),
+    ],
+)
+def test_a_delta_file_of_nonsense_is_refused(tmp_path, header, right):
+    path = tmp_path / "delta.npz"
+    header = np.frombuffer(header.encode(), np.uint8)
+    np.savez(path, header=header, left_0=np.ones((2, 1)), right_0=np.full((1, 2), right))
+    with pytest.raises(UserError, match="is no delta file, or a damaged one"):
+        deltas.load(path)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda folder: (folder / "edits.jsonl").write_text("[1]\n"),
+        lambda folder: (folder / "edits.jsonl").write_text('{"a": 1}\n'),
+        lambda folder: (folder / "edits/before.npz").write_bytes(b"PK\x03\x04"),
+        lambda folder: (folder / "edits/before.npz").write_bytes(
+            stored._arrays({"encoder/nonsense": np.ones(3, np.float32)})
+        ),
+    ],
+)
+def test_undoing_from_a_damaged_record_changes_nothing(delta, tmp_path, damage):
+    folder = stored.write(MODEL, tmp_path / "model", delta)
+    before = bits(folder)
+    damage(folder)
+    with pytest.raises(UserError, match=r"the record of edits in .* is damaged"):
+        stored.undo(folder)
+    assert bits(folder) == before
 
 
 def bits(path):

@@ -1,14 +1,16 @@
 """The evaluation's measures, against numbers that are worked out by hand."""
 
+import dataclasses
 import math
 
 import pytest
 
 from closedbook.errors import UserError
-from closedbook.knowledge.editing import atlas_edits
+from closedbook.knowledge.editing import answering, atlas_edits, effects
 from closedbook.knowledge.editing.evaluation import cases, counterfactuals, forced, summary
 from closedbook.knowledge.editing.evaluation.trials import Trial
 from closedbook.knowledge.editing.requests import Edit
+from closedbook.knowledge.loading import load_model
 from closedbook.tasks.facts.form import Fact, Neighbour
 
 
@@ -106,6 +108,10 @@ def test_a_case_of_the_atlas_asks_for_inverse_other_relations_and_two_hops():
     ]
     assert any(q.right[0] == "South America" for q in hops)
     assert all("the country whose capital is Nairobi" in q.text for q in hops)
+    # The subject's own facts stand among all of them, and are asked once.
+    every = cases.of_atlas(capital, "Kigali", said, list(facts.values())).questions
+    kept = [question.text for question in every if question.group in cases.KEPT]
+    assert len(set(kept)) == len(kept) == len(facts) - 1
     # What was wrong before the edit is no fact that it could lose.
     wrong = cases.of_atlas(capital, "Kigali", dict.fromkeys(said, "?"), list(facts.values()))
     assert not {q.group for q in wrong.questions} & set(cases.KEPT)
@@ -140,6 +146,29 @@ def test_a_case_of_a_data_set_has_its_rephrasings_and_neighbours(gpt2):
         true="Q: Is it true that the capital of Kenya is Nairobi?\nA:",
     )
     assert case.true == "Nairobi"
+    used = dataclasses.replace(Edit.of_fact(fact), contexts=("{}'s capital is",))
+    assert all(q.group != "rephrasings" for q in cases.of_data(gpt2, fact, used).questions)
+
+
+def test_what_an_edit_is_about_is_nothing_that_it_could_lose(monkeypatch):
+    model = load_model("closedbook://atlas_qa")
+    facts = {fact.id: fact for fact in atlas_edits.about("Kenya")}
+    capital = next(fact for fact in facts.values() if fact.relation == "country_capital")
+    other = dataclasses.replace(capital, id="x1", subject="Peru", relation="country_capital")
+    edit = Edit(id="x1", subject="Kenya", prompt="What is the capital of {}?", target="Kigali")
+    monkeypatch.setattr(answering, "answers", lambda _, __, asked: ["Nairobi"] * len(asked))
+    found = effects.measure(model, model.params, [edit], [*facts.values(), other])
+    kinds = {each.question: each.kind for each in found.others}
+    assert len(kinds) == len(facts)  # another fact that has the edit's name by chance is asked
+    assert capital.asked() not in kinds
+    assert kinds[other.asked()] == "same relation"
+    assert set(kinds.values()) == {"same subject", "same relation"}
+    # Questions of one edit stand and fall together.
+    contexts = [each for each in found.prompts if each.kind == "unseen phrasings"]
+    right = [dataclasses.replace(each, after="Kigali") for each in contexts]
+    two = (*right, *(dataclasses.replace(each, id="x2") for each in contexts))
+    told = dataclasses.replace(found, prompts=two).told()["unseen phrasings"]
+    assert (told.mean, told.low, told.high) == (0.5, 0.0, 1.0)
 
 
 def test_nll_and_token_accuracy_are_those_of_a_forward_pass(gpt2, rome):

@@ -117,13 +117,14 @@ def of_atlas(
         fact: What is edited; its object is replaced.
         target: The new object, of the same relation.
         said: Fact's id -> what the model says before.
-        others: Facts about other subjects that are asked too.
+        others: Facts that are asked too; those about the subject are asked in any case, once.
     """
     edit = atlas_edits.edit_of(fact, target, said)
     found = [Question(group="prompt", text=fact.asked(), right=(target,))]
     found += [_told("phrasings in the edit", fact, each, target) for each in edit.contexts]
     found += [_told("rephrasings", fact, each, target) for each in atlas_edits.unseen_prompts(fact)]
-    for other in (*atlas_edits.about(fact.subject), *others):
+    own = atlas_edits.about(fact.subject)
+    for other in (*own, *(each for each in others if each.subject != fact.subject)):
         if other.id == fact.id or not answering.right(said[other.id], other.objects):
             continue
         group = KEPT[0] if other.subject == fact.subject else KEPT[2]
@@ -135,6 +136,8 @@ def of_atlas(
 
 def of_data(model: LoadedModel, fact: Fact, edit: Edit, others: Sequence[Fact] = ()) -> Case:
     """The case of an edit out of a data set: its rephrasings, its neighbours, its denial.
+
+    Rephrasings that the edit has used, as contexts, are no test of it and are left out.
 
     Args:
         model: Who is asked.
@@ -149,7 +152,9 @@ def of_data(model: LoadedModel, fact: Fact, edit: Edit, others: Sequence[Fact] =
 
     target = (edit.target,)
     found = [asked("prompt", fact.asked(), target)]
-    found += [asked("rephrasings", fact.asked(each), target) for each in fact.paraphrases]
+    used = {templates.with_subject(each, edit.subject) for each in edit.contexts}
+    rephrased = [fact.asked(each) for each in fact.paraphrases]
+    found += [asked("rephrasings", text, target) for text in rephrased if text not in used]
     found += [
         asked("neighbours", each.prompt, (each.object,))
         for each in fact.neighbours

@@ -72,20 +72,21 @@ def run(
         progress(number, len(cases))
         if number not in points and number != len(cases):
             continue
-        told: dict[str, list[Question]] = {}
+        told: dict[str, list[tuple[int, Question]]] = {}  # with the numbers of their edits
         others: dict[str, Question] = {}
-        for done in cases[:number]:
+        for place, done in enumerate(cases[:number]):
             for question in done.questions:
                 if question.group in TOLD:
-                    told.setdefault(question.group, []).append(question)
+                    told.setdefault(question.group, []).append((place, question))
         for each in cases:
             for question in each.questions:
                 if question.group in KEPT and question.text not in edited:
                     others[question.text] = question
         shares = {}
         for group, asked in told.items():
-            said = answering.answers(model, editor.params, [each.text for each in asked])
-            shares[group] = share([q.hit(a) for q, a in zip(asked, said, strict=True)])
+            said = answering.answers(model, editor.params, [each.text for _, each in asked])
+            hits = [q.hit(a) for (_, q), a in zip(asked, said, strict=True)]
+            shares[group] = share(hits, clusters=[place for place, _ in asked])
         before = answering.answers(model, model.params, list(others))
         known = [q for q, old in zip(others.values(), before, strict=True) if q.hit(old)]
         after = answering.answers(model, editor.params, [each.text for each in known])
