@@ -2,7 +2,7 @@
 
 import json
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from closedbook.errors import UserError
@@ -32,7 +32,8 @@ def edited(
     name: str,
     out: pathlib.Path,
     asked: "Callable[[LoadedModel], list[Edit]]",
-    settled: "Callable[[LoadedModel], Settings]",
+    settled: "Callable[[LoadedModel, int], Settings]",
+    arguments: "Mapping[str, object]",
     *,
     corpus: pathlib.Path | None,
     check: str | None,
@@ -40,7 +41,20 @@ def edited(
     vocabulary: pathlib.Path | None,
     force: bool,
 ) -> None:
-    """Edits a model, writes the folder, prints before and after."""
+    """Edits a model, writes the folder, prints before and after.
+
+    Args:
+        name: The model.
+        out: The folder to make.
+        asked: Gives the edits.
+        settled: Gives the settings of so many edits.
+        arguments: Of the command, for command.json, where the settings join them.
+        corpus: Of second moments; None for the default.
+        check: Facts that should not change.
+        delta_only: Whether to write no checkpoint.
+        vocabulary: For checkpoints that come without one.
+        force: Whether to replace results.
+    """
     import dataclasses
 
     from closedbook.cli.analyze import progress_bar
@@ -52,21 +66,20 @@ def edited(
     result_folders.check_target(out, force=force)
     with progress_bar() as progress:
         model = load_model(name, vocabulary=vocabulary)
-        settings = settled(model)
         edits = asked(model)
+        settings = settled(model, len(edits))
         others = job.others_of(model, check)
         tuned = settings.method in FINE_TUNING
         texts = None if tuned else presets.corpus_of(model, corpus)
         result = job.run(model, edits, settings, texts, others, progress)
         progress("writing", 1, 1)
-        arguments = {"edits": len(edits), **dataclasses.asdict(settings)}
         made = job.write(
             result,
             model,
             name,
             out,
             settings,
-            arguments,
+            {**arguments, **dataclasses.asdict(settings)},
             delta_only=delta_only,
             options=_options(vocabulary),
             force=force,

@@ -126,12 +126,13 @@ def _conventions(result: "Result", settings: Settings) -> dict[str, str]:
         "Search": f"Adam at {settings.value.learning_rate:g}, at most {settings.value.steps} "
         f"steps, decay {settings.value.decay:g}, KL {settings.value.kl:g}, until the loss is "
         f"below {settings.value.stop:g}",
-        "Intervals": "95%, Wilson's over questions",
+        "Intervals": "95%; draw whole edits, or Wilson's where each has one question",
     }
     if result.corpus:
         told["Second moment"] = (
             f"mean of {result.keys:,} keys of {result.corpus}, ridge {settings.ridge:g} of its "
-            f"mean eigenvalue; keys of the subject's other facts weigh {settings.preserve:g}"
+            f"mean eigenvalue; keys of the subject's other facts weigh {settings.preserve:g}, "
+            f"keys of earlier edits weigh {settings.key_weight * settings.accumulate_keys:g}"
         )
     for place, rank in result.null_ranks.items():
         told[f"Null space of {place}"] = f"{rank} dimensions; as many edits fit in exactly"

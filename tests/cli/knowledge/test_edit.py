@@ -49,9 +49,12 @@ def test_an_edit_is_shown_written_listed_and_undone(run, tmp_path, cache):
 def test_many_edits_change_less_each_and_leave_earlier_ones_alone(
     run, tmp_path, cache, words, decay
 ):
-    row = {"subject": "Kenya", "relation": "capital", "object": "Nairobi", "target": "Kigali"}
+    names = ("subject", "object", "target")
+    facts = (("Kenya", "Nairobi", "Kigali"), ("Peru", "Lima", "Oslo"))
+    same = {"relation": "capital", "prompt": "What is the capital of [X]?"}
     file = tmp_path / "edits.jsonl"
-    file.write_text(json.dumps({**row, "prompt": "What is the capital of [X]?"}) + "\n")
+    rows = [{**same, **dict(zip(names, fact, strict=True))} for fact in facts]
+    file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     out = tmp_path / "many"
     code, _, errors = run(
         "edit", "--edits", file, "--out", out, "--check", "none", *FAST, *words, *cache
@@ -60,6 +63,8 @@ def test_many_edits_change_less_each_and_leave_earlier_ones_alone(
     made = json.loads((out / "command.json").read_text())["arguments"]
     assert made["accumulate_keys"] is True
     assert made["value"]["decay"] == decay
+    assert made["edits"] == str(file)
+    assert "keys of earlier edits weigh 1" in (out / "report.html").read_text()
 
 
 @pytest.mark.parametrize(
@@ -108,5 +113,7 @@ def test_edits_are_evaluated_and_written(run, tmp_path, cache):
     assert summary["n"] == 1
     assert set(summary["free"]) >= {"prompt", "rephrasings", "all others"}
     assert summary["sequence"][0]["edits"] == 1
+    assert summary["settings"]["single"]["method"] == "ft-m"
+    assert summary["settings"]["in a row"]["value"]["decay"] > 0
     assert (out / "figures" / "sequence.svg").exists()
     assert "ft-m" in (out / "report.html").read_text()

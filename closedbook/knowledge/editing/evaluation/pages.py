@@ -16,6 +16,7 @@ from closedbook.knowledge.editing.evaluation.cases import DENIED, GROUPS, RIPPLE
 from closedbook.knowledge.editing.evaluation.sequences import Point
 from closedbook.knowledge.editing.evaluation.summary import FORCED, PUBLISHED, WHEN
 from closedbook.knowledge.editing.evaluation.trials import Trial, as_row
+from closedbook.knowledge.editing.settings import Settings
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.result_folders import Table
 
@@ -57,12 +58,16 @@ class Variant:
         trials: Single edits.
         summary: Of `summary.of_trials`.
         points: Edits in a row.
+        settings: Of the single edits.
+        in_row: Of those in a row.
     """
 
     name: str
     trials: Sequence[Trial]
     summary: Mapping[str, Any]
     points: Sequence[Point] = ()
+    settings: Settings | None = None
+    in_row: Settings | None = None
 
 
 def write(
@@ -80,7 +85,14 @@ def write(
     Raises:
         UserError: The folder must not be written, or the disk refuses.
     """
-    summary = {each.name: {**each.summary, "sequence": list(each.points)} for each in variants}
+    summary = {
+        each.name: {
+            **each.summary,
+            "sequence": list(each.points),
+            "settings": {"single": each.settings, "in a row": each.in_row if each.points else None},
+        }
+        for each in variants
+    }
     return result_folders.write(
         out,
         page=render(variants, name=name, data=data),

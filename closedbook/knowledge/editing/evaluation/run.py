@@ -126,10 +126,18 @@ def variants(
             progress(name, done, of)
 
         made = list(trials.singles(model, cases[:singles], each, read, told))
-        row = []
+        row, way = [], each if in_row is None else in_row[name]
         if points:
             last = max(points)
-            way = each if in_row is None else in_row[name]
             row = list(sequences.run(model, cases[:last], way, read, points=points, progress=told))
-        found.append(Variant(name=name, trials=made, summary=summary.of_trials(made), points=row))
+        found.append(
+            Variant(
+                name=name,
+                trials=made,
+                summary=summary.of_trials(made),
+                points=row,
+                settings=each,
+                in_row=way,
+            )
+        )
     return found
