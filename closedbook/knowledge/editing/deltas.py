@@ -88,6 +88,8 @@ def load(path: str | os.PathLike[str]) -> Delta:
     """
     try:
         content = io.BytesIO(pathlib.Path(path).expanduser().read_bytes())
+        if not zipfile.is_zipfile(content):  # NumPy would speak of pickles
+            raise ValueError("it is no archive of arrays")
         with np.load(content, allow_pickle=False) as arrays:
             header = json.loads(bytes(arrays[_HEADER]).decode())
             if header["format"] != FORMAT:

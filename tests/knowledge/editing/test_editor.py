@@ -199,6 +199,13 @@ def test_a_delta_file_of_nonsense_is_refused(tmp_path, header, right):
         deltas.load(path)
 
 
+def test_a_text_is_no_delta_file(tmp_path):
+    path = tmp_path / "delta.npz"
+    path.write_text("left, right\n")
+    with pytest.raises(UserError, match="a damaged one: it is no archive of arrays"):
+        deltas.load(path)
+
+
 @pytest.mark.parametrize(
     "damage",
     [
