@@ -43,6 +43,16 @@ means over facts, times 100, with 95% intervals that draw whole subjects. Recall
 map has more than ten cells, n of them; a dash where there is none. How tracing is done:
 [tracing.md](../tracing.md).
 """
+_LIMITS = """
+## What this does not show
+
+- **Estimates are best where effects are nearly linear.** Noise of three standard deviations is what
+  the paper uses; with less, agreement would be higher, with more, lower.
+- **A model of two layers per stack has small maps.** `atlas_qa`'s decoder mostly reads five tokens
+  and fewer, so that its maps have ten cells or less and nothing to recall.
+- **Facts are those that a model answers right**, in one wording each.
+- Correlations over cells do not say which cells matter; that is what `--verify` is for.
+"""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -161,6 +171,7 @@ def write(parts: Sequence[Part], page: pathlib.Path) -> pathlib.Path:
             f"{level:.3f}, three standard deviations, {numbers.counted(samples, 'sample')}.\n\n"
             + table(part.rows)
         )
+    text += _LIMITS
     page.parent.mkdir(parents=True, exist_ok=True)
     whole_files.write_text(page, text)
     return page
