@@ -46,8 +46,8 @@ map has more than ten cells, n of them; a dash where there is none. How tracing 
 _LIMITS = """
 ## What this does not show
 
-- **Estimates are best where effects are nearly linear.** Noise of three standard deviations is what
-  the paper uses; with less, agreement would be higher, with more, lower.
+- **One level of noise**, three standard deviations, as in the paper; with others agreement was not
+  measured.
 - **A model of two layers per stack has small maps.** `atlas_qa`'s decoder mostly reads five tokens
   and fewer, so that its maps have ten cells or less and nothing to recall.
 - **Facts are those that a model answers right**, in one wording each.

@@ -94,8 +94,8 @@ def evaluate(
             made = dataclasses.replace(made, layers=layers)
         return dataclasses.replace(made, stack=stack)
 
-    alone = {name: settings(name, in_row=False) for name in methods}
-    in_row = {name: settings(name, in_row=True) for name in methods}
+    alone: dict[str, Settings] = {name: settings(name, in_row=False) for name in methods}
+    in_row: dict[str, Settings] = {name: settings(name, in_row=True) for name in methods}
     return variants(model, cases, alone, singles, points, corpus, progress, in_row)
 
 
