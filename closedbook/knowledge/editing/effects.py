@@ -98,7 +98,10 @@ class Effects:
         chosen = [each for each in rows if each.kind == kind]
         if not chosen:
             return None
-        return share([each.is_right for each in chosen], clusters=[each.id for each in chosen])
+        ids = [each.id for each in chosen]
+        # Of one edit the interval is over its wordings, of several over edits.
+        clusters = ids if len(set(ids)) > 1 else None
+        return share([each.is_right for each in chosen], clusters=clusters)
 
 
 def measure(

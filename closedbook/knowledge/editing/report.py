@@ -126,7 +126,8 @@ def _conventions(result: "Result", settings: Settings) -> dict[str, str]:
         "Search": f"Adam at {settings.value.learning_rate:g}, at most {settings.value.steps} "
         f"steps, decay {settings.value.decay:g}, KL {settings.value.kl:g}, until the loss is "
         f"below {settings.value.stop:g}",
-        "Intervals": "95%; draw whole edits, or Wilson's where each has one question",
+        "Intervals": "95%; of several edits they draw whole edits, of one they are Wilson's over "
+        "questions",
     }
     if result.corpus:
         told["Second moment"] = (

@@ -6,6 +6,7 @@ import math
 import pytest
 
 from closedbook.errors import UserError
+from closedbook.eval.intervals import wilson
 from closedbook.knowledge.editing import answering, atlas_edits, effects
 from closedbook.knowledge.editing.evaluation import cases, counterfactuals, forced, summary
 from closedbook.knowledge.editing.evaluation.trials import Trial
@@ -166,6 +167,8 @@ def test_what_an_edit_is_about_is_nothing_that_it_could_lose(monkeypatch):
     # Questions of one edit stand and fall together.
     contexts = [each for each in found.prompts if each.kind == "unseen phrasings"]
     right = [dataclasses.replace(each, after="Kigali") for each in contexts]
+    one = dataclasses.replace(found, prompts=tuple(right)).told()["unseen phrasings"]
+    assert (one.low, one.high) == wilson(len(right), len(right))
     two = (*right, *(dataclasses.replace(each, id="x2") for each in contexts))
     told = dataclasses.replace(found, prompts=two).told()["unseen phrasings"]
     assert (told.mean, told.low, told.high) == (0.5, 0.0, 1.0)
