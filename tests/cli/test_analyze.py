@@ -1,11 +1,9 @@
 """The commands `closedbook analyze` and `closedbook compare`."""
 
 import json
-import sys
 
 import pytest
 
-from closedbook.cli import closedbook
 from closedbook.cli.analyze import progress_bar
 
 ROWS = [
@@ -13,21 +11,6 @@ ROWS = [
     {"id": 2, "question": "where is it", "answers": "Rome", "prediction": "rome"},
     {"id": 3, "question": "when was it", "answers": ["1066"], "prediction": "[red]1067\x1b[31m"},
 ]
-
-
-@pytest.fixture
-def command(monkeypatch, capsys, tmp_path):
-    """Runs `closedbook` in this process and an empty folder: (exit code, output, errors)."""
-    monkeypatch.chdir(tmp_path)
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["closedbook", *words])
-        with pytest.raises(SystemExit) as ended:
-            closedbook.main()
-        captured = capsys.readouterr()
-        return int(ended.value.code or 0), captured.out, captured.err
-
-    return run
 
 
 def write(path, rows):

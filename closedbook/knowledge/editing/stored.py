@@ -95,12 +95,12 @@ def write(
 
     Args:
         source: The model that was edited, of any format.
-        target: The folder to make.
+        target: The folder to make; one that is there is replaced.
         delta: The edits.
         options: Of the conversion to closedbook's format: a vocabulary, a prefix.
 
     Raises:
-        UserError: The target exists, the disk refuses, or the source cannot be read.
+        UserError: The disk refuses, or the source cannot be read.
     """
     former = history(source)
     work = _plan(source, options)

@@ -40,7 +40,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
         "facts": len(rows),
         "clean": _share(clean[:, 0], subjects),
         "corrupted": _share(corrupted[:, 0], subjects),
-        "total_effect": _estimates(clean - corrupted, subjects)[0],
+        "total_effect": _estimate((clean - corrupted)[:, 0], subjects),
         "kinds": [_kind(rows, name) for name in rows[0]["scores"]],
         "severed": [],
     }
@@ -57,7 +57,7 @@ def summarise(rows: Sequence[Row]) -> dict[str, Any]:
     found["verified"] = []
     for kind in rows[0].get("verified", {}):
         best = [max(cell["score"] for cell in row["verified"][kind]) for row in rows]
-        effect = _estimates(np.array(best)[:, None] - corrupted, subjects)[0]
+        effect = _estimate(np.array(best) - corrupted[:, 0], subjects)
         found["verified"].append({"kind": kind, "facts": len(rows), "effect": effect})
     found["lenses"] = [
         {"lens": lens, "layers": _lens(rows, lens, subjects)} for lens in rows[0].get("lenses", {})
@@ -140,7 +140,10 @@ def _estimate(values: np.ndarray, subjects: Sequence[str]) -> Estimate:
 
 
 def _share(values: np.ndarray, subjects: Sequence[str]) -> Estimate:
-    """The mean of values [facts] from 0 to 1, whose interval stays there and is never a point."""
+    """The mean of values [facts] from 0 to 1, whose interval stays there.
+
+    Of several subjects with equal values it is no point; of one subject it is the value.
+    """
     mean = float(values.mean())
     if len(set(subjects)) == 1:
         return Estimate(mean=mean, low=mean, high=mean)

@@ -142,10 +142,10 @@ def check(found: Sequence[Labelled], index: Index, path: pathlib.Path) -> None:
             there = {number for of, number in each.places if of == sign}
             has = len(index.triggers(each.cell, sign))
             wanted = {str(number + 1) for number in range(min(most, has))}
-            for number in sorted(there - wanted):
+            if unknown := sorted(there - wanted):
                 raise UserError(
-                    f"{path}: {each.cell.name} has no trigger {number!r}, the index has {has} of "
-                    "it; give the sheet of this index"
+                    f"{path}: {each.cell.name} has no trigger {unknown[0]!r}, the index has {has} "
+                    "of it; give the sheet of this index"
                 )
             if there < wanted:
                 raise UserError(
