@@ -38,7 +38,7 @@ def settings(model: LoadedModel, method: Method, *, in_row: bool = False) -> Set
     """
     made = published(method)
     if atlas_edits.knows(model):
-        made = _of_atlas(made)
+        made = _of_atlas(made, _atlas_layer(model))
         if in_row and method == "rome":
             made = _replaced(made, value=_ATLAS_ROW, accumulate_keys=True)
         return made
@@ -50,19 +50,28 @@ def settings(model: LoadedModel, method: Method, *, in_row: bool = False) -> Set
     return _replaced(made, layers=tuple(range(last - min(number, last + 1) + 1, last + 1)))
 
 
-def _of_atlas(made: Settings) -> Settings:
+def _atlas_layer(model: LoadedModel) -> int:
+    """The layer of the first stack that takes edits best, by docs/studies/editing_study.md.
+
+    Of two layers the second harms others less; of six only the first carries an edit over to
+    other phrasings, and tracing finds the subject's effect there too.
+    """
+    stack = next(iter(model.config.stacks.values()))
+    return 1 if stack.layers == 2 else 0
+
+
+def _of_atlas(made: Settings, layer: int) -> Settings:
+    made = _replaced(made, layers=(layer,))
     match made.method:
         case "rome":
-            return _replaced(made, layers=(1,), value=_ATLAS, ridge=1e-2, effect="matrix")
+            return _replaced(made, value=_ATLAS, ridge=1e-2, effect="matrix")
         case "memit" | "emmet":
-            return _replaced(made, layers=(1,), value=_ATLAS, ridge=1e-2, moment_weight=1.0)
+            return _replaced(made, value=_ATLAS, ridge=1e-2, moment_weight=1.0)
         case "alphaedit":
             # Its keys are shorter than a large model's, so that 10 would outweigh them.
-            return _replaced(made, layers=(1,), value=_ATLAS, l2=0.1, null_threshold=1e-3)
+            return _replaced(made, value=_ATLAS, l2=0.1, null_threshold=1e-3)
         case _:
-            return _replaced(
-                made, layers=(1,), fine_tuning_rate=1e-2, fine_tuning_steps=80, largest_change=2e-2
-            )
+            return _replaced(made, fine_tuning_rate=1e-2, fine_tuning_steps=80, largest_change=2e-2)
 
 
 def _replaced(made: Settings, **changes: object) -> Settings:

@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 
 from closedbook.checkpoints import ModelCard
-from closedbook.knowledge.editing import keys, requests
+from closedbook.knowledge.editing import keys, presets, requests
 from closedbook.knowledge.editing.editor import Editor
 from closedbook.knowledge.editing.moments import Moment
 from closedbook.knowledge.editing.places import Place, kernel
 from closedbook.knowledge.editing.requests import Edit
 from closedbook.knowledge.editing.rows import pack
-from closedbook.knowledge.editing.settings import Settings
+from closedbook.knowledge.editing.settings import METHODS, Settings
 from closedbook.knowledge.editing.values import ValueSettings
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.models import T5, T5Config, unboxed
@@ -81,3 +81,15 @@ def test_the_edited_matrix_gives_the_value_and_the_target_gets_likelier(stack, s
     others = [Place(s, i) for s in ("encoder", "decoder") for i in (0, 1) if Place(s, i) != place]
     for other in others:
         np.testing.assert_array_equal(kernel(editor.params, other), kernel(model.params, other))
+
+
+@pytest.mark.parametrize(("layers", "edited"), [(2, 1), (6, 0)])
+def test_a_model_of_the_atlas_is_edited_where_an_edit_carries_over_to_other_phrasings(
+    layers, edited
+):
+    config = T5Config(num_encoder_layers=layers)
+    card = ModelCard(config=config, vocabulary_sha256="", task="atlas_qa", prefix="question: ")
+    vocabulary = Vocabulary(VOCABULARY)
+    model = LoadedModel(config=config, params={}, vocabulary=vocabulary, card=card, step=0)
+    for method in METHODS:
+        assert presets.settings(model, method).layers == (edited,)
