@@ -1,13 +1,31 @@
 """`closedbook edit`: put another object into a fact, look what else changed, take it back."""
 
-import dataclasses
 import pathlib
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from closedbook.cli.knowledge import edit_options
+from closedbook.cli.knowledge.edit_options import (
+    AccumulateKeysOption,
+    CorpusOption,
+    DecayOption,
+    EditedStackOption,
+    EffectOption,
+    KeyModeOption,
+    KlOption,
+    LayersOption,
+    LearningRateOption,
+    NormAnchorOption,
+    NullSpaceOption,
+    NullThresholdOption,
+    PreserveOption,
+    RidgeOption,
+    StepsOption,
+    StopOption,
+)
 from closedbook.cli.knowledge.options import ForceOption
-from closedbook.cli.run import at_least, comma_separated, one_of, plain
+from closedbook.cli.run import at_least, one_of, plain
 
 if TYPE_CHECKING:
     from closedbook.knowledge.editing.requests import Edit
@@ -52,28 +70,10 @@ def edit(
         typer.Option(callback=at_least(1), metavar="N", help="Only the first N of --edits."),
     ] = None,
     method: Annotated[str, typer.Option(help=_METHODS)] = "rome",
-    layers: Annotated[
-        str | None,
-        typer.Option("--layer", metavar="N,...", help="The layers to change, from 0."),
-    ] = None,
-    stack: Annotated[
-        str | None,
-        typer.Option(help="encoder or decoder. Default: the one that reads the prompt."),
-    ] = None,
-    key_mode: Annotated[
-        str | None,
-        typer.Option(
-            help="averaged: the key is the mean over prompt and contexts; prompt: that of the "
-            "prompt; original: kmeng01/rome's mixture of the two, which breaks some edits."
-        ),
-    ] = None,
-    effect: Annotated[
-        str | None,
-        typer.Option(
-            help="What the search for the new value sees: it added at the subject (as published), "
-            "or the whole effect of the changed matrix."
-        ),
-    ] = None,
+    layers: LayersOption = None,
+    stack: EditedStackOption = None,
+    key_mode: KeyModeOption = None,
+    effect: EffectOption = None,
     context: Annotated[
         list[str] | None,
         typer.Option(help="Another prompt with {} for the same fact; may be given several times."),
@@ -82,61 +82,18 @@ def edit(
         list[str] | None,
         typer.Option(help="A prompt with {} whose answer is to stay; may be given several times."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Most steps of the search.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help="Of the search.")] = None,
-    kl: Annotated[
-        float | None, typer.Option(help="Weight of leaving the subject's other facts alone.")
-    ] = None,
-    decay: Annotated[
-        float | None,
-        typer.Option(
-            help="Weight of keeping the value's change short. Higher: fewer other facts change, "
-            "and more edits fail."
-        ),
-    ] = None,
-    stop: Annotated[
-        float | None, typer.Option(help="The search ends once its loss is below this.")
-    ] = None,
-    preserve: Annotated[
-        float | None, typer.Option(help="Weight of their keys beside the second moment.")
-    ] = None,
-    ridge: Annotated[
-        float | None,
-        typer.Option(help="Added to the second moment, as a share of its mean eigenvalue."),
-    ] = None,
-    accumulate_keys: Annotated[
-        bool | None,
-        typer.Option(
-            "--accumulate-keys/--no-accumulate-keys",
-            help="Later edits leave the keys of earlier ones alone.",
-        ),
-    ] = None,
-    null_space: Annotated[
-        bool | None,
-        typer.Option(
-            "--null-space/--no-null-space",
-            help="Write only where the corpus's keys do nearly nothing.",
-        ),
-    ] = None,
-    null_threshold: Annotated[
-        float | None,
-        typer.Option(help="Eigenvalues below this share of the largest count as nothing."),
-    ] = None,
-    norm_anchor: Annotated[
-        bool | None,
-        typer.Option(
-            "--norm-anchor/--no-norm-anchor",
-            help="Keep each value at the length that it has in the original.",
-        ),
-    ] = None,
-    corpus: Annotated[
-        pathlib.Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Text of the second moment: one passage a line, or JSON lines of question and "
-            "answers. Default: the atlas's questions or sentences.",
-        ),
-    ] = None,
+    steps: StepsOption = None,
+    learning_rate: LearningRateOption = None,
+    kl: KlOption = None,
+    decay: DecayOption = None,
+    stop: StopOption = None,
+    preserve: PreserveOption = None,
+    ridge: RidgeOption = None,
+    accumulate_keys: AccumulateKeysOption = None,
+    null_space: NullSpaceOption = None,
+    null_threshold: NullThresholdOption = None,
+    norm_anchor: NormAnchorOption = None,
+    corpus: CorpusOption = None,
     check: Annotated[
         str | None,
         typer.Option(
@@ -212,11 +169,16 @@ def edit(
         raise UserError("give --subject, --prompt and --target for one edit, or --edits FILE")
     if edits is None and (prompt is None or target is None):
         raise UserError("--subject needs --prompt and --target; give all three")
-    changes = {
+    options = {
         "stack": stack,
-        "layers": None if layers is None else _layers(layers),
+        "layers": edit_options.layer_numbers(layers),
         "key_mode": key_mode,
         "effect": effect,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "kl": kl,
+        "decay": decay,
+        "stop": stop,
         "preserve": preserve,
         "ridge": ridge,
         "accumulate_keys": accumulate_keys,
@@ -224,22 +186,13 @@ def edit(
         "null_threshold": null_threshold,
         "norm_anchor": norm_anchor,
     }
-    search = {
-        "steps": steps,
-        "learning_rate": learning_rate,
-        "kl": kl,
-        "decay": decay,
-        "stop": stop,
-    }
 
     def settled(loaded: "LoadedModel", number: int) -> "Settings":
         from closedbook.knowledge.editing import presets
         from closedbook.knowledge.editing.settings import METHODS
 
         known = one_of("--method", method, METHODS)
-        made = presets.settings(loaded, known, in_row=number > 1)
-        value = dataclasses.replace(made.value, **_given(search))  # type: ignore[arg-type]
-        return dataclasses.replace(made, value=value, **_given(changes))  # type: ignore[arg-type]
+        return edit_options.changed(presets.settings(loaded, known, in_row=number > 1), options)
 
     def asked(loaded: "LoadedModel") -> "list[Edit]":
         from closedbook.knowledge.editing import presets
@@ -264,16 +217,3 @@ def edit(
         vocabulary=vocabulary,
         force=force,
     )
-
-
-def _given(options: dict[str, object]) -> dict[str, object]:
-    return {name: value for name, value in options.items() if value is not None}
-
-
-def _layers(text: str) -> tuple[int, ...]:
-    from closedbook.errors import UserError
-
-    found = comma_separated(text, drop_empty=False)
-    if not all(each.isdecimal() for each in found):
-        raise UserError(f"--layer is {text!r}; give numbers from 0: --layer 1, or --layer 0,1")
-    return tuple(map(int, found))

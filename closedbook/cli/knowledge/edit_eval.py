@@ -5,6 +5,25 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from closedbook.cli.knowledge import edit_options
+from closedbook.cli.knowledge.edit_options import (
+    AccumulateKeysOption,
+    CorpusOption,
+    DecayOption,
+    EditedStackOption,
+    EffectOption,
+    KeyModeOption,
+    KlOption,
+    LayersOption,
+    LearningRateOption,
+    NormAnchorOption,
+    NullSpaceOption,
+    NullThresholdOption,
+    PreserveOption,
+    RidgeOption,
+    StepsOption,
+    StopOption,
+)
 from closedbook.cli.knowledge.options import ForceOption, OutOption
 from closedbook.cli.run import at_least, comma_separated, plain
 
@@ -51,14 +70,22 @@ def edit_eval(
         str | None,
         typer.Option(metavar="1,10,...", help="Also make so many edits in a row."),
     ] = None,
-    layers: Annotated[
-        str | None, typer.Option("--layer", metavar="N,...", help="The layers to change, from 0.")
-    ] = None,
-    stack: Annotated[str | None, typer.Option(help="encoder or decoder.")] = None,
-    corpus: Annotated[
-        pathlib.Path | None,
-        typer.Option(metavar="FILE", help="Text of the second moment. Default: the atlas's."),
-    ] = None,
+    layers: LayersOption = None,
+    stack: EditedStackOption = None,
+    key_mode: KeyModeOption = None,
+    effect: EffectOption = None,
+    steps: StepsOption = None,
+    learning_rate: LearningRateOption = None,
+    kl: KlOption = None,
+    decay: DecayOption = None,
+    stop: StopOption = None,
+    preserve: PreserveOption = None,
+    ridge: RidgeOption = None,
+    accumulate_keys: AccumulateKeysOption = None,
+    null_space: NullSpaceOption = None,
+    null_threshold: NullThresholdOption = None,
+    norm_anchor: NormAnchorOption = None,
+    corpus: CorpusOption = None,
     seed: Annotated[int, typer.Option(help="Which facts of the atlas, and which targets.")] = 0,
     vocabulary: Annotated[
         pathlib.Path | None,
@@ -86,7 +113,24 @@ def edit_eval(
 
     chosen = run.methods(comma_separated(methods))
     points = _numbers(sequence)
-    some_layers = None if layers is None else tuple(_numbers(layers))
+    options = {
+        "stack": stack,
+        "layers": edit_options.layer_numbers(layers),
+        "key_mode": key_mode,
+        "effect": effect,
+        "steps": steps,
+        "learning_rate": learning_rate,
+        "kl": kl,
+        "decay": decay,
+        "stop": stop,
+        "preserve": preserve,
+        "ridge": ridge,
+        "accumulate_keys": accumulate_keys,
+        "null_space": null_space,
+        "null_threshold": null_threshold,
+        "norm_anchor": norm_anchor,
+    }
+
     result_folders.check_target(out, force=force)
     name = model or DEFAULT_MODEL
     with progress_bar() as progress:
@@ -106,8 +150,7 @@ def edit_eval(
             chosen,
             singles=edits,
             points=points,
-            layers=some_layers,
-            stack=stack,
+            changed=lambda made: edit_options.changed(made, options),
             corpus=corpus,
             progress=progress,
         )
@@ -129,7 +172,7 @@ def _print(variants: "list[Variant]", left: "LeftOut", out: pathlib.Path) -> Non
     from rich.table import Table
 
     from closedbook.eval.report import numbers
-    from closedbook.knowledge.editing.evaluation.cases import GROUPS, YES_NO
+    from closedbook.knowledge.editing.evaluation.cases import DENIED, GROUPS, YES_NO
     from closedbook.knowledge.editing.evaluation.summary import WRITTEN
 
     screen = Console(highlight=False, soft_wrap=True, markup=False, width=_WIDTH)
@@ -141,7 +184,7 @@ def _print(variants: "list[Variant]", left: "LeftOut", out: pathlib.Path) -> Non
     for group in GROUPS:
         cells = [numbers.with_interval(each.summary["free"].get(group)) for each in variants]
         if any(group in each.summary["free"] for each in variants):
-            table.add_row(group, *cells)
+            table.add_row(f"{group} (low is good)" if group in DENIED else group, *cells)
     table.add_section()
     for name in ("ES", "PS", "NS"):
         cells = [numbers.with_interval(each.summary["forced"].get(name)) for each in variants]

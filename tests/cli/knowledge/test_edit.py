@@ -94,7 +94,7 @@ def test_a_mistake_gets_one_message_and_leaves_nothing_behind(run, tmp_path, cac
         (("--method", ","), "no method is given; there are rome, memit"),
         (("--method", "rome,mend"), "unknown method 'mend'"),
         (("--sequence", "1,x"), "'1,x' is no list of numbers"),
-        (("--layer", "a"), "'a' is no list of numbers"),
+        (("--layer", "a"), "--layer is 'a'; give numbers from 0"),
     ],
 )
 def test_an_evaluation_is_refused_before_a_model_is_opened(run, tmp_path, words, message):
@@ -107,6 +107,7 @@ def test_an_evaluation_is_refused_before_a_model_is_opened(run, tmp_path, words,
 def test_edits_are_evaluated_and_written(run, tmp_path, cache):
     out = tmp_path / "eval"
     words = ("--edits", "1", "--others", "20", "--sequence", "1", "--method", "ft-m", *cache[:2])
+    words = (*words, "--stop", "0.07", "--accumulate-keys")
     code, _, errors = run("edit-eval", "--out", out, *words)
     assert code == 0, errors
     summary = json.loads((out / "summary.json").read_text())["variants"]["ft-m"]
@@ -114,6 +115,8 @@ def test_edits_are_evaluated_and_written(run, tmp_path, cache):
     assert set(summary["free"]) >= {"prompt", "rephrasings", "all others"}
     assert summary["sequence"][0]["edits"] == 1
     assert summary["settings"]["single"]["method"] == "ft-m"
-    assert summary["settings"]["in a row"]["value"]["decay"] > 0
+    for settings in summary["settings"].values():
+        assert settings["value"]["stop"] == 0.07
+        assert settings["accumulate_keys"] is True
     assert (out / "figures" / "sequence.svg").exists()
     assert "ft-m" in (out / "report.html").read_text()

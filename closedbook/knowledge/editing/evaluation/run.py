@@ -1,8 +1,7 @@
 """One run of `closedbook edit-eval`: cases, then every way of editing on the same cases."""
 
-import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.eval.report import numbers
@@ -69,8 +68,7 @@ def evaluate(
     *,
     singles: int,
     points: Sequence[int] = (),
-    layers: tuple[int, ...] | None = None,
-    stack: str | None = None,
+    changed: Callable[[Settings], Settings] = lambda made: made,
     corpus: pathlib.Path | None = None,
     progress: Progress = silent,
 ) -> list[Variant]:
@@ -82,17 +80,13 @@ def evaluate(
         methods: What edits.
         singles: How many single edits.
         points: After how many edits in a row to ask; none without.
-        layers: Of all methods; None for each one's own.
-        stack: The same.
+        changed: What all methods do otherwise than by their own settings for the model.
         corpus: Of second moments; None for the atlas.
         progress: Told what goes on.
     """
 
     def settings(name: Method, *, in_row: bool) -> Settings:
-        made = presets.settings(model, name, in_row=in_row)
-        if layers is not None:
-            made = dataclasses.replace(made, layers=layers)
-        return dataclasses.replace(made, stack=stack)
+        return changed(presets.settings(model, name, in_row=in_row))
 
     alone: dict[str, Settings] = {name: settings(name, in_row=False) for name in methods}
     in_row: dict[str, Settings] = {name: settings(name, in_row=True) for name in methods}
