@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -145,6 +146,9 @@ def write(
 ) -> pathlib.Path:
     """Writes the folder of results and the edited model, or the delta alone, into it.
 
+    An earlier run's model or delta, which the new report does not tell of, is removed, unless it is
+    the model that was edited.
+
     Raises:
         UserError: The folder must not be written, or the disk refuses.
     """
@@ -161,5 +165,11 @@ def write(
     )
     if delta_only:
         result.delta.save(out / DELTA)
+        edited = pathlib.Path(source).absolute()
+        if (out / MODEL).absolute() not in (edited, *edited.parents):
+            shutil.rmtree(out / MODEL, ignore_errors=True)
         return out / DELTA
-    return stored.write(source, out / MODEL, result.delta, options=options)
+    made_model = stored.write(source, out / MODEL, result.delta, options=options)
+    (out / DELTA).unlink(missing_ok=True)
+    return made_model
+

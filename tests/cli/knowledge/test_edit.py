@@ -45,6 +45,18 @@ def test_an_edit_is_shown_written_listed_and_undone(run, tmp_path, cache):
     assert "1 edit undone" in run("edit", "--undo", out)[1]
 
 
+def test_a_folder_that_is_made_again_keeps_no_model_of_another_edit(run, tmp_path, cache):
+    out = tmp_path / "again"
+    words = (*KENYA, "--out", out, "--check", "none", "--steps", "1", *cache)
+    assert run("edit", *words)[0] == 0
+    assert run("edit", *words, "--delta", "--model", out / "model", "--force")[0] == 0
+    assert (out / "model").is_dir()  # it was edited, and so stays
+    assert run("edit", *words, "--delta", "--force")[0] == 0
+    assert not (out / "model").exists()
+    assert run("edit", *words, "--force")[0] == 0
+    assert not (out / "delta.npz").exists()
+
+
 @pytest.mark.parametrize(("words", "decay"), [((), 3), (("--decay", "7"), 7)])
 def test_many_edits_change_less_each_and_leave_earlier_ones_alone(
     run, tmp_path, cache, words, decay
