@@ -22,6 +22,14 @@ _LONGEST = 512  # tokens of an input, where the card does not tell
 BEAMS = DecodeSettings(method="beam", num_beams=4)
 
 
+def no_numbers(what: str) -> UserError:
+    """The error of a model that gives NaN or infinite scores for something."""
+    return UserError(
+        f"the model gives no numbers for {what} (NaN or infinite); its parameters are damaged, or "
+        "overflow in its number type"
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LoadedModel:
     """A model that is ready to be asked.

@@ -6,6 +6,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from closedbook.errors import UserError
 from closedbook.knowledge import result_folders
 from closedbook.knowledge.editing import answering, atlas_edits, effects, moments, report, stored
@@ -16,7 +18,7 @@ from closedbook.knowledge.editing.moments import Corpus
 from closedbook.knowledge.editing.places import places
 from closedbook.knowledge.editing.requests import Edit
 from closedbook.knowledge.editing.settings import FINE_TUNING, Settings
-from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.knowledge.loaded_model import LoadedModel, no_numbers
 from closedbook.knowledge.progress import Progress, silent
 from closedbook.tasks.facts import read_facts, templates
 from closedbook.tasks.facts.form import Fact
@@ -92,6 +94,7 @@ def run(
     editor = Editor(model, settings, found)
     progress("editing", 0, len(edits))
     done = editor.apply(edits)
+    _check(done, edits)
     progress("asking the edited model", 0, len(questions) + len(own))
     measured = effects.measure(model, editor.params, edits, others, known)
     records = [
@@ -116,6 +119,22 @@ def run(
         corpus=corpus.name if corpus and found else "",
         keys=max((each.count for each in found.values()), default=0),
     )
+
+
+def _check(done: Done, edits: Sequence[Edit]) -> None:
+    """Refuses changes that are no numbers.
+
+    Raises:
+        UserError: They are not, because the model gives none or because the search ran away.
+    """
+    for edit, record in zip(edits, done.record, strict=True):
+        if not np.isfinite(np.asarray(record["losses"], float)[:1]).all():
+            raise no_numbers(repr(edit.prompt))
+    if not all(np.isfinite(each.matrix).all() for each in done.changes.values()):
+        raise UserError(
+            "the search for the new value left all numbers (NaN or infinite); give a lower "
+            "--learning-rate or fewer --steps"
+        )
 
 
 def others_of(model: LoadedModel, check: str | None) -> Sequence[Fact]:
@@ -172,4 +191,3 @@ def write(
     made_model = stored.write(source, out / MODEL, result.delta, options=options)
     (out / DELTA).unlink(missing_ok=True)
     return made_model
-

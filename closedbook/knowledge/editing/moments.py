@@ -22,7 +22,7 @@ from closedbook.errors import UserError
 from closedbook.knowledge.editing.keys import recorded
 from closedbook.knowledge.editing.places import Place, has_encoder
 from closedbook.knowledge.editing.rows import Row, pack
-from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.knowledge.loaded_model import LoadedModel, no_numbers
 from closedbook.knowledge.progress import CountOf, silent
 
 _ROWS = 64  # texts read at once
@@ -102,8 +102,8 @@ def second_moments(
         progress: Called with the texts read so far and their number.
 
     Raises:
-        UserError: The corpus is empty or lacks answers that the decoder needs, or the cache
-            cannot be written.
+        UserError: The corpus is empty or lacks answers that the decoder needs, the model gives
+            no numbers, or the cache cannot be written.
     """
     folder = cache_folder() if cache is None else cache
     name = f"{model.sha256[:16]}-{corpus.sha256[:16]}"
@@ -153,6 +153,9 @@ def _stream(
         if (number // _ROWS) % _SAVE_EVERY == _SAVE_EVERY - 1:
             kept = {f"sum_{place.layer}": sums[place] for place in places}
             _write(partial, {**kept, "texts": np.array(number + _ROWS), "count": np.array(count)})
+    for place in places:
+        if not np.isfinite(sums[place]).all():
+            raise no_numbers(f"the corpus at {place}")
     return {place: Moment(sums[place] / count, count) for place in places}
 
 

@@ -8,8 +8,8 @@ from typing import Literal, get_args
 
 import numpy as np
 
-from closedbook.errors import UserError
 from closedbook.eval import equivalence, metrics
+from closedbook.knowledge.loaded_model import no_numbers
 from closedbook.knowledge.probing import metrics as ranking
 from closedbook.knowledge.probing import wordings
 from closedbook.knowledge.probing.families.protocol import AnyPrompting, Model, Scorer
@@ -141,10 +141,7 @@ def _asked(
 ) -> list[Row]:
     scores = scorer(task.inputs, task.answers, progress)
     if not np.isfinite(scores).all():
-        raise UserError(
-            f"the model gives no numbers for {task.facts[0].relation} (NaN or infinite); its "
-            "parameters are damaged, or overflow in its number type"
-        )
+        raise no_numbers(task.facts[0].relation)
     lengths = np.broadcast_to(prompting.lengths(task.inputs, task.answers), scores.shape)
     ranked = {"sum": scores, "length": scores / lengths}
     others = task.right.others if settings.others == "removed" else None

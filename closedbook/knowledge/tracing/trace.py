@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from closedbook.errors import UserError
+from closedbook.knowledge.loaded_model import no_numbers
 from closedbook.knowledge.tracing import lanes
 from closedbook.knowledge.tracing.cases import Case
 from closedbook.knowledge.tracing.kinds import Convention, Kind, default_width, in_stack, window
@@ -101,10 +101,7 @@ def trace(
             cells = cells.transpose(1, 0, 2, 3).reshape(len(some), -1, layers)[:, :tokens]
             scores |= {kind.name: cells[n] for n, kind in enumerate(some)}
     if not np.isfinite([clean, corrupted, *(each.sum() for each in scores.values())]).all():
-        raise UserError(
-            f"the model gives no numbers for {case.prompt.text!r} (NaN or infinite); its "
-            "parameters are damaged, or overflow in its number type"
-        )
+        raise no_numbers(repr(case.prompt.text))
     return Trace(case=case, clean=clean, corrupted=float(corrupted), scores=scores, layer_rows=cost)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from closedbook.checkpoints import open_checkpoint
 from closedbook.errors import UserError
-from closedbook.knowledge.editing import answering, deltas, moments, presets, stored
+from closedbook.knowledge.editing import answering, deltas, job, moments, presets, stored
 from closedbook.knowledge.editing.deltas import Delta
 from closedbook.knowledge.editing.editor import Editor
 from closedbook.knowledge.editing.moments import Corpus
@@ -299,3 +299,18 @@ def test_a_subject_in_the_prompt_becomes_its_place():
 def test_a_layer_that_does_not_exist_is_refused(model, moment):
     with pytest.raises(UserError, match="layer 7 does not exist: the encoder has layers 0 to 1"):
         Editor(model, dataclasses.replace(SETTINGS, layers=(7,)), moment)
+
+
+def test_a_model_or_a_search_without_numbers_is_told_and_gives_no_change(model, tmp_path):
+    tuning = Settings(method="ft-m", layers=(1,), fine_tuning_steps=2)
+    damaged = jax.tree.map(lambda array: array * np.nan, model.params)
+    damaged = dataclasses.replace(model, params=damaged)
+    with pytest.raises(UserError, match="no numbers for 'What is the capital of {}"):
+        job.run(damaged, EDITS[:1], tuning, None, ())
+    lines = Corpus(name="lines", texts=("What is the capital of Kenya?",))
+    with pytest.raises(UserError, match="no numbers for the corpus at encoder layer 1"):
+        moments.second_moments(damaged, [PLACE], lines, cache=tmp_path)
+    assert not list(tmp_path.glob("*.npz"))
+    runaway = dataclasses.replace(tuning, fine_tuning_rate=1e38)
+    with pytest.raises(UserError, match="the search for the new value left all numbers"):
+        job.run(model, EDITS[:1], runaway, None, ())

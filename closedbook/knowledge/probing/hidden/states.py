@@ -19,7 +19,7 @@ import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.eval.intervals import Estimate
-from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.knowledge.loaded_model import LoadedModel, no_numbers
 from closedbook.knowledge.probing.gold import gold
 from closedbook.knowledge.probing.hidden import linear, share
 from closedbook.knowledge.probing.hidden.batches import Pairs, batches
@@ -171,10 +171,7 @@ def read(
     back = np.argsort(np.concatenate(order))
     joined = {name: np.concatenate(states.pop(name))[back] for name in names}
     if not all(np.isfinite(each).all() for each in (log_probs, *joined.values())):
-        raise UserError(
-            "the model's states or scores are no numbers (NaN or infinite); its parameters are "
-            "damaged, or overflow in its number type"
-        )
+        raise no_numbers("these facts")
     return Read(states=joined, log_probs=log_probs, tokens=tokens)
 
 
