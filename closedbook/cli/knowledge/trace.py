@@ -313,6 +313,8 @@ def _print(rows: "Sequence[Row]", about: Mapping[str, Any], out: pathlib.Path) -
         f"P(answer) {shown(summary['clean'])}%, with the subject disturbed "
         f"{shown(summary['corrupted'])}%"
     )
+    if about["noise"] == 0:
+        screen.print("noise of level 0 disturbs nothing, so that all effects are 0")
     table = Table("restored", "best at", "layer", "effect, points", box=None, pad_edge=False)
     for column in table.columns[2:]:
         column.justify = "right"
