@@ -305,7 +305,7 @@ def test_a_model_or_a_search_without_numbers_is_told_and_gives_no_change(model, 
     tuning = Settings(method="ft-m", layers=(1,), fine_tuning_steps=2)
     damaged = jax.tree.map(lambda array: array * np.nan, model.params)
     damaged = dataclasses.replace(model, params=damaged)
-    with pytest.raises(UserError, match="no numbers for 'What is the capital of {}"):
+    with pytest.raises(UserError, match=r"no numbers for .What is the capital of \{\}"):
         job.run(damaged, EDITS[:1], tuning, None, ())
     lines = Corpus(name="lines", texts=("What is the capital of Kenya?",))
     with pytest.raises(UserError, match="no numbers for the corpus at encoder layer 1"):
