@@ -1,28 +1,33 @@
 """Questions and answers out of local files; needs no TensorFlow.
 
-The form is told from the file's name and content:
-- `.jsonl`, `.jsonl.gz`: one object per line, `{"question", "answer" or "answers"}`, optional "id"
-  (NQ-open, EfficientQA, GenRead's WebQuestions, anybody's own);
-- `.json`: a list of such objects (EntityQuestions), WebQuestions' official list (`utterance`,
-  `targetValue`), or TriviaQA's `{"Data": [{"Question", "QuestionId", "Answer": {...}}]}`;
-- `.csv`, `.tsv`, `.txt`: DPR's two columns, question, tab, a Python list of answers.
+How a file is taken apart: `row_files`. A row is an object with a question, its answers and an
+optional id, under the names that are in use (`eval.files.forms.columns`): NQ-open, EfficientQA,
+EntityQuestions, PopQA, SQuAD, anybody's own. Besides:
+- WebQuestions' official list has its answers in `targetValue`;
+- TriviaQA has an object with a value, which is trained, and aliases, which are accepted;
+- FiD's rows name what is trained in `target` beside `answers`.
 """
 
-import ast
-import csv
 import dataclasses
-import gzip
-import json
+import functools
 import pathlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from closedbook.errors import UserError
+from closedbook.eval.files.forms import columns, values
+from closedbook.eval.files.forms.loading import Faults
+from closedbook.tasks import row_files
+from closedbook.tasks.row_files import FORM
 
-_WEB_QUESTIONS_ANSWER = re.compile(r'\(description (?:"([^"]+)"|([^)]+))\)')
-_TRIVIA_QA_START = re.compile(r'\s*\{(?:\s*"(?!Data")\w+"\s*:\s*[^\[{,]*,)*\s*"Data"\s*:\s*\[')
-_FORM = '{"question": "...", "answer": ["...", ...]}'
+VERSION = 2
+"""Of how rows are read; raised when the same file gives other texts, so that caches are rebuilt."""
+
+_WEB_QUESTIONS_ANSWER = re.compile(r'\(description\s+(?:"((?:[^"\\]|\\.)*)"|([^)]+))\)', re.DOTALL)
+_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_ANSWERS = ("answers", "answer", "Answer")  # before other names: such files hold no predictions
+_WEB_QUESTIONS = {"utterance": "question", "targetValue": "answers"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,18 +52,14 @@ def read(path: pathlib.Path, *, answers_hidden: bool = False) -> list[Row]:
         UserError: The file cannot be read or is empty, or a row is malformed, lacks an answer or
             repeats an id. The message names file and line.
     """
-    text = _text(path)
-    suffixes = [suffix.lower() for suffix in path.suffixes if suffix.lower() != ".gz"]
-    suffix = suffixes[-1] if suffixes else ""
-    if suffix == ".json":
-        found = _json_objects(text, path)
-    elif suffix in (".csv", ".tsv", ".txt"):
-        found = _dpr_objects(text, path)
-    else:
-        found = _jsonl_objects(text, path)
-    rows = [_row(content, place, answers_hidden) for place, content in found]
+    faults = Faults(path)
+    rows = []
+    for place, content in row_files.objects(path, faults.add):
+        with faults.at(place):
+            rows.append(_row(content, place, answers_hidden))
+    faults.tell()
     if not rows:
-        raise UserError(f"{path} holds no questions; each must have the form {_FORM}")
+        raise UserError(f"{path} holds no questions; each must have the form {FORM}")
     refuse_duplicate_ids(rows)
     return rows
 
@@ -77,131 +78,83 @@ def refuse_duplicate_ids(rows: Iterable[Row]) -> None:
         places[row.id] = row.place
 
 
-def _text(path: pathlib.Path) -> str:
-    try:
-        content = path.read_bytes()
-        if path.suffix.lower() == ".gz":
-            content = gzip.decompress(content)
-        return content.decode("utf-8-sig")
-    except (OSError, EOFError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UserError(f"{path}:{line}: not UTF-8 text ({error.reason})") from error
-
-
-def _jsonl_objects(text: str, path: pathlib.Path) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        try:
-            yield f"{path}:{number}", json.loads(line)
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{path}:{number}: not JSON ({error.msg} at column {error.colno}); "
-                f"each line must have the form {_FORM}"
-            ) from error
-
-
-def _json_objects(text: str, path: pathlib.Path) -> Iterator[tuple[str, Any]]:
-    """Elements one by one, so that an error has its line."""
-    wrapped = _TRIVIA_QA_START.match(text)
-    position = wrapped.end() if wrapped else len(text) - len(text.lstrip())
-    if not text.strip():
-        return
-    if not wrapped:
-        if text[position] != "[":
-            raise UserError(
-                f'{path}:1: neither a list of questions nor TriviaQA\'s {{"Data": [...]}}'
-            )
-        position += 1
-    decoder, line, counted = json.JSONDecoder(), 1, 0
-    separator = re.compile(r"[\s,]*")
-    while True:
-        position = separator.match(text, position).end()  # type: ignore[union-attr]
-        line += text.count("\n", counted, position)
-        counted = position
-        if text[position : position + 1] == "]":
-            return
-        try:
-            content, position = decoder.raw_decode(text, position)
-        except json.JSONDecodeError as error:
-            raise UserError(
-                f"{path}:{error.lineno}: not JSON ({error.msg} at column {error.colno}); "
-                "is the file cut short?"
-            ) from error
-        yield f"{path}:{line}", content
-
-
-def _dpr_objects(text: str, path: pathlib.Path) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(text.split("\n"), start=1):  # other line ends stand in questions
-        if not line.strip():
-            continue
-        place = f"{path}:{number}"
-        try:
-            question, listed = next(csv.reader([line.rstrip("\r")], delimiter="\t"))
-            answers = ast.literal_eval(listed)
-        except (ValueError, SyntaxError, csv.Error) as error:
-            raise UserError(
-                f"{place}: expected a question, a tab and a list such as ['Paris', 'Paris, France']"
-            ) from error
-        yield place, {"question": question, "answers": answers}
-
-
 def _row(content: object, place: str, answers_hidden: bool) -> Row:
     if not isinstance(content, dict):
-        raise UserError(f"{place}: expected {_FORM}, found {_shown(content)}")
-    question = next(
-        (content[k] for k in ("question", "Question", "utterance") if k in content), None
-    )
+        raise UserError(f"expected {FORM}, found {_shown(content)}")
+    names = _names(tuple(content))
+    question = content.get(names.get("question", ""))
     if not isinstance(question, str) or not question.strip():
-        raise UserError(f"{place}: no question in {_shown(content)}; expected {_FORM}")
-    answers, target = _answers(content, place)
+        raise UserError(f"no question in {_shown(content)}; {_has(content)}; expected {FORM}")
+    if "answers" not in names and not answers_hidden:
+        raise UserError(f"no answer to {_shown(question)}; {_has(content)}; expected {FORM}")
+    answers, target = _answers(content, names.get("answers", ""))
     if not answers and not answers_hidden:
-        raise UserError(
-            f"{place}: no answer to {_shown(question)}; give at least one, or leave the row out"
-        )
-    name = next((content[k] for k in ("id", "QuestionId") if content.get(k) is not None), None)
+        raise UserError(f"no answer to {_shown(question)}; give at least one, or leave the row out")
+    name = content.get(names.get("id", ""))
     row = Row(
         question=question.strip(),
         answers=answers,
         target=target,
-        id=None if name is None else str(name),
+        id=None if name is None or name == "" else str(name),
         place=place,
     )
     try:
         "\n".join([row.question, row.target, *row.answers]).encode()
     except UnicodeEncodeError as error:
-        raise UserError(
-            f"{place}: half a surrogate pair, which is no text, in {_shown(content)}"
-        ) from error
+        raise UserError(f"half a surrogate pair, which is no text, in {_shown(content)}") from error
     return row
 
 
-def _answers(content: dict[str, Any], place: str) -> tuple[tuple[str, ...], str]:
+@functools.lru_cache(maxsize=64)  # a file's rows have the same keys, mostly
+def _names(keys: tuple[str, ...]) -> Mapping[str, str]:
+    """Which of a row's keys are its question, its answers and its id."""
+    own = next((key for key in _ANSWERS if key in keys), None)
+    found = dict(columns.guess(keys, {"answers": own} if own else None).paths)
+    return found | {field: key for key, field in _WEB_QUESTIONS.items() if key in keys}
+
+
+def _has(content: Mapping[str, object]) -> str:
+    return f"it has the keys {', '.join(content)}"
+
+
+def _answers(content: Mapping[str, Any], key: str) -> tuple[tuple[str, ...], str]:
     """(all acceptable answers, the one to train on)."""
-    if "targetValue" in content:
-        found = _WEB_QUESTIONS_ANSWER.findall(str(content["targetValue"]))
-        given: Any = [quoted or bare for quoted, bare in found]
-    else:
-        given = next((content[k] for k in ("answer", "answers", "Answer") if k in content), [])
-    value = None
-    if isinstance(given, dict):  # TriviaQA
-        value, given = given.get("Value"), given.get("Aliases", [])
-        if not isinstance(value, str):
-            raise UserError(f"{place}: TriviaQA's Answer has no Value in {_shown(content)}")
-        given = given or [value]
-    if isinstance(given, str):
-        given = [given]
-    if not isinstance(given, list | tuple) or not all(
-        isinstance(a, str) and a.strip() for a in given
-    ):
+    given, value = content.get(key), None
+    if key == "targetValue":
+        given = _web_questions(str(given))
+    elif isinstance(given, Mapping) and (trivia := _trivia_qa(given)) is not None:
+        value, given = trivia
+    answers = tuple(answer.strip() for answer in values.texts(given, key))
+    if not all(answers):
         raise UserError(
-            f"{place}: answers must be text or a list of texts, none of them empty; "
-            f"found {_shown(given)}"
+            f"answers must be text or a list of texts, none of them empty; found {_shown(given)}"
         )
-    answers = tuple(answer.strip() for answer in given)
-    return answers, value.strip() if value is not None else (answers[0] if answers else "")
+    if value is None:
+        beside = (content.get(name) for name in ("target", "answer") if name != key)
+        first = answers[0] if answers else ""
+        value = next((each for each in beside if isinstance(each, str) and each.strip()), first)
+    return answers, value.strip()
+
+
+def _web_questions(text: str) -> list[str]:
+    """The answers of WebQuestions' `targetValue`, a list as Lisp writes it."""
+    found = _WEB_QUESTIONS_ANSWER.findall(text)
+    return [_ESCAPED.sub(r"\1", quoted) or bare for quoted, bare in found]
+
+
+def _trivia_qa(answer: Mapping[str, Any]) -> tuple[str, list[Any]] | None:
+    """TriviaQA's value and its aliases, under its own keys or those of its copy on the hub.
+
+    Raises:
+        UserError: It has no value.
+    """
+    plain = {str(key).casefold(): value for key, value in answer.items()}
+    if "aliases" not in plain and "value" not in plain:
+        return None
+    value = plain.get("value")
+    if not isinstance(value, str):
+        raise UserError(f"TriviaQA's answer has no value in {_shown(answer)}")
+    return value, plain.get("aliases") or [value]
 
 
 def _shown(value: object) -> str:

@@ -60,7 +60,7 @@ class Folder:
         """
         parts = _part(self.splits, split)
         files = local_files.split_files(self.dataset, parts, self._path())
-        return {"files": file_hashes(files), "parts": parts}
+        return {"files": file_hashes(files), "parts": parts, "rows": rows.VERSION}
 
     def _path(self) -> pathlib.Path:
         if self.path is None:
@@ -185,7 +185,7 @@ class OwnFiles:
 
     def fingerprint(self, split: str) -> dict[str, Any]:
         """The file of a split."""
-        return {"files": file_hashes([_part(self.splits, split)])}
+        return {"files": file_hashes([_part(self.splits, split)]), "rows": rows.VERSION}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -63,6 +63,58 @@ def test_forms(tmp_path, name, text):
     assert plain(read(tmp_path, name, text)) == [("who?", ("me", "I"), "me")]
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "target"),
+    [
+        ("fid.json", [{"question": "who?", "target": "I", "answers": ["me", "I"]}], "I"),
+        ("both.jsonl", {"question": "who?", "answer": "I", "answers": ["me", "I"]}, "I"),
+        ("t5.jsonl", {"input": "who?", "target": "me"}, "me"),
+        ("squad.jsonl", {"question": "who?", "answers": {"text": ["me", "I"]}}, "me"),
+        (
+            "hub.jsonl",
+            {
+                "question": "who?",
+                "question_id": "tc_0",
+                "answer": {
+                    "aliases": ["me", "I"],
+                    "normalized_aliases": ["me", "i"],
+                    "value": "I",
+                    "normalized_value": "i",
+                    "type": "FreeForm",
+                },
+            },
+            "I",
+        ),
+        ("popqa.tsv", 'id\tsubj\tquestion\tpossible_answers\n1\tx\twho?\t["me", "I"]\n', "me"),
+        ("sheet.csv", "answers;question\nme || I;who?\n", "me"),
+        ("lines.txt", "who?\tme || I\n", "me"),
+    ],
+)
+def test_forms_found_in_the_wild(tmp_path, name, text, target):
+    text = text if isinstance(text, str) else json.dumps(text)
+    [(question, answers, trained)] = plain(read(tmp_path, name, text))
+    assert question == "who?"
+    assert answers in {("me", "I"), ("me",)}
+    assert trained == target
+
+
+def test_the_answers_of_webquestions_are_read_as_lisp_writes_them(tmp_path):
+    listed = r"""(list (description "\"Nora\" (singer)") (description Oslo) (description "a\\b"))"""
+    text = json.dumps([{"utterance": "who?", "targetValue": listed}])
+    [row] = read(tmp_path, "wq.json", text)
+    assert row.answers == ('"Nora" (singer)', "Oslo", "a\\b")
+
+
+def test_all_wrong_rows_are_told_at_once_ten_of_them_by_name(tmp_path):
+    wrong = ["{}\n", "{not json}\n", '{"question": "q", "answer": ""}\n'] * 4
+    with pytest.raises(UserError) as told:
+        read(tmp_path, "a.jsonl", GOOD + "".join(wrong) + GOOD)
+    lines = str(told.value).splitlines()
+    assert lines[0].endswith("a.jsonl: 12 rows cannot be read:")
+    assert [line.split(":")[1] for line in lines[1:-1]] == [str(n) for n in range(2, 12)]
+    assert lines[-1].strip() == "and 2 more"
+
+
 def test_triviaqa_trains_on_its_value_and_accepts_its_aliases(tmp_path):
     answer = {"Value": "Sunset Blvd", "Aliases": ["Sunset Boulevard", "Sunset Bvd"]}
     data = {
@@ -113,8 +165,8 @@ GOOD = '{"question": "who?", "answer": ["me"]}\n'
         ("a.jsonl", GOOD + '{"question": "q"}\n', r"a\.jsonl:2: no answer to 'q'"),
         (
             "a.jsonl",
-            GOOD + '{"question": "q", "answer": [3]}\n',
-            r"a\.jsonl:2: answers must be text",
+            GOOD + '{"question": "q", "answer": [true]}\n',
+            r'a\.jsonl:2: "answer" is true; it must be a string',
         ),
         ("a.jsonl", GOOD + '{"question": "q", "answer": [""]}\n', r"a\.jsonl:2: answers must be"),
         ("a.jsonl", GOOD + '{"question": "\\ud800", "answer": "x"}\n', r"a\.jsonl:2: half a surr"),
@@ -125,7 +177,11 @@ GOOD = '{"question": "who?", "answer": ["me"]}\n'
         ("a.json", f"[\n{GOOD},\n{GOOD[:-5]}", r"a\.json:4: not JSON.*cut short"),
         ("a.json", f'[\n{GOOD},\n{{"question": "q", "answers": []}}]', r"a\.json:4: no answer"),
         ("a.csv", "who?\t['me']\nwho, me?\n", r"a\.csv:2: expected a question, a tab"),
-        ("a.csv", "who?\t__import__('os')\n", r"a\.csv:1: expected a question, a tab"),
+        ("a.csv", "who?\t[__import__('os')]\n", r"a\.csv:1: expected a question, a tab"),
+        ("a.jsonl", '{"q": "who?", "gold": "me"}\n', r"no question in .*; it has the keys q, gold"),
+        ("a.jsonl", '{"question": "who?", "said": 1}\n', r"it has the keys question, said"),
+        ("a.csv", "question,answers\nwho?,\n", r"a\.csv:2: no answer to 'who\?'"),
+        ("a.csv", "question,answers\nwho?,a,b\n", r"a\.csv:2: 3 cells, but 2 columns"),
     ],
 )
 def test_wrong_rows_are_named(tmp_path, name, text, message):

@@ -77,7 +77,18 @@ _PREDICTION = (
     "output",
     "outputs",
 )
-_ID = ("id", "qid", "_id", "question_id", "query_id", "example_id", "doc_id", "uid", "guid")
+_ID = (
+    "id",
+    "qid",
+    "_id",
+    "question_id",
+    "questionid",
+    "query_id",
+    "example_id",
+    "doc_id",
+    "uid",
+    "guid",
+)
 
 
 @dataclasses.dataclass(frozen=True)
