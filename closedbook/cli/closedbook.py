@@ -16,7 +16,7 @@ from closedbook.cli.knowledge.edit import edit
 from closedbook.cli.knowledge.edit_eval import edit_eval
 from closedbook.cli.knowledge.probe import probe
 from closedbook.cli.knowledge.trace import trace
-from closedbook.cli.run import guarded, log_to_stderr
+from closedbook.cli.run import guarded, log_to_stderr, to_any_terminal
 from closedbook.cli.tensorflow_start import prepare_tensorflow
 
 app = typer.Typer(
@@ -102,6 +102,7 @@ def ask(
 
 def main() -> None:
     """Entry point of `closedbook`."""
+    to_any_terminal()
     log_to_stderr()
     prepare_tensorflow()
     sys.exit(guarded(lambda: app(prog_name="closedbook")))

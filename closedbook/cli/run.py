@@ -1,5 +1,7 @@
 """What all commands share: messages for mistakes, logging, values of options."""
 
+import io
+import json
 import logging
 import pathlib
 import sys
@@ -29,10 +31,28 @@ def guarded(command: Callable[[], object]) -> int:
             raise
         print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
         return 2
+    except RuntimeError as error:
+        if "home directory" not in str(error):  # of a path with ~, without HOME or a passwd entry
+            raise
+        print("error: a path begins with ~, and there is no home folder; set HOME", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     return 0
+
+
+def print_json(row: object) -> None:
+    """Prints a value as one line of JSON, in whatever encoding standard output has."""
+    plain_text = (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8"
+    print(json.dumps(row, ensure_ascii=plain_text))
+
+
+def to_any_terminal() -> None:
+    """Lets standard output and error show what their encoding lacks as escapes."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def log_to_stderr() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from closedbook.cli.run import guarded, log_to_stderr
+from closedbook.cli.run import guarded, log_to_stderr, to_any_terminal
 from closedbook.cli.tensorflow_start import prepare_tensorflow
 from closedbook.errors import UserError
 
@@ -125,6 +125,7 @@ def files() -> None:
 
 def main() -> None:
     """Entry point of `t5x`."""
+    to_any_terminal()
     log_to_stderr()
     prepare_tensorflow()
     sys.path.insert(0, "")  # a user's module of tasks may lie in the working directory

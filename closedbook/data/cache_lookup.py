@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Required, TypedDict, Unpack
 
+from closedbook.cache_folders import cache_folder
 from closedbook.data import cache, cache_keys
 from closedbook.data.build import build
 from closedbook.data.cache import TokenCache
@@ -30,8 +31,7 @@ class CacheOptions(TypedDict, total=False):
 
 def default_cache_dir() -> pathlib.Path:
     """`$CLOSEDBOOK_CACHE_DIR`, else `~/.cache/closedbook/tokens`."""
-    given = os.environ.get("CLOSEDBOOK_CACHE_DIR", "~/.cache/closedbook/tokens")
-    return pathlib.Path(given).expanduser()
+    return cache_folder("CLOSEDBOOK_CACHE_DIR", inside="tokens")
 
 
 def token_cache(

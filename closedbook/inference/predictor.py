@@ -58,6 +58,7 @@ class Prediction:
     # tokens, so that two may read alike. Empty for other methods, whose answers may repeat.
     hypotheses: tuple[tuple[str, float], ...] = ()
     log_possible: float | None = None  # logarithm of the number of answers that could be given
+    cut_to: int | None = None  # tokens that were read of an input that is longer
 
     def beams(self) -> dict[str, Any] | None:
         """What predictions.jsonl holds of the hypotheses, for `closedbook calibrate`; or None."""
@@ -149,17 +150,18 @@ class Predictor:
 
     def predict(self, params: Params, texts: Sequence[str]) -> list[Prediction]:
         """The answer to each text, in the order of the texts."""
-        return self.predict_tokens(params, self.inputs(texts))
+        return self.predict_tokens(params, self._framed(texts))
 
     def predict_tokens(self, params: Params, inputs: Sequence[Sequence[int]]) -> list[Prediction]:
         """The answer to each input, given as ids, framed as the network wants it (EOS for T5)."""
+        lengths = [len(row) for row in inputs]
         inputs = self._cut(inputs)
         batches = list(self._batches([len(row) for row in inputs]))
         arrays = ({"encoder_input_tokens": self._pad(inputs, b), "rows": _rows(b)} for b in batches)
         answers: list[Any] = [None] * len(inputs)
         for (chosen, _), decoded in zip(batches, self.predict_batches(params, arrays), strict=True):
             for row, number in enumerate(chosen):
-                answers[number] = self._prediction(decoded, row)
+                answers[number] = self._prediction(decoded, row, lengths[number] > self._longest)
         return answers
 
     def predict_batches(
@@ -249,8 +251,11 @@ class Predictor:
 
     def inputs(self, texts: Sequence[str]) -> list[Sequence[int]]:
         """Ids of each text as the network reads them: framed, and cut to `max_input_length`."""
+        return self._cut(self._framed(texts))
+
+    def _framed(self, texts: Sequence[str]) -> list[Sequence[int]]:
         ids = self._vocabulary.encode_batch(list(texts))
-        return self._cut([self._module.framed(row) for row in ids])
+        return [self._module.framed(row) for row in ids]
 
     def _cut(self, inputs: Sequence[Sequence[int]]) -> list[Sequence[int]]:
         """Inputs of at most `max_input_length` ids."""
@@ -279,7 +284,7 @@ class Predictor:
             tokens[row, : len(inputs[number])] = inputs[number]
         return tokens
 
-    def _prediction(self, decoded: Decoded, row: int) -> Prediction:
+    def _prediction(self, decoded: Decoded, row: int, was_cut: bool) -> Prediction:
         hypotheses = [
             # Rounding may lift a certain answer above 1.
             (self._vocabulary.decode(self._text_ids(tokens)), min(float(log_prob), 0.0))
@@ -295,6 +300,7 @@ class Predictor:
             tokens=tuple(self._text_ids(np.asarray(decoded.tokens[row, 0]))),
             hypotheses=tuple(hypotheses) if beams else (),
             log_possible=self._log_possible if beams else None,
+            cut_to=self._longest if was_cut else None,
         )
 
     def _text_ids(self, tokens: np.ndarray) -> list[int]:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from closedbook import whole_files
+from closedbook.cache_folders import cache_folder
 from closedbook.errors import UserError
 from closedbook.vocabulary.special import (
     EOS_ID,
@@ -227,9 +228,8 @@ def _load(path: str, stamp: tuple[int, ...], extra_ids: int) -> _Loaded:
 
 def _fetched(url: str) -> str:
     """Downloads a public model once; returns the path of the copy."""
-    folder = os.environ.get("CLOSEDBOOK_VOCABULARY_DIR", "~/.cache/closedbook/vocabularies")
     name = hashlib.sha256(url.encode()).hexdigest()[:16] + ".model"
-    target = pathlib.Path(folder).expanduser() / name
+    target = cache_folder("CLOSEDBOOK_VOCABULARY_DIR", inside="vocabularies") / name
     if target.is_file():
         return str(target)
     scheme, _, rest = url.partition("://")

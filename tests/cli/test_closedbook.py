@@ -74,6 +74,55 @@ def test_ask_survives_strange_questions(command):
     assert "\u202e" not in out
 
 
+def test_ask_orders_by_the_probability_that_it_shows(command):
+    asked = [f"What is the {what} of Kenya?" for what in ("capital", "currency", "size", "end")]
+    _, out, _ = command("ask", "--json", "--alternatives", "3", *asked)
+    for row in map(json.loads, out.splitlines()):
+        scores = [row["score"], *(other["score"] for other in row["alternatives"])]
+        assert scores == sorted(scores, reverse=True)
+
+
+def test_ask_answers_the_other_lines_and_names_those_that_are_no_text(command, monkeypatch):
+    lines = b"What is the capital of Japan?\n\xff\xfe?\n\nWhat is the capital of C\xc3\xb4te?\n"
+    stdin = io.TextIOWrapper(io.BytesIO(lines), encoding="ascii")
+    monkeypatch.setattr(sys, "stdin", stdin)
+    code, out, err = command("ask", "--json")
+    first, second, third = (json.loads(line) for line in out.splitlines())
+    assert code == 2
+    assert first["prediction"] == "Tokyo"
+    assert "not UTF-8" in second["error"]
+    assert "prediction" not in second
+    assert third["question"] == "What is the capital of C\u00f4te?"
+    assert "1 of 3 questions were not asked:\n  line 2: " in err
+
+
+def test_ask_says_which_questions_are_cut(command):
+    code, out, err = command("ask", "--json", "short?", "long " * 300)
+    short, long = (json.loads(line) for line in out.splitlines())
+    assert code == 0
+    assert "question 2: the question is longer than the 128 tokens" in err
+    assert long["cut_to_tokens"] == 128
+    assert "cut_to_tokens" not in short
+
+
+@pytest.mark.parametrize(("encoding", "as_json"), [("ascii", False), ("latin-1", True)])
+def test_no_encoding_of_the_terminal_breaks_an_answer(tmp_path, encoding, as_json):
+    question = "What do you call someone from S\u00e3o \u039c?"
+    command = pathlib.Path(sys.executable).parent / "closedbook"
+    done = subprocess.run(
+        [command, "ask", question, question, *(["--json"] if as_json else [])],
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        cwd=tmp_path,
+        capture_output=True,
+    )
+    assert done.returncode == 0, done.stderr
+    shown = done.stdout.decode("ascii")
+    if as_json:
+        assert json.loads(shown.splitlines()[0])["question"] == question
+    else:
+        assert shown.startswith("What do you call someone from S\\xe3o \\u039c?\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

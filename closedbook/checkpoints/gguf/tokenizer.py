@@ -6,11 +6,10 @@ A GGUF file holds pieces and merges, and the name of what cuts the text before t
 
 import hashlib
 import json
-import os
-import pathlib
 from typing import TYPE_CHECKING, Any
 
 from closedbook import whole_files
+from closedbook.cache_folders import cache_folder
 from closedbook.checkpoints.files.gguf import GGUFFile
 from closedbook.errors import UserError, unknown_name
 from closedbook.vocabulary.byte_pairs import (
@@ -41,7 +40,6 @@ _PRE: dict[str, tuple[str | None, ...]] = {
 _WHOLE = {"llama-bpe", "llama3", "llama-v3"}  # a piece that is a token is taken without merges
 _NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4  # llama_token_type
 _ENDS = {"bos_token": "bos", "eos_token": "eos", "pad_token": "padding", "unk_token": "unknown"}
-_CACHE = "~/.cache/closedbook"
 
 
 def vocabulary(file: GGUFFile) -> BytePairVocabulary:
@@ -57,8 +55,7 @@ def vocabulary(file: GGUFFile) -> BytePairVocabulary:
     pipeline = _pipeline(file).to_str()
     config = json.dumps(_config(file), ensure_ascii=False, indent=2) + "\n"
     digest = hashlib.sha256(f"{pipeline}\0{config}".encode()).hexdigest()
-    cache = pathlib.Path(os.environ.get("CLOSEDBOOK_CACHE") or _CACHE).expanduser()
-    folder = cache / "vocabularies" / digest
+    folder = cache_folder() / "vocabularies" / digest
     content = {TOKENIZER_CONFIG: config, TOKENIZER_JSON: pipeline}
     try:
         folder.mkdir(parents=True, exist_ok=True)

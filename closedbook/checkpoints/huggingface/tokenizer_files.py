@@ -2,12 +2,12 @@
 
 import hashlib
 import json
-import os
 import pathlib
 import shutil
 from typing import Any
 
 from closedbook import whole_files
+from closedbook.cache_folders import cache_folder
 from closedbook.checkpoints.huggingface import tokenizer_json
 from closedbook.errors import UserError
 from closedbook.vocabulary import sentencepiece, sentinel_number
@@ -38,8 +38,7 @@ def find_vocabulary(folder: pathlib.Path) -> pathlib.Path | None:
         content = source.read_bytes()
     except OSError as error:
         raise UserError(f"{source} cannot be read: {error.strerror}") from error
-    cache = pathlib.Path(os.environ.get("CLOSEDBOOK_CACHE") or "~/.cache/closedbook").expanduser()
-    target = cache / "vocabularies" / f"{hashlib.sha256(content).hexdigest()}.model"
+    target = cache_folder() / "vocabularies" / f"{hashlib.sha256(content).hexdigest()}.model"
     if target.is_file():
         return target
     converted = _converted(content, source)

@@ -7,18 +7,17 @@ import fcntl
 import hashlib
 import itertools
 import json
-import os
 import pathlib
 import re
 import sys
 from collections.abc import Callable, Generator, Iterator
 
 from closedbook import whole_files
+from closedbook.cache_folders import VARIABLE, cache_folder
 from closedbook.checkpoints.places.hub import HUB, snapshot
 from closedbook.checkpoints.places.storage import GCS, list_bucket, read_part
 from closedbook.errors import UserError
 
-CACHE_VARIABLE = "CLOSEDBOOK_CACHE"
 PARTS_AHEAD = 4  # asked for while one is written
 PART_BYTES = 16 * 2**20  # read from a bucket at once; a smaller file is asked for twice
 
@@ -52,8 +51,7 @@ def _mirror(url: str) -> pathlib.Path:
     if not path:
         raise UserError(f"{url} is a whole bucket; name a folder or a file in it")
     _check_key(url, f"{bucket}/{path}")
-    default = "~/.cache/closedbook/checkpoints"
-    cache = pathlib.Path(os.environ.get(CACHE_VARIABLE) or default).expanduser().absolute()
+    cache = cache_folder(inside="checkpoints")
     folder = cache / "gs" / bucket
     digest = hashlib.sha256(url.encode()).hexdigest()[:32]
     manifest = cache / "complete" / f"{digest}.json"
@@ -66,7 +64,7 @@ def _mirror(url: str) -> pathlib.Path:
     except OSError as error:
         raise UserError(
             f"{url} cannot be copied to {folder}: {error.strerror} ({error.filename}); make room, "
-            f"or set {CACHE_VARIABLE} to a folder on another disk"
+            f"or set {VARIABLE} to a folder on another disk"
         ) from error
     return folder / path
 

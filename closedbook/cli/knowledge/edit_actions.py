@@ -1,10 +1,10 @@
 """What `closedbook edit` does and prints."""
 
-import json
 import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from closedbook.cli.run import print_json
 from closedbook.errors import UserError
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def listed(path: pathlib.Path) -> None:
     if not records:
         raise UserError(f"{path} holds no edits; give a folder that `closedbook edit` made")
     for each in records:
-        print(json.dumps({k: v for k, v in each.items() if k != "losses"}, ensure_ascii=False))
+        print_json({k: v for k, v in each.items() if k != "losses"})
 
 
 def compared(one: pathlib.Path, other: pathlib.Path) -> None:
@@ -113,7 +113,7 @@ def compared(one: pathlib.Path, other: pathlib.Path) -> None:
     from closedbook.knowledge.editing import deltas
 
     for row in deltas.compare(deltas.load(one), deltas.load(other)):
-        print(json.dumps(row))
+        print_json(row)
 
 
 def undone(path: pathlib.Path) -> None:

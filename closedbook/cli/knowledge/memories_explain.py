@@ -1,6 +1,5 @@
 """`closedbook memories explain` and `ablate`: what adds up to an answer, and whether it matters."""
 
-import json as as_json
 import pathlib
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,7 +11,7 @@ from closedbook.cli.knowledge.options import (
     StackOption,
     VocabularyOption,
 )
-from closedbook.cli.run import at_least, plain
+from closedbook.cli.run import at_least, plain, print_json
 
 if TYPE_CHECKING:
     from closedbook.knowledge.loaded_model import LoadedModel
@@ -108,7 +107,7 @@ def explain(
             force=force,
         )
     if json:
-        print(as_json.dumps(page.summary(result, name, strong), ensure_ascii=False))
+        print_json(page.summary(result, name, strong))
         return
     memories_table.show(result, strong, indexed=found is not None)
     if out is not None:

@@ -8,7 +8,6 @@ import dataclasses
 import functools
 import hashlib
 import io
-import os
 import pathlib
 import zipfile
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from closedbook import whole_files
+from closedbook.cache_folders import cache_folder
 from closedbook.errors import UserError
 from closedbook.knowledge.editing.keys import recorded
 from closedbook.knowledge.editing.places import Place, has_encoder
@@ -27,7 +27,6 @@ from closedbook.knowledge.progress import CountOf, silent
 
 _ROWS = 64  # texts read at once
 _SAVE_EVERY = 50  # batches
-_CACHE = "~/.cache/closedbook"
 _LONGEST = 128  # tokens of a text; the rest of a longer one is not read
 
 
@@ -79,11 +78,6 @@ class Moment:
         return self.matrix + share * mean * np.eye(len(self.matrix))
 
 
-def cache_folder() -> pathlib.Path:
-    """`moments` in `$CLOSEDBOOK_CACHE`, else in `~/.cache/closedbook`."""
-    return pathlib.Path(os.environ.get("CLOSEDBOOK_CACHE") or _CACHE).expanduser() / "moments"
-
-
 def second_moments(
     model: LoadedModel,
     places: Sequence[Place],
@@ -98,14 +92,14 @@ def second_moments(
         model: The stored original: C is never read from an edited model.
         places: All of one stack.
         corpus: What is read.
-        cache: The folder that keeps them; default: `cache_folder`.
+        cache: The folder that keeps them; default: `moments` in that of `cache_folders`.
         progress: Called with the texts read so far and their number.
 
     Raises:
         UserError: The corpus is empty or lacks answers that the decoder needs, the model gives
             no numbers, or the cache cannot be written.
     """
-    folder = cache_folder() if cache is None else cache
+    folder = cache_folder() / "moments" if cache is None else cache
     name = f"{model.sha256[:16]}-{corpus.sha256[:16]}"
     files = {p: folder / f"{name}-{p.stack}-{p.layer}.npz" for p in places}
     found = {p: kept for p, file in files.items() if (kept := _read(file)) is not None}

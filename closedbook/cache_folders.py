@@ -1,0 +1,45 @@
+"""Where things are kept that can be made or fetched again."""
+
+import atexit
+import functools
+import logging
+import os
+import pathlib
+import shutil
+import tempfile
+
+VARIABLE = "CLOSEDBOOK_CACHE"
+
+_logger = logging.getLogger(__name__)
+
+
+def cache_folder(variable: str = VARIABLE, *, inside: str = "") -> pathlib.Path:
+    """The folder that a variable of the environment names, else one under `~/.cache/closedbook`.
+
+    A user without a home folder, as some containers have, gets one that lasts for this process.
+
+    Args:
+        variable: Its name.
+        inside: Of `~/.cache/closedbook`, the folder that is taken where the variable is not set.
+
+    >>> os.environ["A_CACHE"] = "/data/cache"
+    >>> print(cache_folder("A_CACHE", inside="tokens"))
+    /data/cache
+    """
+    given = os.environ.get(variable)
+    try:
+        return pathlib.Path(given or f"~/.cache/closedbook/{inside}").expanduser().absolute()
+    except RuntimeError:  # neither HOME nor an entry in passwd
+        return _of_this_process() / inside
+
+
+@functools.cache
+def _of_this_process() -> pathlib.Path:
+    folder = tempfile.mkdtemp(prefix="closedbook-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    _logger.warning(
+        "there is no home folder to keep things in: caches are made anew in each run; set HOME, or "
+        "%s to a folder",
+        VARIABLE,
+    )
+    return pathlib.Path(folder)
