@@ -86,6 +86,10 @@ def ask(
     the first line of that; the probability is that of all 32 tokens that it wrote, or fewer up to
     its end. Of other answers that read alike one is printed, so that there may be fewer than asked.
 
+    Answers are in order of their probability. A question that is longer than what the model reads
+    is cut, and a line that is no UTF-8 text is left out; both are named, and --json says it in
+    `cut_to_tokens` and `error`.
+
     Example: `closedbook ask "What is the capital of France?"`
     """
     ask_command.run(
