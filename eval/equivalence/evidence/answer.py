@@ -2,7 +2,6 @@
 
 import functools
 import itertools
-import operator
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
@@ -60,42 +59,43 @@ class Answer:
     def __init__(self, answer: str) -> None:
         self.raw = answer
         self.folded = text.fold(answer[: text.LIMIT])
-        found = text.cut_folded(self.folded)
+        found, self._between = text.cut_folded(self.folded)
         # All texts, all stems, ...: the fields of `text.Word`, in their order.
         fields = zip(*found, strict=True) if found else itertools.repeat((), len(text.Word._fields))
         self.words: tuple[str, ...]
         self.stems: tuple[str, ...]
         self.capital: tuple[bool, ...]
-        self.words, self.stems, content, self.capital, acronym, weights, flags, undenied = fields
+        self.words, self.stems, told, self.capital, acronym, weights, flags, undenied = fields
+        self._told: tuple[bool, ...] = told
         # Stem of a word of content to its weight; of any word where there are none of content.
         pairs = zip(self.stems, weights, strict=True)
-        self.weights = dict(itertools.compress(pairs, content)) or dict(
+        self.weights = dict(itertools.compress(pairs, told)) or dict(
             zip(self.stems, weights, strict=True)
         )
         self.total = sum(self.weights.values())
-        self.acronyms = list(itertools.compress(self.words, acronym))
+        self.flags = 0
+        for flag in set(flags):
+            self.flags |= flag
+        self.acronyms = (
+            list(itertools.compress(self.words, acronym)) if self.flags & text.ACRONYM else []
+        )
         # Stems without a prefix that denies: "direct" of "indirect".
-        self.undenied = [stem for stems in undenied for stem in stems] if any(undenied) else []
-        self.flags = functools.reduce(operator.or_, flags, 0)
+        self.undenied = (
+            [stem for stems in undenied for stem in stems] if self.flags & text.PREFIXED else []
+        )
         self.plain = " ".join(self.words)
 
     @_lazy
     def content(self) -> list[int]:
         """Places of the words of content."""
-        return [place for place, word in enumerate(self.words) if word not in words.STOP]
+        return list(itertools.compress(range(len(self._told)), self._told))
 
     @_lazy
     def gaps(self) -> list[str]:
         """The characters before each word, 12 at most."""
-        folded = self.folded
-        if not _SIGNS.search(folded):
+        if not self._between or not _SIGNS.search(self.folded):
             return [" "] * len(self.words)
-        gaps = []
-        end = 0
-        for match in text.TOKEN.finditer(folded):
-            gaps.append(folded[end : match.start()][-12:])
-            end = match.end()
-        return gaps
+        return [gap[-12:] for gap in self._between[:-1]]
 
     @_lazy
     def commas(self) -> bool:

@@ -76,13 +76,15 @@ def find(words: Sequence[str], gaps: Sequence[str]) -> list[Date]:
     ([(None, None, None, 'range')], [(-957, None, None, 'year')], [(2008, 12, 12, 'day')])
     """
     found: list[Date] = []
-    place = 0
+    free = 0  # the first word that no date has taken
     count = len(words)
     if count == 1 and len(words[0]) == 4:  # a year alone, the most frequent date of all
         number = _year(words[0])
         if number is not None and 1000 <= number <= 2100:
             return [Date(number, number + 1, number, None, None, "year", 0, 1)]
-    while place < count:
+    for place in [at for at, word in enumerate(words) if word in WORDS or word[0].isdigit()]:
+        if place < free:
+            continue
         word = words[place]
         date: Date | None = None
         if word[0].isdigit():
@@ -101,7 +103,6 @@ def find(words: Sequence[str], gaps: Sequence[str]) -> list[Date]:
             low = 1900.0 + _DECADES[word]
             date = Date(low, low + 10, None, None, None, "decade", place, place + 1)
         if date is None:
-            place += 1
             continue
         date = _narrowed(date, words)
         if found and _linked(found[-1], date, words, gaps):
@@ -112,7 +113,7 @@ def find(words: Sequence[str], gaps: Sequence[str]) -> list[Date]:
                 low, date.high, None, first.month, first.day, "range", first.start, date.end
             )
         found.append(date)
-        place = date.end
+        free = date.end
     return found
 
 

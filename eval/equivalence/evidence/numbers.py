@@ -102,13 +102,12 @@ def find(
     ([(-4.0, '')], [(12000.0, '')], [(1000000.0, '')], [(1000.0, '')])
     """
     found: list[Number] = []
-    place = 0
+    free = 0  # the first word that no number has taken
     count = len(words)
     unit = units.NONE
-    while place < count:
-        parsed = _number(words, capital, gaps, place)
+    for place in [at for at, word in enumerate(words) if word in _STARTS or word[0].isdigit()]:
+        parsed = _number(words, capital, gaps, place) if place >= free else None
         if parsed is None:
-            place += 1
             continue
         value, ordinal, end = parsed
         before, start = unit, place
@@ -140,7 +139,7 @@ def find(
             unit = before
         else:
             found.append(number)
-        place = max(end, place + 1)
+        free = max(end, place + 1)
     return found
 
 
@@ -245,6 +244,7 @@ WORDS = (
     | frozenset(("hundred", "thousand", "million", "billion", "trillion"))
 )
 """Words that can be a number or a part of one."""
+_STARTS = WORDS | _SCALE.keys()
 
 
 def _number(

@@ -47,6 +47,7 @@ _BETWEEN = re.compile(
     re.I,
 )
 _OFFERING = re.compile(r"\?.*\?|(?:[Ee]ither|etween|(?:ould|ight|ay|an) [Bb]e\b)", re.S)
+_OFFERS = ("ither", "etween", " be", " Be")  # without these or two question marks it offers none
 _GUESSED = re.compile(r"\?\s+(?=\S)")
 _MAY_BE = re.compile(r"\b(?:could|might|may|can) be\b", re.I)
 _HEDGES = re.compile(rf"\b{_HEDGE}\b", re.I)
@@ -96,7 +97,9 @@ def find(text: str) -> Alternatives:
     commas = text.count(",")
     if len(text) > LONGEST and (commas < _MANY or len(text) > commas * _PER_ITEM):
         return NONE
-    if commas < _MANY and not _OFFERING.search(text):
+    if commas < _MANY and not (
+        (sentences.holds(text, _OFFERS) or text.count("?") > 1) and _OFFERING.search(text)
+    ):
         lead = _LEAD.match(text)
         if _SAYING.search(text, lead.end() if lead else 0):
             return NONE  # what most sentences are

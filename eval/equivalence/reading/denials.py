@@ -2,20 +2,43 @@
 
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from closedbook.eval.equivalence.reading import patterns, sentences
 
 Span = tuple[int, int]
+_BUT = re.compile(r"\s+but\s+", re.I)
 
 
-def _holds(text: str, marks: tuple[str, ...]) -> bool:
-    for mark in marks:  # noqa: SIM110 - any() would take twice the time
-        if mark in text:
-            return True
-    return False
+class _Possible(NamedTuple):
+    """What a text may hold at all, by the parts of words that stand in it."""
+
+    popular: bool
+    untrue: bool
+    whether: bool
+    until: bool
+    verbs: patterns.Marked
+    phrases: patterns.Marked
 
 
-def find(text: str, question: str, asked_denied: bool) -> Iterator[Span]:
+def _possible(said: str, foreign: bool) -> _Possible:
+    return _Possible(
+        sentences.holds(said, patterns.SAID) and sentences.holds(said, patterns.TURNING),
+        sentences.holds(said, patterns.UNTRUE_THAT),
+        sentences.holds(said, patterns.WHETHER),
+        sentences.holds(said, patterns.UNTIL_WORDS) and sentences.holds(said, patterns.NEGATIVE),
+        tuple([marked for marked in patterns.VERBS if sentences.holds(said, marked[1])]),
+        tuple(
+            [
+                marked
+                for marked in patterns.PHRASES
+                if (sentences.holds(said, marked[1]) if marked[1] else foreign)
+            ]
+        ),
+    )
+
+
+def find(text: str, question: str, asked_denied: bool, foreign: bool = True) -> Iterator[Span]:
     """The places that a text denies, in no order.
 
     Args:
@@ -23,6 +46,7 @@ def find(text: str, question: str, asked_denied: bool) -> Iterator[Span]:
         question: The question, in lower case.
         asked_denied: Whether the question itself holds a denial; then only what is plainly put
             aside counts.
+        foreign: Whether a word may be a "not" of another language.
 
     >>> def denied(text, question=""):
     ...     found = find(harmless(sentences.hidden(text)), question, False)
@@ -32,17 +56,24 @@ def find(text: str, question: str, asked_denied: bool) -> Iterator[Span]:
     >>> denied("Many think it was Paris, but it was Lyon.")
     ['Many think it was Paris, but']
     """
-    corrected = _corrected(text[:300]) if _holds(text.lower(), patterns.CORRECTING) else 0
+    said = text.lower()
+    corrected = _corrected(text[:300]) if sentences.holds(said, patterns.CORRECTING) else 0
     if corrected:
         yield 0, corrected
+    possible = _possible(said, foreign)
+    asking = "?" in text
+    if not any(possible) and not asking:
+        return  # what most texts are
     found = list(sentences.split(text))
-    for number, (start, end) in enumerate(found):
+    for number, (start, end) in enumerate(found) if any(possible) else ():
         if end <= corrected:
             continue
         following = text[slice(*found[number + 1])] if number + 1 < len(found) else ""
-        for first, last in _in_sentence(text[start:end], following, question, asked_denied):
+        for first, last in _in_sentence(
+            text[start:end], following, question, asked_denied, possible
+        ):
             yield start + first, start + last
-    if "?" in text:
+    if asking:
         for match in patterns.ANSWERED_NO.finditer(text):
             before = [first for first, last in found if first <= match.start()]
             yield before[-1] if before else 0, match.end()
@@ -54,7 +85,10 @@ def harmless(text: str) -> str:
     >>> harmless("No doubt Paris")
     'xxxxxxxx Paris'
     """
-    if _holds(text.lower(), patterns.HARMLESS_WORDS):
+    said = text.lower()
+    if sentences.holds(said, patterns.HARMLESS_WORDS) and sentences.holds(
+        said, patterns.HARMLESS_WITH
+    ):
         text = patterns.HARMLESS.sub(_crossed, text)
     # Titles: "I Write Sins Not Tragedies".
     return text if text.count('"') < 2 else patterns.QUOTED.sub(_crossed_title, text)
@@ -83,30 +117,35 @@ def _corrected(text: str) -> int:
 
 
 def _in_sentence(
-    sentence: str, following: str, question: str, asked_denied: bool
+    sentence: str, following: str, question: str, asked_denied: bool, possible: _Possible
 ) -> Iterator[Span]:
     said = sentence.lower()
-    turning = _holds(said, patterns.TURNING) or (
-        following and _holds(following.lower(), patterns.TURNING)
+    turning = possible.popular and (
+        sentences.holds(said, patterns.TURNING)
+        or (following and sentences.holds(following.lower(), patterns.TURNING))
     )
     popular = _popular(sentence, following) if turning else None
     if popular:
         yield popular
         if popular[1] - popular[0] >= len(sentence.strip()):
             return
-    denying = _holds(said, patterns.NEGATIVE)
-    if " that" in said and patterns.IT_IS_UNTRUE.search(sentence):
+    if possible.untrue and " that" in said and patterns.IT_IS_UNTRUE.search(sentence):
         yield 0, len(sentence)
         return
-    if _holds(said, patterns.WHETHER) and patterns.WONDERING.search(sentence):
+    if (
+        possible.whether
+        and sentences.holds(said, patterns.WHETHER)
+        and patterns.WONDERING.search(sentence)
+    ):
         yield 0, len(sentence)
         return
-    until = patterns.UNTIL.search(sentence) if denying and not asked_denied else None
+    denying = possible.until and not asked_denied and sentences.holds(said, patterns.NEGATIVE)
+    until = patterns.UNTIL.search(sentence) if denying else None
     if until:
         yield until.span()
         sentence = sentence[: until.start()] + "x" * len(until[0]) + sentence[until.end() :]
-    for pattern, marks in patterns.VERBS:
-        if not _holds(said, marks):
+    for pattern, marks in possible.verbs:
+        if not sentences.holds(said, marks):
             continue
         for match in pattern.finditer(sentence):
             if patterns.ALONE.match(sentence, match.end()):
@@ -118,8 +157,8 @@ def _in_sentence(
             if pattern is patterns.GAVE_UP and match[0].split()[0][:4].lower() in question:
                 continue
             yield from _clause(sentence, match)
-    for pattern, marks in patterns.PHRASES:
-        if marks and not _holds(said, marks):
+    for pattern, marks in possible.phrases:
+        if marks and not sentences.holds(said, marks):
             continue
         for match in pattern.finditer(sentence):
             if patterns.VERB_BEFORE.search(sentence, 0, match.start()):
@@ -160,7 +199,7 @@ def _popular(sentence: str, following: str) -> Span | None:
 def _clause(sentence: str, match: re.Match[str]) -> Iterator[Span]:
     """The clause around a denying verb; of "is not Lyon but Paris" the middle."""
     end = _phrase_end(sentence, match)
-    middle = re.compile(r"\s+but\s+", re.I).search(sentence, match.end(), end)
+    middle = _BUT.search(sentence, match.end(), end)
     if middle is None and sentence[:end].rstrip().lower().endswith(" but"):
         yield match.start(), end  # "not Paris but"
         return

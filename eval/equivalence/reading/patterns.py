@@ -202,6 +202,27 @@ TURNING = (
     ),
     *("really", "instead", "now", "while", "whilst", "despite", "contrary", "against"),
 )
+SAID = (
+    *(
+        "think",
+        "thought",
+        "belie",
+        "say",
+        "said",
+        "assume",
+        "claim",
+        "suppose",
+        "consider",
+        "credit",
+    ),
+    *("attribut", "cite", "guess", "suspect", "mistaken", "regard", "used to be", "opinion"),
+    *("legend", "rumo", "tempting", "confuse"),
+)
+UNTRUE_THAT = (
+    *("true that", "correct that", "case that", "right that", "so that", "false that"),
+    *("wrong that", "lie that", "myth that", "misconception that", "fallacy that"),
+)
+UNTIL_WORDS = ("until", "till", "before")
 WHETHER = (" whether", " if", "doubt")
 CORRECTING = (
     *(
@@ -221,6 +242,11 @@ CORRECTING = (
 HARMLESS_WORDS = (
     *("not", "n't", "no ", "no-", "none", "nobody", "nothing", "without", "beyond", "last but"),
     *("if i", "unless"),
+)
+HARMLESS_WITH = (
+    *("doubt", "question", "wonder", "mistaken", "surprisingly", "mention", "longer", "than"),
+    *("only", "just", "merely", "simply", "solely", "yet", "whether", "unlike", "few", "far"),
+    *("long", "least", "but", "except", "besides", "save", "beat", "compare", "?"),
 )
 Marked = tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]
 VERBS: Marked = (

@@ -13,7 +13,8 @@ from closedbook.eval.equivalence.evidence import text as texts
 from closedbook.eval.equivalence.reading import alternatives, blocks, denials, roles, sentences
 from closedbook.eval.equivalence.reading.alternatives import Alternatives
 
-_WRAPPED = re.compile(r"[<{\\\[◁\n:~]|####|nswer")
+_WRAPPING = ("<", "{", "\\", "[", "◁", "\n", ":", "~", "####", "nswer")
+_PARTING = (",", ";", "/", "|", "\n")
 _LISTED = re.compile(r"[,;/|\n]|\bbetween\b|\?\s|\bor\b|\d[.)]\s|\bmaybe\b|\bperhaps\b", re.I)
 _DENIED = re.compile(r"\b(?:not|never|cannot|\w+n't|isnt|wasnt|doesnt|didnt|except|without)\b")
 _ASKING = re.compile(
@@ -44,7 +45,8 @@ def read(prediction: str, question: str) -> Reading:
     >>> read("Paris", "capital of france").affirmed
     'Paris'
     """
-    text = blocks.strip(prediction) if _WRAPPED.search(prediction) else prediction
+    wrapped = sentences.holds(prediction, _WRAPPING)
+    text = blocks.strip(prediction) if wrapped else prediction
     text = _without_question(text[: texts.LIMIT], question)
     cut = text is not prediction
     flags = answer.parse(text).flags
@@ -54,13 +56,23 @@ def read(prediction: str, question: str) -> Reading:
         asked = question.lower()
         plain = denials.harmless(sentences.hidden(sentences.straight(text)))
         asked_denied = bool(_DENIED.search(asked))
-        denied = [*denials.find(plain, asked, asked_denied), *_questions(plain)]
+        foreign = bool(flags & texts.FOREIGN_DENYING)
+        denied = [*denials.find(plain, asked, asked_denied, foreign), *_questions(plain)]
         affirmed = named = _without(text, denied)
     if flags & texts.RELATING:
         plain = plain or sentences.hidden(sentences.straight(text))
         named = _without(affirmed, roles.find(plain, question.lower()))
-    listed = alternatives.find(affirmed) if _LISTED.search(affirmed) else alternatives.NONE
+    listed = alternatives.find(affirmed) if _listed(affirmed, flags) else alternatives.NONE
     return Reading(text, affirmed, named, listed, cut)
+
+
+def _listed(text: str, flags: int) -> bool:
+    """Whether a text, of which the flags are known, may name several answers."""
+    if sentences.holds(text, _PARTING):
+        return True
+    counted = texts.NUMBER | texts.CODE | texts.LISTING
+    plain = text.isascii() and "'" not in text and "?" not in text
+    return not (plain and not flags & counted) and _LISTED.search(text) is not None
 
 
 def _without(text: str, spans: Iterable[tuple[int, int]]) -> str:

@@ -1,7 +1,9 @@
 """Names that a text only compares with, or that another is named after: "older than Tom"."""
 
+import functools
 import re
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from closedbook.eval.equivalence.reading import sentences
 
@@ -83,11 +85,42 @@ _RANKED = re.compile(
     r"|\brunners?[- ]up\b",
     re.I,
 )
+# Parts of words without which a pattern cannot match.
+_RANKS = ("second", "third", "fourth", "fifth", "next", "2nd", "3rd", "4th", "5th", "runner")
+_POSSESSABLE = (
+    *("friend", "son", "daughter", "wife", "husband", "brother", "sister", "father", "mother"),
+    *("cousin", "nephew", "niece", "uncle", "aunt", "student", "teacher", "colleague", "rival"),
+    *("widow", "mentor", "lover", "parent", "child", "secretary", "biographer", "enemy", "dog"),
+    "ghost",
+)
+_BESIDE = (
+    *("near", "close", "far from", "north", "south", "east", "west", "outside", "next"),
+    *("adjacent", "border", "across", "opposite"),
+)
 _END = re.compile(
     r"[,;:!?()\n\"]|\s-+\s|\.(?=\s|$)|\s(?:and|but|in|on|at|by|with|who|which|that|for|during|as|is|was|"
     r"were|are|had|has|did|does|do|will|would|can)\s",
     re.I,
 )
+
+
+class _Asked(NamedTuple):
+    """What a question asks for, as far as it matters here."""
+
+    winning: bool
+    losing: bool
+    ranked: bool
+    words: frozenset[str]
+
+
+@functools.lru_cache(maxsize=1 << 12)
+def _asked(question: str) -> _Asked:
+    return _Asked(
+        _WINNING.search(question) is not None,
+        _LOSING.search(question) is not None,
+        _RANKED.search(question) is not None,
+        frozenset(question.split()),
+    )
 
 
 def find(text: str, question: str) -> Iterator[Span]:
@@ -106,19 +139,20 @@ def find(text: str, question: str) -> Iterator[Span]:
     >>> aside("Italy beat Spain in 2012", "who won"), aside("the wife of Bo", "who was he")
     (['beat Spain'], ['of Bo'])
     """
-    for match in _COMPARED.finditer(text) if "than" in text.lower() else ():
+    said = text.lower()
+    asked = _asked(question)
+    for match in _COMPARED.finditer(text) if "than" in said else ():
         than = match[0].lower().rindex("than") + match.start()
         adjective = match[0].split()[0].lower()
         contrary = _OPPOSITES.get(adjective)
-        asked = question.split()
-        if contrary and contrary in asked and adjective not in asked:
+        if contrary and contrary in asked.words and adjective not in asked.words:
             start = 0
             for boundary in sentences.BOUNDARY.finditer(text, 0, match.start()):
                 start = boundary.end()
             yield start, than  # "Ann is shorter than Bo" asked who is taller
         else:
             yield than, _end(text, match)
-    if _WINNING.search(question) and not _LOSING.search(question):
+    if asked.winning and not asked.losing:
         for match in _BEATEN_BY.finditer(text):
             start = 0
             for boundary in sentences.BOUNDARY.finditer(text, 0, match.start()):
@@ -126,17 +160,17 @@ def find(text: str, question: str) -> Iterator[Span]:
             yield start, match.end()
         for match in _BEATEN.finditer(text):
             yield match.start(), _end(text, match)
-    if not _RANKED.search(question) and not _LOSING.search(question):
+    if not asked.ranked and not asked.losing and sentences.holds(said, _RANKS):
         yield from _ranked(text, question)
     if " of " in text:
         for match in _RELATED.finditer(text):
-            if not _INVERSE.get(match[0].split()[0].lower(), _NONE).isdisjoint(question.split()):
+            if not _INVERSE.get(match[0].split()[0].lower(), _NONE).isdisjoint(asked.words):
                 continue  # "Solomon, son of David" says who was the father of Solomon
             yield match[0].rindex("of") + match.start(), _end(text, match)
-    if "'" in text:
+    if "'" in text and sentences.holds(text, _POSSESSABLE):
         for match in _POSSESSED.finditer(text):
             yield match.span()
-    for match in _NEAR.finditer(text):
+    for match in _NEAR.finditer(text) if sentences.holds(said, _BESIDE) else ():
         if match[0].split()[0].lower() not in question:
             yield match.start(), _end(text, match)
 
@@ -147,7 +181,7 @@ def _ranked(text: str, question: str) -> Iterator[Span]:
         best = match[0].split()[-1].lower()
         if best.endswith("est") and best not in question:
             continue
-        if "up" in match[0].lower() and not _WINNING.search(question):
+        if "up" in match[0].lower() and not _asked(question).winning:
             continue
         start = 0
         for boundary in sentences.BOUNDARY.finditer(text, 0, match.start()):
