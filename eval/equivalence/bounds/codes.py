@@ -47,7 +47,7 @@ def find(case: Case) -> Bounds | None:
 def _other_code(gold: Answer, given: Answer) -> bool:
     if len(gold.words) > 6:
         return False
-    expected = codes(gold.folded)
+    expected = codes(gold.folded) if gold.flags & (text.NUMBER | text.CODE) else frozenset()
     if not expected:
         if len(gold.words) != 1 or not gold.raw.isupper():
             return False

@@ -104,7 +104,7 @@ def find(case: Case) -> Bounds | None:
     gold, given = case.gold, case.given
     if (case.short or not given.weights.keys().isdisjoint(WORDS)) and _opposite(case):
         return against(Reason.OPPOSITE)
-    if len(gold.words) > 5:
+    if len(gold.words) > 5 or not case.short:
         return None
     if _other_thing(gold, given, case) or _other_thing(given, gold, case):
         return against(Reason.HEAD_CONFLICT)
@@ -156,7 +156,7 @@ def _other_thing(name: Answer, text: Answer, case: Case) -> bool:
     if case.pair.contained < Stands.STEMS and case.pair.within < Stands.STEMS:
         return False
     bare = name.words[1:] if name.words[:1] in (("the",), ("a",), ("an",)) else name.words
-    if not bare or len(bare) >= len(text.words) or not case.short:
+    if not bare or len(bare) >= len(text.words):
         return False
     known = case.question.words.union(*[gold.words for gold in case.golds if gold is not name])
     if name is not case.gold:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
-from closedbook.eval.equivalence.evidence import dates, names, numbers, text, words
+from closedbook.eval.equivalence.evidence import dates, names, numbers, text
 
 _REFUSAL = re.compile(
     r"\b(?:do not|don't|dont|cannot|can't|cant|could not|couldn't|unable to|not able to|no) "
@@ -22,6 +22,7 @@ _REFUSAL = re.compile(
     r"|could you (?:please )?(?:provide|clarify|specify)|please (?:provide|clarify|specify|check)"
 )
 _LIST_WORDS = frozenset(("and", "or"))
+_LIST_SIGNS = frozenset(",;\n&")
 _DATE_WORDS = frozenset(
     "early late mid middle season year day bc bce ad ce century decade spring summer fall autumn "
     "winter since before after circa c until end begin monday tuesday wednesday thursday friday "
@@ -167,12 +168,13 @@ class Answer:
             return (frozenset([self.stems[place] for place in self.content]),)
         items: list[frozenset[str]] = []
         current: list[str] = []
-        for word, stem, gap in zip(self.words, self.stems, self.gaps, strict=True):
-            if word in _LIST_WORDS or not {",", ";", "\n", "&"}.isdisjoint(gap):
+        rows = zip(self.words, self.stems, self.gaps, self._told, strict=True)
+        for word, stem, gap, content in rows:
+            if word in _LIST_WORDS or (gap != " " and not _LIST_SIGNS.isdisjoint(gap)):
                 if current:
                     items.append(frozenset(current))
                 current = []
-            if word not in words.STOP:
+            if content:
                 current.append(stem)
         if current:
             items.append(frozenset(current))

@@ -124,6 +124,8 @@ def compare(question: Question, gold: Answer, given: Answer) -> Pair | None:
     contained, place = (
         _stands(gold, given, len(hits) == len(weights)) if hits else (Stands.NOT, -1.0)
     )
+    stands = contained is Stands.WORDS
+    stands_early = stands and plain in other_plain[:400]
     within = _stands(given, gold, extra_words == 0)[0] if hits else Stands.NOT
     date, years = _dates(gold, given)
     number, number_ratio, unit, number_extra = _numbers(gold, given, question)
@@ -144,8 +146,8 @@ def compare(question: Question, gold: Answer, given: Answer) -> Pair | None:
             within,
             place,
             ratio,
-            fuzz.partial_ratio(plain, other_plain[:400]) / 100,  # partial
-            fuzz.token_set_ratio(plain, other_plain) / 100,  # token_set
+            1.0 if stands_early else fuzz.partial_ratio(plain, other_plain[:400]) / 100,  # partial
+            1.0 if stands else fuzz.token_set_ratio(plain, other_plain) / 100,  # token_set
             head,
             first,
             date,
@@ -245,8 +247,9 @@ def _antonym(gold: Answer, given: Answer) -> bool:
     """Whether one has a word that a prefix makes the contrary of a word of the other."""
     if not gold.undenied and not given.undenied:
         return False
-    return any(word in given.weights for word in gold.undenied) or any(
-        word in gold.weights for word in given.undenied
+    return not (
+        given.weights.keys().isdisjoint(gold.undenied)
+        and gold.weights.keys().isdisjoint(given.undenied)
     )
 
 

@@ -71,6 +71,7 @@ _SAYING = re.compile(
     r"became|said|says|took|gave|came|goes|went)\b|\w'(?:s|re)\s+(?:a|the|an)\b",
     re.I,
 )
+_IS = (" is ", " was ", " are ", " were ")  # the most frequent of these, looked for first
 
 
 class Alternatives(NamedTuple):
@@ -101,8 +102,12 @@ def find(text: str) -> Alternatives:
         (sentences.holds(text, _OFFERS) or text.count("?") > 1) and _OFFERING.search(text)
     ):
         lead = _LEAD.match(text)
-        if _SAYING.search(text, lead.end() if lead else 0):
-            return NONE  # what most sentences are
+        begun = lead.end() if lead else 0
+        for word in _IS:
+            if text.find(word, begun) >= 0:
+                return NONE  # what most sentences are
+        if _SAYING.search(text, begun):
+            return NONE
     text = sentences.hidden(text)
     if any(word in text for word in _TAIL_WORDS):
         text = _TAIL.sub("", text)

@@ -10,9 +10,11 @@ Span = tuple[int, int]
 _BUT = re.compile(r"\s+but\s+", re.I)
 
 
-class _Possible(NamedTuple):
+class Possible(NamedTuple):
     """What a text may hold at all, by the parts of words that stand in it."""
 
+    corrected: bool
+    asking: bool
     popular: bool
     untrue: bool
     whether: bool
@@ -21,8 +23,17 @@ class _Possible(NamedTuple):
     phrases: patterns.Marked
 
 
-def _possible(said: str, foreign: bool) -> _Possible:
-    return _Possible(
+def possible(text: str, foreign: bool = True) -> Possible | None:
+    """What a text may hold; None where it denies nothing, as most do not.
+
+    Args:
+        text: The text, its quotes straight.
+        foreign: Whether a word may be a "not" of another language.
+    """
+    said = text.lower()
+    found = Possible(
+        sentences.holds(said, patterns.CORRECTING),
+        "?" in text,
         sentences.holds(said, patterns.SAID) and sentences.holds(said, patterns.TURNING),
         sentences.holds(said, patterns.UNTRUE_THAT),
         sentences.holds(said, patterns.WHETHER),
@@ -36,9 +47,10 @@ def _possible(said: str, foreign: bool) -> _Possible:
             ]
         ),
     )
+    return found if any(found) else None
 
 
-def find(text: str, question: str, asked_denied: bool, foreign: bool = True) -> Iterator[Span]:
+def find(text: str, question: str, asked_denied: bool, held: Possible) -> Iterator[Span]:
     """The places that a text denies, in no order.
 
     Args:
@@ -46,34 +58,29 @@ def find(text: str, question: str, asked_denied: bool, foreign: bool = True) -> 
         question: The question, in lower case.
         asked_denied: Whether the question itself holds a denial; then only what is plainly put
             aside counts.
-        foreign: Whether a word may be a "not" of another language.
+        held: What it may hold.
 
     >>> def denied(text, question=""):
-    ...     found = find(harmless(sentences.hidden(text)), question, False)
+    ...     found = find(harmless(sentences.hidden(text)), question, False, possible(text))
     ...     return [text[start:end].strip() for start, end in found]
     >>> denied("Lyon, not Paris"), denied("Paris did not win"), denied("It was none other than Bo")
     (['not Paris'], ['Paris did not win'], [])
     >>> denied("Many think it was Paris, but it was Lyon.")
     ['Many think it was Paris, but']
     """
-    said = text.lower()
-    corrected = _corrected(text[:300]) if sentences.holds(said, patterns.CORRECTING) else 0
+    corrected = _corrected(text[:300]) if held.corrected else 0
     if corrected:
         yield 0, corrected
-    possible = _possible(said, foreign)
-    asking = "?" in text
-    if not any(possible) and not asking:
-        return  # what most texts are
+    if not any(held[1:]):
+        return
     found = list(sentences.split(text))
-    for number, (start, end) in enumerate(found) if any(possible) else ():
+    for number, (start, end) in enumerate(found) if any(held[2:]) else ():
         if end <= corrected:
             continue
         following = text[slice(*found[number + 1])] if number + 1 < len(found) else ""
-        for first, last in _in_sentence(
-            text[start:end], following, question, asked_denied, possible
-        ):
+        for first, last in _in_sentence(text[start:end], following, question, asked_denied, held):
             yield start + first, start + last
-    if asking:
+    if held.asking:
         for match in patterns.ANSWERED_NO.finditer(text):
             before = [first for first, last in found if first <= match.start()]
             yield before[-1] if before else 0, match.end()
@@ -117,10 +124,10 @@ def _corrected(text: str) -> int:
 
 
 def _in_sentence(
-    sentence: str, following: str, question: str, asked_denied: bool, possible: _Possible
+    sentence: str, following: str, question: str, asked_denied: bool, held: Possible
 ) -> Iterator[Span]:
     said = sentence.lower()
-    turning = possible.popular and (
+    turning = held.popular and (
         sentences.holds(said, patterns.TURNING)
         or (following and sentences.holds(following.lower(), patterns.TURNING))
     )
@@ -129,22 +136,22 @@ def _in_sentence(
         yield popular
         if popular[1] - popular[0] >= len(sentence.strip()):
             return
-    if possible.untrue and " that" in said and patterns.IT_IS_UNTRUE.search(sentence):
+    if held.untrue and " that" in said and patterns.IT_IS_UNTRUE.search(sentence):
         yield 0, len(sentence)
         return
     if (
-        possible.whether
+        held.whether
         and sentences.holds(said, patterns.WHETHER)
         and patterns.WONDERING.search(sentence)
     ):
         yield 0, len(sentence)
         return
-    denying = possible.until and not asked_denied and sentences.holds(said, patterns.NEGATIVE)
+    denying = held.until and not asked_denied and sentences.holds(said, patterns.NEGATIVE)
     until = patterns.UNTIL.search(sentence) if denying else None
     if until:
         yield until.span()
         sentence = sentence[: until.start()] + "x" * len(until[0]) + sentence[until.end() :]
-    for pattern, marks in possible.verbs:
+    for pattern, marks in held.verbs:
         if not sentences.holds(said, marks):
             continue
         for match in pattern.finditer(sentence):
@@ -157,7 +164,7 @@ def _in_sentence(
             if pattern is patterns.GAVE_UP and match[0].split()[0][:4].lower() in question:
                 continue
             yield from _clause(sentence, match)
-    for pattern, marks in possible.phrases:
+    for pattern, marks in held.phrases:
         if marks and not sentences.holds(said, marks):
             continue
         for match in pattern.finditer(sentence):

@@ -244,9 +244,11 @@ HARMLESS_WORDS = (
     *("if i", "unless"),
 )
 HARMLESS_WITH = (
-    *("doubt", "question", "wonder", "mistaken", "surprisingly", "mention", "longer", "than"),
-    *("only", "just", "merely", "simply", "solely", "yet", "whether", "unlike", "few", "far"),
-    *("long", "least", "but", "except", "besides", "save", "beat", "compare", "?"),
+    *("doubt", "question", "wonder", "mistaken", "not surprisingly", "not to mention", "?"),
+    *("no longer", " than", "t only", "t just", "t merely", "t simply", "t solely", "t yet"),
+    *("whether or not", "not unlike", "not a few", "t far ", "t long ", "often than not"),
+    *("but not least", "n't have been ", "n't be ", "not have been ", "not be ", "none "),
+    *("no one ", "nobody ", "nothing ", "no other ", "no-one ", " beat", " compare"),
 )
 Marked = tuple[tuple[re.Pattern[str], tuple[str, ...]], ...]
 VERBS: Marked = (

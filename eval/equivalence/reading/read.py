@@ -52,15 +52,17 @@ def read(prediction: str, question: str) -> Reading:
     flags = answer.parse(text).flags
     affirmed = named = text
     plain = ""
+    straight = sentences.straight(text)
     if flags & (texts.DENYING | texts.TURNING) or "?" in text:
-        asked = question.lower()
-        plain = denials.harmless(sentences.hidden(sentences.straight(text)))
-        asked_denied = bool(_DENIED.search(asked))
-        foreign = bool(flags & texts.FOREIGN_DENYING)
-        denied = [*denials.find(plain, asked, asked_denied, foreign), *_questions(plain)]
-        affirmed = named = _without(text, denied)
-    if flags & texts.RELATING:
-        plain = plain or sentences.hidden(sentences.straight(text))
+        held = denials.possible(straight, bool(flags & texts.FOREIGN_DENYING))
+        if held is not None:
+            asked = question.lower()
+            plain = denials.harmless(sentences.hidden(straight))
+            asked_denied = bool(_DENIED.search(asked))
+            denied = [*denials.find(plain, asked, asked_denied, held), *_questions(plain)]
+            affirmed = named = _without(text, denied)
+    if flags & texts.RELATING and roles.possible(straight, question.lower()):
+        plain = plain or sentences.hidden(straight)
         named = _without(affirmed, roles.find(plain, question.lower()))
     listed = alternatives.find(affirmed) if _listed(affirmed, flags) else alternatives.NONE
     return Reading(text, affirmed, named, listed, cut)

@@ -93,6 +93,12 @@ _POSSESSABLE = (
     *("widow", "mentor", "lover", "parent", "child", "secretary", "biographer", "enemy", "dog"),
     "ghost",
 )
+_RELATIONS = (
+    *_POSSESSABLE,
+    *("than", "pupil", "disciple", "contemporary", "neighbo", "fan", "prot", "descendant"),
+    *("in-law", "mistress", "fianc", "sibling", "imitator", "admirer", "namesake", "translator"),
+    "suburb",
+)
 _BESIDE = (
     *("near", "close", "far from", "north", "south", "east", "west", "outside", "next"),
     *("adjacent", "border", "across", "opposite"),
@@ -120,6 +126,18 @@ def _asked(question: str) -> _Asked:
         _LOSING.search(question) is not None,
         _RANKED.search(question) is not None,
         frozenset(question.split()),
+    )
+
+
+def possible(text: str, question: str) -> bool:
+    """Whether a text may name another than the answer; most do not."""
+    asked = _asked(question)
+    said = text.lower()
+    return (
+        (asked.winning and not asked.losing)
+        or sentences.holds(said, _RELATIONS)
+        or sentences.holds(said, _RANKS)
+        or sentences.holds(said, _BESIDE)
     )
 
 
