@@ -8,7 +8,7 @@ from closedbook.eval.equivalence.bounds import Bounds
 from closedbook.eval.equivalence.evidence import answer, features, text
 from closedbook.eval.equivalence.evidence.answer import Answer, Question
 from closedbook.eval.equivalence.evidence.features import Row
-from closedbook.eval.equivalence.reading import read
+from closedbook.eval.equivalence.reading import alternatives, read
 from closedbook.eval.equivalence.reading.read import Reading
 from closedbook.eval.equivalence.reasons import Reason
 
@@ -59,7 +59,9 @@ def collect(question: str, answers: Sequence[str], prediction: str) -> Collected
         held = Bounds(0.0, 0.05)
         return Collected(asked, golds, golds[0], given, features.NOTHING_ROW, held, outside)
     found = features.of(asked, golds, given)
-    held = bounds.find(asked, golds, given, found, reading.alternatives)
+    weighed = found.values is not None or not all(gold.raw.isascii() for gold in golds)
+    listed = reading.alternatives if weighed else alternatives.NONE  # nothing else asks for them
+    held = bounds.find(asked, golds, given, found, listed)
     return Collected(asked, golds, golds[found.best], given, found, held, outside)
 
 
@@ -79,7 +81,11 @@ def _asserted(
     """The part of the text that is judged, and why it is not all of it."""
     whole = answer.parse(reading.text)
     outside = Reason.NOT_ASSERTED if reading.cut else None
-    if reading.named is reading.text or any(gold.negated for gold in golds):
+    if any(gold.negated for gold in golds):
+        return whole, outside
+    if len(whole.words) > PHRASE and not any(_stands(question, gold, whole) for gold in golds):
+        return whole, outside
+    if reading.named is reading.text:
         return whole, outside
     if reading.affirmed is not reading.text:
         affirmed = answer.parse(reading.affirmed)
@@ -91,6 +97,11 @@ def _asserted(
         if any(_gone(question, gold, whole, named) for gold in golds):
             return named, Reason.NOT_ASSERTED
     return whole, outside
+
+
+def _stands(question: Question, gold: Answer, whole: Answer) -> bool:
+    """Whether an expected word stands in the text at all."""
+    return not whole.weights.keys().isdisjoint(_new(question, gold))
 
 
 def _new(question: Question, gold: Answer) -> list[str]:

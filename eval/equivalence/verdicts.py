@@ -29,7 +29,6 @@ WEIGHTS = pathlib.Path(__file__).parent / "weights" / "equivalence.json"
 EXACT = 0.99
 """The probability of an exact match: of those, humans accept 99.8% (EVOUNA, 1,822 rows)."""
 LIMIT = text.LIMIT
-_LONG = 60  # characters of a prediction that may be told from all answers by its beginning
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,8 +144,6 @@ def weights() -> trees.Trees:
 def plain(row: Answered) -> Verdict | None:
     """The verdict where exact match or a lack of words decides; None for all other rows."""
     prediction = row.prediction[:LIMIT]
-    if len(prediction) > _LONG and _longer(prediction, row.answers):
-        return None
     squad = normalize.squad(prediction)
     if not squad:
         return _wordless(row)
@@ -159,13 +156,6 @@ def plain(row: Answered) -> Verdict | None:
                 equivalent=True, probability=EXACT, reason=Reason.EXACT.value, evidence=evidence
             )
     return None
-
-
-def _longer(prediction: str, answers: Sequence[str]) -> bool:
-    """Whether the first words of a prediction, normalised, are longer than each answer."""
-    longest = max([len(normalize.squad(gold[:LIMIT])) for gold in answers])
-    end = prediction.find(" ", 2 * longest + _LONG // 2)
-    return end > 0 and len(normalize.squad(prediction[:end])) > longest
 
 
 def _lost(gold: str, prediction: str) -> bool:

@@ -18,6 +18,8 @@ _SIGNED = re.compile(
 )
 _BARE = re.compile(r"(?<![\w+#'-])([A-Za-z]{1,3}\d{0,2})(?![\w+#'♯♭-])")
 _STRUCTURE = re.compile(r"(?<![\w.,])\d{1,6}(?:\s?[-:/]\s?\d{1,6}|\s(?:to|by)\s\d{1,6})+(?![\w])")
+_JOINT = re.compile(r"\d(?:\s?[-:/]|\s(?:to|by)\s)")  # without it there is no structure
+_DIGIT = re.compile(r"\d+")
 _DIGITS = re.compile(r"(?<![\d.,])\d+(?![\d.,]*\d)")
 _LETTER_A = re.compile(r"(?<=[\w)] )A\b|(?<=\w )a\W*$")
 MARKS = re.compile(r"[-+#/:^♯♭.]|\b(?:plus|minus|positive|negative|sharp|flat)\b", re.I)
@@ -39,18 +41,25 @@ def of(text: str) -> Signature:
     >>> of("C++ or B-flat").signed, of("it ended 3-1").structures, of("31").whole
     ({'c': '++', 'b': 'b'}, ((3, 1),), frozenset({'31'}))
     """
-    signed = {
-        match[1].lower(): _SIGN[(match[2] or match[3]).lower()] for match in _SIGNED.finditer(text)
-    }
-    structures = [
-        tuple(int(part) for part in re.findall(r"\d+", match[0]))
-        for match in _STRUCTURE.finditer(text)
-    ]
+    signed, structures = _signed(text)
     return Signature(
         signed,
         frozenset(match[1].lower() for match in _BARE.finditer(text)) - signed.keys(),
-        tuple(structures),
+        structures,
         frozenset(_DIGITS.findall(text)),
+    )
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _signed(text: str) -> tuple[dict[str, str], tuple[tuple[int, ...], ...]]:
+    """Letters and numbers that have a sign; most texts have none."""
+    signed = {
+        match[1].lower(): _SIGN[(match[2] or match[3]).lower()] for match in _SIGNED.finditer(text)
+    }
+    if not _JOINT.search(text):
+        return signed, ()
+    return signed, tuple(
+        [tuple(map(int, _DIGIT.findall(match[0]))) for match in _STRUCTURE.finditer(text)]
     )
 
 
@@ -71,6 +80,8 @@ def conflict(gold: str, given: str) -> bool:
     (False, True)
     """
     if not MARKS.search(gold) and not MARKS.search(given):
+        return False
+    if not any(_signed(gold)) and not any(_signed(given)):
         return False
     a, b = of(gold), of(given)
     if _signs(a, b) or _signs(b, a) or _numbers(a, b) or _numbers(b, a):

@@ -105,9 +105,14 @@ def clocks(folded: str) -> tuple[tuple[int, bool], ...]:
     (((570, False),), ((465, False),))
     """
     found = []
-    for match in _NAMED.finditer(folded):
-        found.append((0 if match[1].lower() == "midnight" else 720, True))
-    bare = _PAST.sub(_figures, _NAMED.sub(" ", folded))
+    bare = folded
+    said = folded.lower()
+    if "noon" in said or "midday" in said or "midnight" in said:
+        for match in _NAMED.finditer(folded):
+            found.append((0 if match[1].lower() == "midnight" else 720, True))
+        bare = _NAMED.sub(" ", folded)
+    if "half" in said or "quarter" in said:
+        bare = _PAST.sub(_figures, bare)
     for match in _CLOCK.finditer(bare):
         half = (match["half"] or "").lower().replace(".", "").replace(" ", "")
         if not half and not match["minute"]:

@@ -3,10 +3,10 @@
 import functools
 import itertools
 import re
-from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from collections.abc import Sequence
 
 from closedbook.eval.equivalence.evidence import dates, names, numbers, text
+from closedbook.eval.equivalence.lazy import lazy
 
 _REFUSAL = re.compile(
     r"\b(?:do not|don't|dont|cannot|can't|cant|could not|couldn't|unable to|not able to|no) "
@@ -32,23 +32,6 @@ _LIST_LIMIT = 40
 """Words of the longest answer that is read as a list."""
 _SEPARATORS = re.compile(r"[,;&\n]")
 _SIGNS = re.compile(r"[^\w\s.']")
-_Value = TypeVar("_Value")
-
-
-class _lazy(Generic[_Value]):
-    """A property that is worked out once; functools' own takes a lock, which costs more than most
-    of the properties here."""
-
-    def __init__(self, work: Callable[[Any], _Value]) -> None:
-        self._work = work
-        self.__doc__ = work.__doc__
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self._name = name
-
-    def __get__(self, holder: object, owner: type) -> _Value:
-        value = holder.__dict__[self._name] = self._work(holder)
-        return value
 
 
 class Answer:
@@ -85,30 +68,27 @@ class Answer:
             [stem for stems in undenied for stem in stems] if self.flags & text.PREFIXED else []
         )
         self.plain = " ".join(self.words)
+        self.commas = "," in self.folded
+        self.negated = bool(self.flags & text.NEGATION)  # whether it holds "not" or its like
 
-    @_lazy
+    @lazy
     def content(self) -> list[int]:
         """Places of the words of content."""
         return list(itertools.compress(range(len(self._told)), self._told))
 
-    @_lazy
+    @lazy
     def gaps(self) -> list[str]:
         """The characters before each word, 12 at most."""
         if not self._between or not _SIGNS.search(self.folded):
             return [" "] * len(self.words)
         return [gap[-12:] for gap in self._between[:-1]]
 
-    @_lazy
-    def commas(self) -> bool:
-        """Whether it has a comma."""
-        return "," in self.folded
-
-    @_lazy
+    @lazy
     def dates(self) -> tuple[dates.Date, ...]:
         """The dates."""
         return tuple(dates.find(self.words, self.gaps)) if self.flags & text.DATE else ()
 
-    @_lazy
+    @lazy
     def numbers(self) -> tuple[numbers.Number, ...]:
         """The numbers that are no part of a date, or stand alone."""
         if not self.flags & text.NUMBER:
@@ -121,18 +101,18 @@ class Answer:
         taken = {place for date in dated for place in range(date.start, date.end)}
         return tuple([number for number in found if number.start not in taken])
 
-    @_lazy
+    @lazy
     def stems_joined(self) -> str:
         """The stems of content, each between spaces."""
         stems = [self.stems[place] for place in self.content] or self.stems
         return f" {' '.join(stems)} "
 
-    @_lazy
+    @lazy
     def keys(self) -> frozenset[str]:
         """The stems of content."""
         return frozenset(self.weights)
 
-    @_lazy
+    @lazy
     def by_letter(self) -> dict[str, list[str]]:
         """The stems of content by their first letter."""
         result: dict[str, list[str]] = {}
@@ -140,26 +120,21 @@ class Answer:
             result.setdefault(stem[0], []).append(stem)
         return result
 
-    @_lazy
-    def negated(self) -> bool:
-        """Whether it holds "not", "never" or their like."""
-        return bool(self.flags & text.NEGATION)
-
-    @_lazy
+    @lazy
     def refusal(self) -> bool:
         """Whether it says that it gives no answer."""
         if not self.flags & text.REFUSAL:
             return False
         return _REFUSAL.search(self.folded.lower()) is not None
 
-    @_lazy
+    @lazy
     def hedges(self) -> int:
         """Words that soften what is said."""
         if not self.flags & text.HEDGE:
             return 0
         return sum(word in text.HEDGING for word in self.words)
 
-    @_lazy
+    @lazy
     def items(self) -> tuple[frozenset[str], ...]:
         """Stems of the parts between "and", "or", commas, ends of line; none of a long answer."""
         if len(self.words) > _LIST_LIMIT:
@@ -180,7 +155,7 @@ class Answer:
             items.append(frozenset(current))
         return tuple(items)
 
-    @_lazy
+    @lazy
     def rest(self) -> int:
         """Words of content outside dates, numbers and their units."""
         if not self.flags & (text.DATE | text.NUMBER):
@@ -192,17 +167,17 @@ class Answer:
             place not in taken and self.stems[place] not in _DATE_WORDS for place in self.content
         )
 
-    @_lazy
+    @lazy
     def person(self) -> list[str]:
         """The words without titles and suffixes; none of a long answer."""
         return names.core(self.words) if 0 < len(self.words) <= 8 else []
 
-    @_lazy
+    @lazy
     def name_share(self) -> float:
         """The share of its words with a capital."""
         return sum(self.capital) / (len(self.words) or 1)
 
-    @_lazy
+    @lazy
     def initials(self) -> tuple[str, str]:
         """First letters of all words, and of those of content."""
         return (
@@ -210,7 +185,7 @@ class Answer:
             "".join([self.words[place][0] for place in self.content]),
         )
 
-    @_lazy
+    @lazy
     def caps(self) -> frozenset[str]:
         """Stems of content with a capital, the first word left out."""
         return frozenset(
@@ -224,31 +199,31 @@ class Question:
     def __init__(self, question: str) -> None:
         self.raw = question
 
-    @_lazy
+    @lazy
     def _cut(self) -> list[text.Word]:
         return text.cut(self.raw)
 
-    @_lazy
+    @lazy
     def words(self) -> frozenset[str]:
         """Its words."""
         return frozenset([word.text for word in self._cut])
 
-    @_lazy
+    @lazy
     def keys(self) -> frozenset[str]:
         """The stems of content."""
         return frozenset([word.stem for word in self._cut if word.content])
 
-    @_lazy
+    @lazy
     def kind(self) -> str:
         """What it asks for, one of `KINDS`."""
         return _kind([word.text for word in self._cut])
 
-    @_lazy
+    @lazy
     def length(self) -> int:
         """The number of its words."""
         return len(self._cut)
 
-    @_lazy
+    @lazy
     def negated(self) -> bool:
         """Whether it holds "not", "never" or their like."""
         return any(word.flags & text.NEGATION for word in self._cut)

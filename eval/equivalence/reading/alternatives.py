@@ -112,7 +112,7 @@ def find(text: str) -> Alternatives:
     if any(word in text for word in _TAIL_WORDS):
         text = _TAIL.sub("", text)
     lead = _LEAD.match(text)
-    either = _EITHER.search(text)
+    either = _EITHER.search(text) if "ither" in text.lower() else None
     if either:
         return Alternatives(tuple(_bare([either[1], either[2]])), True)
     between = _BETWEEN.search(text) if "etween" in text else None
@@ -123,7 +123,7 @@ def find(text: str) -> Alternatives:
     begun = lead.end() if lead else 0
     if commas < _MANY and _SAYING.search(text, begun) and not _MAY_BE.search(text):
         return NONE
-    if _HEADED.search(text, begun):
+    if ":" in text and _HEADED.search(text, begun):
         return NONE
     if _OR.search(text) and not _APPOSED_OR.search(text):
         offered = _bare(_OR.split(text))

@@ -6,10 +6,10 @@ Nothing here looks at the acceptable answers.
 import functools
 import re
 from collections.abc import Iterable
-from typing import NamedTuple
 
 from closedbook.eval.equivalence.evidence import answer
 from closedbook.eval.equivalence.evidence import text as texts
+from closedbook.eval.equivalence.lazy import lazy
 from closedbook.eval.equivalence.reading import alternatives, blocks, denials, roles, sentences
 from closedbook.eval.equivalence.reading.alternatives import Alternatives
 
@@ -26,14 +26,58 @@ _PARTED = re.compile(r"\s*(?:[^\w\s,'\"(]|\n|$)")
 _WORDS = re.compile(r"[^\W_]+")
 
 
-class Reading(NamedTuple):
+class Reading:
     """A prediction as it is judged."""
 
-    text: str  # without reasoning, wrappers and what was run on to
-    affirmed: str  # the text without what it denies
-    named: str  # the text without names that it only compares or relates with
-    alternatives: Alternatives
-    cut: bool  # whether the text is shorter than the prediction
+    def __init__(self, prediction: str, question: str) -> None:
+        wrapped = sentences.holds(prediction, _WRAPPING)
+        text = blocks.strip(prediction) if wrapped else prediction
+        text = _without_question(text[: texts.LIMIT], question)
+        self.text = text  # without reasoning, wrappers and what was run on to
+        self.cut = text is not prediction  # whether the text is shorter than the prediction
+        self._question = question
+        self._flags = answer.parse(text).flags
+
+    @lazy
+    def _turning(self) -> bool:
+        """Whether a word may deny something."""
+        return bool(self._flags & (texts.DENYING | texts.TURNING)) or "?" in self.text
+
+    @lazy
+    def _straight(self) -> str:
+        return sentences.straight(self.text)
+
+    @lazy
+    def _plain(self) -> str:
+        """The text as patterns of denials and relations read it."""
+        hidden = sentences.hidden(self._straight)
+        return denials.harmless(hidden) if self._turning else hidden
+
+    @lazy
+    def affirmed(self) -> str:
+        """The text without what it denies."""
+        if not self._turning:
+            return self.text
+        held = denials.possible(self._straight, bool(self._flags & texts.FOREIGN_DENYING))
+        if held is None:
+            return self.text
+        asked = self._question.lower()
+        denied = denials.find(self._plain, asked, bool(_DENIED.search(asked)), held)
+        return _without(self.text, [*denied, *_questions(self._plain)])
+
+    @lazy
+    def named(self) -> str:
+        """What is affirmed, without names that it only compares or relates with."""
+        asked = self._question.lower()
+        if not self._flags & texts.RELATING or not roles.possible(self._straight, asked):
+            return self.affirmed
+        return _without(self.affirmed, roles.find(self._plain, asked))
+
+    @lazy
+    def alternatives(self) -> Alternatives:
+        """The answers among which it does not choose; none of most texts."""
+        affirmed = self.affirmed
+        return alternatives.find(affirmed) if _listed(affirmed, self._flags) else alternatives.NONE
 
 
 @functools.lru_cache(maxsize=1 << 15)
@@ -45,27 +89,7 @@ def read(prediction: str, question: str) -> Reading:
     >>> read("Paris", "capital of france").affirmed
     'Paris'
     """
-    wrapped = sentences.holds(prediction, _WRAPPING)
-    text = blocks.strip(prediction) if wrapped else prediction
-    text = _without_question(text[: texts.LIMIT], question)
-    cut = text is not prediction
-    flags = answer.parse(text).flags
-    affirmed = named = text
-    plain = ""
-    straight = sentences.straight(text)
-    if flags & (texts.DENYING | texts.TURNING) or "?" in text:
-        held = denials.possible(straight, bool(flags & texts.FOREIGN_DENYING))
-        if held is not None:
-            asked = question.lower()
-            plain = denials.harmless(sentences.hidden(straight))
-            asked_denied = bool(_DENIED.search(asked))
-            denied = [*denials.find(plain, asked, asked_denied, held), *_questions(plain)]
-            affirmed = named = _without(text, denied)
-    if flags & texts.RELATING and roles.possible(straight, question.lower()):
-        plain = plain or sentences.hidden(straight)
-        named = _without(affirmed, roles.find(plain, question.lower()))
-    listed = alternatives.find(affirmed) if _listed(affirmed, flags) else alternatives.NONE
-    return Reading(text, affirmed, named, listed, cut)
+    return Reading(prediction, question)
 
 
 def _listed(text: str, flags: int) -> bool:
