@@ -81,7 +81,7 @@ def _asserted(
     """The part of the text that is judged, and why it is not all of it."""
     whole = answer.parse(reading.text)
     outside = Reason.NOT_ASSERTED if reading.cut else None
-    if any(gold.negated for gold in golds):
+    if not reading.doubtful or any(gold.negated for gold in golds):
         return whole, outside
     if len(whole.words) > PHRASE and not any(_stands(question, gold, whole) for gold in golds):
         return whole, outside
@@ -101,7 +101,8 @@ def _asserted(
 
 def _stands(question: Question, gold: Answer, whole: Answer) -> bool:
     """Whether an expected word stands in the text at all."""
-    return not whole.weights.keys().isdisjoint(_new(question, gold))
+    held = whole.weights.keys()
+    return not held.isdisjoint(gold.weights) and not held.isdisjoint(_new(question, gold))
 
 
 def _new(question: Question, gold: Answer) -> list[str]:

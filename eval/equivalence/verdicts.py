@@ -29,6 +29,7 @@ WEIGHTS = pathlib.Path(__file__).parent / "weights" / "equivalence.json"
 EXACT = 0.99
 """The probability of an exact match: of those, humans accept 99.8% (EVOUNA, 1,822 rows)."""
 LIMIT = text.LIMIT
+_LONG = 60  # characters of a prediction that may be told from all answers by its beginning
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,6 +145,8 @@ def weights() -> trees.Trees:
 def plain(row: Answered) -> Verdict | None:
     """The verdict where exact match or a lack of words decides; None for all other rows."""
     prediction = row.prediction[:LIMIT]
+    if len(prediction) > _LONG and _longer(prediction, row.answers):
+        return None
     squad = normalize.squad(prediction)
     if not squad:
         return _wordless(row)
@@ -156,6 +159,16 @@ def plain(row: Answered) -> Verdict | None:
                 equivalent=True, probability=EXACT, reason=Reason.EXACT.value, evidence=evidence
             )
     return None
+
+
+def _longer(prediction: str, answers: Sequence[str]) -> bool:
+    """Whether the first words of a prediction alone are longer than any answer.
+
+    Normalising makes a text longer only where a small letter is longer than its capital.
+    """
+    longest = max([len(gold) if gold.isascii() else 3 * len(gold) for gold in answers])
+    end = prediction.find(" ", 2 * longest + _LONG // 2)
+    return end > 0 and len(normalize.squad(prediction[:end])) > longest
 
 
 def _lost(gold: str, prediction: str) -> bool:

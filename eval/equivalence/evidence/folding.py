@@ -36,11 +36,15 @@ _CITED = re.compile(r"\[\d{1,3}\]")
 _GLUED_NOTE = re.compile(
     r"\d(?:(?<=[a-z]{4}\d)|(?<=[ (](?:1[5-9]|20)\d\d\d))\d?(?=\s?[.,;](?:\s|$)|$)"
 )
-_GLUED = re.compile("[a-z][A-Z][a-z]")
+_GLUED = re.compile("[A-Z](?<=[a-z][A-Z])[a-z]")
 _GLUED_LINK = re.compile(
     r"\b(in|on|at|[Tt]he|of|by|is|was|and|to|from|for|as|with|called|named)(?=[A-Z][a-z])"
 )
 _PARTED_DECIMAL = re.compile(r"(?<=\d)\. (?=\d+ (?:million|billion|trillion|percent|%|miles|feet))")
+_SCALED = ("million", "billion", "trillion", "percent", "%", "miles", "feet")
+# Without these there is no sign and no height; each begins with a character, too.
+_SIGNED = re.compile(r"[-\u2212][$£€]?\.?\d")
+_FOOT = re.compile(r"\d\s?'")
 _LONG = 40  # characters of a text in which these are looked for
 _FEET = re.compile(r"(?<![\w.])(\d{1,2})\s?'\s?(\d{1,2}(?:\.\d+)?)\s?(?:\"|''|in\b|(?=\W|$))")
 _MINUS = re.compile(r"(?<![\w)\]%.])(?<!\d )([-\u2212])(?=[$£€]?\.?\d)")
@@ -60,13 +64,13 @@ def fold(text: str) -> str:
         text = _GLUED_NOTE.sub("", text)
         if _GLUED.search(text):
             text = _GLUED_LINK.sub(r"\1 ", text)
-        if ". " in text:
+        if ". " in text and any(word in text for word in _SCALED):
             text = _PARTED_DECIMAL.sub(".", text)
     if "[" in text:
         text = _CITED.sub(" ", text)
-    if "-" in text:
+    if "-" in text and _SIGNED.search(text):
         text = _MINUS.sub("minus ", text)
-    if "'" in text:
+    if "'" in text and _FOOT.search(text):
         text = _FEET.sub(r"\1 ft \2 in", text)
     return text
 

@@ -16,6 +16,7 @@ from closedbook.eval.equivalence.reading.alternatives import Alternatives
 _WRAPPING = ("<", "{", "\\", "[", "◁", "\n", ":", "~", "####", "nswer")
 _PARTING = (",", ";", "/", "|", "\n")
 _LISTED = re.compile(r"[,;/|\n]|\bbetween\b|\?\s|\bor\b|\d[.)]\s|\bmaybe\b|\bperhaps\b", re.I)
+_DOUBTFUL = texts.DENYING | texts.TURNING | texts.RELATING
 _DENIED = re.compile(r"\b(?:not|never|cannot|\w+n't|isnt|wasnt|doesnt|didnt|except|without)\b")
 _ASKING = re.compile(
     r"\W*(?:who|whom|whose|what|when|where|which|why|how|is|are|was|were|do|does|did|can|could)\b",
@@ -42,6 +43,11 @@ class Reading:
     def _turning(self) -> bool:
         """Whether a word may deny something."""
         return bool(self._flags & (texts.DENYING | texts.TURNING)) or "?" in self.text
+
+    @property
+    def doubtful(self) -> bool:
+        """Whether a word may deny something, or relate the answer with something else."""
+        return bool(self._flags & _DOUBTFUL) or "?" in self.text
 
     @lazy
     def _straight(self) -> str:
