@@ -59,8 +59,7 @@ def collect(question: str, answers: Sequence[str], prediction: str) -> Collected
         held = Bounds(0.0, 0.05)
         return Collected(asked, golds, golds[0], given, features.NOTHING_ROW, held, outside)
     found = features.of(asked, golds, given)
-    weighed = found.values is not None or not all(gold.raw.isascii() for gold in golds)
-    listed = reading.alternatives if weighed else alternatives.NONE  # nothing else asks for them
+    listed = reading.alternatives if _may_list(golds, given, found, reading) else alternatives.NONE
     held = bounds.find(asked, golds, given, found, listed)
     return Collected(asked, golds, golds[found.best], given, found, held, outside)
 
@@ -97,6 +96,17 @@ def _asserted(
         if any(_gone(question, gold, whole, named) for gold in golds):
             return named, Reason.NOT_ASSERTED
     return whole, outside
+
+
+def _may_list(golds: Sequence[Answer], given: Answer, row: Row, reading: Reading) -> bool:
+    """Whether it matters if the text is a list of guesses: it has an expected word, or is long."""
+    if not all(gold.raw.isascii() for gold in golds):
+        return True
+    if row.values is None:
+        return False
+    if given.flags & text.NUMBER or alternatives.many(reading.text):
+        return True
+    return any(not given.weights.keys().isdisjoint(gold.weights) for gold in golds)
 
 
 def _stands(question: Question, gold: Answer, whole: Answer) -> bool:

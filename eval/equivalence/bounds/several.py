@@ -14,9 +14,9 @@ from closedbook.eval.equivalence.evidence import (
     words,
 )
 from closedbook.eval.equivalence.evidence.answer import Answer
+from closedbook.eval.equivalence.reading.alternatives import MANY
 from closedbook.eval.equivalence.reasons import Reason
 
-_MANY = 8  # answers are a list of guesses even where the question asks for several
 _PLURAL = re.compile(
     r"^\W*(?:name|list|two|three|four|five|six|seven|\d+|all|kings|some|different)\b|"
     r"\b(?:who|what|which)\s+(?:\w+s\s+)?(?:are|were)\b|\b(?:names|members|examples|types|kinds|cast|"
@@ -40,7 +40,7 @@ def find(case: Case) -> Bounds | None:
         right = items[-2:] if any(gold.keys <= joined for gold in case.golds) else []
         right = right if len(items) > 3 else []
     wrong = [item for item in items if item not in right]
-    if not right and len(wrong) >= _MANY and not _PLURAL.search(case.question.raw):
+    if not right and len(wrong) >= MANY and not _PLURAL.search(case.question.raw):
         return against(Reason.SEVERAL)
     several_right = len(right) > 1 and right != items[-2:]
     if not right or not wrong or (several_right and len(wrong) < 5 * len(right)):
@@ -50,7 +50,7 @@ def find(case: Case) -> Bounds | None:
         return None
     if listed.offered:
         return against(Reason.SEVERAL)
-    if _PLURAL.search(case.question.raw) and len(rivals) < _MANY:
+    if _PLURAL.search(case.question.raw) and len(rivals) < MANY:
         return None
     return against(Reason.SEVERAL) if _a_list(items, right, rivals, case) else None
 

@@ -82,6 +82,14 @@ class Alternatives(NamedTuple):
 
 
 NONE = Alternatives((), False)
+MANY = 8
+"""Items that are a list of guesses even where none is expected."""
+_SEPARATORS = (*",;|\n/?*•–-.)&", " or ", " and ")
+
+
+def many(text: str) -> bool:
+    """Whether a text may hold `MANY` items, by what may part them."""
+    return sum([text.count(mark) for mark in _SEPARATORS]) >= MANY - 1
 
 
 def find(text: str) -> Alternatives:

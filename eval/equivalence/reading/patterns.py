@@ -29,7 +29,7 @@ UNTIL = re.compile(
 )
 # Some way of naming another answer beside the one that is meant.
 _BESIDE = re.compile(
-    r"(?:(?<=\s)|(?<=^)|(?<=[(,;:-]))(?:(?:but|and|yet)\s+)?(?:(?:most|quite)?\s*(?:certainly|definitely|surely|"
+    r"(?<![^\s(,;:-])(?:(?:but|and|yet)\s+)?(?:(?:most|quite)?\s*(?:certainly|definitely|surely|"
     r"probably|absolutely|clearly|obviously)\s+)?"
     r"(?:rather than|instead of|as opposed to|as distinct from|in contrast (?:to|with)|"
     r"in place of|in lieu of|not to be (?:confused|mistaken) (?:with|for)|other than|apart from|"
