@@ -10,13 +10,16 @@ from collections.abc import Sequence
 from closedbook.eval.equivalence.bounds import (
     aliases,
     codes,
+    denied,
     names,
+    notes,
     opposites,
     places,
     plain,
     polarity,
     quantities,
     scripts,
+    sequels,
     several,
     signs,
     times,
@@ -77,8 +80,8 @@ def _without_words(question: Question, golds: Sequence[Answer], given: Answer, r
     """What is certain although no word is shared: other names of one thing, times, letters."""
     for gold in golds:
         both = gold.flags & given.flags
-        told = None
-        if both & text.ALIAS:
+        told = notes.find(question, gold, given)
+        if told is None and both & text.ALIAS:
             told = aliases.find(gold, given)
         if told is None and both & _TIMED:
             told = times.find(Case(question, golds, gold, given, row.pair, True))
@@ -98,11 +101,17 @@ def _signs(case: Case) -> Bounds | None:
     return None
 
 
+def _note(case: Case) -> Bounds | None:
+    return notes.find(case.question, case.gold, case.given)
+
+
 def _alias(case: Case) -> Bounds | None:
     return aliases.find(case.gold, case.given)
 
 
 _CHECKS = (
+    denied.find,
+    _note,
     _signs,
     quantities.find,
     quantities.ranges,
@@ -111,6 +120,7 @@ _CHECKS = (
     names.find,
     places.find,
     codes.find,
+    sequels.find,
     opposites.find,
 )
 """In this order; the first that says anything decides."""

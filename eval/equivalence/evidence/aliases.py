@@ -67,7 +67,8 @@ _ROWS = """united states|united states of america|usa|us|u s|u s a|america
 |valentines day|february 14|14 february
 |new years eve|december 31|31 december
 |christmas eve|december 24|24 december
-|none|zero|0|nil"""
+|none|zero|0|nil
+|nobody|no one|noone"""
 _GROUP: dict[str, set[int]] = {}
 for _number, _row in enumerate(_ROWS.split("\n|")):
     for _name in _row.split("|"):

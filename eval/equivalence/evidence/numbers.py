@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from closedbook.eval.equivalence.evidence import units
+from closedbook.eval.equivalence.evidence import notations, units
 from closedbook.eval.equivalence.evidence.units import Unit
 
 _UNITS_OF_TEN = (
@@ -74,6 +74,7 @@ class Number(NamedTuple):
     start: int  # first word, or the sign of a currency before it
     end: int  # after the last word, its unit left out
     after: int  # after its unit
+    grouped: float = 0.0  # the value if its point parts thousands: of 100.000; 0 for most
 
 
 def find(
@@ -130,6 +131,7 @@ def find(
             start,
             end,
             max(after, end),
+            notations.grouped(words[place]) if "." in words[place] and end == place + 1 else 0.0,
         )
         if value == 0.5 and words[max(0, place - 2) : place] == ("and", "a"):
             number = _and_a_half(found, words, stems, capital, place) or number
@@ -226,9 +228,21 @@ def ratio(a: Number, b: Number) -> float:
             slack = max(UNIT_SLACK * most, min(ROUNDED * most, max(a.slack, b.slack)))
             if a.kind == "temperature":
                 slack = max(slack, 0.1)
-    elif "share" in (a.kind, b.kind) and _share(a.base, b.base) < 1e-9:
-        return 0.0  # "0.5" and "half" are 50%; a bare "50" may be 50% as well
+    elif a.kind == "share" or b.kind == "share":
+        part, share = (a, b) if b.kind == "share" else (b, a)
+        if _share(a.base, b.base) < 1e-9 or notations.rounds_to(
+            part.value, share.value, 100 * share.slack or 0.5
+        ):
+            return 0.0  # "0.5" and "half" are 50%, a third is 33%; a bare "50" may be 50% as well
+    if (a.grouped or b.grouped) and a.kind == b.kind and _one_in_thousands(a, b):
+        return 0.0
     return 0.0 if abs(first - second) <= slack else _share(first, second)
+
+
+def _one_in_thousands(a: Number, b: Number) -> bool:
+    """Whether 100.000 is 100,000: that it is a thousandth of the other would be chance."""
+    counted = a.kind not in units.MEASURES
+    return counted and (a.grouped or a.value) == (b.grouped or b.value)
 
 
 def _share(first: float, second: float) -> float:

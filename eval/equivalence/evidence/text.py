@@ -36,6 +36,7 @@ DENYING, TURNING, RELATING = 1024, 2048, 4096
 FOREIGN_DENYING, LISTING = 8192, 16384
 # What a word is by itself.
 ACRONYM, PREFIXED = 32768, 65536
+NOTE = 131072
 _REFUSING = frozenset(
     "know unknown unclear cannot cant unable sorry information not access context ai clarify "
     "specify determine no dont na could couldnt insufficient lack lacks lacking unanswerable "
@@ -83,6 +84,7 @@ _FOREIGN_DENYING = (
     "не нет nicht kein keine keinen keinem keiner keines pas niet geen nao nie ne bukan tidak inte "
     "ikke es fue non"
 ).split()
+_NOTES = "ab bb cb db eb fb gb".split()
 _LISTING = "between or maybe perhaps".split()
 _POLAR = "yes yeah yep no nope not never true false correct incorrect".split()
 
@@ -102,6 +104,7 @@ for _flag, _group in (
     (RELATING, _RELATING),
     (FOREIGN_DENYING, _FOREIGN_DENYING),
     (LISTING, _LISTING),
+    (NOTE, _NOTES),
 ):
     for _word in _group:
         _FLAGS[_word] = _FLAGS.get(_word, 0) | _flag

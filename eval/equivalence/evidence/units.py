@@ -102,6 +102,11 @@ _HOUR = {"hour": 3600.0, "h": 3600.0, "hr": 3600.0, "second": 1.0, "s": 1.0, "se
 # As one letter or a common word a unit only where nothing else is meant.
 _WORDS_TOO = frozenset(("in", "l", "g", "w", "v", "j", "au", "ha", "stone", "bar", "league", "won"))
 SIGNS = frozenset("$€£₹¥₩")
+MEASURES = frozenset(
+    "length mass pound time share volume area speed angle turn temperature bytes bits power energy "
+    "voltage current resistance frequency pressure force sound".split()
+)
+"""What is measured and has decimals; all else is counted, or is money."""
 PARTS = {
     ("ft", "in"), ("hour", "minute"), ("minute", "second"), ("lb", "oz"), ("pound", "ounce"),
     ("m", "cm"), ("km", "m"), ("day", "hour"), ("year", "month"), ("week", "day"), ("kg", "g"),
