@@ -67,6 +67,7 @@ def _besides(question: Question, gold: Answer, given: Answer) -> bool:
     for answer in (gold, given):
         for place in answer.content:
             word = answer.words[place]
-            if len(word) > 2 and answer.stems[place] not in known and word not in _FILLING:
+            told = len(word) > 2 or word[0].isdigit()
+            if told and answer.stems[place] not in known and word not in _FILLING:
                 return True
     return False

@@ -4,15 +4,23 @@ import re
 from collections.abc import Sequence
 
 from closedbook.eval.equivalence.bounds.case import Bounds, Case, against
-from closedbook.eval.equivalence.evidence import names, text
+from closedbook.eval.equivalence.evidence import names, text, words
 from closedbook.eval.equivalence.evidence.answer import Answer
 from closedbook.eval.equivalence.evidence.forenames import COMMON
 from closedbook.eval.equivalence.reasons import Reason
 
-_NUMERALS = frozenset(
-    "ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split()
-) | frozenset(map(str, range(2, 21)))
-_WORDS = frozenset("two three four five six seven eight nine ten".split())
+_FIRST, _LAST = 2, 20  # numbers of sequels
+_ROMAN = {
+    numeral: str(value)
+    for value, numeral in enumerate(
+        "ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split(), _FIRST
+    )
+}
+_SPELLED = {
+    word: str(value)
+    for value, word in enumerate("two three four five six seven eight nine ten".split(), _FIRST)
+}
+_DIGITS = frozenset(map(str, range(_FIRST, _LAST + 1)))
 _PARTS = frozenset("part chapter volume vol episode book".split())
 _LONGEST = 12  # words of a prediction that is read for a title
 # Where a number is a finer place in the expected thing, or a count of something else.
@@ -36,8 +44,7 @@ def find(case: Case) -> Bounds | None:
     known = [other for other in case.golds if other is not gold]
     if any(_parted(other)[0] == title and _parted(other)[1] != number for other in known):
         return None
-    asked = case.question.words
-    if number in asked or any(word in asked for word in _spelled(number)):
+    if number and any(_numeral((word,), 0, True) == number for word in case.question.words):
         return None  # the question tells which
     found = _numbers_behind(title, given)
     if not found or number in found or (found == {""} and not case.short):
@@ -47,44 +54,27 @@ def find(case: Case) -> Bounds | None:
 
 def _parted(answer: Answer) -> tuple[tuple[str, ...], str]:
     """A title without its article, and the number at its end; "" without one."""
-    words = _bare(answer.words)
-    if len(words) < 2:
-        return words, ""
-    number = _numeral(words, len(words) - 1, answer.capital[-1])
+    bare = _bare(answer.words)
+    number = _numeral(bare, len(bare) - 1, answer.capital[-1]) if len(bare) > 1 else ""
     if not number:
-        return words, ""
-    end = len(words) - (2 if words[-2] in _PARTS and len(words) > 2 else 1)
-    return words[:end], number
+        return bare, ""
+    end = len(bare) - (2 if bare[-2] in _PARTS and len(bare) > 2 else 1)
+    return bare[:end], number
 
 
-def _bare(words: tuple[str, ...]) -> tuple[str, ...]:
-    return words[1:] if words[:1] in (("the",), ("a",), ("an",)) else words
+def _bare(found: tuple[str, ...]) -> tuple[str, ...]:
+    return found[1:] if found[:1] in (("the",), ("a",), ("an",)) else found
 
 
-_VALUES = {
-    numeral: str(value)
-    for value, numeral in enumerate(
-        "i ii iii iv v vi vii viii ix x xi xii xiii xiv xv xvi xvii xviii xix xx".split(), start=1
-    )
-} | {
-    word: str(value)
-    for value, word in enumerate("two three four five six seven eight nine ten".split(), start=2)
-}
-
-
-def _numeral(words: Sequence[str], place: int, capital: bool) -> str:
+def _numeral(found: Sequence[str], place: int, capital: bool) -> str:
     """The number that a word is as the end of a title: 2, II, Part Two; "" for other words."""
-    word = words[place]
-    parted = place > 0 and words[place - 1] in _PARTS
+    word = found[place]
+    parted = place > 0 and found[place - 1] in _PARTS
     if word.isdigit():
-        return word if word in _NUMERALS else ""
-    if word in _NUMERALS and capital and (len(word) > 1 or parted):
-        return _VALUES[word]
-    return _VALUES[word] if word in _WORDS and (parted or capital) else ""
-
-
-def _spelled(number: str) -> list[str]:
-    return [word for word, value in _VALUES.items() if value == number]
+        return word if word in _DIGITS else ""
+    if capital and (len(word) > 1 or parted) and word in _ROMAN:
+        return _ROMAN[word]
+    return _SPELLED.get(word, "") if parted or capital else ""
 
 
 def _is_title(gold: Answer, title: tuple[str, ...]) -> bool:
@@ -100,22 +90,24 @@ def _is_title(gold: Answer, title: tuple[str, ...]) -> bool:
     return all(gold.capital[place] for place in gold.content if not gold.words[place].isdigit())
 
 
+def _apart(given: Answer, place: int) -> bool:
+    """Whether a sign parts a word from a title, or it counts what is next: "Rocky, 2 Oscars"."""
+    if not {",", "("}.isdisjoint(given.gaps[place]):
+        return True
+    after = place + 1
+    if after == len(given.words) or given.gaps[after] != " ":
+        return False
+    return not given.capital[after] and given.words[after] not in words.STOP
+
+
 def _numbers_behind(title: tuple[str, ...], given: Answer) -> set[str]:
     """The numbers behind each mention of a title; "" where none stands there."""
-    words = given.words
-    count = len(title)
-    found = set()
-    for place in range(len(words) - count + 1):
-        if words[place : place + count] != title:
-            continue
-        end = place + count
-        number = ""
-        for at in (end, end + 1):
-            if at < len(words) and not number:
-                if at == end + 1 and words[end] not in _PARTS:
-                    break
-                number = _numeral(words, at, given.capital[at])
-                if number and "(" in given.gaps[at]:
-                    number = ""
-        found.add(number)
-    return found
+    said = given.words
+    numbers = set()
+    for place in range(len(said) - len(title) + 1):
+        end = place + len(title)
+        if said[place:end] == title:
+            at = end + 1 if said[end : end + 1] and said[end] in _PARTS else end
+            told = at < len(said) and not _apart(given, at)
+            numbers.add(_numeral(said, at, given.capital[at]) if told else "")
+    return numbers

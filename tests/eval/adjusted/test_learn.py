@@ -1,7 +1,5 @@
 """The judge's errors, measured on made-up judgements of which they are known."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -9,29 +7,7 @@ from closedbook.eval.adjusted import errors, learn
 from closedbook.eval.equivalence import learn as judge_learner
 from closedbook.eval.equivalence.judged import SYSTEMS
 
-NAMES = "Smith Jones Brown Miller Davis Wilson Moore Clark Lewis".split()
 QUESTIONS = 160
-
-
-def written(path, wrong_labels):
-    """Judgements in EVOUNA's form: the surname decides, but for a share of the labels."""
-    drawn = np.random.default_rng(3)
-    rows = []
-    for number in range(QUESTIONS):
-        name, other = drawn.choice(NAMES, 2, replace=False)
-        row = {
-            "question": f"who won the cup in {1800 + number}",
-            "golden_answer": f"John {name}/J. {name}",
-            "improper": number % 10 == 0,
-        }
-        for system in SYSTEMS:
-            right = bool(drawn.random() < 0.6)
-            row[f"answer_{system}"] = f"the great {name if right else other} of John"
-            row[f"judge_{system}"] = right != bool(drawn.random() < wrong_labels)
-        row["judge_newbing"] = None
-        rows.append(row)
-    path.write_text(json.dumps(rows), encoding="utf-8")
-    return path
 
 
 @pytest.fixture(autouse=True)
@@ -40,9 +16,8 @@ def _few_trees(monkeypatch):
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    pytest.importorskip("sklearn")
-    return learn.read(written(tmp_path_factory.mktemp("judged") / "NQ.json", 0.05))
+def data(made_up_judgements):
+    return learn.read(made_up_judgements)
 
 
 def test_rows_are_read_with_their_evidence(data):

@@ -13,54 +13,24 @@ from closedbook.eval.equivalence import learn as learner
 from closedbook.eval.equivalence.evidence import features
 from closedbook.eval.predictions import Prediction
 
-SURNAMES = ["Smith", "Jones", "Brown", "Miller", "Davis", "Wilson", "Moore", "Clark", "Lewis"]
-
-
-def _synthetic(path, questions=240):
-    """Judgements in EVOUNA's form: the surname decides, and some labels are wrong."""
-    generator = np.random.default_rng(7)
-    rows = []
-    for number in range(questions):
-        name, other = generator.choice(SURNAMES, 2, replace=False)
-        right = bool(generator.random() < 0.5)
-        row = {
-            "question": f"who won the cup in {1900 + number}",
-            "golden_answer": f"John {name}/J. {name}",
-            "improper": number == 0,
-        }
-        for system in learner.SYSTEMS:
-            first = generator.choice(["Mr", "captain", "the great"])
-            row[f"answer_{system}"] = f"{first} {name if right else other} of John"
-            row[f"judge_{system}"] = right if generator.random() < 0.95 else not right
-        row["judge_newbing"] = None
-        rows.append(row)
-    path.write_text(json.dumps(rows), encoding="utf-8")
-    return path
-
 
 @pytest.fixture(autouse=True)
 def _few_trees(monkeypatch):
     monkeypatch.setitem(learner.PARAMETERS, "max_iter", 20)
 
 
-@pytest.fixture(scope="module")
-def synthetic(tmp_path_factory):
-    pytest.importorskip("sklearn")
-    return _synthetic(tmp_path_factory.mktemp("judged") / "NQ.json")
-
-
-def test_the_learner_finds_what_decides_and_repeats_itself(synthetic, tmp_path):
-    judged = learner.read(synthetic)
-    assert len(judged.right) == 239 * 4  # neither the improper question nor the null judgements
+def test_the_learner_finds_what_decides_and_repeats_itself(made_up_judgements, tmp_path):
+    judged = learner.read(made_up_judgements)
+    assert len(judged.right) == 144 * 4  # neither the improper questions nor the null judgements
     weights, report = learner.learn(judged, count=3)
     assert set(report) == {"fid", "gpt35", "chatgpt", "gpt4"}
     assert all(row.kappa > 0.8 for row in report.values())
-    again, _ = learner.learn(learner.read(synthetic), count=3)
+    again, _ = learner.learn(learner.read(made_up_judgements), count=3)
     assert again == weights
 
 
-def test_written_trees_decide_as_the_fitted_ones(synthetic, tmp_path):
-    judged = learner.read(synthetic)
+def test_written_trees_decide_as_the_fitted_ones(made_up_judgements, tmp_path):
+    judged = learner.read(made_up_judgements)
     known = judged.shared
     model = learner.fit(judged.values[known], judged.right[known])
     line = learner.Line(1.0, 0.0, 0.1)
@@ -70,10 +40,10 @@ def test_written_trees_decide_as_the_fitted_ones(synthetic, tmp_path):
     np.testing.assert_allclose(ours, model.decision_function(judged.values[known]), atol=2e-3)
 
 
-def test_the_command_writes_weights_and_prints_the_table(synthetic, tmp_path, capsys):
+def test_the_command_writes_weights_and_prints_the_table(made_up_judgements, tmp_path, capsys):
     out, report = tmp_path / "weights.json", tmp_path / "report.json"
-    learner.main(["--data", str(synthetic), "--out", str(out), "--report", str(report)])
-    assert "| fid | 239 |" in capsys.readouterr().out
+    learner.main(["--data", str(made_up_judgements), "--out", str(out), "--report", str(report)])
+    assert "| fid | 144 |" in capsys.readouterr().out
     assert json.loads(report.read_text())["fid"]["n"] == 239
     assert trees.load(out, features.NAMES).names == features.NAMES
     assert sorted(file.name for file in tmp_path.iterdir()) == ["report.json", "weights.json"]
