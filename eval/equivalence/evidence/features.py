@@ -1,5 +1,6 @@
 """All evidence of one row: the best expected answer's, and what all of them say together."""
 
+import operator
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -30,6 +31,11 @@ class Row(NamedTuple):
     pair: Pair  # its evidence
 
 
+_top = operator.attrgetter(
+    *("items_found", "like", "item", "initials", "recall", "recall_new", "token_set", "partial"),
+    *("ratio", "date", "number", "surname", "contained"),
+)
+"""What is also weighed by its greatest value of all expected answers."""
 _ASKS = {kind: [float(kind == other) for other in KINDS] for kind in KINDS}
 SHORT = 8
 """Words of an answer up to which it is read as one phrase, not as a sentence."""
@@ -75,7 +81,9 @@ def of(question: Question, golds: Sequence[Answer], given: Answer) -> Row:
     best = scores.index(most)
     pair = pairs_found[best] or pairs.nothing(question, golds[best], given)
     weights = given.weights
-    top = pair if len(compared) < 2 else Pair._make(map(max, zip(*compared, strict=True)))
+    top = _top(pair)
+    if len(compared) > 1:
+        top = tuple(map(max, zip(*map(_top, compared), strict=True)))
     union = golds[0].weights
     mean, second, union_recall = most, -1.0, pair.recall_exact
     if len(golds) > 1:
@@ -114,9 +122,9 @@ def of(question: Question, golds: Sequence[Answer], given: Answer) -> Row:
     values = [
         *pair,
         most, mean, second,
-        top.items_found, top.like, top.item, top.initials, sure,
-        top.recall, top.recall_new, top.token_set, top.partial, top.ratio, top.date,
-        least_date, top.number, top.surname, top.contained, least_ratio,
+        *top[:4], sure,
+        *top[4:10],
+        least_date, *top[10:], least_ratio,
         len(golds), found, found / len(golds), union_recall,
         length, len(given.content), length > 7, len(given.items), caps_other,
         len(given.dates), dates_other, len(given.numbers), numbers_other,

@@ -60,10 +60,11 @@ def stem(word: str) -> str:
         return _IRREGULAR[word]
     if len(word) < 4 or word[-1] not in "sgd" or word[0].isdigit():
         return word
-    for suffix, other in _INFLECTIONS:
-        if word.endswith(suffix):
-            word = word[: len(word) - len(suffix)] + other
-            break
+    if word[-1] == "s":
+        for suffix, other in _INFLECTIONS:
+            if word.endswith(suffix):
+                word = word[: len(word) - len(suffix)] + other
+                break
     for suffix in _ENDINGS:
         if word.endswith(suffix) and len(word) - len(suffix) >= 4:
             return word[: -len(suffix)]

@@ -44,7 +44,7 @@ def test_the_command_writes_weights_and_prints_the_table(made_up_judgements, tmp
     out, report = tmp_path / "weights.json", tmp_path / "report.json"
     learner.main(["--data", str(made_up_judgements), "--out", str(out), "--report", str(report)])
     assert "| fid | 144 |" in capsys.readouterr().out
-    assert json.loads(report.read_text())["fid"]["n"] == 239
+    assert json.loads(report.read_text())["fid"]["n"] == 144
     assert trees.load(out, features.NAMES).names == features.NAMES
     assert sorted(file.name for file in tmp_path.iterdir()) == ["report.json", "weights.json"]
 
