@@ -59,7 +59,7 @@ def collect(question: str, answers: Sequence[str], prediction: str) -> Collected
         held = Bounds(0.0, 0.05)
         return Collected(asked, golds, golds[0], given, features.NOTHING_ROW, held, outside)
     found = features.of(asked, golds, given)
-    listed = reading.alternatives if _may_list(golds, given, found, reading) else alternatives.NONE
+    listed = reading.alternatives if _may_list(golds, found, reading) else alternatives.NONE
     held = bounds.find(asked, golds, given, found, listed)
     return Collected(asked, golds, golds[found.best], given, found, held, outside)
 
@@ -98,15 +98,17 @@ def _asserted(
     return whole, outside
 
 
-def _may_list(golds: Sequence[Answer], given: Answer, row: Row, reading: Reading) -> bool:
-    """Whether it matters if the text is a list of guesses: it has an expected word, or is long."""
+def _may_list(golds: Sequence[Answer], row: Row, reading: Reading) -> bool:
+    """Whether it matters if the text is a list of guesses: it holds an expected answer, or many."""
     if not all(gold.raw.isascii() for gold in golds):
         return True
     if row.values is None:
         return False
-    if given.flags & text.NUMBER or alternatives.many(reading.text):
-        return True
-    return any(not given.weights.keys().isdisjoint(gold.weights) for gold in golds)
+    whole = answer.parse(reading.text)
+    for gold in golds:
+        if gold.weights.keys() <= whole.weights.keys() or gold.flags & whole.flags & text.NUMBER:
+            return True
+    return alternatives.many(reading.text)
 
 
 def _stands(question: Question, gold: Answer, whole: Answer) -> bool:
