@@ -24,7 +24,7 @@ from closedbook.eval.equivalence.bounds import (
     signs,
     times,
 )
-from closedbook.eval.equivalence.bounds.case import FREE, Bounds, Case, against
+from closedbook.eval.equivalence.bounds.case import FREE, PHRASE, Bounds, Case, against
 from closedbook.eval.equivalence.evidence import text
 from closedbook.eval.equivalence.evidence.answer import Answer, Question
 from closedbook.eval.equivalence.evidence.features import SHORT, Row
@@ -66,7 +66,7 @@ def find(
         told = several.find(case)
         if told is not None:
             return told
-    for check in _CHECKS:
+    for check in _CHECKS if len(given.words) <= PHRASE else _OF_SENTENCES:
         told = check(case)
         if told is not None:
             return told
@@ -94,8 +94,6 @@ def _without_words(question: Question, golds: Sequence[Answer], given: Answer, r
 
 def _signs(case: Case) -> Bounds | None:
     gold, given = case.gold, case.given
-    if len(given.words) > 12:
-        return None
     if signs.conflict(gold.folded, given.folded) or signs.negated(gold.numbers, given.numbers):
         return against(Reason.SIGN_CONFLICT)
     return None
@@ -124,3 +122,5 @@ _CHECKS = (
     opposites.find,
 )
 """In this order; the first that says anything decides."""
+_OF_SENTENCES = (quantities.find, times.find, names.find, codes.find, opposites.find)
+"""Those of them that also look at longer predictions."""

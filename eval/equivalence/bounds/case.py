@@ -8,6 +8,9 @@ from closedbook.eval.equivalence.evidence.pairs import Pair
 from closedbook.eval.equivalence.reading.alternatives import NONE, Alternatives
 from closedbook.eval.equivalence.reasons import Reason
 
+PHRASE = 12
+"""Words of the longest prediction of which the notation is read: signs, notes, titles, places."""
+
 
 class Bounds(NamedTuple):
     """What the probability is held to, and the reason to name if it was moved."""

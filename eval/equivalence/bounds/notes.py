@@ -4,7 +4,7 @@ import functools
 import re
 from typing import NamedTuple
 
-from closedbook.eval.equivalence.bounds.case import Bounds, against, agreeing
+from closedbook.eval.equivalence.bounds.case import PHRASE, Bounds, against, agreeing
 from closedbook.eval.equivalence.evidence import text
 from closedbook.eval.equivalence.evidence.answer import Answer, Question
 from closedbook.eval.equivalence.reasons import Reason
@@ -17,7 +17,6 @@ _NOTE = re.compile(
 )
 _MODES = {"major": "major", "maj": "major", "minor": "minor", "min": "minor", "m": "minor"}
 _FILLING = frozenset("key note scale tune tuned pitch major minor flat sharp music written".split())
-_LONGEST = 12  # words of a prediction that is read as naming a note
 
 
 class Note(NamedTuple):
@@ -50,7 +49,7 @@ def of(folded: str) -> tuple[Note, ...]:
 
 def find(question: Question, gold: Answer, given: Answer) -> Bounds | None:
     """Whether two answers name one note or key in two spellings, or two of one letter."""
-    if not (gold.flags | given.flags) & text.NOTE or len(given.words) > _LONGEST:
+    if not (gold.flags | given.flags) & text.NOTE or len(given.words) > PHRASE:
         return None
     expected, found = of(gold.folded), of(given.folded)
     if len(expected) != 1 or len(found) != 1 or _besides(question, gold, given):
