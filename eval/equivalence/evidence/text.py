@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from closedbook.eval.equivalence.evidence import aliases, dates, frequency, numbers, words
+from closedbook.eval.equivalence.evidence import aliases, dates, numbers, words
 from closedbook.eval.equivalence.evidence.folding import fold
 
 LIMIT = 4000
@@ -145,7 +145,7 @@ class _Lexicon(dict[str, Word]):
             text not in words.STOP,
             spelling[0].isupper(),
             acronym,
-            frequency.table().get(stem, frequency.RAREST),
+            words.rarity().get(stem, words.RAREST),
             flags,
             undenied,
         )

@@ -1,11 +1,19 @@
-"""Words: which carry content, their stems, and whether two spell one word in different forms."""
+"""Words: which carry content, how rare they are, their stems, and when two are one in other forms.
+
+A common word says little about whether two answers are the same.
+"""
 
 import functools
+import json
+import pathlib
 
 from rapidfuzz.distance import Indel
 
 from closedbook.eval.equivalence.evidence import classes
 
+_WEIGHTS = pathlib.Path(__file__).parent.parent / "weights" / "word_weights.json"
+RAREST = 10.0
+"""The weight of a word that the table does not hold."""
 STOP = frozenset(
     """a an the of in on at to for from by with and or as is are was were be been being am it its
     this that these those there their his her he she they them who whom which what when where
@@ -19,6 +27,18 @@ NEGATION = frozenset(
 )
 
 _DENYING = frozenset("in un im ir il non dis anti a de".split())
+
+
+@functools.cache
+def rarity() -> dict[str, float]:
+    """Each frequent stem's weight, from 1 (in every second text) up.
+
+    >>> rarity()["season"] < RAREST
+    True
+    """
+    rows = json.loads(_WEIGHTS.read_text(encoding="utf-8"))["words"]
+    return {word: float(weight) for weight, words in rows.items() for word in words.split()}
+
 
 # A suffix, and what takes its place. The first that fits and leaves enough letters is used.
 _INFLECTIONS = (
