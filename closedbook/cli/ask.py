@@ -90,7 +90,7 @@ def run(
             sys.stdout.flush()
             done += len(chunk)
             if progress is not None:
-                progress(f"{done:,} questions", done, len(questions) or None)
+                progress(f"{done:,} questions", done, max(done, len(questions)))
     if faults:
         shown = "".join(f"\n  {fault}" for fault in faults[:10])
         more = f"\n  and {len(faults) - 10:,} more" if len(faults) > 10 else ""
@@ -126,8 +126,8 @@ def _print(line: _Line, found: "Prediction", alternatives: int, *, several: bool
 
 def _chunks(questions: Sequence[str]) -> Iterator[Sequence[_Line]]:
     if questions:
-        lines = [_line(text, f"question {n}") for n, text in enumerate(questions, start=1)]
-        yield from _groups(lines, _CHUNK)
+        given = (_line(text, f"question {n}") for n, text in enumerate(questions, start=1))
+        yield from _groups(given, _CHUNK)
         return
     interactive = sys.stdin.isatty()
     if interactive:
