@@ -14,6 +14,7 @@ FEW = len(_STUDENT) + 2
 """Clusters from which the bootstrap is used, Student's t under them."""
 
 _DISTINCT = 500  # values above which drawing examples is faster than drawing counts
+_MANY = 10_000  # clusters from which a mean of many distinct values is normal to the third digit
 
 
 class Interval(NamedTuple):
@@ -214,7 +215,8 @@ def of_any(
     """The 95% interval of the mean of any values: the bootstrap's, or of few clusters Student's.
 
     Of two or three clusters the bootstrap knows two or three values, and its interval is far too
-    narrow. Student's, over the clusters' deviations from the mean, grows as it should.
+    narrow. Student's, over the clusters' deviations from the mean, grows as it should. Of ten
+    thousand clusters with many distinct values both are the same, and the bootstrap takes seconds.
     Source: Cameron, Gelbach, Miller 2008, section 2; the mean is a ratio of sums.
 
     >>> "%.3f %.3f" % of_any([0.2, 0.4]), of_any([1.0])
@@ -223,7 +225,7 @@ def of_any(
     found = np.asarray(values, np.float64)
     sums, sizes = _of_clusters(found, clusters)
     n = len(sums)
-    if not 1 < n < FEW:
+    if not 1 < n < FEW and (n < _MANY or len(_distinct(sums, sizes)[1]) <= _DISTINCT):
         return bootstrap(found, clusters=clusters, resamples=resamples, seed=seed)
     mean = sums.sum() / sizes.sum()
     error = math.sqrt(n / (n - 1) * ((sums - mean * sizes) ** 2).sum()) / sizes.sum()
@@ -296,9 +298,9 @@ def _means(
 ) -> np.ndarray:
     """Means of drawn sets of clusters, [resamples]."""
     n = len(sums)
-    distinct, counts = np.unique(np.stack([sums, sizes]), axis=1, return_counts=True)
-    many = distinct.shape[1] > _DISTINCT
-    rows = max(1, _CHUNK // (n if many else distinct.shape[1]))
+    distinct, counts = _distinct(sums, sizes)
+    many = len(counts) > _DISTINCT
+    rows = max(1, _CHUNK // (n if many else len(counts)))
     means = []
     for start in range(0, resamples, rows):
         size = min(rows, resamples - start)
@@ -307,5 +309,13 @@ def _means(
             means.append(sums[places].sum(axis=1) / sizes[places].sum(axis=1))
         else:
             drawn = random.multinomial(n, counts / n, size=size)
-            means.append(drawn @ distinct[0] / (drawn @ distinct[1]))
+            means.append(drawn @ distinct.real / (drawn @ distinct.imag))
     return np.concatenate(means)
+
+
+def _distinct(sums: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct pairs of a sum and a size, as real and imaginary parts, and how often each is.
+
+    Complex numbers are sorted as pairs are, in a tenth of the time.
+    """
+    return np.unique(sums + 1j * sizes, return_counts=True)

@@ -224,6 +224,10 @@ def with_intervals(
     drawn: dict[str, list[float]] = {name: [] for name in statistics}
     numbers = np.arange(n) if clusters is None else np.unique(clusters, return_inverse=True)[1]
     by_cluster = np.argsort(numbers, kind="stable")
+    # Statistics sort by confidence, which takes no time where the sample is sorted already.
+    surest = np.argsort(-(confidence if confidence.ndim == 1 else confidence[:, 0]), kind="stable")
+    place = np.empty(n, int)
+    place[surest] = np.arange(n)
     sizes = np.bincount(numbers)
     first = np.cumsum(sizes) - sizes
     for _ in range(resamples):
@@ -231,6 +235,7 @@ def with_intervals(
         size = sizes[drawn_clusters]
         within = np.arange(size.sum()) - np.repeat(np.cumsum(size) - size, size)
         rows = by_cluster[np.repeat(first[drawn_clusters], size) + within]
+        rows = np.repeat(surest, np.bincount(place[rows], minlength=n))
         sample = confidence[rows], correct[rows]
         for name, function in statistics.items():
             drawn[name].append(function(*sample))
