@@ -211,7 +211,7 @@ def _stops(systems: dict[str, list[Prediction]], order: Sequence[str]) -> str:
         for line in costs[order[0]]
     ]
     rows = [
-        [name, *(f"{_points(line.em)} (-{line.lost} +{line.gained})" for line in lines)]
+        [name, *(f"{_points(line.em.mean)} (-{line.lost} +{line.gained})" for line in lines)]
         for name, lines in costs.items()
     ]
     return (

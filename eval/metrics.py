@@ -6,12 +6,13 @@ score with its n and interval see `closedbook.eval.summary`.
 """
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 
 import numpy as np
 
-from closedbook.errors import UserError, unknown_name
+from closedbook.errors import UserError
 from closedbook.eval import normalize, protocols
 from closedbook.eval.protocols import split_answers as split_answers
 
@@ -59,8 +60,13 @@ def score(prediction: str, answers: str | Sequence[str], protocol: str = "squad"
         raise _no_answers(f"prediction {_cut(prediction)}")
     if right is None:
         em, f1 = _fractions(prediction, answers, protocol)
-        return Score(em=em * 100, f1=f1 * 100)
-    return Score(em=float(right(prediction, answers)) * 100, f1=None)
+        return _score(em * 100, f1 * 100)
+    return _score(float(right(prediction, answers)) * 100, None)
+
+
+@functools.lru_cache(maxsize=4096)  # equal scores of many rows are one object
+def _score(em: float, f1: float | None) -> Score:
+    return Score(em=em, f1=f1)
 
 
 def is_right(prediction: str, answers: str | Sequence[str], protocol: str = "squad") -> bool:
@@ -89,7 +95,7 @@ def _rule(protocol: str) -> Callable[[str, Sequence[str]], bool] | None:
             "or closedbook analyze"
         )
     if protocol not in protocols.PROTOCOLS:
-        raise unknown_name("protocol", protocol, (*protocols.PROTOCOLS, *protocols.JUDGED))
+        protocols.check(protocol)
     return _RULES.get(protocol)
 
 

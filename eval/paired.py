@@ -158,7 +158,7 @@ def difference(
     first: np.ndarray,
     second: np.ndarray,
     *,
-    clusters: Sequence[Hashable] | None = None,
+    clusters: Sequence[Hashable] | np.ndarray | None = None,
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Estimate:

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 
+from closedbook.errors import unknown_name
 from closedbook.eval import normalize, regexes
 
 ANSWER_PREFIX = "answer:"
@@ -89,6 +90,45 @@ JUDGED: Mapping[str, Protocol] = MappingProxyType(
     }
 )
 """Protocols that need the question and the judge (`closedbook.eval.equivalence.simpleqa`)."""
+
+
+def check(name: str) -> None:
+    """Refuses a name that no protocol has.
+
+    Raises:
+        UserError: There is no such protocol.
+    """
+    if name not in PROTOCOLS and name not in JUDGED:
+        raise unknown_name("protocol", name, (*PROTOCOLS, *JUDGED))
+
+
+def applying(rows: Iterable[tuple[str, Collection[str]]]) -> list[str]:
+    r"""The protocols that say something of a file; the others would only repeat one of these.
+
+    Answer sets need texts with "answer:" before each answer, regular expressions operators that no
+    name or number has: either in a twentieth of the rows.
+
+    Args:
+        rows: Each row's prediction and answers.
+
+    >>> applying([("Paris", ["Paris", "paris (France)"])])
+    ['squad', 'nq_open', 'trivia_qa', 'dpr', 'lm_eval']
+    >>> applying([("1999", [r"(19)?99", r"in\s+1999"])])
+    ['squad', 'nq_open', 'trivia_qa', 'dpr', 'curated_trec', 'lm_eval']
+    >>> applying([("answer: Ashley", ["Ashley"])])
+    ['squad', 'nq_open', 'trivia_qa', 'natural_questions', 'dpr', 'lm_eval']
+    """
+    count = 0
+    signs = {"natural_questions": 0, "curated_trec": 0}
+    for prediction, answers in rows:
+        count += 1
+        signs["natural_questions"] += any(ANSWER_PREFIX in text for text in (prediction, *answers))
+        signs["curated_trec"] += any(_OPERATOR.search(answer[:_LOOKED_AT]) for answer in answers)
+    return [name for name in PROTOCOLS if signs.get(name, count) >= max(count / 20, 1)]
+
+
+_LOOKED_AT = 1000  # characters of an answer
+_OPERATOR = re.compile(r"\\[dDsSwWb.?()]|\.[*+]|[)\]]\?|\[[^\]]+\][*+?]|\(\?:|\([^()]*\|[^()]*\)")
 
 
 def split_answers(text: str) -> tuple[str, ...]:

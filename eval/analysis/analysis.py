@@ -14,12 +14,15 @@ from closedbook.eval.analysis import (
     confidence,
     kinds,
     labels,
+    processes,
     scoring,
     slices,
     taxonomy,
 )
 from closedbook.eval.analysis.candidates import Candidate
+from closedbook.eval.analysis.findings import Asked
 from closedbook.eval.analysis.kinds import Kind
+from closedbook.eval.analysis.labels import Corrections
 from closedbook.eval.analysis.overlap import TrainingSet
 from closedbook.eval.analysis.results import (
     Analysis,
@@ -30,7 +33,6 @@ from closedbook.eval.analysis.results import (
     Outcome,
     Review,
 )
-from closedbook.eval.answerability import assessment
 from closedbook.eval.answerability.assessment import Answerability
 from closedbook.eval.equivalence import judges, simpleqa
 from closedbook.eval.equivalence.verdicts import Verdict
@@ -40,10 +42,9 @@ from closedbook.eval.predictions import Prediction
 Progress = Callable[[str, int, int], None]
 """Called with the step under way, the number of steps done and that of all steps."""
 
-STEPS = ("scoring", "auditing", "judging", "questions", "slices", "candidates", "intervals")
+STEPS = ("judging", "protocols", "slices", "candidates", "intervals")
 
 _REVIEWED_FIRST = 0.4  # score of a candidate from which the row's outcome is "incomplete?"
-_JUDGED_AT_ONCE = 500  # rows, between two calls of progress
 _OUTCOMES = {
     Kind.TRUE_NEGATIVE: Outcome.WRONG,
     Kind.PHRASING: Outcome.PHRASING,
@@ -100,7 +101,8 @@ def analyze(
             `closedbook.eval.equivalence.judges`, by name or itself.
         threshold: Probability from which the judge calls an answer equivalent. Default: its own.
         labels: Kinds of wrong predictions by id, as `closedbook.eval.analysis.labels.read` gives
-            them; a row without an id has its number, from 1.
+            them; a row without an id has its number, from 1. `labels.Corrections` replace single
+            verdicts; others are of all wrong predictions or a random sample.
         train: The training set, for overlap and aliases.
         also: Other systems' predictions on the same questions, by name.
         other_gold: Another data set's answers, for those of the same questions.
@@ -116,24 +118,23 @@ def analyze(
     judge = judges.named(judge) if isinstance(judge, str) else judge
     given = _Evidence(labels=labels, train=train, also=also or {}, other_gold=other_gold)
     ids = _checked_ids(rows, threshold, given)
+    asked = Asked(protocols=scoring.names(rows, protocol), judge=judge, threshold=threshold)
     tell = _Steps(progress)
     tell.next()
-    scores = scoring.scored(rows, protocol)
-    right = {name: [score.em == 100 for score in values] for name, values in scores.items()}
+    of_rows = processes.of_rows(rows, asked, tell.again)
+    verdicts, flags = of_rows.verdicts, of_rows.flags
+    right, scores = of_rows.right(), of_rows.scores
     tell.next()
-    disagreements = audit.disagreements(rows, right)
-    stops = audit.stops(rows, next(iter(scores)))
-    tell.next()
-    verdicts = _judged(rows, judge, threshold, tell)
+    disagreements = audit.disagreements(rows, right, of_rows.differs)
+    headline = asked.protocols[0]
+    stops = audit.stops(rows, headline, before=right[headline], found=of_rows.cuts)
     if protocol in protocols.JUDGED:
         right = {protocol: [verdict.equivalent for verdict in verdicts]}
         scores = {protocol: scoring.judged(right[protocol])} | scores
     correct = right[protocol]
     tell.next()
-    flags = assessment.assess_all(rows)
-    tell.next()
     training = None if train is None else TrainingSet(train)
-    parts = slices.assign(rows, training=training)
+    parts = slices.assign(rows, training=training, texts=of_rows.parts)
     tell.next()
     reviews = _reviewed(rows, correct, verdicts, given, training)
     tell.next()
@@ -156,6 +157,7 @@ def analyze(
         equivalent=[verdict.equivalent for verdict in verdicts],
         flagged=[flag.flag is not None for flag in flags],
         labels=found.labels,
+        correcting=isinstance(labels, Corrections),
         clusters=questions,
         trust=trust,
     )
@@ -177,7 +179,7 @@ def analyze(
         protocols=[scoring.table(rows, values, name) for name, values in scores.items()],
         disagreements=disagreements,
         audit=stops,
-        taxonomy=taxonomy.four_way(sorted_rows, doubts if labels is None else ()),
+        taxonomy=taxonomy.four_way(sorted_rows, () if sorted_rows.labelled else doubts),
         grades=simpleqa.of_grades([verdict.grade for verdict in verdicts], questions),
         answerability=_flag_shares(flags, questions),
         slices=slices.table(parts, sorted_rows),
@@ -224,21 +226,6 @@ def _checked_ids(
             rows, given.other_gold, "the other gold has", "another data set's answers"
         )
     return ids
-
-
-def _judged(
-    rows: Sequence[Prediction], judge: judges.Judge, threshold: float | None, tell: _Steps
-) -> list[Verdict]:
-    found: list[Verdict] = []
-    for start in range(0, len(rows), _JUDGED_AT_ONCE):
-        found += judge.judge_all(rows[start : start + _JUDGED_AT_ONCE])
-        tell.again()
-    if threshold is None:
-        return found
-    return [
-        dataclasses.replace(verdict, equivalent=verdict.probability >= threshold)
-        for verdict in found
-    ]
 
 
 def _meta(
@@ -299,11 +286,13 @@ def _review(row: Prediction, key: str, found: Candidate) -> Review:
 
 def _examples(rows: Sequence[Prediction], found: _Found) -> list[Example]:
     ranks = {review.index: review.score for review in found.reviews}
+    names = tuple(found.scores)
+    scores = zip(*found.scores.values(), strict=True)
     return [
         Example(
             row=row,
             id=found.ids[index],
-            scores={name: scoring.of_row(values[index]) for name, values in found.scores.items()},
+            scores=scoring.of_row(names, next(scores)),
             correct=found.correct[index],
             verdict=_outcome(found, index, ranks.get(index, 0.0)),
             label=found.labels[index] if found.labels else None,

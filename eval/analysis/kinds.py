@@ -38,14 +38,19 @@ class SortedRows:
     @property
     def right(self) -> np.ndarray:
         """Rows that are correct, or right although exact match says no."""
-        return self.correct | self.kinds[Kind.PHRASING] | self.kinds[Kind.INCOMPLETE]
+        return self.correct | self.accepted
+
+    @property
+    def accepted(self) -> np.ndarray:
+        """Rows that are right although exact match says no."""
+        return self.kinds[Kind.PHRASING] | self.kinds[Kind.INCOMPLETE]
 
     @property
     def worth(self) -> np.ndarray:
         """What each row counts in the adjusted score, from 0 to 1, [rows]."""
         if self.trust is None or self.labelled:
             return self.right.astype(np.float64)
-        return self.correct + self.kinds[Kind.PHRASING] * self.trust.worth
+        return self.correct + self.accepted * self.trust.worth
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,6 +68,7 @@ def sort(
     equivalent: Sequence[bool] | np.ndarray,
     flagged: Sequence[bool] | np.ndarray,
     labels: Sequence[Kind | None] | None = None,
+    correcting: bool = False,
     clusters: Sequence[int] | np.ndarray | None = None,
     trust: Trust | None = None,
 ) -> SortedRows:
@@ -80,6 +86,8 @@ def sort(
         flagged: Whether the question has no answer as it stands.
         labels: Kinds that people gave, None where they gave none. Labels of correct rows are
             passed over.
+        correcting: Whether labels only replace the verdicts of their rows; else they are of all
+            wrong rows or of a random sample, and the others are not known.
         clusters: Number of each row's question; by default every row has a question of its own.
         trust: From `closedbook.eval.adjusted.trust`; without it phrasing counts in full, and the
             interval is that of drawing questions.
@@ -95,16 +103,20 @@ def sort(
     }
     known, left_out = ~right, np.asarray(flagged, bool)
     if labels is not None:
-        known = np.array([label is not None for label in labels], bool) & ~right
+        told = np.array([label is not None for label in labels], bool) & ~right
         for kind, rows in found.items():
-            rows[known] = np.array([label == kind for label in labels], bool)[known]
-        left_out = np.zeros(len(right), bool)
+            rows[told] = np.array([label == kind for label in labels], bool)[told]
+        if correcting:
+            left_out[told] = found[Kind.UNANSWERABLE][told]
+            trust = None if trust is None else estimate.sure(trust, told)
+        else:
+            known, left_out = told, np.zeros(len(right), bool)
     return SortedRows(
         correct=right,
         kinds=found,
         known=known,
         left_out=left_out,
-        labelled=labels is not None,
+        labelled=labels is not None and not correcting,
         clusters=np.arange(len(right)) if clusters is None else np.asarray(clusters),
         trust=trust,
     )
@@ -156,8 +168,7 @@ def _by_judge(rows: SortedRows, group: np.ndarray) -> Estimate:
     scored, clusters = group & ~rows.left_out, rows.clusters
     if rows.trust is None:
         return intervals.share(rows.right[scored], clusters=clusters[scored])
-    accepted = rows.kinds[Kind.PHRASING]
-    return estimate.score(rows.correct, accepted, scored, rows.trust, clusters=clusters)
+    return estimate.score(rows.correct, rows.accepted, scored, rows.trust, clusters=clusters)
 
 
 def _by_formula(rows: SortedRows, group: np.ndarray) -> Estimate:

@@ -1,4 +1,9 @@
-"""labels.jsonl: what people say of wrong predictions, one object per line: {"id", "label"}."""
+"""labels.jsonl: what people say of wrong predictions, one object per line: {"id", "label"}.
+
+Lines are of all wrong predictions or of a random sample of them, and stand for the others; or each
+corrects a verdict of a report and stands for itself: {"id", "label", "corrects"}, as a report's
+page saves them.
+"""
 
 import os
 import re
@@ -18,14 +23,22 @@ _NAMES = {
 _KINDS = {name: kind for kind, names in _NAMES.items() for name in (str(kind), *names)}
 
 
+class Corrections(dict[str, Kind]):
+    """Labels that replace single verdicts; the judge's stand for all other rows."""
+
+
 def read(path: str | os.PathLike[str]) -> dict[str, Kind]:
     """Kinds by the ids of predictions; the ids of a file without them are its row numbers, from 1.
 
+    Returns:
+        `Corrections`, where every line has the key "corrects": the verdict that it replaces.
+
     Raises:
-        UserError: The file cannot be read, a row is malformed, or an id is labelled twice; the
-            message names file and line.
+        UserError: The file cannot be read, a row is malformed, an id is labelled twice, or only
+            some lines are corrections; the message names file and line.
     """
     labels: dict[str, Kind] = {}
+    correcting = 0
     remedy = 'give one object per line: {"id": ..., "label": "phrasing"}'
     for number, row in json_lines.read(path, what="labels", remedy=remedy):
         with json_lines.place(f"{path}:{number}"):
@@ -36,7 +49,13 @@ def read(path: str | os.PathLike[str]) -> dict[str, Kind]:
             if str(key) in labels:
                 raise UserError(f"id {shown(key)} is labelled twice; keep one of the lines")
             labels[str(key)] = parse(found.get("label"))
-    return labels
+            correcting += "corrects" in found
+            if 0 < correcting < len(labels):
+                raise UserError(
+                    'some lines have "corrects" and some have not; corrections stand for '
+                    "themselves and a sample for all, so give two files, or one kind of line"
+                )
+    return Corrections(labels) if correcting else labels
 
 
 def parse(value: object) -> Kind:

@@ -1,6 +1,7 @@
 """The scores of rows under every protocol, and what a report shows of them."""
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Mapping, Sequence
 
 from closedbook.eval import intervals, metrics, protocols, summary
 from closedbook.eval.analysis.results import ProtocolScore, RowScore
@@ -8,16 +9,23 @@ from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Prediction
 
 
-def scored(rows: Sequence[Prediction], protocol: str) -> dict[str, list[metrics.Score]]:
-    """Every row's score by protocol, the headline first: an unknown name fails before the work.
+def names(rows: Sequence[Prediction], headline: str) -> tuple[str, ...]:
+    """The protocols under which rows are scored: the headline first, and those that apply.
 
-    What the judge decides is not among them yet.
+    What the judge decides is not among them.
+
+    Raises:
+        UserError: The headline is unknown.
     """
-    headline = () if protocol in protocols.JUDGED else (protocol,)
-    names = dict.fromkeys((*headline, *protocols.PROTOCOLS))
-    return {
-        name: [metrics.score(row.prediction, row.answers, name) for row in rows] for name in names
-    }
+    protocols.check(headline)
+    first = () if headline in protocols.JUDGED else (headline,)
+    applying = protocols.applying((row.prediction, row.answers) for row in rows)
+    return tuple(dict.fromkeys((*first, *applying)))
+
+
+def scored(rows: Sequence[Prediction], protocol: str) -> list[metrics.Score]:
+    """Every row's score under one protocol."""
+    return [metrics.score(row.prediction, row.answers, protocol) for row in rows]
 
 
 def judged(right: Sequence[bool]) -> list[metrics.Score]:
@@ -25,8 +33,13 @@ def judged(right: Sequence[bool]) -> list[metrics.Score]:
     return [metrics.Score(em=100.0 * yes, f1=None) for yes in right]
 
 
-def of_row(score: metrics.Score) -> RowScore:
-    """A row's score as reports have it, from 0 to 1."""
+@functools.lru_cache(maxsize=1 << 16)  # rows with the same scores share them
+def of_row(names: tuple[str, ...], scores: tuple[metrics.Score, ...]) -> Mapping[str, RowScore]:
+    """A row's scores by protocol as reports have them, from 0 to 1."""
+    return {name: _fraction(score) for name, score in zip(names, scores, strict=True)}
+
+
+def _fraction(score: metrics.Score) -> RowScore:
     return RowScore(em=score.em / 100, f1=None if score.f1 is None else score.f1 / 100)
 
 

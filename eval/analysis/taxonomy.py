@@ -83,7 +83,8 @@ def four_way(rows: SortedRows, doubts: Sequence[str] = ()) -> FourWay:
     overall = estimates(rows, np.ones(len(rows.correct), bool))
     kinds = []
     for kind, found in shares(rows).items():
-        asserted = rows.labelled or kind != Kind.INCOMPLETE
+        # Without people's word nobody has looked for what is missing from the gold.
+        asserted = rows.labelled or kind != Kind.INCOMPLETE or bool(rows.kinds[kind].any())
         share = found if asserted else Estimate(mean=0.0, low=0.0, high=0.0)
         kinds.append(
             KindShare(
@@ -110,9 +111,11 @@ def four_way(rows: SortedRows, doubts: Sequence[str] = ()) -> FourWay:
 
 def _counts(rows: SortedRows) -> tuple[Counted, ...]:
     wrong = rows.kinds[Kind.TRUE_NEGATIVE] | rows.kinds[Kind.UNANSWERABLE]
+    incomplete = rows.kinds[Kind.INCOMPLETE]
     outcomes = (
         ("exact match", rows.correct),
         (str(Kind.PHRASING), rows.kinds[Kind.PHRASING]),
+        *([(f"{Kind.INCOMPLETE}, people say", incomplete)] if incomplete.any() else []),
         ("other wrong answers", wrong),
         ("all", np.ones(len(rows.correct), bool)),
     )
@@ -136,13 +139,14 @@ def _how(rows: SortedRows) -> str:
             f"people labelled {sample} wrong predictions; adjusted = (EM + phrasing + incomplete) "
             "/ (1 - unanswerable)"
         )
-    exact, other, failed, every = _counts(rows)
+    exact, other, *found, failed, every = _counts(rows)
+    missing = f", {found[0].answerable:,} that people found right" if found else ""
     return (
         "phrasing is what the judge calls a gold answer in other words; unanswerable are the other "
         "wrong answers to flagged questions. The adjusted score leaves out all "
         f"{every.flagged:,} flagged questions: {exact.flagged:,} exact matches, {other.flagged:,} "
         f"answers of phrasing, {failed.flagged:,} unanswerable. It counts {exact.answerable:,} "
-        f"exact matches and {other.answerable:,} answers of phrasing among the other "
+        f"exact matches and {other.answerable:,} answers of phrasing{missing} among the other "
         f"{every.answerable:,}{_of_phrasing(rows, other.answerable)}. Answers that may be right "
         "but missing from the gold are listed for review and count as wrong. "
         f"{_interval(rows.trust)}"
@@ -155,7 +159,7 @@ def _of_phrasing(rows: SortedRows, count: int) -> str:
     if round(worth, 1) == count:
         return ""
     return (
-        f"; these {count:,} for {worth:,.1f}, since the judge accepts fewer answers here than of "
+        f"; the {count:,} of phrasing for {worth:,.1f}, since the judge accepts fewer answers here than of "
         "any system that it was validated on, so that more of them are false alarms"
     )
 

@@ -101,12 +101,12 @@ def _stops(rows: Sequence[Prediction], right: Sequence[bool], protocol: str) -> 
     return [
         Cause(
             kind=Kind.STOP,
-            points=cost.em - sum(right) / len(rows),
-            score=cost.em,
+            points=cost.change.mean,
+            score=cost.em.mean,
             rows=cost.lost + cost.gained,
             text=f"{cost.rule}: {cost.lost:,} answers lost, {cost.gained:,} gained",
         )
-        for cost in audit.stops(rows, protocol)
+        for cost in audit.stops(rows, protocol, before=right)
     ]
 
 

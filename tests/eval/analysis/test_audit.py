@@ -1,9 +1,10 @@
 """Where protocols disagree and why, and what stop strings cost."""
 
+import numpy as np
 import pytest
 
 from closedbook.errors import UserError
-from closedbook.eval import protocols
+from closedbook.eval import paired, protocols
 from closedbook.eval.analysis import audit, differences
 from closedbook.eval.predictions import Prediction
 
@@ -56,6 +57,14 @@ def test_pairs_that_agree_are_left_out_and_ids_are_the_rows():
     ]
 
 
+def test_protocols_that_judge_alike_are_one_so_that_each_difference_stands_once():
+    given = [row("in Paris, France", "Paris"), row("b", "c")]
+    [line, *others] = audit.disagreements(given)
+    assert line.protocols == ("squad", "dpr")
+    assert line.alike[0] == ["nq_open", "trivia_qa", "natural_questions", "curated_trec", "lm_eval"]
+    assert others == []
+
+
 def test_stops_lose_and_gain_and_make_answers_unreachable():
     given = [
         row("St. Paul", "St. Paul"),  # lost; its only answer cannot be given
@@ -65,18 +74,22 @@ def test_stops_lose_and_gain_and_make_answers_unreachable():
     ]
     costs = {line.rule: line for line in audit.stops(given)}
     full = costs["stop at newline, '.' and ','"]
-    assert (full.em, full.lost, full.gained) == (0.25, 2, 1)
+    assert (full.em.mean, full.lost, full.gained) == (0.25, 2, 1)
+    assert (full.change.mean, full.change) == (
+        -0.25,
+        paired.difference(np.array([0.0, 1, 0, 0]), np.array([1.0, 0, 1, 0])),
+    )
     assert (full.answers, full.answers_cut) == (5, 2)
     assert (full.gold_unreachable, full.ceiling, full.ids) == (1, 0.75, ["1", "3"])
     assert costs["stop at '.'"].lost == 1
     assert costs["stop at 'Q:'"].lost == costs["stop at 'Q:'"].gained == 0
-    assert costs["lm-evaluation-harness nq_open"].em == 0.25
+    assert costs["lm-evaluation-harness nq_open"].em.mean == 0.25
 
 
 def test_rules_of_the_harness_differ_in_articles():
     costs = {line.rule: line for line in audit.stops([row("Beatles", "The Beatles")])}
-    assert costs["lm-evaluation-harness nq_open"].em == 1
-    assert costs["lm-evaluation-harness triviaqa"].em == 0
+    assert costs["lm-evaluation-harness nq_open"].em.mean == 1
+    assert costs["lm-evaluation-harness triviaqa"].em.mean == 0
 
 
 def test_long_and_hostile_text_is_not_slow():

@@ -181,3 +181,35 @@ def test_counts_lead_from_the_kinds_to_the_score():
 
 def test_labelled_rows_need_no_counts():
     assert taxonomy.four_way(paper_rows()).counts == ()
+
+
+def test_corrections_replace_single_verdicts_and_leave_the_judges_elsewhere():
+    correct = [True] * 4 + [False] * 6
+    equivalent = [False] * 4 + [True, True, False, False, False, False]
+    flagged = [False] * 9 + [True]
+    told = [None] * 5 + [
+        Kind.TRUE_NEGATIVE,
+        Kind.INCOMPLETE,
+        Kind.UNANSWERABLE,
+        None,
+        Kind.PHRASING,
+    ]
+    found = taxonomy.four_way(
+        kinds.sort(correct, equivalent=equivalent, flagged=flagged, labels=told, correcting=True)
+    )
+    counts = {row.name: row.count for row in found.rows}
+    assert counts == {"true negative": 2, "phrasing": 2, "incomplete": 1, "unanswerable": 1}
+    assert not found.labelled
+    # Nine questions can be answered, and seven of their answers are right.
+    assert found.adjusted.mean == pytest.approx(7 / 9)
+    assert "1 that people found right" in found.how
+
+
+def test_a_file_is_of_corrections_or_of_a_sample(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    line = '{"id": 1, "label": "phrasing", "corrects": "wrong"}\n'
+    path.write_text(line)
+    assert isinstance(labels.read(path), labels.Corrections)
+    path.write_text(line + '{"id": 2, "label": "wrong"}\n')
+    with pytest.raises(UserError, match=r'labels\.jsonl:2: some lines have "corrects"'):
+        labels.read(path)
