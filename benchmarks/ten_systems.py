@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from closedbook.errors import UserError
 from closedbook.eval import predictions, protocols
 from closedbook.eval.analysis import audit, comparison
-from closedbook.eval.analysis.compared import Comparison, ProtocolTable
+from closedbook.eval.analysis.comparison.results import Comparison, ProtocolTable
 from closedbook.eval.predictions import Prediction
 
 PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "studies" / "ten_systems.md"

@@ -14,7 +14,7 @@ from closedbook.errors import UserError
 from closedbook.eval import predictions, summary
 from closedbook.eval.analysis import analysis, comparison
 from closedbook.eval.analysis import labels as label_files
-from closedbook.eval.analysis.compared import Comparison
+from closedbook.eval.analysis.comparison.results import Comparison
 from closedbook.eval.analysis.kinds import Kind
 from closedbook.eval.analysis.results import Analysis
 from closedbook.eval.equivalence import simpleqa, verdicts

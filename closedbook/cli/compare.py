@@ -9,7 +9,7 @@ from closedbook.cli.analyze import read_named, shown
 from closedbook.cli.run import comma_separated
 
 if TYPE_CHECKING:
-    from closedbook.eval.analysis.compared import Comparison
+    from closedbook.eval.analysis.comparison.results import Comparison
     from closedbook.eval.intervals import Estimate
 
 
@@ -29,7 +29,7 @@ def compare(
         list[str] | None,
         typer.Option(
             help="Protocols of exact match, the headline first; may be given several times. "
-            "Default: all, squad first."
+            "Default: all that apply, squad first."
         ),
     ] = None,
     names: Annotated[
@@ -38,6 +38,13 @@ def compare(
             metavar="A,B,...", help="The systems' names, in order. Default: the files' names."
         ),
     ] = None,
+    judge: Annotated[
+        str,
+        typer.Option(
+            help="Judge of equivalence for the adjusted scores: learned; rules; t5:CHECKPOINT; "
+            "cross-encoder:MODEL; or module:function."
+        ),
+    ] = "learned",
     force: Annotated[
         bool, typer.Option("--force", help="Replace DIR if it is a report already.")
     ] = False,
@@ -45,9 +52,11 @@ def compare(
     """Compare systems on the questions that all of them answered, and write a report.
 
     Differences come with 95% intervals and McNemar's exact test, over whole questions where rows
-    share them, corrected after Holm for the number of pairs. Where the files' gold answers differ,
-    all systems are scored against those of all files. DIR gets report.html, report.md, report.tex,
-    summary.json, examples.jsonl (each question with every system's prediction) and figures.
+    share them, corrected after Holm for the number of pairs. Adjusted scores also count gold
+    answers in other words; slices compare the systems on parts of the questions. Where the files'
+    gold answers differ, all systems are scored against those of all files. DIR gets report.html,
+    report.md, report.tex, summary.json, examples.jsonl (each question with every system's
+    prediction) and figures.
 
     Examples:
 
@@ -57,13 +66,14 @@ def compare(
 
     `closedbook compare a.jsonl b.jsonl --protocol trivia_qa --protocol squad --out comparison`
     """
+    from closedbook.cli import judging
     from closedbook.cli.analyze import progress_bar
     from closedbook.errors import UserError
     from closedbook.eval.analysis import comparison
-    from closedbook.eval.protocols import PROTOCOLS
     from closedbook.eval.report import outputs
 
     outputs.check_target(out, force=force)
+    chosen = judging.judge(judge)
     with progress_bar() as progress:
         systems = read_named(predictions)
         if names is not None:
@@ -75,8 +85,10 @@ def compare(
                 )
             systems = dict(zip(given, systems.values(), strict=True))
         progress("comparing", 0, 1)
-        headline, *others = protocol or list(PROTOCOLS)
-        found = comparison.compare(systems, protocol=headline, others=others)
+        headline, *others = protocol or ["squad"]
+        found = comparison.compare(
+            systems, protocol=headline, others=others if protocol else None, judge=chosen
+        )
         outputs.write_comparison(found, out, force=force)
     _print(found, out)
 
@@ -94,7 +106,10 @@ def _print(found: "Comparison", out: pathlib.Path) -> None:
     scores = sorted(headline.scores, key=lambda score: -score.em.mean)
     best = scores[0].system
     pairs = {frozenset(pair.systems): pair for pair in headline.pairs}
-    table = Table("system", "exact match", "to the best", "p (Holm)", box=None, pad_edge=False)
+    adjusted = {score.system: score.adjusted for score in found.adjusted.scores}
+    table = Table(
+        *("system", "exact match", "to the best", "p (Holm)", "adjusted"), box=None, pad_edge=False
+    )
     for score in scores:
         name = score.system
         cells = ["", ""]
@@ -102,7 +117,7 @@ def _print(found: "Comparison", out: pathlib.Path) -> None:
             pair = pairs[frozenset((best, name))]
             sign = 1 if pair.systems[0] == name else -1
             cells = [_difference(pair.difference, sign), f"{pair.p_holm:.2g}"]
-        table.add_row(Text(_printable(name)), shown(score.em), *cells)
+        table.add_row(Text(_printable(name)), shown(score.em), *cells, shown(adjusted[name]))
     screen.print(f"{headline.protocol}, n {measures.compared(found)} in common")
     screen.print(table)
     if found.meta.golds_differ:

@@ -1,6 +1,7 @@
 """The analysis of one predictions file, step by step; `results` says what it holds."""
 
 import dataclasses
+import functools
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 
@@ -12,6 +13,7 @@ from closedbook.eval.analysis import (
     candidates,
     checked,
     confidence,
+    findings,
     kinds,
     labels,
     processes,
@@ -121,7 +123,11 @@ def analyze(
     asked = Asked(protocols=scoring.names(rows, protocol), judge=judge, threshold=threshold)
     tell = _Steps(progress)
     tell.next()
-    of_rows = processes.of_rows(rows, asked, tell.again)
+    of_rows = findings.empty(asked)
+    work = functools.partial(findings.of_rows, asked=asked)
+    for part in processes.parts(work, rows, judge=judge):
+        of_rows.add(part)
+        tell.again()
     verdicts, flags = of_rows.verdicts, of_rows.flags
     right, scores = of_rows.right(), of_rows.scores
     tell.next()
@@ -175,6 +181,7 @@ def analyze(
             source=source,
             form=form,
             notes=notes or {},
+            corrections=isinstance(labels, Corrections),
         ),
         protocols=[scoring.table(rows, values, name) for name, values in scores.items()],
         disagreements=disagreements,
@@ -238,6 +245,7 @@ def _meta(
     source: str | None,
     form: str | None,
     notes: Mapping[str, int],
+    corrections: bool,
 ) -> Meta:
     return Meta(
         source=source,
@@ -252,6 +260,7 @@ def _meta(
         closedbook=__version__,
         form=form,
         notes=dict(notes),
+        corrections=corrections,
     )
 
 

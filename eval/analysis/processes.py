@@ -1,7 +1,7 @@
-"""Findings of many rows, by several processes where that is worth it; the result is the same.
+"""One function over the parts of many rows, by several processes where that is worth it.
 
-Workers are processes of Python of their own that are asked through pipes: a fork would take along
-the threads and locks of whoever calls us, and `multiprocessing` would run the caller's script again.
+Workers are processes of their own that are asked through pipes: a fork would take along the threads
+and locks of whoever calls us, and `multiprocessing` would run the caller's script again.
 """
 
 import contextlib
@@ -11,60 +11,57 @@ import pickle
 import queue
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import IO
+from typing import IO, Any, TypeAlias, TypeVar
 
 from closedbook.errors import UserError
-from closedbook.eval.analysis import findings
-from closedbook.eval.analysis.findings import Asked, Findings
-from closedbook.eval.equivalence.judges import Evidence
+from closedbook.eval.equivalence.judges import Evidence, Judge
 from closedbook.eval.predictions import Prediction
+
+_Result = TypeVar("_Result")
+_Work: TypeAlias = Callable[[Sequence[Prediction]], _Result]
+_Process: TypeAlias = subprocess.Popen[bytes]
 
 _AT_ONCE = 500  # rows of a part
 _WORTH = 8_000  # rows from which starting processes takes less time than they save
 _MOST = 8  # processes; reading their answers keeps one core busy
 
 
-def of_rows(
-    rows: Sequence[Prediction], asked: Asked, tell: Callable[[], None] = lambda: None
-) -> Findings:
-    """What is found of each row.
+def parts(
+    work: _Work[_Result], rows: Sequence[Prediction], *, judge: Judge, cores: int | None = None
+) -> Iterator[_Result]:
+    """The results of a function for each part of the rows, in their order.
 
     Args:
+        work: What is to be done; of a module, or a partial of one, so that it can be sent.
         rows: The predictions.
-        asked: What is to be found. A judge that is not ours is asked by this process alone.
-        tell: Called after each part.
+        judge: Whom the function asks. One that is not ours is asked by this process alone.
+        cores: Processes; as many as there are cores if None.
     """
-    found = findings.empty(asked)
-    for part in _parts(rows, asked, cores()):
-        found.add(part)
-        tell()
-    return found
+    starts = range(0, len(rows), _AT_ONCE)
+    chunks = (rows[start : start + _AT_ONCE] for start in starts)
+    count = min(_cores() if cores is None else cores, _MOST)
+    if len(rows) < _WORTH or count < 2 or not isinstance(judge, Evidence):
+        yield from map(work, chunks)
+        return
+    with _Workers(count) as workers:
+        yield from workers.map(work, chunks)
 
 
-def cores() -> int:
+def _cores() -> int:
     """How many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def _parts(rows: Sequence[Prediction], asked: Asked, count: int) -> Iterator[Findings]:
-    starts = range(0, len(rows), _AT_ONCE)
-    chunks = (rows[start : start + _AT_ONCE] for start in starts)
-    if len(rows) < _WORTH or count < 2 or not isinstance(asked.judge, Evidence):
-        yield from (findings.of_rows(chunk, asked) for chunk in chunks)
-        return
-    with _Workers(min(count, _MOST)) as workers:
-        yield from workers.map(chunks, asked)
-
-
 class _Workers:
-    """Processes that find; each is asked by a thread of its own."""
+    """Processes that work; each is asked by a thread of its own."""
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._free: queue.SimpleQueue[subprocess.Popen[bytes] | None] = queue.SimpleQueue()
-        self._started: list[subprocess.Popen[bytes]] = []
+        self._free: queue.SimpleQueue[_Process | None] = queue.SimpleQueue()
+        self._started: list[_Process] = []
 
     def __enter__(self) -> "_Workers":
         for _ in range(self._count):
@@ -78,35 +75,36 @@ class _Workers:
             process.kill()
             process.communicate()
 
-    def map(self, chunks: Iterator[Sequence[Prediction]], asked: Asked) -> Iterator[Findings]:
-        """The findings of each part, in the order of the parts."""
+    def map(
+        self, work: _Work[_Result], chunks: Iterator[Sequence[Prediction]]
+    ) -> Iterator[_Result]:
+        """The results of the parts, in their order."""
         with ThreadPoolExecutor(self._count) as threads:
+            submit = lambda chunk: threads.submit(self._ask, work, chunk)  # noqa: E731
             # No more parts are under way than needed, so that few of them are in memory.
-            waiting = [
-                threads.submit(self._ask, chunk, asked)
-                for chunk in itertools.islice(chunks, 2 * self._count)
-            ]
+            waiting = deque(map(submit, itertools.islice(chunks, 2 * self._count)))
             while waiting:
-                part = waiting.pop(0).result()
-                waiting += [
-                    threads.submit(self._ask, chunk, asked) for chunk in itertools.islice(chunks, 1)
-                ]
+                part = waiting.popleft().result()
+                waiting.extend(map(submit, itertools.islice(chunks, 1)))
                 yield part
 
-    def _ask(self, rows: Sequence[Prediction], asked: Asked) -> Findings:
+    def _ask(self, work: _Work[_Result], rows: Sequence[Prediction]) -> _Result:
         process = self._free.get()
         try:
-            answer = _answer(process, rows, asked)
+            if process is None:
+                return work(rows)
+            result, error = _answer(process, (work, list(rows)))
         except (OSError, EOFError):  # it was killed, perhaps for its memory
-            process, answer = None, None
+            process = None
+            return work(rows)
         finally:
             self._free.put(process)
-        if isinstance(answer, UserError):
-            raise answer
-        return findings.of_rows(rows, asked) if answer is None else answer
+        if error is not None:
+            raise error
+        return result
 
 
-def _start() -> "subprocess.Popen[bytes] | None":
+def _start() -> _Process | None:
     """A worker; None where no process can be started, and this one does all the work."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with contextlib.suppress(OSError):
@@ -119,31 +117,26 @@ def _start() -> "subprocess.Popen[bytes] | None":
     return None
 
 
-def _answer(
-    process: "subprocess.Popen[bytes] | None", rows: Sequence[Prediction], asked: Asked
-) -> Findings | UserError | None:
-    if process is None:
-        return None
+def _answer(process: _Process, asked: object) -> Any:
     assert process.stdin is not None
     assert process.stdout is not None
-    pickle.dump((list(rows), asked), process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
+    pickle.dump(asked, process.stdin, protocol=pickle.HIGHEST_PROTOCOL)
     process.stdin.flush()
-    answer: Findings | UserError = pickle.load(process.stdout)
-    return answer
+    return pickle.load(process.stdout)
 
 
 def serve(asking: IO[bytes], answering: IO[bytes]) -> None:
-    """Answers until nothing more is asked."""
+    """Answers until nothing more is asked: with a result or a user's error."""
     while True:
         try:
-            rows, asked = pickle.load(asking)
+            work, rows = pickle.load(asking)
         except EOFError:
             return
-        answer: Findings | UserError
+        answer: tuple[object, UserError | None]
         try:
-            answer = findings.of_rows(rows, asked)
+            answer = work(rows), None
         except UserError as error:
-            answer = error
+            answer = None, error
         pickle.dump(answer, answering, protocol=pickle.HIGHEST_PROTOCOL)
         answering.flush()
 

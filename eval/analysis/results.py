@@ -11,7 +11,7 @@ from closedbook.eval.analysis.audit import Disagreement, StopCost
 from closedbook.eval.analysis.confidence import Reliability
 from closedbook.eval.analysis.kinds import Kind
 from closedbook.eval.analysis.slices import SliceScore
-from closedbook.eval.analysis.summarized import Summarized, plain
+from closedbook.eval.analysis.summarized import Summarized
 from closedbook.eval.analysis.taxonomy import FourWay
 from closedbook.eval.equivalence.reasons import Grade
 from closedbook.eval.equivalence.simpleqa import Shares
@@ -57,6 +57,7 @@ class Meta:
     closedbook: str  # version
     form: str | None = None  # what the file was taken for, in words
     notes: Mapping[str, int] = dataclasses.field(default_factory=dict)  # rows, by what is odd
+    corrections: bool = False  # whether people's labels replace single verdicts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -121,12 +122,12 @@ class Example:
 
     def as_dict(self) -> dict[str, Any]:
         """The row as examples.jsonl has it: its own keys, as they were read, and the findings."""
-        found = {
-            field.name: plain(getattr(self, field.name))
-            for field in dataclasses.fields(self)
-            if field.name != "row"
-        }
+        found = {name: getattr(self, name) for name in _PLAIN}
+        found["scores"] = {name: vars(score) for name, score in self.scores.items()}
         return self.row.as_dict() | found
+
+
+_PLAIN = tuple(field.name for field in dataclasses.fields(Example) if field.name != "row")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

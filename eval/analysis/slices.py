@@ -31,6 +31,8 @@ _MOST_COLUMNS = 20
 _LONGEST_VALUE = 60  # characters
 _OWN = ("task", "split", "step")  # fields of ours that may sort rows
 _FIRST = ("task",)  # slices that stand before the others
+OF_SYSTEMS = frozenset({"confidence", "step"})
+"""Slices that say something of a system, not of a question."""
 
 SLICES: Mapping[str, Sequence[str]] = {
     "question word": (*_QUESTION_WORDS, "other"),

@@ -159,8 +159,8 @@ def _of_phrasing(rows: SortedRows, count: int) -> str:
     if round(worth, 1) == count:
         return ""
     return (
-        f"; the {count:,} of phrasing for {worth:,.1f}, since the judge accepts fewer answers here than of "
-        "any system that it was validated on, so that more of them are false alarms"
+        f"; the {count:,} of phrasing for {worth:,.1f}, since the judge accepts fewer answers here "
+        "than of any system that it was validated on, so that more of them are false alarms"
     )
 
 

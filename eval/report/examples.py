@@ -1,8 +1,11 @@
 """The rows of the table of examples, as compact JSON for the page."""
 
-from collections.abc import Sequence
+import dataclasses
+import itertools
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from closedbook.eval.analysis.compared import Comparison
+from closedbook.eval.analysis.comparison.results import ComparedExample, Comparison
 from closedbook.eval.analysis.results import Example, Outcome
 from closedbook.eval.analysis.summarized import Json
 from closedbook.eval.equivalence.reasons import Reason
@@ -12,13 +15,105 @@ from closedbook.eval.report.text import clip, visible
 # of a cell and all of this on request.
 _KEPT = 4000  # characters
 
+# What a browser opens in a second or two; examples.jsonl has all rows.
+MOST_ROWS = 20_000
+MOST_CHARACTERS = 20_000_000  # of all rows together
 
-def table_data(examples: Sequence[Example]) -> dict[str, Json]:
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chosen:
+    """Rows of a page."""
+
+    places: Sequence[int]  # of the rows, in their order
+    left_out: Mapping[str, tuple[int, int]]  # per group rows that are there, of how many; if fewer
+
+
+def choose(
+    groups: Sequence[str],
+    sizes: Sequence[int],
+    wanted: Iterable[int] = (),
+    *,
+    most: int = MOST_ROWS,
+    characters: int = MOST_CHARACTERS,
+) -> Chosen:
+    """The rows that a page holds: all, or so many that it opens at once.
+
+    Rows that the page leads to come first. The other places are shared out equally among the
+    groups, and taken evenly over each, so that every group is there and none only from its start.
+
+    Args:
+        groups: Each row's group, such as its verdict.
+        sizes: Each row's characters.
+        wanted: Places of rows that the page leads to.
+        most: Rows of the page.
+        characters: Of all its rows; one of a million characters takes no more than it shows.
+    """
+    of_group: dict[str, list[int]] = {}
+    for place, group in enumerate(groups):
+        of_group.setdefault(group, []).append(place)
+    if len(groups) <= most and sum(sizes) <= characters:
+        return Chosen(places=range(len(groups)), left_out={})
+    kept: dict[int, None] = {}
+    queues = [iter(_spread(places)) for places in of_group.values()]
+    turns = itertools.chain(dict.fromkeys(wanted), _in_turn(queues))
+    left = characters
+    for place in turns:
+        if place in kept:
+            continue
+        left -= sizes[place]
+        if len(kept) >= most or left < 0:
+            break
+        kept[place] = None
+    there = Counter(groups[place] for place in kept)
+    return Chosen(
+        places=sorted(kept),
+        left_out={
+            group: (there[group], len(places))
+            for group, places in of_group.items()
+            if there[group] < len(places)
+        },
+    )
+
+
+def _in_turn(queues: Sequence[Iterator[int]]) -> Iterator[int]:
+    """One of each queue, until all are empty."""
+    for turn in itertools.zip_longest(*queues):
+        yield from (place for place in turn if place is not None)
+
+
+def _spread(places: Sequence[int]) -> Iterator[int]:
+    """All places, any first part of them evenly spread: every sixteenth first, then those between.
+
+    >>> list(_spread(range(6)))[:3]
+    [0, 4, 2]
+    """
+    step = 1 << max(len(places) - 1, 1).bit_length() - 1
+    yield from places[::step]
+    while step > 1:
+        step //= 2
+        yield from places[step :: 2 * step]
+
+
+def size(row: Example) -> int:
+    """About the characters that a row takes in the page."""
+    texts = (row.row.question, row.row.prediction, row.evidence, *row.row.answers)
+    others = (other.text for other in row.row.alternatives)
+    return 200 + sum(min(len(text), _KEPT) for text in (*texts, *others))
+
+
+def table_data(
+    examples: Sequence[Example], labels: Mapping[str, str], corrections: bool
+) -> dict[str, Json]:
     """The examples as the page's script reads them: names once, then one list per row.
+
+    Args:
+        examples: Those of the page.
+        labels: What people have said already, by id, of rows in the page or not.
+        corrections: Whether these replace single verdicts; else they are all, or a sample.
 
     A row holds: id, question, gold answers, prediction, verdict, reason, probability, F1 under
     the first protocol, score, flag, candidate score, evidence, flag's reason, exact match under
-    each protocol, values of the slices, other answers.
+    each protocol, values of the slices, other answers, label.
     """
     protocols = list(dict.fromkeys(name for row in examples for name in row.scores))
     slices = list(dict.fromkeys(name for row in examples for name in row.slices))
@@ -26,29 +121,51 @@ def table_data(examples: Sequence[Example]) -> dict[str, Json]:
         "reasons": {str(reason): reason.description for reason in Reason},
         "protocols": [*protocols],
         "slices": [*slices],
+        "labels": {key: str(label) for key, label in labels.items()},
+        "sample": bool(labels) and not corrections,
         "rows": [_row(row, protocols, slices) for row in examples],
     }
 
 
-def comparison_data(comparison: Comparison) -> dict[str, Json]:
+def comparison_data(comparison: Comparison, places: Sequence[int]) -> dict[str, Json]:
     """The examples of a comparison: names of the systems once, then one list per row.
 
-    A row holds: id, question, gold answers, each system's prediction, whether each is right.
+    A row holds: id, question, gold answers, each system's prediction, whether each is right,
+    whether it is by the judge, values of the slices.
+
+    Args:
+        comparison: From `closedbook.eval.analysis.comparison.compare`.
+        places: Of the examples in the page.
     """
     names = [system.name for system in comparison.systems]
-    return {
-        "systems": _texts(names, limit=len(names)),
-        "rows": [
+    slices = list(dict.fromkeys(name for row in comparison.examples for name in row.slices))
+    rows: list[Json] = []
+    for place in places:
+        row = comparison.examples[place]
+        rows.append(
             [
-                _text(number if row.id is None else row.id),
+                _text(place + 1 if row.id is None else row.id),
                 _text(row.question),
                 _texts(row.answers),
                 _texts([row.predictions[name] for name in names], limit=len(names)),
                 [int(row.correct[name]) for name in names],
+                [int(row.accepted[name]) for name in names],
+                [_text(row.slices.get(name)) for name in slices],
             ]
-            for number, row in enumerate(comparison.examples, start=1)
-        ],
-    }
+        )
+    return {"systems": _texts(names, limit=len(names)), "slices": [*slices], "rows": rows}
+
+
+def solved(row: ComparedExample) -> str:
+    """Whether all, some or none of the systems are right."""
+    count = sum(row.correct.values())
+    return "all" if count == len(row.correct) else "some" if count else "none"
+
+
+def compared_size(row: ComparedExample) -> int:
+    """About the characters that a row takes in the page."""
+    texts = (row.question, *row.answers, *row.predictions.values())
+    return 100 + sum(min(len(text), _KEPT) for text in texts)
 
 
 def _row(row: Example, protocols: Sequence[str], slices: Sequence[str]) -> list[Json]:
@@ -69,6 +186,7 @@ def _row(row: Example, protocols: Sequence[str], slices: Sequence[str]) -> list[
         [round(row.scores[name].em) for name in protocols],
         [_text(row.slices.get(name)) for name in slices],
         _texts([other.text for other in row.row.alternatives]),
+        _text(row.label),
     ]
 
 

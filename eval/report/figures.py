@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from closedbook.eval.analysis.calibration import Point
-from closedbook.eval.analysis.compared import Comparison
+from closedbook.eval.analysis.comparison.results import Comparison
 from closedbook.eval.analysis.confidence import Reliability
 from closedbook.eval.analysis.kinds import Kind
 from closedbook.eval.analysis.results import Analysis, ProtocolScore

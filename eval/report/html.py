@@ -11,19 +11,24 @@ import hashlib
 import importlib.util
 import pathlib
 import re
+import urllib.parse
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from closedbook.eval.analysis.compared import Comparison
-from closedbook.eval.analysis.results import Analysis
+from closedbook.eval.analysis.comparison.results import ComparedSlice, Comparison
+from closedbook.eval.analysis.results import Analysis, Example
 from closedbook.eval.analysis.slices import SliceScore
 from closedbook.eval.analysis.summarized import Json
-from closedbook.eval.report import charts, examples, figures, measures, numbers, text
+from closedbook.eval.report import charts, examples, figures, measures, numbers, story, text
 
 if TYPE_CHECKING:
     import jinja2
     import markupsafe
 
+REVIEWED = 100
+"""Candidates that the page lists above the table of examples."""
+
+_Slice = TypeVar("_Slice", SliceScore, ComparedSlice)
 _TEMPLATES = pathlib.Path(__file__).parent / "templates"
 _EXPORTS = re.compile(r"export\{([^{}]*)\};?")
 _FIGURES = {  # alternative texts; the numbers stand in a table beside each figure
@@ -40,15 +45,40 @@ def render_html(analysis: Analysis) -> str:
         A whole HTML document, with scripts, styles and figures inside.
     """
     drawn = figures.specs(analysis, charts.PAGE)
+    rows, looks = analysis.examples, story.looks(analysis)
+    chosen = examples.choose(
+        [row.verdict for row in rows],
+        [examples.size(row) for row in rows],
+        _led_to(analysis, looks),
+    )
+    labels = {row.id: row.label for row in rows if row.label is not None}
     return page(
         _TEMPLATES / "report.html",
         script=_TEMPLATES / "report.js",
-        data=examples.table_data(analysis.examples),
+        data=examples.table_data(
+            [rows[place] for place in chosen.places], labels, analysis.meta.corrections
+        ),
         a=analysis,
         slices=_grouped(analysis.slices),
         measures=measures,
+        story=story,
+        looks=looks,
+        shown=len(chosen.places),
+        left_out=chosen.left_out,
+        reviewed=REVIEWED,
         figures={name: figure(drawn[name], _FIGURES[name]) for name in _FIGURES if name in drawn},
     )
+
+
+def _led_to(analysis: Analysis, looks: Sequence[tuple[str, Sequence[Example]]]) -> list[int]:
+    """Places of the rows that the page names, those to look at first before the others."""
+    ids = [row.id for _, rows in looks for row in rows]
+    ids += [row.id for row in analysis.candidates[:REVIEWED]]
+    ids += [key for line in analysis.disagreements for why in line.why for key in why.ids]
+    ids += [key for line in analysis.audit for key in line.ids]
+    wanted = dict.fromkeys(ids)
+    places = {row.id: place for place, row in enumerate(analysis.examples) if row.id in wanted}
+    return [places[key] for key in wanted if key in places]
 
 
 def render_comparison_html(comparison: Comparison) -> str:
@@ -57,11 +87,18 @@ def render_comparison_html(comparison: Comparison) -> str:
     Returns:
         A whole HTML document, as `render_html` gives.
     """
+    rows = comparison.examples
+    chosen = examples.choose(
+        [examples.solved(row) for row in rows], [examples.compared_size(row) for row in rows]
+    )
     return page(
         _TEMPLATES / "comparison.html",
         script=_TEMPLATES / "comparison.js",
-        data=examples.comparison_data(comparison),
+        data=examples.comparison_data(comparison, chosen.places),
         c=comparison,
+        slices=_grouped(comparison.slices),
+        shown=len(chosen.places),
+        left_out=chosen.left_out,
         matrix=_agreement(comparison),
         measures=measures,
     )
@@ -89,6 +126,11 @@ def page(template: pathlib.Path, *, script: pathlib.Path, data: Json, **context:
         style=_markup(_datatables_file("css") + _template("report.css")),
         data=_markup(text.script_json(data)),
     )
+
+
+def address(key: object) -> str:
+    """Where a page shows the row of an id."""
+    return f"#row={urllib.parse.quote(text.visible(key), safe='')}"
 
 
 def _template(name: str) -> str:
@@ -119,6 +161,7 @@ def _environment(folder: pathlib.Path) -> "jinja2.Environment":
         p_value=numbers.p_value,
         line=text.inline,
     )
+    environment.globals["address"] = address
     return environment
 
 
@@ -140,8 +183,8 @@ def figure(spec: charts.Spec, alternative: str) -> "markupsafe.Markup":
     return _markup(drawn.replace("<svg ", f'<svg role="img" aria-label="{label}" ', 1))
 
 
-def _grouped(slices: Sequence[SliceScore]) -> dict[str, list[SliceScore]]:
-    groups: dict[str, list[SliceScore]] = {}
+def _grouped(slices: Sequence[_Slice]) -> dict[str, list[_Slice]]:
+    groups: dict[str, list[_Slice]] = {}
     for row in slices:
         groups.setdefault(row.slice, []).append(row)
     return groups

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from closedbook.eval.analysis.compared import Comparison, Pair
+from closedbook.eval.analysis.comparison.results import Comparison, Pair
 from closedbook.eval.analysis.results import Analysis
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.report import measures, numbers

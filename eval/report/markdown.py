@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 
 from closedbook.eval.analysis.audit import Disagreement, StopCost
-from closedbook.eval.analysis.compared import Comparison
+from closedbook.eval.analysis.comparison.results import Comparison
 from closedbook.eval.analysis.confidence import Reliability
 from closedbook.eval.analysis.results import Analysis, Meta, Review
 from closedbook.eval.analysis.slices import SliceScore
 from closedbook.eval.analysis.taxonomy import Counted
-from closedbook.eval.report import measures, numbers
+from closedbook.eval.report import measures, numbers, story
 from closedbook.eval.report.text import PARAGRAPH
 from closedbook.eval.report.text import markdown as safe
 
@@ -26,6 +26,7 @@ def render_markdown(analysis: Analysis, *, figures: str | None = "figures") -> s
     parts = [
         f"# {safe(meta.source or 'Predictions')}",
         _facts(meta),
+        *_story(analysis),
         table(
             ("", "%", "95% interval"),
             [
@@ -46,6 +47,12 @@ def render_markdown(analysis: Analysis, *, figures: str | None = "figures") -> s
         ),
         safe(measures.outcomes(analysis), PARAGRAPH),
         *_counts(taxonomy.counts),
+    ]
+    if analysis.candidates:
+        parts += ["## Review these first", *_candidates(analysis.candidates)]
+    if analysis.slices:
+        parts += ["## Slices", _slices(analysis.slices)]
+    parts += [
         "## Under each protocol",
         table(
             ("Protocol", "Exact match, %", "F1, %", "n"),
@@ -59,8 +66,6 @@ def render_markdown(analysis: Analysis, *, figures: str | None = "figures") -> s
                 for row in analysis.protocols
             ],
         ),
-    ]
-    parts += [
         "### Correct, incorrect, not attempted",
         "SimpleQA's three shares and F1, by the judge.",
         table(
@@ -74,13 +79,9 @@ def render_markdown(analysis: Analysis, *, figures: str | None = "figures") -> s
     if analysis.disagreements:
         parts += ["### Where they disagree", _disagreements(analysis.disagreements)]
     if analysis.audit:
-        parts += ["### What a harness rule would cost", _audit(analysis.audit)]
+        parts += ["### What a stop rule would cost", _audit(analysis.audit)]
     if analysis.confidence:
         parts += ["## Confidence", *_confidence(analysis.confidence, figures)]
-    if analysis.slices:
-        parts += ["## Slices", _slices(analysis.slices)]
-    if analysis.candidates:
-        parts += ["## Review these first", *_candidates(analysis.candidates)]
     parts.append(f"Made by closedbook {safe(meta.closedbook)}. All intervals are 95%.")
     return "\n\n".join(part for part in parts if part) + "\n"
 
@@ -114,6 +115,20 @@ def render_comparison_markdown(comparison: Comparison) -> str:
                     [measures.pair_cells(pair) for pair in first.pairs],
                 ),
                 "![Exact match of each system](figures/systems.svg)",
+                "## Adjusted scores, %",
+                safe(measures.adjusted_note(comparison), PARAGRAPH),
+                table(
+                    ("System", "Exact match", "Adjusted", "In other words"),
+                    measures.adjusted_rows(comparison),
+                ),
+                table(
+                    ("First", "Second", "Difference, adjusted"),
+                    [
+                        (*pair.systems, measures.difference(pair.difference))
+                        for pair in comparison.adjusted.pairs
+                    ],
+                ),
+                *(["## Slices", *_compared_slices(comparison, names)] if comparison.slices else []),
                 f"## {measures.unit(comparison)} by how many systems are right",
                 table(
                     ("Right", measures.unit(comparison), "Share, %"),
@@ -126,6 +141,48 @@ def render_comparison_markdown(comparison: Comparison) -> str:
         )
         + "\n"
     )
+
+
+def _compared_slices(comparison: Comparison, names: Sequence[str]) -> list[str]:
+    return [
+        "Exact match, and the adjusted score after the arrow, percent.",
+        table(
+            ("Slice", "Value", "n", *names),
+            [
+                (
+                    row.slice,
+                    row.value,
+                    numbers.count(row.n),
+                    *(
+                        f"{numbers.mean(em)} → {numbers.with_interval(adjusted)}"
+                        for em, adjusted in zip(row.em, row.adjusted, strict=True)
+                    ),
+                )
+                for row in comparison.slices
+            ],
+        ),
+    ]
+
+
+def _story(analysis: Analysis) -> list[str]:
+    """What the page says first, and the examples to look at."""
+    lines = [
+        f"- {numbers.count(each.count) if each.count is not None else '?'} **{each.name}**, "
+        f"{safe(each.share)}: they {each.words}."
+        for each in story.shares(analysis)
+    ]
+    looks = [
+        f"- {safe(name)}: {safe(row.id)}, {safe(row.row.question, 140)} Gold "
+        f"{safe(' / '.join(row.row.answers[:3]), 90)}; predicted {safe(row.row.prediction, 140)}"
+        for name, rows in story.looks(analysis)
+        for row in rows[:1]
+    ]
+    return [
+        safe(story.opening(analysis), PARAGRAPH),
+        "\n".join(lines),
+        safe(story.conclusion(analysis), PARAGRAPH),
+        *(["Look at these first:", "\n".join(looks)] if looks else []),
+    ]
 
 
 def _after(text: str) -> str:
@@ -172,7 +229,7 @@ def _disagreements(rows: Iterable[Disagreement]) -> str:
         ("First", "Second", "Right by the first only", "By the second only", "Why"),
         [
             (
-                *row.protocols,
+                *(measures.alike(row, side) for side in (0, 1)),
                 numbers.count(row.only_first),
                 numbers.count(row.only_second),
                 "; ".join(f"{why.reason} ({why.count:,})" for why in row.why),
@@ -184,11 +241,12 @@ def _disagreements(rows: Iterable[Disagreement]) -> str:
 
 def _audit(rows: Iterable[StopCost]) -> str:
     return table(
-        ("Rule", "Exact match, %", "Lost", "Gained", "Questions out of reach"),
+        ("Rule", "Exact match, %", "Change", "Lost", "Gained", "Questions out of reach"),
         [
             (
                 row.rule,
-                numbers.percent(row.em),
+                numbers.with_interval(row.em),
+                measures.difference(row.change),
                 numbers.count(row.lost),
                 numbers.count(row.gained),
                 numbers.count(row.gold_unreachable),

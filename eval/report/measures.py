@@ -2,7 +2,8 @@
 
 from typing import Literal
 
-from closedbook.eval.analysis.compared import Comparison, Pair
+from closedbook.eval.analysis.audit import Disagreement
+from closedbook.eval.analysis.comparison.results import Comparison, Pair
 from closedbook.eval.analysis.confidence import Measures, Reliability
 from closedbook.eval.analysis.results import Analysis, Outcome
 from closedbook.eval.analysis.taxonomy import KindShare
@@ -91,6 +92,11 @@ def confidence(found: Measures, measure: Measure) -> str:
     return f"{show(value.mean)} [{show(value.low)}, {show(value.high)}]"
 
 
+def alike(found: Disagreement, side: int) -> str:
+    """A protocol of a pair, and those that judge every row as it does."""
+    return ", ".join((found.protocols[side], *found.alike[side]))
+
+
 def score_rows(comparison: Comparison) -> list[tuple[str, ...]]:
     """One row per system, in the order given: its name and its exact match by protocol."""
     tables = [
@@ -101,6 +107,37 @@ def score_rows(comparison: Comparison) -> list[tuple[str, ...]]:
         (row.system, *(table[row.system] for table in tables))
         for row in comparison.protocols[0].scores
     ]
+
+
+def adjusted_rows(comparison: Comparison) -> list[tuple[str, ...]]:
+    """One row per system: exact match, adjusted score, answers that the judge accepts."""
+    exact = {row.system: row.em for row in comparison.protocols[0].scores}
+    return [
+        (
+            row.system,
+            numbers.with_interval(exact[row.system]),
+            numbers.with_interval(row.adjusted),
+            numbers.count(row.phrasing),
+        )
+        for row in comparison.adjusted.scores
+    ]
+
+
+def adjusted_note(comparison: Comparison) -> str:
+    """What adjusted scores of a comparison are."""
+    found = comparison.adjusted
+    text = (
+        "The adjusted score also counts gold answers in other words, by the judge, and leaves out "
+        f"{numbers.counted(found.flagged, 'flagged question')}. Its interval holds the judge's "
+        "errors; that of a difference holds the drawing of questions alone, since the same judge "
+        "errs on both sides."
+    )
+    for row in found.scores:
+        if row.doubts:
+            text += (
+                f" {row.system} cannot be trusted, its ends are bounds: {'; '.join(row.doubts)}."
+            )
+    return text
 
 
 def pair_cells(pair: Pair) -> tuple[str, ...]:

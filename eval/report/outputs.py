@@ -10,7 +10,7 @@ from collections.abc import Set as AbstractSet
 
 from closedbook import whole_files
 from closedbook.errors import UserError
-from closedbook.eval.analysis.compared import Comparison
+from closedbook.eval.analysis.comparison.results import Comparison
 from closedbook.eval.analysis.results import Analysis
 from closedbook.eval.analysis.summarized import Json, plain
 

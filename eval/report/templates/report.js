@@ -1,9 +1,53 @@
 // One file's examples.
 const [ID, QUESTION, ANSWERS, PREDICTION, VERDICT, REASON, PROBABILITY, F1, SCORE, FLAG,
-  CANDIDATE, EVIDENCE, FLAG_REASON, EXACT, SLICES, ALTERNATIVES] = Array(16).keys();
+  CANDIDATE, EVIDENCE, FLAG_REASON, EXACT, SLICES, ALTERNATIVES, LABEL] = Array(17).keys();
 const { rows, protocols, slices, reasons } = source;
 const has = (index, absent) => rows.some((row) => row[index] !== absent && row[index] !== null);
 const words = (code) => code.replaceAll("_", " ");
+
+// What people may say of a wrong answer, and how a labels file has it.
+const KINDS = {
+  "really wrong": "true negative", "same in other words": "phrasing",
+  "right, missing from the gold": "incomplete", "unanswerable": "unanswerable",
+};
+const said = new Map(); // id -> label, where it was chosen here
+const corrections = document.getElementById("corrections");
+
+// Lines of labels.jsonl: what was said before and what was chosen here. Corrections of single
+// verdicts say which they replace; labels of a sample do not.
+function labelLines() {
+  const verdicts = new Map(rows.map((row) => [row[ID], row[VERDICT]]));
+  return [...Object.entries({ ...source.labels, ...Object.fromEntries(said) })]
+    .filter(([, label]) => label)
+    .map(([id, label]) => JSON.stringify(
+      source.sample ? { id, label } : { id, label, corrects: verdicts.get(id) ?? "" },
+    ) + "\n");
+}
+
+function choose(id, label) {
+  if (label === (source.labels[id] ?? "")) said.delete(id);
+  else said.set(id, label);
+  corrections.hidden = said.size === 0;
+  const count = said.size.toLocaleString("en");
+  corrections.querySelector("[role=status]").textContent =
+    `${count} ${said.size === 1 ? "verdict" : "verdicts"} corrected.`;
+}
+
+function corrector(row) {
+  if (row[VERDICT] === "correct") return null;
+  const select = element("select", { "aria-label": "Your verdict" },
+    element("option", { value: "" }, `as it is: ${row[VERDICT]}`),
+    ...Object.entries(KINDS).map(([name, label]) => element("option", { value: label }, name)));
+  select.value = said.get(row[ID]) ?? source.labels[row[ID]] ?? "";
+  select.addEventListener("change", () => choose(row[ID], select.value));
+  return select;
+}
+
+corrections.querySelector("button").addEventListener("click", () => {
+  const address = URL.createObjectURL(new Blob(labelLines(), { type: "application/jsonl" }));
+  element("a", { href: address, download: "labels.jsonl" }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000);
+});
 
 const pick = makeTable({
   columns: [
@@ -27,6 +71,7 @@ const pick = makeTable({
   ].filter(Boolean),
   groups: ["correct", "phrasing", "incomplete?", "unanswerable", "wrong"],
   groupOf: (row) => row[VERDICT],
+  idOf: (row) => row[ID],
   describe: (row) => [
     ["Id", row[ID]],
     ["Question", row[QUESTION]],
@@ -34,6 +79,8 @@ const pick = makeTable({
     ["Prediction", row[PREDICTION]],
     ["Other answers", row[ALTERNATIVES].join("\n")],
     ["Verdict", [row[VERDICT], reasons[row[REASON]] ?? words(row[REASON])].filter(Boolean).join(": ")],
+    ["People say", row[LABEL]],
+    ["Your verdict", corrector(row)],
     ["Evidence", row[EVIDENCE]],
     ["Answerability", [words(row[FLAG]), row[FLAG_REASON]].filter(Boolean).join(": ")],
     ["Exact match", protocols.map((name, place) => `${name} ${row[EXACT][place] ?? "–"}`).join(" · ")],
@@ -43,12 +90,15 @@ const pick = makeTable({
 
 // Numbers elsewhere on the page lead to their rows.
 document.querySelector("main").addEventListener("click", (event) => {
-  const { ids, what, flag, slice, value } = event.target.closest("button.link")?.dataset ?? {};
+  const { ids, what, flag, slice, value, verdict } =
+    event.target.closest("button.link")?.dataset ?? {};
   if (ids) {
     const wanted = new Set(JSON.parse(ids));
     pick((row) => wanted.has(row[ID]), what);
   } else if (flag) {
     pick((row) => row[FLAG] === flag, words(flag));
+  } else if (verdict) {
+    pick((row) => row[VERDICT] === verdict, verdict);
   } else if (slice) {
     const place = slices.indexOf(slice);
     pick((row) => row[SLICES][place] === value, `${slice}: ${value}`);

@@ -77,9 +77,9 @@ const exportColumn = (title, get, searchable = false) => ({
 });
 
 // Makes the table. `describe` gives the terms and texts of a row's details, `groupOf` the group that
-// the buttons above the table choose from, `groups` their order. Returns a function that shows the
-// rows that pass a test.
-function makeTable({ columns, describe, groupOf, groups }) {
+// the buttons above the table choose from, `groups` their order. Rows with an `idOf` have the address
+// #row=ID. Returns a function that shows the rows that pass a test.
+function makeTable({ columns, describe, groupOf, groups, idOf }) {
   const titles = columns.map((column) => column.title);
   // The heading cells are made here: DataTables would take titles for HTML.
   const headings = titles.map((title) => element("th", { scope: "col" }, title));
@@ -91,6 +91,10 @@ function makeTable({ columns, describe, groupOf, groups }) {
     columns,
     autoWidth: false, // it would measure texts as HTML
     deferRender: true,
+    // Narrow windows show a row as a card, in which each cell has its heading.
+    createdRow: (row, data, index, cells) => cells.forEach((cell, place) => {
+      cell.dataset.title = titles[place];
+    }),
     order: [],
     pageLength: 25,
     lengthMenu: [10, 25, 50, 100, 250],
@@ -117,13 +121,12 @@ function makeTable({ columns, describe, groupOf, groups }) {
     },
   });
 
-  document.getElementById("table").addEventListener("click", (event) => {
-    const button = event.target.closest(".opener");
-    if (!button) return;
-    const row = table.row(button.closest("tr"));
-    const open = !row.child.isShown();
+  const address = (row) => `#row=${encodeURIComponent(idOf(row))}`;
+  function details(row, open) {
+    const button = row.node().querySelector(".opener");
     if (open) {
       const terms = describe(row.data()).filter(([, text]) => text);
+      if (idOf) terms.push(["Address", element("a", { href: address(row.data()) }, address(row.data()))]);
       row.child(element("dl", { class: "detail" }, ...terms.flatMap(([term, text]) => [
         element("dt", {}, term), element("dd", { dir: "auto" }, text),
       ]))).show();
@@ -131,6 +134,13 @@ function makeTable({ columns, describe, groupOf, groups }) {
       row.child.hide();
     }
     button.setAttribute("aria-expanded", open);
+    return button;
+  }
+  document.getElementById("table").addEventListener("click", (event) => {
+    const button = event.target.closest(".opener");
+    if (!button) return;
+    const row = table.row(button.closest("tr"));
+    details(row, !row.child.isShown());
   });
 
   const chosen = new Set();
@@ -162,6 +172,36 @@ function makeTable({ columns, describe, groupOf, groups }) {
   table.on("draw", () => {
     const { recordsDisplay, recordsTotal } = table.page.info();
     table.button("clear:name").enable(recordsDisplay < recordsTotal);
+  });
+
+  // Opens the row that the page's address names, wherever it stands.
+  function goTo() {
+    const [, encoded] = /^#row=(.*)$/s.exec(location.hash) ?? [];
+    if (!idOf || encoded === undefined) return;
+    let id = encoded;
+    try { id = decodeURIComponent(encoded); } catch { /* an address that nobody made: as it stands */ }
+    clear();
+    const place = table.rows({ order: "applied" }).indexes().toArray()
+      .findIndex((index) => idOf(source.rows[index]) === id);
+    if (place < 0) {
+      picked.textContent = `Row ${id} is not in this page; examples.jsonl has all rows.`;
+      document.getElementById("examples").scrollIntoView();
+      return;
+    }
+    table.page(Math.floor(place / table.page.len())).draw("page");
+    const row = table.row(table.rows({ order: "applied" }).indexes()[place]);
+    details(row, true).focus({ preventScroll: true });
+    row.node().scrollIntoView({ block: "center" });
+  }
+  addEventListener("hashchange", goTo);
+  goTo();
+
+  // A table of slices: one of them, or all.
+  const slice = document.getElementById("slice");
+  slice?.addEventListener("change", () => {
+    for (const body of document.querySelectorAll("#slice-table tbody")) {
+      body.hidden = Boolean(slice.value) && body.dataset.sliceNumber !== slice.value;
+    }
   });
 
   // Charts: a mark's description, which screen readers have, also as the pointer's tooltip.

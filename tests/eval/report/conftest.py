@@ -152,6 +152,7 @@ def analysis_of(examples: list[Example], **changes: Any) -> Analysis:
         "disagreements": [
             Disagreement(
                 protocols=("squad", "nq_open"),
+                alike=(["trivia_qa"], []),
                 only_first=3,
                 only_second=1,
                 why=[Why(reason="case", right="squad", count=4, ids=ids[:4])],
@@ -160,7 +161,8 @@ def analysis_of(examples: list[Example], **changes: Any) -> Analysis:
         "audit": [
             StopCost(
                 rule="stop at a comma",
-                em=0.31,
+                em=_interval(0.31),
+                change=Estimate(mean=-0.056, low=-0.08, high=-0.03),
                 lost=12,
                 gained=0,
                 ids=ids[:2],

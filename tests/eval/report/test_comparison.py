@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from closedbook.eval.analysis.compared import Comparison
 from closedbook.eval.analysis.comparison import compare
+from closedbook.eval.analysis.comparison.results import Comparison
 from closedbook.eval.predictions import Prediction
 from closedbook.eval.report import figures, html, latex, markdown
 

@@ -1,16 +1,22 @@
-"""Two or more systems on the same questions: who is better, by how much, and is it chance?"""
+"""The comparison, step by step; `results` says what it holds."""
 
 import dataclasses
 import itertools
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.eval import intervals, metrics, paired, protocols, summary
 from closedbook.eval.analysis import audit
-from closedbook.eval.analysis.compared import (
+from closedbook.eval.analysis.comparison.adjusting import (
+    Adjusting,
+    Drawn,
+    PerSystem,
+    common_parts,
+)
+from closedbook.eval.analysis.comparison.results import (
     Agreement,
     ComparedExample,
     Comparison,
@@ -21,18 +27,19 @@ from closedbook.eval.analysis.compared import (
     System,
     SystemScore,
 )
+from closedbook.eval.equivalence import judges
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Prediction
 
 _Keyed: TypeAlias = dict[str, dict[Hashable, Prediction]]
-_PerSystem: TypeAlias = Mapping[str, np.ndarray]  # by the system's name, [questions]
 
 
 def compare(
     systems: Mapping[str, Sequence[Prediction]],
     *,
     protocol: str = "squad",
-    others: Iterable[str] = tuple(protocols.PROTOCOLS),
+    others: Iterable[str] | None = None,
+    judge: str | judges.Judge = "learned",
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Comparison:
@@ -46,7 +53,8 @@ def compare(
     Args:
         systems: Predictions by the system's name, at least two systems.
         protocol: The headline.
-        others: Further protocols; the headline is always among them.
+        others: Further protocols; the headline is always among them. None: those that apply.
+        judge: Of equivalence, as `closedbook.eval.analysis.analyze` has it.
         resamples: Of the bootstrap.
         seed: Of the bootstrap.
 
@@ -72,10 +80,15 @@ def compare(
         ]
         for name in names
     }
+    judge = judges.named(judge) if isinstance(judge, str) else judge
+    if others is None:
+        others = protocols.applying(
+            (row.prediction, row.answers) for own in rows.values() for row in own
+        )
     order = list(dict.fromkeys((protocol, *others)))
     right = {name: audit.right(rows[name], order) for name in names}
     questions = summary.question_keys(rows[names[0]])
-    drawn = _Drawn(questions, resamples, seed)
+    drawn = Drawn(questions, resamples, seed)
     tables = [
         _table(
             table,
@@ -86,6 +99,8 @@ def compare(
         for table in order
     ]
     headline = {name: np.array(right[name][protocol], bool) for name in names}
+    scored = Adjusting(rows, headline, judge, drawn)
+    parts = common_parts(rows)
     differ = [
         key for key in listed if len({frozenset(each[key].answers) for each in keyed.values()}) > 1
     ]
@@ -101,6 +116,8 @@ def compare(
         ),
         systems=[_system(name, keyed[name], gold, shared, protocol) for name in names],
         protocols=tables,
+        adjusted=scored.table(),
+        slices=scored.slices(parts),
         agreement=[_agreement(pair) for pair in tables[0].pairs],
         solved_by=_solved_by(headline),
         examples=[
@@ -110,6 +127,8 @@ def compare(
                 answers=gold[n],
                 predictions={name: rows[name][n].prediction for name in names},
                 correct={name: bool(headline[name][n]) for name in names},
+                accepted={name: bool(scored.sorted[name].right[n]) for name in names},
+                slices=parts[n],
             )
             for key in listed
             for n in [places[key]]
@@ -193,15 +212,7 @@ def _system(
     )
 
 
-class _Drawn(NamedTuple):
-    """How the bootstrap draws."""
-
-    clusters: Sequence[Hashable]
-    resamples: int
-    seed: int
-
-
-def _f1(rows: Mapping[str, Sequence[Prediction]], protocol: str) -> _PerSystem | None:
+def _f1(rows: Mapping[str, Sequence[Prediction]], protocol: str) -> PerSystem | None:
     """Each system's F1, row by row, from 0 to 1; None where the protocol has none."""
     if protocol in protocols.JUDGED or not protocols.PROTOCOLS[protocol].has_f1:
         return None
@@ -214,7 +225,7 @@ def _f1(rows: Mapping[str, Sequence[Prediction]], protocol: str) -> _PerSystem |
     }
 
 
-def _table(protocol: str, right: _PerSystem, f1: _PerSystem | None, drawn: _Drawn) -> ProtocolTable:
+def _table(protocol: str, right: PerSystem, f1: PerSystem | None, drawn: Drawn) -> ProtocolTable:
     differences_f1 = {} if f1 is None else _differences(f1, drawn)
     pairs = []
     for first, second in itertools.combinations(right, 2):
@@ -266,7 +277,7 @@ def _p(gaps: np.ndarray, only_first: int, only_second: int) -> float:
     return paired.sign_flips(gaps)
 
 
-def _differences(values: _PerSystem, drawn: _Drawn) -> dict[tuple[str, str], Estimate]:
+def _differences(values: PerSystem, drawn: Drawn) -> dict[tuple[str, str], Estimate]:
     """As `paired.difference` for every pair of systems, from one bootstrap."""
     pairs = list(itertools.combinations(values, 2))
     if len(set(drawn.clusters)) < intervals.FEW:
@@ -286,7 +297,7 @@ def _differences(values: _PerSystem, drawn: _Drawn) -> dict[tuple[str, str], Est
     return found
 
 
-def _mean(values: np.ndarray, drawn: _Drawn) -> Estimate:
+def _mean(values: np.ndarray, drawn: Drawn) -> Estimate:
     low, high = intervals.of_mean(values, **drawn._asdict())
     return Estimate(mean=float(values.mean()), low=low, high=high)
 
@@ -300,7 +311,7 @@ def _agreement(pair: Pair) -> Agreement:
     )
 
 
-def _solved_by(right: _PerSystem) -> list[SolvedBy]:
+def _solved_by(right: PerSystem) -> list[SolvedBy]:
     counts = np.bincount(np.sum([r.astype(int) for r in right.values()], axis=0),
                          minlength=len(right) + 1)  # fmt: skip
     return [

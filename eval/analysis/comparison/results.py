@@ -42,6 +42,44 @@ class SystemScore:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class AdjustedScore:
+    """One system's score once the judge has looked at its errors, under the headline."""
+
+    system: str
+    adjusted: Estimate
+    phrasing: int  # answers that the judge accepts and exact match does not
+    doubts: Sequence[str]  # why it cannot be trusted, and its ends are bounds
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class AdjustedPair:
+    """The difference of two systems' adjusted scores, first minus second."""
+
+    systems: tuple[str, str]
+    difference: Estimate  # the interval is that of drawing questions alone
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Adjusted:
+    """The adjusted scores of all systems, over the questions that are not flagged."""
+
+    flagged: int  # questions that are left out, for all systems alike
+    scores: Sequence[AdjustedScore]
+    pairs: Sequence[AdjustedPair]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ComparedSlice:
+    """All systems on one part of the questions."""
+
+    slice: str
+    value: str
+    n: int
+    em: Sequence[Estimate]  # per system
+    adjusted: Sequence[Estimate]  # per system
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Pair:
     """Two systems under one protocol; counts are of questions that are right."""
 
@@ -93,6 +131,8 @@ class ComparedExample:
     answers: Sequence[str]  # of all files
     predictions: Mapping[str, str]  # by the system's name
     correct: Mapping[str, bool]  # under the headline
+    accepted: Mapping[str, bool]  # the same, or the judge says that it is a gold answer
+    slices: Mapping[str, str]  # the part to which the question belongs in each slice
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,6 +142,8 @@ class Comparison(Summarized):
     meta: Meta
     systems: Sequence[System]
     protocols: Sequence[ProtocolTable]  # the headline first
+    adjusted: Adjusted
+    slices: Sequence[ComparedSlice]
     agreement: Sequence[Agreement]  # per pair
     solved_by: Sequence[SolvedBy]  # none of the systems, one, ..., all of them
     examples: Sequence[ComparedExample]
