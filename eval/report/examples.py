@@ -33,8 +33,8 @@ def choose(
     sizes: Sequence[int],
     wanted: Iterable[int] = (),
     *,
-    most: int = MOST_ROWS,
-    characters: int = MOST_CHARACTERS,
+    most: int | None = None,
+    characters: int | None = None,
 ) -> Chosen:
     """The rows that a page holds: all, or so many that it opens at once.
 
@@ -45,9 +45,11 @@ def choose(
         groups: Each row's group, such as its verdict.
         sizes: Each row's characters.
         wanted: Places of rows that the page leads to.
-        most: Rows of the page.
-        characters: Of all its rows; one of a million characters takes no more than it shows.
+        most: Rows of the page; `MOST_ROWS` if None.
+        characters: Of all its rows; `MOST_CHARACTERS` if None.
     """
+    most = MOST_ROWS if most is None else most
+    characters = MOST_CHARACTERS if characters is None else characters
     of_group: dict[str, list[int]] = {}
     for place, group in enumerate(groups):
         of_group.setdefault(group, []).append(place)

@@ -63,6 +63,7 @@ def render_html(analysis: Analysis) -> str:
         measures=measures,
         story=story,
         looks=looks,
+        verdicts={row.verdict for row in rows},
         shown=len(chosen.places),
         left_out=chosen.left_out,
         reviewed=REVIEWED,

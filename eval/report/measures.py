@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from closedbook.eval.analysis.audit import Disagreement
+from closedbook.eval.analysis.audit import Disagreement, Why
 from closedbook.eval.analysis.comparison.results import Comparison, Pair
 from closedbook.eval.analysis.confidence import Measures, Reliability
 from closedbook.eval.analysis.results import Analysis, Outcome
@@ -107,6 +107,11 @@ def score_rows(comparison: Comparison) -> list[tuple[str, ...]]:
         (row.system, *(table[row.system] for table in tables))
         for row in comparison.protocols[0].scores
     ]
+
+
+def reasons(found: Disagreement, side: int) -> list[Why]:
+    """Why one protocol of a pair accepts what the other refuses."""
+    return [why for why in found.why if why.right == found.protocols[side]]
 
 
 def adjusted_rows(comparison: Comparison) -> list[tuple[str, ...]]:

@@ -7,10 +7,13 @@ import itertools
 import pathlib
 from typing import Any
 
+from closedbook.eval.analysis import labels
+from closedbook.eval.analysis.analysis import analyze
+from closedbook.eval.analysis.kinds import Kind
 from closedbook.eval.analysis.slices import SliceScore
 from closedbook.eval.intervals import UNKNOWN
 from closedbook.eval.predictions import Alternative
-from closedbook.eval.report import html
+from closedbook.eval.report import examples, html
 
 _HOSTILE = (
     "<script>window.pwned=1</script>",
@@ -55,11 +58,12 @@ def test_opens_without_an_error_or_a_request(open_report, document):
 
 def test_verdict_buttons_filter_one_or_several(open_report, document):
     opened = open_report(document)
-    phrasing = opened.page.get_by_role("button", name="phrasing")
+    groups = opened.page.locator("#groups")
+    phrasing = groups.get_by_role("button", name="phrasing")
     phrasing.click()
     assert _info(opened) == "1 to 8 of 8 (of 40)"
     assert set(opened.page.locator("#table .verdict").all_inner_texts()) == {"phrasing"}
-    opened.page.get_by_role("button", name="unanswerable").click()
+    groups.get_by_role("button", name="unanswerable").click()
     assert _info(opened) == "1 to 16 of 16 (of 40)"
     phrasing.click()
     assert set(opened.page.locator("#table .verdict").all_inner_texts()) == {"unanswerable"}
@@ -118,8 +122,8 @@ def test_rows_open_by_keyboard_and_show_their_evidence(open_report, document):
 
 def test_numbers_elsewhere_lead_to_their_examples(open_report, document):
     opened = open_report(document)
-    opened.page.locator("#review button.link").first.click()
-    assert _rows(opened) == ["Admiral 2"]
+    opened.page.locator("#story button.link", has_text="same in other words").click()
+    assert _info(opened) == "1 to 8 of 8 (of 40)"
     opened.page.locator("#protocols button.link").first.click()
     assert _info(opened) == "1 to 4 of 4 (of 40)"
     assert opened.page.locator("#picked").inner_text() == "Only: squad / nq_open: case"
@@ -127,6 +131,77 @@ def test_numbers_elsewhere_lead_to_their_examples(open_report, document):
     assert _info(opened) == "1 to 8 of 8 (of 40)"
     opened.page.locator("#slices button.link", has_text="who").click()
     assert _info(opened) == "1 to 25 of 40"
+    assert opened.errors == []
+
+
+def test_a_row_has_an_address_that_opens_it(open_report, make_analysis, make_example):
+    rows = [make_example(k, id=f"q/{k} ü&'\"") for k in range(40)]
+    opened = open_report(html.render_html(make_analysis(rows)))
+    link = opened.page.locator("#review td a").nth(6)  # of row 32, on the second page of the table
+    link.click()
+    detail = opened.page.locator("dl.detail")
+    assert detail.locator("dd").first.inner_text() == "q/32 ü&'\""
+    assert opened.page.evaluate("document.activeElement.className") == "opener"
+    address = opened.page.url
+    opened.page.goto("about:blank")
+    opened.page.goto(address)
+    opened.page.wait_for_selector("html[data-ready]")
+    assert detail.locator("dd").first.inner_text() == "q/32 ü&'\""
+    opened.page.goto(address.split("#")[0] + "#row=gone")
+    assert "Row gone is not in this page" in opened.page.locator("#picked").inner_text()
+    assert opened.errors == []
+
+
+def test_corrected_verdicts_are_saved_as_labels_that_analyze_reads(
+    open_report, make_analysis, make_example, tmp_path
+):
+    before = make_analysis([make_example(k) for k in range(10)])
+    opened = open_report(html.render_html(before))
+    assert opened.page.locator("#corrections").is_hidden()
+    for row, label in ((4, "right, missing from the gold"), (1, "really wrong")):
+        opened.page.evaluate("row => { location.hash = `#row=q${row}`; }", row)
+        opened.page.get_by_label("Your verdict").last.select_option(label)
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("button", name="Save corrections").click()
+    saved = tmp_path / download.value.suggested_filename
+    download.value.save_as(saved)
+    found = labels.read(saved)
+    assert isinstance(found, labels.Corrections)
+    assert found == {"q4": Kind.INCOMPLETE, "q1": Kind.TRUE_NEGATIVE}
+    rows = [dataclasses.replace(each.row, id=each.id) for each in before.examples]
+    after = analyze(rows, labels=found)
+    assert [after.examples[row].verdict for row in (4, 1)] == ["incomplete?", "wrong"]
+    # The page of the new report begins with what has been said.
+    opened = open_report(html.render_html(after))
+    opened.page.evaluate("location.hash = '#row=q4'")
+    assert opened.page.get_by_label("Your verdict").input_value() == "incomplete"
+    assert opened.errors == []
+
+
+def test_the_picker_shows_one_slice(open_report, make_analysis, make_example):
+    made = make_analysis([make_example(k) for k in range(10)])
+    others = [dataclasses.replace(made.slices[0], slice="task", value=text) for text in ("a", "b")]
+    opened = open_report(
+        html.render_html(dataclasses.replace(made, slices=[*made.slices, *others]))
+    )
+    bodies = opened.page.locator("#slice-table tbody")
+    assert [bodies.nth(k).is_visible() for k in (0, 1)] == [True, True]
+    opened.page.get_by_label("Slice", exact=True).select_option("task")
+    assert [bodies.nth(k).is_visible() for k in (0, 1)] == [False, True]
+
+
+def test_a_page_holds_so_many_rows_that_it_opens_and_says_which(
+    open_report, make_analysis, make_example, monkeypatch
+):
+    monkeypatch.setattr(examples, "MOST_ROWS", 20)
+    made = make_analysis([make_example(k) for k in range(60)])
+    opened = open_report(html.render_html(made))
+    assert _info(opened) == "1 to 20 of 20"
+    said = opened.page.locator("#examples").inner_text()
+    assert "20 of 60 rows are in this page" in said
+    # What the page leads to is there.
+    opened.page.locator("#review td a").nth(8).click()
+    assert opened.page.locator("dl.detail").count() == 1
     assert opened.errors == []
 
 
@@ -198,7 +273,8 @@ def test_hostile_text_is_shown_and_never_run(open_report, make_analysis, make_ex
     opened.page.get_by_role("searchbox").fill("<img src=x onerror='window.pwned=1'>")
     opened.page.locator(".dt-info", has_text="(of 13)").wait_for()
     assert len(_rows(opened)) == 1
-    opened.page.locator("#review button.link").first.click()
+    opened.page.locator("#review td a").first.click()
+    assert opened.page.locator("dl.detail dd").first.inner_text() == f"{_HOSTILE[0]}0"
     _export(opened)
     assert opened.page.evaluate("window.pwned") is None
     assert opened.errors == []

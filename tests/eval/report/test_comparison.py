@@ -33,13 +33,21 @@ def comparison() -> Comparison:
 def test_markdown_has_scores_and_pairs(comparison):
     rendered = markdown.render_comparison_markdown(comparison)
     assert rendered.startswith("# 3 systems on 8 questions\n")
-    [scores] = re.findall(r"^\| one \| ([\d.]+) ", rendered, re.M)
+    [exact] = re.findall(r"^## Exact match.*?^## ", rendered, re.M | re.S)
+    [scores] = re.findall(r"^\| one \| ([\d.]+) ", exact, re.M)
     assert scores == "50.0"
     # Only the first system answers questions 2 and 3, only the second question 4.
     assert re.search(
         r"^\| one \| &lt;b&gt;two&lt;/b&gt; &amp; \\\| \| 2 \| 1 \| \+12\.5 ", rendered, re.M
     )
     assert "| three | 1 |" not in rendered
+
+
+def test_adjusted_scores_and_slices_are_there(comparison):
+    rendered = markdown.render_comparison_markdown(comparison)
+    [adjusted] = re.findall(r"^## Adjusted scores.*?^## ", rendered, re.M | re.S)
+    assert re.search(r"^\| one \| 50\.0 \[.*?\] \| 50\.0 \[", adjusted, re.M)
+    assert "| question word | other | 8 | 50.0 → 50.0 [" in rendered
 
 
 def test_latex_escapes_the_systems_names(comparison):
