@@ -157,7 +157,7 @@ def _checked(found: loading.Loaded, path: str | os.PathLike[str], faults: loadin
     faults.tell()
     if not rows:
         raise UserError(f"{path} holds no predictions that can be scored: {_said(found.notes)}")
-    return Read(rows=rows, form=found.form, notes=found.notes)
+    return Read(rows=rows, form=found.form, notes=dict(found.notes))
 
 
 def _said(notes: Mapping[str, int]) -> str:
@@ -216,7 +216,6 @@ def parse(row: object) -> Prediction:
     for key in ("question", "answers", "prediction"):
         if key not in row:
             raise UserError(f'"{key}" is missing; a row needs question, answers, prediction')
-    known = {field.name for field in dataclasses.fields(Prediction)} - {"extra"}
     return Prediction(
         question=_typed(row, "question", str, "a string"),
         answers=_answers(row["answers"]),
@@ -228,8 +227,11 @@ def parse(row: object) -> Prediction:
         split=_optional(row, "split", str, "a string"),
         step=_optional(row, "step", int, "an integer"),
         meta=_meta(row),
-        extra={key: value for key, value in row.items() if key not in known},
+        extra={key: value for key, value in row.items() if key not in _KNOWN},
     )
+
+
+_KNOWN = {field.name for field in dataclasses.fields(Prediction)} - {"extra"}
 
 
 def _claim_id(row: Prediction, place: str, lines_of_ids: dict[str, str]) -> None:

@@ -109,7 +109,7 @@ def _start() -> _Process | None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with contextlib.suppress(OSError):
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", __name__],
+            [sys.executable, "-P", "-c", f"from {__name__} import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env=environment,
@@ -141,7 +141,8 @@ def serve(asking: IO[bytes], answering: IO[bytes]) -> None:
         answering.flush()
 
 
-if __name__ == "__main__":
+def main() -> None:
+    """A worker, which reads from its standard input."""
     # What a library prints must not stand among the answers.
     channel = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)

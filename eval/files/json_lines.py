@@ -94,7 +94,8 @@ def decoded(line: str) -> object:
     """
     try:
         value = json.loads(line.rstrip(), parse_constant=_not_json, object_pairs_hook=_unique_keys)
-        json.dumps(value, ensure_ascii=False).encode()
+        if "\\u" in line:  # half of a character can only stand there as an escape
+            json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:
         raise UserError(
             "an escape such as \\ud83d is half of a character; write the file with another tool"

@@ -155,9 +155,10 @@ def write_json(path: pathlib.Path, value: Mapping[str, Json]) -> None:
 
 def write_lines(path: pathlib.Path, rows: Iterable[object]) -> None:
     """JSON lines, one a row."""
+    encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
     with path.open("w", encoding="utf-8", newline="\n") as file:
         for row in rows:
-            file.write(json.dumps(row, ensure_ascii=False, allow_nan=False) + "\n")
+            file.write(encode(row) + "\n")
 
 
 def write_text(path: pathlib.Path, text: str) -> None:

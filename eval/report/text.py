@@ -54,7 +54,9 @@ def visible(text: object) -> str:
         code = ord(match[0])
         return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
 
-    return _INVISIBLE.sub(written, str(text))
+    shown = str(text)
+    # Nothing that Python prints as it stands steers the display; most texts are such.
+    return shown if shown.isprintable() else _INVISIBLE.sub(written, shown)
 
 
 def clip(text: str, limit: int) -> str:

@@ -31,13 +31,13 @@ class Loaded:
     Attributes:
         form: For people: "samples of lm-evaluation-harness".
         own: Whether it is our form, in which an id stands once and unknown keys are kept.
-        rows: Place, and values under our names.
-        notes: How many rows had something worth saying, by what it was.
+        rows: Place, and values under our names; read as they are asked for.
+        notes: How many rows had something worth saying, by what it was; whole after the last row.
     """
 
     form: str
     own: bool
-    rows: Sequence[tuple[str, dict[str, object]]]
+    rows: Iterator[tuple[str, dict[str, object]]]
     notes: Mapping[str, int]
 
 
@@ -149,25 +149,38 @@ def _loaded(
             f"{path} holds {form}, without gold answers; give the file that has them: --gold FILE "
             "(SQuAD's, KILT's, FiD's input, or rows with id, question and answers)"
         )
+    taken = _taken(items, convert, faults, notes, cells=cells, gold=gold)
+    return Loaded(form=form, own=own, rows=taken if own else _own_ids(taken), notes=notes)
+
+
+def _taken(
+    items: Iterator[tuple[str, object]],
+    convert: _Convert,
+    faults: Faults,
+    notes: Counter[str],
+    *,
+    cells: bool,
+    gold: Sequence[Gold] | None,
+) -> Iterator[tuple[str, dict[str, object]]]:
+    """The rows that can be scored, under our names; what others hold against is noted."""
     lookup = None if gold is None else _Lookup(gold)
-    rows = []
     for place, item in items:
+        row: dict[str, object] | None = None
         with faults.at(place):
             if not isinstance(item, Mapping):
                 raise UserError(f"{shown(item)} is not a JSON object; write one object per line")
-            row = convert(item)
-            if row is None:
+            converted = convert(item)
+            if converted is None:
                 continue
-            row = _normal(_decoded(row) if cells else row, notes)
+            found = _normal(_decoded(converted) if cells else converted, notes)
             if lookup is not None:
-                lookup.fill(row)
-            if row.get("answers") == []:
+                lookup.fill(found)
+            if found.get("answers") == []:
                 notes[NO_ANSWER] += 1
                 continue
-            rows.append((place, row))
-    if not own:
-        _own_ids(rows)
-    return Loaded(form=form, own=own, rows=rows, notes=dict(notes))
+            row = found
+        if row is not None:
+            yield place, row
 
 
 def _is_own(keys: Row) -> bool:
@@ -306,19 +319,21 @@ def _is_texts(value: object) -> bool:
     return isinstance(value, list) and all(isinstance(each, str) for each in value)
 
 
-def _own_ids(rows: Sequence[tuple[str, dict[str, object]]]) -> None:
+def _own_ids(
+    rows: Iterable[tuple[str, dict[str, object]]],
+) -> Iterator[tuple[str, dict[str, object]]]:
     """Gives rows of other tools ids that stand once; several samples of a question share theirs."""
     seen: Counter[str] = Counter()
-    for _, row in rows:
+    for place, row in rows:
         key = row.get("id")
         if isinstance(key, bool) or not isinstance(key, str | int):
             row["id"] = None if key is None else str(key)
-        if row.get("id") is None:
-            continue
-        name = str(row["id"])
-        seen[name] += 1
-        if seen[name] > 1:
-            row["id"] = f"{name} ({seen[name]})"
+        if row.get("id") is not None:
+            name = str(row["id"])
+            seen[name] += 1
+            if seen[name] > 1:
+                row["id"] = f"{name} ({seen[name]})"
+        yield place, row
 
 
 class _Lookup:

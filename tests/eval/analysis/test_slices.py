@@ -124,3 +124,43 @@ def test_long_and_hostile_questions_are_fast():
     started = time.monotonic()
     slices.assign(rows, training=TrainingSet([Gold(question=long, answers=(long,))]))
     assert time.monotonic() - started < 2
+
+
+def test_columns_with_few_values_are_slices_and_others_are_not():
+    rows = [
+        row(
+            id=str(n),
+            task="nq" if n % 2 else "wq",
+            split="test",  # one value parts nothing
+            extra={
+                "source": ["film", "sport"][n % 2],
+                "note": f"text {n}",  # as many values as rows
+                "long": "x" * 100 + str(n % 2),
+                "ratio": n % 2 / 2,
+                "seen": n % 3 == 0,
+                "question word": "a" if n < 20 else "b",  # the name of a slice of ours
+            },
+            meta={"source": "web", "hops": n % 2 + 9} if n else {},
+        )
+        for n in range(40)
+    ]
+    found = slices.columns(rows)
+    assert found == {
+        "task": ("", "task"),
+        "source": ("extra", "source"),
+        "seen": ("extra", "seen"),
+        "extra.question word": ("extra", "question word"),
+        "hops": ("meta", "hops"),
+    }
+    parts = slices.assign(rows)
+    assert parts[3]["seen"] == "true"
+    assert "hops" not in parts[0]
+    names = [name for name, _, _ in slices.grouped(parts)]
+    assert names[0] == "task"
+    [values] = [values for name, values, _ in slices.grouped(parts) if name == "hops"]
+    assert values == ["9", "10"]
+
+
+def test_at_most_twenty_values_and_columns():
+    many = [row(extra={"n": n % 21, **{f"c{k}": n % 2 for k in range(30)}}) for n in range(84)]
+    assert list(slices.columns(many)) == [f"c{k}" for k in range(20)]
