@@ -160,7 +160,8 @@ def test_corrected_verdicts_are_saved_as_labels_that_analyze_reads(
     assert opened.page.locator("#corrections").is_hidden()
     for row, label in ((4, "right, missing from the gold"), (1, "really wrong")):
         opened.page.evaluate("row => { location.hash = `#row=q${row}`; }", row)
-        opened.page.get_by_label("Your verdict").last.select_option(label)
+        detail = opened.page.locator("dl.detail", has_text=f"#row=q{row}")
+        detail.get_by_label("Your verdict").select_option(label)
     with opened.page.expect_download() as download:
         opened.page.get_by_role("button", name="Save corrections").click()
     saved = tmp_path / download.value.suggested_filename
