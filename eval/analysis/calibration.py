@@ -109,15 +109,21 @@ def brier(confidence: np.ndarray, correct: np.ndarray) -> float:
     return float(np.mean((confidence - correct) ** 2))
 
 
-def _risks(confidence: np.ndarray, correct: np.ndarray) -> np.ndarray:
-    """Risk when the k surest are answered, k = 1 to n; equally sure rows count as their mean."""
-    _, place, n = np.unique(-confidence, return_inverse=True, return_counts=True)
-    wrong = np.bincount(place, weights=1 - correct)
-    # Whole groups of ties, then the line between their ends: the mean over all their orders.
-    ends = np.cumsum(n)
-    k = np.arange(1, len(confidence) + 1)
-    total = np.interp(k, np.concatenate([[0], ends]), np.concatenate([[0.0], np.cumsum(wrong)]))
-    return total / k
+def _ties(confidence: np.ndarray, correct: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many rows are equally sure, the surest first, and the share of wrong ones among them."""
+    order = np.argsort(-confidence, kind="stable")  # of sorted rows, as most samples are, at once
+    sure = confidence[order]
+    starts = np.flatnonzero(np.concatenate([[True], sure[1:] != sure[:-1]]))
+    n = np.diff(np.concatenate([starts, [len(sure)]]))
+    return n, np.add.reduceat(1.0 - correct[order], starts) / n
+
+
+def _risks(n: np.ndarray, wrong: np.ndarray) -> np.ndarray:
+    """Risk when the k surest are answered, k = 1 to the sum of n; what `_ties` gives is needed.
+
+    Equally sure rows count as their mean, which is the mean over all their orders.
+    """
+    return np.cumsum(np.repeat(wrong, n)) / np.arange(1, n.sum() + 1)
 
 
 def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> list[Point]:
@@ -127,7 +133,7 @@ def risk_coverage(confidence: np.ndarray, correct: np.ndarray) -> list[Point]:
     >>> [(point.coverage, point.risk) for point in curve]
     [(0.5, 0.0), (1.0, 0.5)]
     """
-    risks = _risks(confidence, correct)
+    risks = _risks(*_ties(confidence, correct))
     n = len(risks)
     kept = np.unique(np.linspace(0, n - 1, min(n, _POINTS)).round().astype(int))
     return [Point(coverage=float((k + 1) / n), risk=float(risks[k])) for k in kept]
@@ -141,7 +147,7 @@ def aurc(confidence: np.ndarray, correct: np.ndarray) -> float:
     >>> aurc(np.array([0.9, 0.1]), np.array([1, 0]))  # risks 0 and 1/2
     0.25
     """
-    return float(_risks(confidence, correct).mean())
+    return float(_risks(*_ties(confidence, correct)).mean())
 
 
 def excess_aurc(confidence: np.ndarray, correct: np.ndarray) -> float:
@@ -150,7 +156,8 @@ def excess_aurc(confidence: np.ndarray, correct: np.ndarray) -> float:
     >>> excess_aurc(np.array([0.9, 0.5, 0.1]), np.array([1, 1, 0]))
     0.0
     """
-    return aurc(confidence, correct) - aurc(correct.astype(np.float64), correct)
+    best = np.sort(correct.astype(np.float64))[::-1]
+    return aurc(confidence, correct) - aurc(best, best)
 
 
 def auroc(confidence: np.ndarray, correct: np.ndarray) -> float:
@@ -178,8 +185,8 @@ def coverage_at(confidence: np.ndarray, correct: np.ndarray, accuracy: float = A
     >>> coverage_at(np.array([0.9, 0.8, 0.7, 0.6]), np.array([1, 1, 0, 0]), 0.6)
     0.75
     """
-    _, n = np.unique(-confidence, return_counts=True)
+    n, wrong = _ties(confidence, correct)
     ends = np.cumsum(n)
-    risks = _risks(confidence, correct)[ends - 1]
+    risks = np.cumsum(n * wrong) / ends
     reached = ends[risks <= 1 - accuracy + 1e-12]
     return float(reached.max() / len(confidence)) if len(reached) else 0.0
