@@ -1,4 +1,5 @@
-"""How fast a report opens in Chromium: from navigation until the table of examples can be used.
+"""How fast a file is analysed, and how fast its report opens in Chromium: from navigation until the
+table of examples can be used.
 
 Predictions of random words are analysed and rendered; the page is opened `--rounds` times in fresh
 tabs. Needs playwright and a Chromium (`--chromium`).
@@ -7,6 +8,7 @@ tabs. Needs playwright and a Chromium (`--chromium`).
 import argparse
 import pathlib
 import random
+import resource
 import shutil
 import statistics
 import tempfile
@@ -40,7 +42,12 @@ def main() -> None:
     document = render_html(analysis)
     rendered = time.perf_counter()
     print(f"{arguments.rows:,} rows: analysed in {analysed - start:.1f} s, ", end="")
-    print(f"rendered in {rendered - analysed:.1f} s, {len(document) / 1e6:.1f} MB")
+    print(f"rendered in {rendered - analysed:.1f} s, {len(document) / 1e6:.1f} MB; ", end="")
+    mine, workers = (
+        resource.getrusage(who).ru_maxrss / 1e6
+        for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    )
+    print(f"peak memory {mine:.2f} GB, of the largest worker {workers:.2f} GB")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         path = pathlib.Path(folder, "report.html")
         path.write_text(document, encoding="utf-8")

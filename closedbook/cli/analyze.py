@@ -73,7 +73,7 @@ def analyze(
             metavar="JSONL",
             help='What people say of wrong predictions, all or a random sample: {"id", "label"}, '
             "a label being 'true negative' (or 'wrong'), 'phrasing', 'incomplete' or "
-            "'unanswerable'.",
+            "'unanswerable'. Or the corrections of single verdicts that report.html saves.",
         ),
     ] = None,
     train: Annotated[

@@ -82,10 +82,13 @@ def trust(
 
 def sure(found: Trust, rows: np.ndarray) -> Trust:
     """The same, but that answers in some rows, bool [rows], count in full: people accepted them."""
-    columns = {
-        name: np.where(rows, 1.0, getattr(found, name)) for name in ("worth", "least", "most")
-    }
-    return dataclasses.replace(found, possible=found.possible | rows, **columns)
+    return dataclasses.replace(
+        found,
+        worth=np.where(rows, 1.0, found.worth),
+        least=np.where(rows, 1.0, found.least),
+        most=np.where(rows, 1.0, found.most),
+        possible=found.possible | rows,
+    )
 
 
 def _worth(accepted: int, n: int, alarms: float, least: float) -> float:

@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from closedbook.eval.adjusted.doubts import doubts
 from closedbook.eval.adjusted.errors import JudgeErrors
 from closedbook.eval.adjusted.estimate import Trust, trust
@@ -15,7 +17,7 @@ _NOTHING_COMMON = (Reason.DIFFERENT, Reason.REFUSAL, Reason.EMPTY)
 
 def of_file(
     rows: Sequence[Prediction],
-    correct: Sequence[bool],
+    correct: Sequence[bool] | np.ndarray,
     verdicts: Sequence[Verdict],
     flags: Sequence[Answerability],
     errors: JudgeErrors | None,

@@ -49,7 +49,7 @@ def empty(asked: Asked) -> Findings:
     """Of no rows."""
     return Findings(
         scores={name: [] for name in asked.protocols},
-        **{name: [] for name in ("differs", "cuts", "verdicts", "flags", "parts")},  # type: ignore[arg-type]
+        **{name: [] for name in ("differs", "cuts", "verdicts", "flags", "parts")},
     )
 
 

@@ -26,6 +26,7 @@ _Process: TypeAlias = subprocess.Popen[bytes]
 
 _AT_ONCE = 500  # rows of a part
 _WORTH = 8_000  # rows from which starting processes takes less time than they save
+_PARTS_EACH = 60  # parts, after which a process is replaced
 _MOST = 8  # processes; reading their answers keeps one core busy
 
 
@@ -60,20 +61,16 @@ class _Workers:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._free: queue.SimpleQueue[_Process | None] = queue.SimpleQueue()
-        self._started: list[_Process] = []
+        self._free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
 
     def __enter__(self) -> "_Workers":
         for _ in range(self._count):
-            process = _start()
-            self._free.put(process)
-            self._started += [process] if process else []
+            self._free.put(_Worker())
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self._started:
-            process.kill()
-            process.communicate()
+        for _ in range(self._count):
+            self._free.get().end()
 
     def map(
         self, work: _Work[_Result], chunks: Iterator[Sequence[Prediction]]
@@ -89,23 +86,57 @@ class _Workers:
                 yield part
 
     def _ask(self, work: _Work[_Result], rows: Sequence[Prediction]) -> _Result:
-        process = self._free.get()
+        worker = self._free.get()
         try:
-            if process is None:
-                return work(rows)
-            result, error = _answer(process, (work, list(rows)))
-        except (OSError, EOFError):  # it was killed, perhaps for its memory
-            process = None
-            return work(rows)
+            return worker.ask(work, rows)
         finally:
-            self._free.put(process)
+            self._free.put(worker)
+
+
+class _Worker:
+    """A process that is asked, or this one where that cannot be had any more.
+
+    It is replaced now and then, since what it remembers of texts grows and costs more memory than
+    it saves time.
+    """
+
+    def __init__(self) -> None:
+        self._process = _start()
+        self._asked = 0
+
+    def ask(self, work: _Work[_Result], rows: Sequence[Prediction]) -> _Result:
+        """What the work makes of the rows."""
+        if self._asked == _PARTS_EACH:
+            self.end()
+            self._process, self._asked = _start(), 0
+        self._asked += 1
+        if self._process is None:
+            return work(rows)
+        try:
+            result, error = _answer(self._process, (work, list(rows)))
+        except (OSError, EOFError, pickle.UnpicklingError):  # killed, perhaps for its memory
+            self.end()
+            return work(rows)
         if error is not None:
             raise error
-        return result
+        found: _Result = result
+        return found
+
+    def end(self) -> None:
+        """Ends the process, if there is one."""
+        if self._process is None:
+            return
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):  # what was not read is of no use
+                assert pipe is not None
+                pipe.close()
+        self._process.wait()
+        self._process = None
 
 
 def _start() -> _Process | None:
-    """A worker; None where no process can be started, and this one does all the work."""
+    """A worker's process; None where none can be started."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     with contextlib.suppress(OSError):
         return subprocess.Popen(

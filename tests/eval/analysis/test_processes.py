@@ -44,7 +44,19 @@ def test_two_processes_find_what_one_does_in_the_same_order(alone):
     assert list(processes.parts(WORK, ROWS, judge=JUDGE, cores=2)) == alone
 
 
-@pytest.mark.parametrize("code", ["pass", "import sys; sys.stdin.buffer.read(9)"])
+def test_processes_are_replaced_before_they_grow(alone, monkeypatch):
+    started = []
+    start = processes._start
+    monkeypatch.setattr(processes, "_start", lambda: started.append(start()) or started[-1])
+    monkeypatch.setattr(processes, "_PARTS_EACH", 2)
+    assert list(processes.parts(WORK, ROWS, judge=JUDGE, cores=2)) == alone
+    assert len(started) > 2
+    assert all(process.poll() is not None for process in started)
+
+
+@pytest.mark.parametrize(
+    "code", ["pass", "import sys; sys.stdin.buffer.read(9)", "print('no pickle')"]
+)
 def test_a_process_that_dies_leaves_its_part_to_us(alone, monkeypatch, code):
     def start():
         return subprocess.Popen(
