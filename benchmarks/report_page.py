@@ -1,8 +1,8 @@
-"""How fast a file is analysed, and how fast its report opens in Chromium: from navigation until the
-table of examples can be used.
+"""How fast predictions are analysed, and how fast their report opens in Chromium.
 
 Predictions of random words are analysed and rendered; the page is opened `--rounds` times in fresh
-tabs. Needs playwright and a Chromium (`--chromium`).
+tabs, each time from navigation until the table of examples can be used. Needs playwright and a
+Chromium (`--chromium`).
 """
 
 import argparse

@@ -62,6 +62,7 @@ def render_comparison_latex(comparison: Comparison) -> str:
             safe(row.system),
             *_estimate(row.em),
             *(numbers.percent(table.scores[place].em.mean) for table in comparison.protocols[1:]),
+            *_estimate(comparison.adjusted.scores[place].adjusted),
         )
         for place, row in enumerate(first.scores)
     ]
@@ -69,11 +70,17 @@ def render_comparison_latex(comparison: Comparison) -> str:
         _table(
             caption=(
                 f"Exact match of {len(scores)} systems on the same {_questions(comparison)}, "
-                f"percent; {names[0]} with 95\\% interval.{_after(measures.golds(comparison))}"
+                f"percent; {names[0]} and the adjusted score with 95\\% interval."
+                f"{_after(measures.golds(comparison))}"
             ),
             label="tab:closedbook-systems",
-            columns="lrl" + "r" * (len(names) - 1),
-            heading=("System", rf"\multicolumn{{2}}{{c}}{{{names[0]}}}", *names[1:]),
+            columns="lrl" + "r" * (len(names) - 1) + "rl",
+            heading=(
+                "System",
+                rf"\multicolumn{{2}}{{c}}{{{names[0]}}}",
+                *names[1:],
+                r"\multicolumn{2}{c}{adjusted}",
+            ),
             rows=scores,
         ),
         _table(
