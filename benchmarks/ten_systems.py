@@ -49,7 +49,9 @@ def page(systems: dict[str, list[Prediction]]) -> str:
     """The whole page, in Markdown; it holds no row of the data."""
     ranking = comparison.compare(systems, others=()).protocols[0].scores
     order = [s.system for s in sorted(ranking, key=lambda s: -s.em.mean)]
-    found = comparison.compare({name: systems[name] for name in order})
+    found = comparison.compare(
+        {name: systems[name] for name in order}, others=tuple(protocols.PROTOCOLS)
+    )
     gold = {row.question: row.answers for row in systems[order[0]]}
     systems = {
         name: [dataclasses.replace(row, answers=gold[row.question]) for row in rows]
@@ -178,11 +180,12 @@ def _reasons(
     counts: Counter[tuple[str, str, str]] = Counter()  # (other protocol, who accepts, reason)
     for name, rows in systems.items():
         for line in audit.disagreements(rows, verdicts[name]):
-            first, other = line.protocols
+            first, second = line.protocols
             if first != "squad":
                 continue
-            for why in line.why:
-                counts[other, why.right, why.reason] += why.count
+            for other, why in itertools.product((second, *line.alike[1]), line.why):
+                accepts = "squad" if why.right == first else other
+                counts[other, accepts, why.reason] += why.count
     lines = [
         [other, accepts, reason, f"{count:,}"]
         for (other, accepts, reason), count in sorted(
