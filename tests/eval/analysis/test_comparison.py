@@ -11,6 +11,7 @@ import pytest
 from closedbook.errors import UserError
 from closedbook.eval import intervals, paired
 from closedbook.eval.analysis import comparison
+from closedbook.eval.equivalence import judges
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Prediction
 from closedbook.eval.report import measures
@@ -306,3 +307,39 @@ def test_neither_the_order_of_the_files_nor_of_their_rows_decides_anything():
         a, b = getattr(one, name), getattr(other, name)
         assert (a.mean, a.low, a.high) == pytest.approx((-b.mean, -b.high, -b.low))
     assert one.p == other.p
+
+
+def test_adjusted_scores_count_what_the_judge_accepts_whole_and_in_slices():
+    def rows(texts):
+        return [
+            Prediction(
+                id=n,
+                question=f"who wrote the book of island {n}",
+                answers=("Ann Lee",),
+                prediction=text,
+                meta={"shelf": "left" if n < 6 else "right", "model": texts[0]},
+            )
+            for n, text in enumerate(texts)
+        ]
+
+    mine = judges.Scored(
+        name="mine", probabilities=lambda rows: [row.prediction == "her" for row in rows]
+    )
+    first = rows(["Ann Lee"] * 6 + ["her"] * 3 + ["Bob"] * 3)
+    second = rows(["Bob"] * 9 + ["Ann Lee"] * 3)
+    found = comparison.compare({"A": first, "B": second}, judge=mine)
+    adjusted = {score.system: score for score in found.adjusted.scores}
+    assert found.adjusted.flagged == 0
+    assert (adjusted["A"].adjusted.mean, adjusted["A"].phrasing) == (0.75, 3)
+    assert (adjusted["B"].adjusted.mean, adjusted["B"].phrasing) == (0.25, 0)
+    [pair] = found.adjusted.pairs
+    assert pair.difference.mean == 0.5
+    assert pair.difference.low < 0.5 < pair.difference.high
+    parts = {(row.slice, row.value): row for row in found.slices}
+    right = parts["shelf", "right"]
+    assert (right.n, [each.mean for each in right.em]) == (6, [0.0, 0.5])
+    assert [each.mean for each in right.adjusted] == [0.5, 0.5]
+    # What the files do not agree on is no slice.
+    assert not any(name == "model" for name, _ in parts)
+    row = found.examples[7]
+    assert (row.correct["A"], row.accepted["A"], row.slices["shelf"]) == (False, True, "right")
