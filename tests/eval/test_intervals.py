@@ -125,3 +125,11 @@ def test_a_share_is_wilsons_where_rows_are_alone_and_draws_whole_clusters_elsewh
 
 def test_a_share_of_nothing_may_be_anything():
     assert intervals.share([]) == intervals.UNKNOWN
+
+
+def test_many_distinct_values_get_the_normal_interval_that_the_bootstrap_gives():
+    values = np.random.default_rng(0).exponential(size=10_000)
+    found, drawn = intervals.of_any(values), intervals.bootstrap(values, resamples=2_000)
+    half = 1.959964 * values.std(ddof=1) / 100
+    assert found == pytest.approx((values.mean() - half, values.mean() + half), rel=1e-5)
+    assert found == pytest.approx(drawn, abs=0.1 * half)

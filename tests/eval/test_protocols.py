@@ -203,3 +203,14 @@ class TestRegexes:
         parsed = predictions.parse(json.loads(json.dumps(row)))
         assert metrics.score(parsed.prediction, parsed.answers, "curated_trec").em == 100
         assert metrics.score("about 1234 feet", parsed.answers, "curated_trec").em == 0
+
+
+def test_protocols_apply_where_files_have_what_they_read():
+    plain = [("Paris", ["Paris", "the city (of light)"])] * 19
+    pattern = ("12 feet", [r"1[23]+\s?f(ee|oo)t"])
+    assert protocols.applying([*plain, pattern])[-2:] == ["curated_trec", "lm_eval"]
+    # One in forty rows may be an accident.
+    assert "curated_trec" not in protocols.applying([*plain, *plain, *plain, pattern])
+    sets = [("answer: Ann answer: Bob", ["answer: Ann"])] * 2
+    assert "natural_questions" in protocols.applying([*plain, *sets])
+    assert protocols.applying([]) == []
