@@ -50,6 +50,8 @@ _LIMITS = """
   measured.
 - **A model of two layers per stack has small maps.** `atlas_qa`'s decoder mostly reads five tokens
   and fewer, so that its maps have ten cells or less and nothing to recall.
+- **One sample of noise on SmolLM2**: part of what its estimates miss may be the noise of one draw,
+  though exact and estimated maps see the same one.
 - **Facts are those that a model answers right**, in one wording each.
 - Correlations over cells do not say which cells matter; that is what `--verify` is for.
 """
@@ -167,7 +169,8 @@ def write(parts: Sequence[Part], page: pathlib.Path) -> pathlib.Path:
         relations = len({row["relation"] for row in part.rows})
         text += (
             f"\n## {part.name}, {part.facts} facts of {part.data}\n\n{part.facts} facts of "
-            f"{relations} relations ({part.asked:,} were asked); Gaussian noise of level "
+            f"{relations} relations, the first that the model answers right out of {part.asked:,}; "
+            "Gaussian noise of level "
             f"{level:.3f}, three standard deviations, {numbers.counted(samples, 'sample')}.\n\n"
             + table(part.rows)
         )

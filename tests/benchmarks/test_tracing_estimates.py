@@ -22,7 +22,7 @@ def test_the_page_has_agreements_of_all_kinds_and_both_estimates(tmp_path):
     rows = [row("Kenya", "capital", 0.8), row("Peru", "capital", 0.6), row("Cuba", "flag", 0.7)]
     part = Part(ATLAS, len(rows), 5, "the atlas", rows, (3.4, 10))
     text = tracing_estimates.write([part], tmp_path / "studies" / "page.md").read_text()
-    assert "3 facts of 2 relations (5 were asked)" in text
+    assert "3 facts of 2 relations, the first that the model answers right out of 5;" in text
     lines = [line for line in text.splitlines() if line.startswith("| `")]
     assert [line.split(" | ")[0] for line in lines] == ["| `encoder.mlp`", "| `decoder.state`"]
     assert lines[0].count("70.0 [") == 2  # the mean of 0.8, 0.6 and 0.7, by both
