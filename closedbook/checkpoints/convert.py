@@ -31,7 +31,7 @@ from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
 from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.errors import UserError, unknown_name
 from closedbook.models import T5Config
-from closedbook.models.families import Config
+from closedbook.models.families import Config, differences
 from closedbook.vocabulary import EXTRA_IDS
 
 DTYPES = {
@@ -201,13 +201,15 @@ def _vocabulary(
         )
     if options.to != Format.HUGGINGFACE:
         shapes = recognise(dataclasses.replace(opened, config=None))
-        for name in ("mlp_activations", "relpos_max_distance"):
-            own, told = getattr(config, name), getattr(shapes, name)
-            if own != told:
-                raise UserError(
-                    f"{opened.path} has {name} {own}, which {options.to} does not tell (it would "
-                    f"be read as {told}); with --vocabulary FILE a model.json is put beside it"
-                )
+        untold = [
+            f"{name} {own} (would be read as {told})"
+            for name, (own, told) in differences(config, shapes).items()
+        ]
+        if untold:
+            raise UserError(
+                f"{opened.path} has {', '.join(untold)}, which {options.to} does not tell; with "
+                "--vocabulary FILE a model.json is put beside it"
+            )
     return None, extra_ids, "vocabulary: none (--vocabulary FILE puts one beside the parameters)"
 
 

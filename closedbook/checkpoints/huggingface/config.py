@@ -32,7 +32,8 @@ _PROJECTIONS = {
     ("linear", "linear"): "gated-linear",
 }
 _MODEL_TYPES = ("t5", "mt5")
-_TOKENS = {"decoder_start_token_id": PAD_ID, "eos_token_id": EOS_ID, "pad_token_id": PAD_ID}
+BEGIN, EOS, PAD = "decoder_start_token_id", "eos_token_id", "pad_token_id"
+_ENDS = {EOS: EOS_ID, PAD: PAD_ID}  # the same in every T5 that closedbook trains or reads
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
@@ -53,7 +54,11 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 
 class HuggingFaceConfig:
-    """The fields of a config.json, each checked when it is asked for."""
+    """The fields of a config.json, each checked when it is asked for.
+
+    `generation_config.json` beside it is read too, for the ids with which `generate` of
+    transformers begins and ends a text.
+    """
 
     def __init__(self, path: pathlib.Path, data: dict[str, Any]):
         """Takes the file's content; raises UserError if it is not that of a T5 with a decoder."""
@@ -117,6 +122,38 @@ class HuggingFaceConfig:
         major = str(self.data.get("transformers_version", "4")).partition(".")[0]
         return int(major) if major.isdecimal() and len(major) < 4 else 4
 
+    def _begin_id(self) -> int:
+        """The decoder's first input; the ids of ends and padding are checked.
+
+        Raises:
+            UserError: The files disagree, or say what our T5 cannot do.
+        """
+        generation = self.path.with_name(GENERATION_FILE)
+        files = {self.path: self.data}
+        if generation.is_file():
+            files[generation] = read_json(generation)
+        for name, ours in _ENDS.items():
+            for path, data in files.items():
+                value = data.get(name)
+                value = value[0] if isinstance(value, list) and len(value) == 1 else value
+                if value is not None and (type(value) is not int or value != ours):
+                    raise UserError(
+                        f"{path}: {name} is {value!r}; a T5 whose texts end with another id than "
+                        f"{EOS_ID}, or which are padded with another than {PAD_ID} (MADLAD-400 has "
+                        "2 and 1), cannot be read"
+                    )
+        found = {path: data[BEGIN] for path, data in files.items() if data.get(BEGIN) is not None}
+        for path, value in found.items():
+            if type(value) is not int or not 0 <= value < 2**31:
+                raise UserError(f"{path}: {BEGIN} is {value!r}; it must be a token's id")
+        if len(set(found.values())) > 1:
+            said = ", but ".join(f"{path.name} says {value}" for path, value in found.items())
+            raise UserError(
+                f"{self.path.parent}: {BEGIN}, the decoder's first input: {said}; set both to that "
+                "of the training"
+            )
+        return next(iter(found.values()), PAD_ID)
+
     def _activations(self) -> tuple[str, ...]:
         projection = self.data.get("feed_forward_proj")
         if projection is None:
@@ -152,8 +189,14 @@ class HuggingFaceConfig:
         if type(dropout) not in (int, float) or not 0 <= dropout < 1:
             raise UserError(f"{self.path}: dropout_rate is {dropout!r}; it must be in [0, 1)")
         layers = self._number("num_layers")
+        rows, begin_id = self._number("vocab_size"), self._begin_id()
+        if begin_id >= rows:
+            raise UserError(
+                f"{self.path}: {BEGIN} is {begin_id}, but vocab_size, the rows of the embedding, "
+                f"is {rows}"
+            )
         return T5Config(
-            vocab_size=self._number("vocab_size"),
+            vocab_size=rows,
             emb_dim=self._number("d_model"),
             num_heads=self._number("num_heads"),
             num_encoder_layers=layers,
@@ -165,6 +208,7 @@ class HuggingFaceConfig:
             logits_via_embedding=self.scaled_logits,
             relpos_buckets=self._number("relative_attention_num_buckets", 32),
             relpos_max_distance=self._number("relative_attention_max_distance", 128),
+            begin_id=begin_id,
         )
 
 
@@ -213,8 +257,9 @@ def write_config(folder: pathlib.Path, config: T5Config, dtype: np.dtype) -> Non
         "use_cache": True,
         "vocab_size": config.vocab_size,
     }
-    write_json(folder / CONFIG_FILE, dict(sorted((fields | _TOKENS).items())))
-    write_json(folder / GENERATION_FILE, dict(_TOKENS))
+    tokens = _ENDS | {BEGIN: config.begin_id}
+    write_json(folder / CONFIG_FILE, dict(sorted((fields | tokens).items())))
+    write_json(folder / GENERATION_FILE, tokens)
 
 
 def write_json(path: pathlib.Path, data: dict[str, Any]) -> None:

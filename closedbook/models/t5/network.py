@@ -145,7 +145,7 @@ class T5(nn.Module):
 
     @property
     def pad_id(self) -> int:
-        """Fills up rows, and is the decoder's first input."""
+        """Fills up rows."""
         return PAD_ID
 
     @property
@@ -222,7 +222,7 @@ class T5(nn.Module):
             max_length: Positions that an answer may take.
 
         Returns:
-            The first decoder inputs [batch * copies], which are padding, and the state.
+            The first decoder inputs [batch * copies], which are `begin_id`, and the state.
         """
         encoded, _ = self.encode(inputs)
         cross = self.decoder.cross_keys(encoded)
@@ -235,7 +235,7 @@ class T5(nn.Module):
 
         own = jax.tree.map(nothing_yet, cross, is_leaf=_is_pair)
         row_axis = jax.tree.leaves(own)[0].ndim - 4
-        first = jnp.full(rows, self.pad_id, jnp.int32)
+        first = jnp.full(rows, self.config.begin_id, jnp.int32)
         return first, DecodingState(own, (cross, inputs), row_axis)
 
     def step(
