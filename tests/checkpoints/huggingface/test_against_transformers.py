@@ -88,6 +88,9 @@ MODELS = {
     "relu and untied": _fields(
         64, 2, 64, 96, (1, 3), feed_forward_proj="relu", tie_word_embeddings=False
     ),
+    "begins with a piece": _fields(
+        64, 4, 16, 96, (2, 2), feed_forward_proj="relu", decoder_start_token_id=7
+    ),
 }
 
 
@@ -218,7 +221,8 @@ def _ours(config: T5Config, params: Any, inputs: Any, targets: Any) -> tuple[Any
     """Encoder states, logits and the loss of each target."""
     model = T5(config)
     states, _ = model.apply({"params": params}, inputs, method="encode")
-    shifted = jax.numpy.pad(targets[:, :-1], ((0, 0), (1, 0)))
+    first = ((0, 0), (1, 0))
+    shifted = jax.numpy.pad(targets[:, :-1], first, constant_values=config.begin_id)
     logits, _ = model.apply({"params": params}, states, inputs, shifted, method="decode")
     each = (logits.reshape(-1, 1, 1, logits.shape[-1]), targets.reshape(-1, 1, 1))
     losses, _ = jax.vmap(lambda x, y: cross_entropy(x, y, jax.numpy.ones((1, 1))))(*each)
