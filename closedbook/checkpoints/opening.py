@@ -296,7 +296,8 @@ def _with_what_lies_beside(checkpoint: Checkpoint, storage: Storage) -> Checkpoi
         folders.append(folder.parent.parent)
     for each in folders:
         card = ModelCard.load(Storage.at(each)) if (each / CARD_FILE).is_file() else None
-        for name in (VOCABULARY_FILE, "sentencepiece.model", "spiece.model"):
+        own = main_file(path.name for path in each.iterdir()) if card else None
+        for name in (own or VOCABULARY_FILE, "sentencepiece.model", "spiece.model"):
             if (each / name).is_file():
                 return dataclasses.replace(
                     checkpoint,

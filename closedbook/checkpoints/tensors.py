@@ -85,7 +85,7 @@ class Checkpoint:
         updates: Adafactor's own count, where it is kept apart from the step.
         config: The architecture, where the format says it; otherwise shapes tell.
         card: `model.json` of a closedbook checkpoint.
-        vocabulary: A file that came with it, of SentencePiece or of byte pairs (JSON).
+        vocabulary: A file that came with it, of SentencePiece or of the tokenizers library (JSON).
         extra_ids: Sentinels after the pieces of a SentencePiece file.
         prefix: Text before each question that the model was trained with, or None if not known.
     """

@@ -39,7 +39,7 @@ def load_model(
     Args:
         path: A folder or file, "gs://...", "hf://organisation/name" or "closedbook://NAME"; see
             `closedbook.checkpoints.open_checkpoint`.
-        vocabulary: A SentencePiece model, or a folder or tokenizer.json of byte pairs, for
+        vocabulary: A SentencePiece model, or a tokenizer.json or its folder, for
             checkpoints that come without one.
         extra_ids: Sentinels after the pieces of that file; 100 if None.
         prefix: Text before each question; None for what the model was trained with, where its

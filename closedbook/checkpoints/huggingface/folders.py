@@ -28,18 +28,18 @@ from closedbook.checkpoints.huggingface.matrices import (
     transposed,
     write_weights,
 )
-from closedbook.checkpoints.huggingface.tokenizer_files import (
-    SENTENCEPIECE,
+from closedbook.checkpoints.huggingface.tokenizer_choice import (
+    check_ends,
     find_vocabulary,
-    write_tokenizer,
+    sentencepiece_file,
 )
+from closedbook.checkpoints.huggingface.tokenizer_files import write_vocabulary
 from closedbook.checkpoints.tensors import Checkpoint, Tensor
-from closedbook.checkpoints.vocabularies import byte_pairs_in
+from closedbook.checkpoints.vocabularies import is_pipeline, pipeline_in
 from closedbook.errors import UserError
 from closedbook.models import DecoderOnlyConfig
 from closedbook.models.families import Config
-from closedbook.vocabulary import EXTRA_IDS
-from closedbook.vocabulary.byte_pairs import BytePairVocabulary
+from closedbook.vocabulary.pipelines import PipelineVocabulary
 
 # In the order in which transformers looks for them.
 _WEIGHTS: dict[str, Callable[[pathlib.Path], dict[str, Tensor]]] = {
@@ -67,33 +67,35 @@ def open_huggingface(folder: pathlib.Path) -> Checkpoint:
     config = fields.architecture()
     weights = _open_weights(folder)
     _resolve_embeddings(folder, weights, fields)
+    vocabulary, extra_ids = find_vocabulary(folder)
+    if vocabulary is not None and is_pipeline(vocabulary):
+        check_ends(vocabulary)
     return Checkpoint(
         format=Format.HUGGINGFACE,
         path=str(folder),
         params=_renamed(folder, weights),
         config=config,
-        vocabulary=find_vocabulary(folder),
-        extra_ids=_extra_ids(folder),
+        vocabulary=vocabulary,
+        extra_ids=extra_ids,
     )
 
 
 def _open_decoder_only(folder: pathlib.Path, fields: Mapping[str, Any]) -> Checkpoint:
     # A model that was trained on SentencePiece's pieces has that file, beside what is made of it.
-    own = any((folder / name).is_file() for name in SENTENCEPIECE)
-    path = None if own else byte_pairs_in(folder)
+    own = sentencepiece_file(folder) is not None
+    path = None if own else pipeline_in(folder)
     opened = checkpoint_of(
         fields,
         _open_weights(folder),
         format=Format.HUGGINGFACE,
         path=folder,
         place=str(folder / CONFIG_FILE),
-        vocabulary=None if path is None else BytePairVocabulary(path),
+        vocabulary=None if path is None else PipelineVocabulary(path),
     )
     if not own:
         return opened
-    return dataclasses.replace(
-        opened, vocabulary=find_vocabulary(folder), extra_ids=_extra_ids(folder)
-    )
+    vocabulary, extra_ids = find_vocabulary(folder)
+    return dataclasses.replace(opened, vocabulary=vocabulary, extra_ids=extra_ids)
 
 
 def _open_weights(folder: pathlib.Path) -> dict[str, Tensor]:
@@ -201,17 +203,6 @@ def _oriented(ours: str, tensor: Tensor) -> Tensor:
     return transposed(tensor)
 
 
-def _extra_ids(folder: pathlib.Path) -> int:
-    """How many sentinels follow the vocabulary's pieces: as its settings say, else T5's 100."""
-    path = folder / "tokenizer_config.json"
-    value = read_json(path).get("extra_ids") if path.is_file() else None
-    if value is None:
-        return EXTRA_IDS
-    if type(value) is not int or not 0 <= value <= 10_000:
-        raise UserError(f"{path}: extra_ids is {value!r}; it must be a natural number")
-    return value
-
-
 def write_huggingface(
     folder: pathlib.Path,
     checkpoint: Checkpoint,
@@ -248,7 +239,7 @@ def write_huggingface(
         str(names.to_theirs(name)): _oriented(name, tensor)
         for name, tensor in checkpoint.params.items()
     }
-    write_config(folder, config, common_type(tensors))
     write_weights(folder, tensors, max_shard_bytes)
     if checkpoint.vocabulary is not None:
-        write_tokenizer(folder, checkpoint.vocabulary, checkpoint.extra_ids)
+        write_vocabulary(folder, checkpoint.vocabulary, checkpoint.extra_ids)
+    write_config(folder, config, common_type(tensors))
