@@ -15,7 +15,7 @@ from closedbook.checkpoints.huggingface.folders import open_huggingface
 from closedbook.checkpoints.layouts import UNUSED
 from closedbook.checkpoints.locate import PACKAGED, STEP, packaged_model
 from closedbook.checkpoints.mesh_tf import open_mesh_tf
-from closedbook.checkpoints.places import remote
+from closedbook.checkpoints.places import other_files, remote
 from closedbook.checkpoints.places.hub import HUB
 from closedbook.checkpoints.places.storage import GCS, Storage
 from closedbook.checkpoints.t5x.legacy import is_t5x_file, open_t5x_legacy
@@ -97,7 +97,13 @@ def find(path: str | pathlib.Path, *, newest: bool = True) -> Found:
             f"{text} has an unknown scheme; give a local path, gs://bucket/folder, "
             "hf://organisation/name or closedbook://NAME"
         )
-    found = look(Storage.at(path))
+    place = Storage.at(path)
+    names = place.names() if place.remote or place.local.is_dir() else []
+    if reason := other_files.adapter(names):
+        raise UserError(f"{text} {reason}")
+    found = look(place)
+    if not found and (reason := other_files.other_weights(names)):
+        raise UserError(f"{text} {reason}")
     if not found:
         raise UserError(
             f"no checkpoint at {text}; known are folders of closedbook, T5X (checkpoint_<step>), "

@@ -188,6 +188,11 @@ def _renamed(folder: pathlib.Path, weights: Mapping[str, Tensor]) -> dict[str, T
             raise UserError(f"{tensor.place} has the shape {list(tensor.shape)}, not a T5's")
         params[ours] = _oriented(ours, tensor)
     check_floats(params)
+    if any(".lora_" in name or ".base_layer." in name for name in unknown):
+        raise UserError(
+            f"{folder} holds a model with LoRA's matrices beside its own; merge the adapter first: "
+            "model.merge_and_unload().save_pretrained(NEW)"
+        )
     if unknown:
         raise UserError(
             f"{folder} has {len(unknown)} tensors that are not a T5's: "

@@ -263,6 +263,16 @@ def test_a_tensor_of_another_rank_or_quantised_is_refused(folder: pathlib.Path) 
         refuses(folder, rf"model\.safetensors: {name} {message}")
 
 
+def test_an_adapter_that_was_saved_unmerged_is_told(folder: pathlib.Path) -> None:
+    def edit(tensors: dict[str, Tensor]) -> None:
+        query = "encoder.block.0.layer.0.SelfAttention.q"
+        tensors[f"{query}.base_layer.weight"] = tensors.pop(f"{query}.weight")
+        tensors[f"{query}.lora_A.default.weight"] = Tensor.of(np.zeros((4, 16), np.float32), "A")
+
+    rewrite(folder, edit)
+    refuses(folder, "LoRA's matrices beside its own; merge the adapter first")
+
+
 def test_a_folder_without_an_embedding_is_refused(folder: pathlib.Path) -> None:
     rewrite(folder, lambda tensors: tensors.pop("shared.weight"))
     refuses(folder, r"has no shared\.weight")
