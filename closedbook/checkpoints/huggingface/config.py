@@ -31,7 +31,8 @@ _PROJECTIONS = {
     ("relu", "linear"): "gated-relu",
     ("linear", "linear"): "gated-linear",
 }
-_MODEL_TYPES = ("t5", "mt5")
+_UMT5 = "umt5"  # as mT5, with position biases in every layer
+_MODEL_TYPES = ("t5", "mt5", _UMT5)
 BEGIN, EOS, PAD = "decoder_start_token_id", "eos_token_id", "pad_token_id"
 _ENDS = {EOS: EOS_ID, PAD: PAD_ID}  # the same in every T5 that closedbook trains or reads
 
@@ -68,10 +69,10 @@ class HuggingFaceConfig:
         if kind not in _MODEL_TYPES:
             raise UserError(
                 f"{path}: model_type is {kind!r}; models that can be read are "
-                f"{', '.join(_MODEL_TYPES)}, gpt2 and llama (not umt5, longt5 or "
+                f"{', '.join(_MODEL_TYPES)}, gpt2 and llama (not longt5 or "
                 "switch_transformers)"
             )
-        self.multilingual = kind == "mt5"
+        self.kind = str(kind)
         names = self.data.get("architectures") or []
         wrong = ("EncoderModel", "ForTokenClassification", "ForSequenceClassification")
         for name in names if isinstance(names, list) else [names]:
@@ -100,12 +101,12 @@ class HuggingFaceConfig:
         transformers 4 scales if and only if the embeddings are tied; 5 says it apart, always
         writes "tied", and lets equal or absent output matrices decide.
         """
-        tied = self.data.get("tie_word_embeddings")
+        tied, multilingual = self.data.get("tie_word_embeddings"), self.kind == "mt5"
         if tied is None:
-            tied = not self.multilingual
+            tied = not multilingual
         scaled = self.data.get("scale_decoder_outputs")
         if scaled is None:  # version 5 never scales an mT5
-            scaled = tied and not (self.multilingual and self._major_version >= 5)
+            scaled = tied and not (multilingual and self._major_version >= 5)
         if type(tied) is not bool or type(scaled) is not bool:
             raise UserError(
                 f"{self.path}: tie_word_embeddings and scale_decoder_outputs must be true or false"
@@ -157,7 +158,7 @@ class HuggingFaceConfig:
     def _activations(self) -> tuple[str, ...]:
         projection = self.data.get("feed_forward_proj")
         if projection is None:
-            projection = "gated-gelu" if self.multilingual else "relu"
+            projection = "relu" if self.kind == "t5" else "gated-gelu"
         parts = str(projection).split("-")
         gated, function = parts[0] == "gated", parts[-1]
         if projection == "gated-gelu":
@@ -208,6 +209,7 @@ class HuggingFaceConfig:
             logits_via_embedding=self.scaled_logits,
             relpos_buckets=self._number("relative_attention_num_buckets", 32),
             relpos_max_distance=self._number("relative_attention_max_distance", 128),
+            relpos_per_layer=self.kind == _UMT5,
             begin_id=begin_id,
         )
 
@@ -230,9 +232,9 @@ def write_config(folder: pathlib.Path, config: T5Config, dtype: np.dtype) -> Non
         )
     projection = _PROJECTIONS[config.mlp_activations]
     function = {"gated-gelu": "gelu_new"}.get(projection, projection.rpartition("-")[2])
-    tied = config.logits_via_embedding
+    tied, umt5 = config.logits_via_embedding, config.relpos_per_layer
     fields = {
-        "architectures": ["T5ForConditionalGeneration"],
+        "architectures": [("UMT5" if umt5 else "T5") + "ForConditionalGeneration"],
         "classifier_dropout": 0.0,
         "d_ff": config.mlp_dim,
         "d_kv": config.head_dim,
@@ -245,7 +247,7 @@ def write_config(folder: pathlib.Path, config: T5Config, dtype: np.dtype) -> Non
         "is_encoder_decoder": True,
         "is_gated_act": len(config.mlp_activations) == 2,
         "layer_norm_epsilon": 1e-6,
-        "model_type": "t5",
+        "model_type": _UMT5 if umt5 else "t5",
         "num_decoder_layers": config.num_decoder_layers,
         "num_heads": config.num_heads,
         "num_layers": config.num_encoder_layers,

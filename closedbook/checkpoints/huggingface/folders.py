@@ -1,4 +1,4 @@
-"""Reads and writes folders of Hugging Face's T5, GPT-2 and Llama."""
+"""Reads and writes folders of Hugging Face's T5, mT5, umT5, GPT-2 and Llama."""
 
 import dataclasses
 import logging
@@ -37,7 +37,7 @@ from closedbook.checkpoints.huggingface.tokenizer_files import write_vocabulary
 from closedbook.checkpoints.tensors import Checkpoint, Tensor
 from closedbook.checkpoints.vocabularies import is_pipeline, pipeline_in
 from closedbook.errors import UserError
-from closedbook.models import DecoderOnlyConfig
+from closedbook.models import DecoderOnlyConfig, T5Config
 from closedbook.models.families import Config
 from closedbook.vocabulary.pipelines import PipelineVocabulary
 
@@ -73,7 +73,7 @@ def open_huggingface(folder: pathlib.Path) -> Checkpoint:
     return Checkpoint(
         format=Format.HUGGINGFACE,
         path=str(folder),
-        params=_renamed(folder, weights),
+        params=_renamed(folder, weights, config),
         config=config,
         vocabulary=vocabulary,
         extra_ids=extra_ids,
@@ -175,11 +175,13 @@ def _resolve_embeddings(
     weights[names.HEAD] = embedding
 
 
-def _renamed(folder: pathlib.Path, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _renamed(
+    folder: pathlib.Path, weights: Mapping[str, Tensor], config: T5Config
+) -> dict[str, Tensor]:
     """By our names, transposed."""
     params, unknown = {}, []
     for name, tensor in weights.items():
-        ours = names.to_ours(name)
+        ours = names.to_ours(name, biases_per_layer=config.relpos_per_layer)
         if ours is None:
             if name not in names.UNUSED:
                 unknown.append(name)

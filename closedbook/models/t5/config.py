@@ -51,6 +51,7 @@ class T5Config:
     logits_via_embedding: bool = True  # 1.0; 1.1 has its own output matrix
     relpos_buckets: int = 32
     relpos_max_distance: int = 128  # tokens; all further ones share a bucket
+    relpos_per_layer: bool = False  # each layer has its own biases: umT5, T5X's scalable_t5
     begin_id: int = PAD_ID  # the decoder's first input, which is padding in every public T5
     dtype: str = "float32"  # of activations and matrix products; parameters stay float32
     scan_layers: bool = False  # one compiled layer, parameters stacked on axis 1
@@ -84,7 +85,7 @@ class T5Config:
     @property
     def title(self) -> str:
         """For people."""
-        return f"T5 {self.version}"
+        return f"T5 {self.version}" if not self.relpos_per_layer else "umT5"
 
     @property
     def joined_kv(self) -> int:

@@ -61,6 +61,33 @@ FLAN = {
 }
 
 
+# Of google/ul2: a T5 with its own sizes and SiLU for a gate.
+UL2 = {
+    "architectures": ["T5ForConditionalGeneration"],
+    "d_ff": 16384,
+    "d_kv": 256,
+    "d_model": 4096,
+    "decoder_start_token_id": 0,
+    "dropout_rate": 0.0,
+    "eos_token_id": 1,
+    "feed_forward_proj": "gated-silu",
+    "initializer_factor": 1.0,
+    "is_encoder_decoder": True,
+    "layer_norm_epsilon": 1e-06,
+    "model_type": "t5",
+    "num_decoder_layers": 32,
+    "num_heads": 16,
+    "num_layers": 32,
+    "output_past": True,
+    "pad_token_id": 0,
+    "relative_attention_num_buckets": 32,
+    "tie_word_embeddings": False,
+    "use_cache": True,
+    "vocab_size": 32128,
+}
+MULTILINGUAL: dict[str, Any] = {"feed_forward_proj": "gated-gelu", "scalable_attention": True}
+
+
 def _fields(width: int, heads: int, head: int, mlp: int, layers: tuple[int, int], **other: Any):
     return {
         "architectures": ["T5ForConditionalGeneration"],
@@ -88,6 +115,17 @@ MODELS = {
     "relu and untied": _fields(
         64, 2, 64, 96, (1, 3), feed_forward_proj="relu", tie_word_embeddings=False
     ),
+    "mt5": _fields(
+        64, 4, 16, 96, (2, 2), tie_word_embeddings=False, model_type="mt5", **MULTILINGUAL
+    ),
+    "umt5": _fields(
+        64, 4, 16, 96, (2, 3), tie_word_embeddings=False, model_type="umt5", **MULTILINGUAL
+    ),
+    "umt5, tied": _fields(64, 4, 16, 96, (3, 2), model_type="umt5", **MULTILINGUAL),
+    # As google/ul2 and google/flan-ul2, which are 32 + 32 layers of 4096 and 16 heads of 256.
+    "ul2": UL2
+    | {"vocab_size": 3072, "d_model": 64, "d_kv": 16, "d_ff": 96, "num_heads": 4}
+    | {"num_layers": 2, "num_decoder_layers": 2},
     "begins with a piece": _fields(
         64, 4, 16, 96, (2, 2), feed_forward_proj="relu", decoder_start_token_id=7
     ),
@@ -179,8 +217,8 @@ class Pair:
 def _random_model(fields: dict[str, Any]) -> Any:
     """A model of theirs that says something else to each question."""
     torch.manual_seed(0)
-    config = transformers.T5Config(**{k: v for k, v in fields.items() if k != "model_type"})
-    model = transformers.T5ForConditionalGeneration(config).eval()
+    config = transformers.AutoConfig.for_model(**fields)
+    model = transformers.AutoModelForSeq2SeqLM.from_config(config).eval()
     tied = fields.get("tie_word_embeddings", True)
     with torch.no_grad():
         if not tied:  # transformers 5 makes every new T5 a tied one
@@ -209,7 +247,9 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def _pair(name: str, folder: pathlib.Path) -> Pair:
     _random_model(MODELS[name]).save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps(MODELS[name]))  # as on the hub
-    theirs = transformers.T5ForConditionalGeneration.from_pretrained(folder).eval()
+    theirs = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    # Version 5 takes every umT5 for a tied one, and scales what it gives to its own matrix.
+    theirs.config.tie_word_embeddings = MODELS[name].get("tie_word_embeddings", True)
     checkpoint = open_huggingface(folder)
     assert checkpoint.config is not None
     params = nest({name: tensor.read() for name, tensor in checkpoint.params.items()})
