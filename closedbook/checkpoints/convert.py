@@ -39,6 +39,7 @@ DTYPES = {
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
     "float16": np.dtype(np.float16),
 }
+_T5X = (Format.T5X, Format.T5X_ORBAX)
 LAYERS = ("auto", "unrolled", "scanned")
 OPTIMIZER = ("keep", "drop")
 _HANDLERS = "orbax.checkpoint._src.handlers"
@@ -50,8 +51,8 @@ class Options:
 
     to: str  # a format of `WRITABLE`
     dtype: str | None = None  # of the parameters; None: as they are. Accumulators stay float32
-    # "unrolled", "scanned", or "auto": as they are for closedbook, unrolled for the others, whose
-    # own code knows no other layout of a T5 (T5X's scalable_t5 has other names and shapes).
+    # "unrolled", "scanned", or "auto": as they are for closedbook, scanned for a umT5 in T5X's
+    # format, and else unrolled, as the own code of the other formats wants them.
     layers: str = "auto"
     optimizer: str = "keep"  # "keep" Adafactor's state where there is one, or "drop" it
     # SentencePiece model or tokenizer.json, if none comes with the source
@@ -111,18 +112,22 @@ def plan(source: str | pathlib.Path, options: Options) -> Plan:
     """
     opened = open_checkpoint(source, newest=False)
     config = recognise(opened)
-    if options.to in (Format.T5X, Format.T5X_ORBAX) and not isinstance(config, T5Config):
+    if options.to in _T5X and not isinstance(config, T5Config):
         raise UserError(
             f"{opened.path} is no T5, and T5X has no such model; convert it to "
             f"{Format.CLOSEDBOOK} or {Format.HUGGINGFACE}"
         )
-    as_is = options.layers == "auto" and options.to == Format.CLOSEDBOOK
-    scanned = is_scanned(opened.params) if as_is else options.layers == "scanned"
+    scalable = isinstance(config, T5Config) and config.relpos_per_layer and options.to in _T5X
+    scanned = scalable or options.layers == "scanned"
+    if options.layers == "auto" and options.to == Format.CLOSEDBOOK:
+        scanned = is_scanned(opened.params)
+    elif options.layers == "unrolled":
+        scanned = False
     result = arranged(opened, scanned=scanned)
     params = dict(result.params)
     if options.dtype:
         params = converted(params, DTYPES[options.dtype])
-    keeps, state = _state(opened, options)
+    keeps, state = _state(opened, options, scalable=scalable)
     vocabulary, extra_ids, words = _vocabulary(opened, options, config)
     prefix = options.prefix if options.prefix is not None else opened.prefix
     result = dataclasses.replace(
@@ -164,8 +169,14 @@ def keep_freed_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
-def _state(opened: Checkpoint, options: Options) -> tuple[bool, str]:
-    """Whether the optimiser's state is written, and what to tell the user of it."""
+def _state(opened: Checkpoint, options: Options, *, scalable: bool) -> tuple[bool, str]:
+    """Whether the optimiser's state is written, and what to tell the user of it.
+
+    Args:
+        opened: The source.
+        options: What is asked for.
+        scalable: Whether T5X's scalable network is written, whose kernels have other axes.
+    """
     if opened.slots is None and not opened.other_optimizer:
         return False, "optimiser state: the source has none"
     if options.optimizer == "drop":
@@ -176,6 +187,11 @@ def _state(opened: Checkpoint, options: Options) -> tuple[bool, str]:
         raise UserError(
             f"{opened.path} holds the state of another optimiser than Adafactor, "
             f"{opened.other_optimizer}; leave it out with --optimizer drop"
+        )
+    if scalable:
+        raise UserError(
+            f"{opened.path} holds an Adafactor state, whose factors T5X's scalable network does "
+            "not have; leave it out with --optimizer drop"
         )
     return True, "optimiser state: kept"
 

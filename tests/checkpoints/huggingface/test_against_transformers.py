@@ -365,11 +365,18 @@ def test_answers_as_text_are_identical_without_a_length_penalty(
 def _own_config(name: str) -> T5Config:
     widths: Any = {"emb_dim": 64, "num_heads": 3, "head_dim": 16, "mlp_dim": 96}
     layers: Any = {"num_encoder_layers": 1, "num_decoder_layers": 2}
-    return dataclasses.replace(size(name), dropout_rate=0.0, **widths, **layers)
+    per_layer = name.startswith("um")
+    return dataclasses.replace(
+        size(name.removeprefix("um")),
+        dropout_rate=0.0,
+        relpos_per_layer=per_layer,
+        **widths,
+        **layers,
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.dtype(np.float32), np.dtype(ml_dtypes.bfloat16)], ids=str)
-@pytest.mark.parametrize("name", ["t5_small", "t5_1_1_small"])
+@pytest.mark.parametrize("name", ["t5_small", "t5_1_1_small", "umt5_1_1_small"])
 def test_ours_through_transformers_and_back_are_the_same_bits(
     tmp_path: pathlib.Path,
     examples: tuple,
@@ -394,6 +401,7 @@ def test_ours_through_transformers_and_back_are_the_same_bits(
     write_huggingface(folder, checkpoint, config)
 
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder, dtype="auto").eval()
+    model.config.tie_word_embeddings = config.logits_via_embedding  # see `_pair`
     assert str(model.dtype) == f"torch.{dtype}"
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     inputs = questions[:8]
