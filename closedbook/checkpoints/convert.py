@@ -32,7 +32,6 @@ from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.errors import UserError, unknown_name
 from closedbook.models import T5Config
 from closedbook.models.families import Config, differences
-from closedbook.vocabulary import EXTRA_IDS
 
 DTYPES = {
     "float32": np.dtype(np.float32),
@@ -55,9 +54,9 @@ class Options:
     # format, and else unrolled, as the own code of the other formats wants them.
     layers: str = "auto"
     optimizer: str = "keep"  # "keep" Adafactor's state where there is one, or "drop" it
-    # SentencePiece model or tokenizer.json, if none comes with the source
+    # SentencePiece model, tokenizer.json or "bytes", if none comes with the source
     vocabulary: pathlib.Path | None = None
-    extra_ids: int | None = None  # sentinels after the pieces of that file; None: `EXTRA_IDS`
+    extra_ids: int | None = None  # sentinels after the pieces of that file; None: as usual, 100
     prefix: str | None = None  # text before each question; None: the source's
     step: int | None = None  # of the written checkpoint; None: the source's, or 0
     max_shard_bytes: int = 5 * 10**9  # of Hugging Face's files
@@ -203,11 +202,11 @@ def _vocabulary(
     path = options.vocabulary or opened.vocabulary
     extra_ids = opened.extra_ids
     if options.vocabulary:
-        extra_ids = EXTRA_IDS if options.extra_ids is None else options.extra_ids
+        extra_ids = open_vocabulary(options.vocabulary, options.extra_ids).extra_ids
     if path is not None:
         embedding = opened.params["token_embedder/embedding"].place
         ids = open_vocabulary(path, extra_ids).vocab_size
-        known = opened.card is not None and not options.vocabulary
+        known = opened.names_vocabulary and not options.vocabulary
         check_fits(ids, config.vocab_size, vocabulary=str(path), embedding=embedding, known=known)
         return path, extra_ids, ""
     if options.to == Format.CLOSEDBOOK:

@@ -103,6 +103,11 @@ class Checkpoint:
     extra_ids: int = EXTRA_IDS
     prefix: str | None = None
 
+    @property
+    def names_vocabulary(self) -> bool:
+        """Whether the format itself says which vocabulary is the model's."""
+        return self.card is not None or self.config is not None
+
 
 def read_ahead(tensors: Iterable[Tensor]) -> Iterator[np.ndarray]:
     """The arrays of tensors in their order; small ones are read while others are written.

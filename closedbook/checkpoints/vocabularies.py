@@ -15,6 +15,7 @@ from closedbook.vocabulary.pipelines import (
     PipelineVocabulary,
 )
 from closedbook.vocabulary.protocol import AnyVocabulary
+from closedbook.vocabulary.text_bytes import BYTES, ByteVocabulary
 
 VOCABULARY_FILE = "vocabulary.model"  # a SentencePiece file beside `model.json`
 _PIPELINES = (TOKENIZER_JSON, VOCAB_JSON)  # the first that is there is read
@@ -22,16 +23,20 @@ _ENDS = "generation_config.json"  # where ids that begin and end a text are writ
 _COMPANIONS = (MERGES_TXT, TOKENIZER_CONFIG, "special_tokens_map.json", "config.json", _ENDS)
 
 
-def open_vocabulary(path: str | os.PathLike[str], extra_ids: int = EXTRA_IDS) -> AnyVocabulary:
+def open_vocabulary(path: str | os.PathLike[str], extra_ids: int | None = None) -> AnyVocabulary:
     """The vocabulary of a file, of the kind that its name says.
 
     Args:
-        path: A SentencePiece model, or a folder or JSON file of the tokenizers library.
-        extra_ids: Sentinels after the pieces of a SentencePiece model.
+        path: A SentencePiece model, or a folder or JSON file of the tokenizers library, or
+            "bytes" for ByT5's, which has no file.
+        extra_ids: Sentinels after the pieces of a SentencePiece model (100 if None), or ids after
+            those of bytes (none if None).
     """
+    if os.fspath(path) == BYTES:
+        return ByteVocabulary(extra_ids or 0)
     if is_pipeline(path):
         return PipelineVocabulary(path)
-    return Vocabulary(path, extra_ids)
+    return Vocabulary(path, EXTRA_IDS if extra_ids is None else extra_ids)
 
 
 def is_pipeline(path: str | os.PathLike[str]) -> bool:
@@ -61,8 +66,10 @@ def copy_vocabulary(path: str | os.PathLike[str], folder: pathlib.Path) -> None:
     """Copies a vocabulary into a run's folder, each file whole or not at all.
 
     Of a JSON file the ids that begin and end a text are written out, because they may come from
-    files that say other things too.
+    files that say other things too. Bytes have no file.
     """
+    if os.fspath(path) == BYTES:
+        return
     if not is_pipeline(path):
         _copy(pathlib.Path(path), folder / VOCABULARY_FILE)
         return

@@ -11,8 +11,9 @@ if TYPE_CHECKING:
 class AnyVocabulary(Protocol):
     """Maps text to ids and back, and says which file it is.
 
-    `sentencepiece.Vocabulary` (T5) and `pipelines.PipelineVocabulary` (GPT-2, Llama, T5s with
-    added tokens) are such. It pickles as its path; the file is read at first use.
+    `sentencepiece.Vocabulary` (T5), `pipelines.PipelineVocabulary` (GPT-2, Llama, T5s with added
+    tokens) and `text_bytes.ByteVocabulary` (ByT5) are such. It pickles as its path; the file is
+    read at first use.
     """
 
     path: str

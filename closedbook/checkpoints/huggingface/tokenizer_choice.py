@@ -15,12 +15,15 @@ from typing import Any
 from closedbook import whole_files
 from closedbook.cache_folders import cache_folder
 from closedbook.checkpoints.huggingface import tokenizer_json
-from closedbook.checkpoints.huggingface.config import read_json
+from closedbook.checkpoints.huggingface.config import CONFIG_FILE, read_json
 from closedbook.errors import UserError
 from closedbook.vocabulary import EOS_ID, EXTRA_IDS, sentencepiece, sentinel, sentinel_number
 from closedbook.vocabulary.pipelines import TOKENIZER_CONFIG, TOKENIZER_JSON, PipelineVocabulary
+from closedbook.vocabulary.text_bytes import BYTES
 
 SENTENCEPIECE = ("spiece.model", "sentencepiece.model", "vocabulary.model")
+BYTES_CLASS = "ByT5Tokenizer"
+_MOST_SENTINELS = 125  # of transformers' ByT5
 _ADDED = "added_tokens.json"
 _NORMAL, _BYTE = 1, 6  # ModelProto.SentencePiece.Type
 _SHOWN = 5  # added tokens that a message names
@@ -42,16 +45,16 @@ def find_vocabulary(folder: pathlib.Path) -> tuple[pathlib.Path | None, int]:
 
     Returns:
         The SentencePiece file, tokenizer.json where that says more or something else, or None if
-        the folder has no tokenizer (ByT5 has none).
+        the folder has no tokenizer. Of ByT5, "bytes": it needs no file.
 
     Raises:
         UserError: A file is malformed or no Unigram tokenizer, or the folder adds tokens that
             neither file has; file and key are named.
     """
     own, source = sentencepiece_file(folder), folder / TOKENIZER_JSON
-    extra_ids = _extra_ids(folder)
     if own is None and not source.is_file():
-        return None, extra_ids
+        return _without_files(folder)
+    extra_ids = _extra_ids(folder)
     if not source.is_file():
         assert own is not None
         model, _ = sentencepiece.read_model(own)
@@ -67,6 +70,21 @@ def find_vocabulary(folder: pathlib.Path) -> tuple[pathlib.Path | None, int]:
     if not tokenizer_json.is_plain(data):
         return source, 0
     return _as_sentencepiece(content, data, source), extra_ids
+
+
+def _without_files(folder: pathlib.Path) -> tuple[pathlib.Path | None, int]:
+    """ByT5's vocabulary, if the folder names its tokenizer; else none."""
+    names = [
+        read_json(folder / file).get("tokenizer_class")
+        for file in (TOKENIZER_CONFIG, CONFIG_FILE)
+        if (folder / file).is_file()
+    ]
+    if BYTES_CLASS not in names:
+        return None, _extra_ids(folder)
+    # transformers names ids after those of bytes, which the published models never saw.
+    sentinels = [sentinel(number) for number in range(_MOST_SENTINELS)]
+    _check_added(folder, folder / BYTES_CLASS, ["<pad>", "</s>", "<unk>", *[""] * 256, *sentinels])
+    return pathlib.Path(BYTES), 0
 
 
 def check_ends(path: pathlib.Path) -> None:

@@ -6,24 +6,29 @@ import shutil
 from typing import Any
 
 from closedbook.checkpoints.huggingface import tokenizer_json
-from closedbook.checkpoints.huggingface.tokenizer_choice import SENTENCEPIECE
+from closedbook.checkpoints.huggingface.tokenizer_choice import BYTES_CLASS, SENTENCEPIECE
 from closedbook.checkpoints.vocabularies import copy_vocabulary, is_pipeline
 from closedbook.vocabulary import sentencepiece, sentinel_number
 from closedbook.vocabulary.pipelines import TOKENIZER_CONFIG, TOKENIZER_JSON
+from closedbook.vocabulary.text_bytes import BYTES
 
 
 def write_vocabulary(folder: pathlib.Path, vocabulary: pathlib.Path, extra_ids: int) -> None:
-    """Writes the tokenizer of a vocabulary of either kind, as `transformers` loads it.
+    """Writes the tokenizer of a vocabulary of any kind, as `transformers` loads it.
 
     Args:
         folder: An existing folder.
-        vocabulary: A SentencePiece unigram model, or a tokenizer.json, which is copied.
+        vocabulary: A SentencePiece unigram model; or a tokenizer.json, which is copied; or
+            "bytes".
         extra_ids: Sentinels after the pieces of a SentencePiece model.
 
     Raises:
-        UserError: The file is neither.
+        UserError: The file is neither a unigram model nor a tokenizer.json.
     """
-    if is_pipeline(vocabulary):
+    if str(vocabulary) == BYTES:
+        names = {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+        _write(folder / TOKENIZER_CONFIG, names | {"tokenizer_class": BYTES_CLASS})
+    elif is_pipeline(vocabulary):
         copy_vocabulary(vocabulary, folder)
     else:
         write_tokenizer(folder, vocabulary, extra_ids)
