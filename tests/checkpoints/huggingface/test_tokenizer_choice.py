@@ -1,5 +1,6 @@
 """Folders whose tokenizer files disagree, or that add tokens: transformers' ids, or none."""
 
+import dataclasses
 import json
 import logging
 import pathlib
@@ -16,6 +17,7 @@ from closedbook.checkpoints.huggingface.tokenizer_choice import find_vocabulary
 from closedbook.checkpoints.huggingface.tokenizer_files import write_tokenizer
 from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.errors import UserError
+from closedbook.knowledge.loading import load_model
 from closedbook.models import T5Config
 
 TEXTS = (
@@ -121,6 +123,24 @@ def test_every_format_keeps_added_tokens(
     ]
     generation = transformers.GenerationConfig.from_pretrained(source)
     assert generation.decoder_start_token_id == 0
+
+
+def test_an_embedding_may_have_more_rows_than_its_folders_vocabulary_has_ids(
+    plain: pathlib.Path, tmp_path: pathlib.Path, random_model: Callable[[T5Config], Checkpoint]
+) -> None:
+    config = dataclasses.replace(CONFIG, vocab_size=4096)
+    source = tmp_path / "source"
+    source.mkdir()
+    write_huggingface(source, random_model(config), config)
+    shutil.copytree(plain, source, dirs_exist_ok=True)
+    run = convert(source, tmp_path / "own", Options(to="closedbook"))
+    back = convert(run, tmp_path / "back", Options(to="huggingface"))
+    assert load_model(back).config.vocab_size == 4096
+    # Of T5X's files nothing says that a vocabulary beside them is the model's.
+    bare = convert(source, tmp_path / "t5x", Options(to="t5x"))
+    (bare.parent / "model.json").unlink()
+    with pytest.raises(UserError, match=r"has 2100 ids, .* has 4096 rows .* another model's"):
+        load_model(bare)
 
 
 def test_files_that_agree_give_sentencepiece_which_seqio_reads(folder: pathlib.Path) -> None:

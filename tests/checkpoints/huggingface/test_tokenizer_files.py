@@ -174,6 +174,34 @@ def test_a_vocabulary_of_ones_own_comes_back_out_of_the_json(
     assert tokenizer.decode(before.encode("né ☃ 日本")) == before.decode(before.encode("né ☃ 日本"))
 
 
+def test_mt5s_file_gives_the_ids_of_transformers(tmp_path: pathlib.Path) -> None:
+    """As mT5's, it holds its sentinels, and spells unknown characters by their bytes."""
+    transformers = pytest.importorskip("transformers", reason="extra 'test' is not installed")
+    symbols = [f"▁<extra_id_{number}>" for number in reversed(range(100))]
+    options: Any = {"user_defined_symbols": symbols, "byte_fallback": True, "vocab_size": 600}
+    _trained(tmp_path / "spiece.model", **options)
+    settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    (tmp_path / "config.json").write_text('{"model_type": "mt5"}')
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    found, extra_ids = find_vocabulary(tmp_path)
+    assert found is not None
+    ours = Vocabulary(found, extra_ids)
+    assert (ours.vocab_size, extra_ids) == (len(theirs), 0)
+    for text in (
+        "who wrote  the river",
+        "the <extra_id_0> in peru <extra_id_99>",
+        " what mountain of france ",
+        "whowrotethe",
+    ):
+        ids = theirs(text, add_special_tokens=False)["input_ids"]
+        assert ours.encode(text) == ids
+        assert ours.decode(ids) == theirs.decode(ids).replace("</s>", "")
+    # Of what no piece spells, transformers 5 leaves the bytes out that mT5 was trained with.
+    assert ours.decode(ours.encode("who ☃")) == "who ☃"
+    assert theirs("who ☃")["input_ids"][-2:] == [2, 1]
+
+
 def test_sentinels_that_the_file_holds_itself_are_not_added_twice(tmp_path: pathlib.Path) -> None:
     symbols = [f"▁<extra_id_{number}>" for number in reversed(range(5))]
     path = _trained(tmp_path / "own.model", user_defined_symbols=symbols)
