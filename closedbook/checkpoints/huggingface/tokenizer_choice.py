@@ -199,7 +199,7 @@ def _added(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, list[tuple[str,
             continue
         fields = read_json(path)
         decoder = fields.get("added_tokens_decoder")
-        tokens = [
+        tokens: list[tuple[str, int | None]] = [
             (_content(token), _id(number))
             for number, token in (decoder.items() if isinstance(decoder, Mapping) else ())
         ]
