@@ -204,8 +204,10 @@ def _added(folder: pathlib.Path) -> Iterator[tuple[pathlib.Path, list[tuple[str,
             for number, token in (decoder.items() if isinstance(decoder, Mapping) else ())
         ]
         for key in ("additional_special_tokens", "extra_special_tokens"):
-            listed = fields.get(key)
-            tokens += [(_content(token), None) for token in listed or ()]
+            named = fields.get(key)
+            # Version 5 may map names to tokens.
+            named = list(named.values()) if isinstance(named, Mapping) else named
+            tokens += [(_content(token), None) for token in named or ()]
         yield path, [(name, number) for name, number in tokens if name]
 
 

@@ -190,7 +190,7 @@ def test_safetensors_are_preferred_and_the_log_says_so(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"model_type": "umt5"}, "model_type is 'umt5'; models that"),
+        ({"model_type": "umt6"}, "model_type is 'umt6'; models that"),
         ({"model_type": "longt5"}, "model_type is 'longt5'; models that"),
         ({"model_type": None}, "model_type is None; models that"),
         ({"model_type": ["t5"]}, "model_type is .'t5'.; models that"),
