@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -214,11 +215,10 @@ class HuggingFaceConfig:
         )
 
 
-def write_config(folder: pathlib.Path, config: T5Config, dtype: np.dtype) -> None:
-    """Writes config.json and generation_config.json for transformers 4 and 5.
+def fields_of(config: T5Config, dtype: np.dtype) -> dict[str, Any]:
+    """The content of config.json for transformers 4 and 5.
 
     Args:
-        folder: The folder to write into.
         config: The architecture.
         dtype: Type of the parameters.
 
@@ -259,9 +259,18 @@ def write_config(folder: pathlib.Path, config: T5Config, dtype: np.dtype) -> Non
         "use_cache": True,
         "vocab_size": config.vocab_size,
     }
-    tokens = _ENDS | {BEGIN: config.begin_id}
-    write_json(folder / CONFIG_FILE, dict(sorted((fields | tokens).items())))
-    write_json(folder / GENERATION_FILE, tokens)
+    return dict(sorted((fields | _ENDS | {BEGIN: config.begin_id}).items()))
+
+
+def write_config(folder: pathlib.Path, fields: Mapping[str, Any]) -> None:
+    """Writes config.json, and the ids that begin and end a text into generation_config.json.
+
+    Args:
+        folder: The folder to write into.
+        fields: From `fields_of`.
+    """
+    write_json(folder / CONFIG_FILE, dict(fields))
+    write_json(folder / GENERATION_FILE, {name: fields[name] for name in (*_ENDS, BEGIN)})
 
 
 def write_json(path: pathlib.Path, data: dict[str, Any]) -> None:

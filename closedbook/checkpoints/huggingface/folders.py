@@ -14,6 +14,7 @@ from closedbook.checkpoints.huggingface import names
 from closedbook.checkpoints.huggingface.config import (
     CONFIG_FILE,
     HuggingFaceConfig,
+    fields_of,
     read_json,
     write_config,
 )
@@ -246,7 +247,8 @@ def write_huggingface(
         str(names.to_theirs(name)): _oriented(name, tensor)
         for name, tensor in checkpoint.params.items()
     }
-    write_weights(folder, tensors, max_shard_bytes)
+    fields = fields_of(config, common_type(tensors))
     if checkpoint.vocabulary is not None:
         write_vocabulary(folder, checkpoint.vocabulary, checkpoint.extra_ids)
-    write_config(folder, config, common_type(tensors))
+    write_config(folder, fields)
+    write_weights(folder, tensors, max_shard_bytes)

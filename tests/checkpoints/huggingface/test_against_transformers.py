@@ -31,60 +31,12 @@ transformers = pytest.importorskip(
 
 QUESTIONS, BATCH, LENGTH, BEAMS = 200, 50, 12, 4
 TOLERANCE = 1e-4  # absolute, in float32; logits of std 8 were measured within 6e-5
-
-# Of google/flan-t5-small, whose config.json (written by transformers 4.23) says no more than this.
-FLAN = {
-    "architectures": ["T5ForConditionalGeneration"],
-    "d_ff": 1024,
-    "d_kv": 64,
-    "d_model": 512,
-    "decoder_start_token_id": 0,
-    "dropout_rate": 0.1,
-    "eos_token_id": 1,
-    "feed_forward_proj": "gated-gelu",
-    "initializer_factor": 1.0,
-    "is_encoder_decoder": True,
-    "layer_norm_epsilon": 1e-06,
-    "model_type": "t5",
-    "n_positions": 512,
-    "num_decoder_layers": 8,
-    "num_heads": 6,
-    "num_layers": 8,
-    "output_past": True,
-    "pad_token_id": 0,
-    "relative_attention_max_distance": 128,
-    "relative_attention_num_buckets": 32,
-    "tie_word_embeddings": False,
-    "transformers_version": "4.23.1",
-    "use_cache": True,
-    "vocab_size": 32128,
-}
+# Their config.json as published: the one of FLAN, written by transformers 4.23, says no more than
+# this, and UL2 is a T5 with its own sizes and SiLU for a gate.
+PUBLISHED = json.loads(pathlib.Path(__file__).with_name("published_configs.json").read_text())
+FLAN, UL2 = PUBLISHED["google/flan-t5-small"], PUBLISHED["google/ul2"]
 
 
-# Of google/ul2: a T5 with its own sizes and SiLU for a gate.
-UL2 = {
-    "architectures": ["T5ForConditionalGeneration"],
-    "d_ff": 16384,
-    "d_kv": 256,
-    "d_model": 4096,
-    "decoder_start_token_id": 0,
-    "dropout_rate": 0.0,
-    "eos_token_id": 1,
-    "feed_forward_proj": "gated-silu",
-    "initializer_factor": 1.0,
-    "is_encoder_decoder": True,
-    "layer_norm_epsilon": 1e-06,
-    "model_type": "t5",
-    "num_decoder_layers": 32,
-    "num_heads": 16,
-    "num_layers": 32,
-    "output_past": True,
-    "pad_token_id": 0,
-    "relative_attention_num_buckets": 32,
-    "tie_word_embeddings": False,
-    "use_cache": True,
-    "vocab_size": 32128,
-}
 MULTILINGUAL: dict[str, Any] = {"feed_forward_proj": "gated-gelu", "scalable_attention": True}
 
 
