@@ -14,6 +14,7 @@ from closedbook.models.parameters import LAYER_AXIS
 from closedbook.models.stack import Shape, layers_of
 from closedbook.models.t5.sizes import SIZES
 
+_BIASES = "relpos_bias/rel_embedding"  # of a stack, or of each of its layers
 _MOST_LAYERS = 1000  # of a stack; more would only make an endless list of missing names
 
 
@@ -73,7 +74,11 @@ def parameter_shapes(config: Config) -> dict[str, Shape]:
     }
     shapes: dict[str, Shape] = {"token_embedder/embedding": (config.vocab_size, emb)}
     for side, layer in stacks.items():
-        shapes[f"{side}/relpos_bias/rel_embedding"] = (config.num_heads, config.relpos_buckets)
+        biases = (config.num_heads, config.relpos_buckets)
+        if config.relpos_per_layer:
+            layer[_BIASES] = biases
+        else:
+            shapes[f"{side}/{_BIASES}"] = biases
         shapes[f"{side}/{side}_norm/scale"] = (emb,)
         stacked = layers_of(config, side).parameter_shapes(layer)
         shapes |= {f"{side}/{name}": shape for name, shape in stacked.items()}
@@ -129,7 +134,7 @@ def describe(config: Config) -> str:
             version, _, rest = name.removeprefix("t5_").rpartition("_")
             return f"T5 {'1.1' if version else '1.0'} {rest}"
     return (
-        f"T5 {config.version}, {config.num_encoder_layers} + {config.num_decoder_layers} layers, "
+        f"{config.title}, {config.num_encoder_layers} + {config.num_decoder_layers} layers, "
         f"emb {config.emb_dim}, {config.num_heads} heads of {config.head_dim}, "
         f"mlp {config.mlp_dim} ({' x '.join(config.mlp_activations)})"
     )
@@ -149,7 +154,7 @@ def _describe_decoder_only(config: DecoderOnlyConfig) -> str:
 
 _SHAPE_FIELDS = (
     *("emb_dim", "num_heads", "num_encoder_layers", "num_decoder_layers", "head_dim"),
-    *("mlp_dim", "mlp_activations", "logits_via_embedding"),
+    *("mlp_dim", "mlp_activations", "logits_via_embedding", "relpos_per_layer"),
 )
 
 
@@ -159,12 +164,14 @@ def _from_shapes(checkpoint: Checkpoint) -> T5Config:
     first = "encoder/layers" if scanned else "encoder/layers_0"
     gated = f"{first}/mlp/wi_0/kernel" in params
     inner = "wi_0" if gated else "wi"
-    essential = {
-        "token_embedder/embedding": 2,
-        "encoder/relpos_bias/rel_embedding": 2,
-        f"{first}/attention/query/kernel": 2,
-        f"{first}/mlp/{inner}/kernel": 2,
-    }
+    per_layer = f"{first}/{_BIASES}" in params
+    biases = f"{first if per_layer else 'encoder'}/{_BIASES}"
+    essential = (
+        "token_embedder/embedding",
+        biases,
+        f"{first}/attention/query/kernel",
+        f"{first}/mlp/{inner}/kernel",
+    )
     missing = [name for name in essential if name not in params]
     if missing:
         some = ", ".join(list(params)[:5]) or "no parameters at all"
@@ -183,12 +190,12 @@ def _from_shapes(checkpoint: Checkpoint) -> T5Config:
         return shape
 
     vocab, emb = matrix("token_embedder/embedding")
-    heads, buckets = matrix("encoder/relpos_bias/rel_embedding")
+    heads, buckets = matrix(biases)
     joined = matrix(f"{first}/attention/query/kernel")[1]
     if joined % heads:
         raise UserError(
             f"{params[f'{first}/attention/query/kernel'].place} has {joined} columns, which "
-            f"{heads} heads ({params['encoder/relpos_bias/rel_embedding'].place}) do not divide"
+            f"{heads} heads ({params[biases].place}) do not divide"
         )
     return T5Config(
         vocab_size=vocab,
@@ -202,6 +209,7 @@ def _from_shapes(checkpoint: Checkpoint) -> T5Config:
         dropout_rate=0.05 if gated else 0.1,
         logits_via_embedding="decoder/logits_dense/kernel" not in params,
         relpos_buckets=buckets,
+        relpos_per_layer=per_layer,
         scan_layers=scanned,
     )
 

@@ -18,7 +18,7 @@ CARD_FILE = "model.json"
 FORMAT = 1
 GIVE_VOCABULARY = (
     "give its SentencePiece model or tokenizer.json with --vocabulary FILE (the public T5s use "
-    "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model)"
+    "gs://t5-data/vocabs/cc_all.32000.100extra/sentencepiece.model, ByT5 --vocabulary bytes)"
 )
 _PADDING = 1024  # rows that an embedding may have beyond its vocabulary's ids
 

@@ -31,14 +31,14 @@ from closedbook.checkpoints.tensors import Checkpoint, Index, Tensor
 from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.errors import UserError, unknown_name
 from closedbook.models import T5Config
-from closedbook.models.families import Config
-from closedbook.vocabulary import EXTRA_IDS
+from closedbook.models.families import Config, differences
 
 DTYPES = {
     "float32": np.dtype(np.float32),
     "bfloat16": np.dtype(ml_dtypes.bfloat16),
     "float16": np.dtype(np.float16),
 }
+_T5X = (Format.T5X, Format.T5X_ORBAX)
 LAYERS = ("auto", "unrolled", "scanned")
 OPTIMIZER = ("keep", "drop")
 _HANDLERS = "orbax.checkpoint._src.handlers"
@@ -50,13 +50,13 @@ class Options:
 
     to: str  # a format of `WRITABLE`
     dtype: str | None = None  # of the parameters; None: as they are. Accumulators stay float32
-    # "unrolled", "scanned", or "auto": as they are for closedbook, unrolled for the others, whose
-    # own code knows no other layout of a T5 (T5X's scalable_t5 has other names and shapes).
+    # "unrolled", "scanned", or "auto": as they are for closedbook, scanned for a umT5 in T5X's
+    # format, and else unrolled, as the own code of the other formats wants them.
     layers: str = "auto"
     optimizer: str = "keep"  # "keep" Adafactor's state where there is one, or "drop" it
-    # SentencePiece model or tokenizer.json, if none comes with the source
+    # SentencePiece model, tokenizer.json or "bytes", if none comes with the source
     vocabulary: pathlib.Path | None = None
-    extra_ids: int | None = None  # sentinels after the pieces of that file; None: `EXTRA_IDS`
+    extra_ids: int | None = None  # sentinels after the pieces of that file; None: as usual, 100
     prefix: str | None = None  # text before each question; None: the source's
     step: int | None = None  # of the written checkpoint; None: the source's, or 0
     max_shard_bytes: int = 5 * 10**9  # of Hugging Face's files
@@ -111,18 +111,22 @@ def plan(source: str | pathlib.Path, options: Options) -> Plan:
     """
     opened = open_checkpoint(source, newest=False)
     config = recognise(opened)
-    if options.to in (Format.T5X, Format.T5X_ORBAX) and not isinstance(config, T5Config):
+    if options.to in _T5X and not isinstance(config, T5Config):
         raise UserError(
             f"{opened.path} is no T5, and T5X has no such model; convert it to "
             f"{Format.CLOSEDBOOK} or {Format.HUGGINGFACE}"
         )
-    as_is = options.layers == "auto" and options.to == Format.CLOSEDBOOK
-    scanned = is_scanned(opened.params) if as_is else options.layers == "scanned"
+    scalable = isinstance(config, T5Config) and config.relpos_per_layer and options.to in _T5X
+    scanned = scalable or options.layers == "scanned"
+    if options.layers == "auto" and options.to == Format.CLOSEDBOOK:
+        scanned = is_scanned(opened.params)
+    elif options.layers == "unrolled":
+        scanned = False
     result = arranged(opened, scanned=scanned)
     params = dict(result.params)
     if options.dtype:
         params = converted(params, DTYPES[options.dtype])
-    keeps, state = _state(opened, options)
+    keeps, state = _state(opened, options, scalable=scalable)
     vocabulary, extra_ids, words = _vocabulary(opened, options, config)
     prefix = options.prefix if options.prefix is not None else opened.prefix
     result = dataclasses.replace(
@@ -164,8 +168,14 @@ def keep_freed_memory() -> None:
         mallopt(trim_threshold, 2**31 - 1)
 
 
-def _state(opened: Checkpoint, options: Options) -> tuple[bool, str]:
-    """Whether the optimiser's state is written, and what to tell the user of it."""
+def _state(opened: Checkpoint, options: Options, *, scalable: bool) -> tuple[bool, str]:
+    """Whether the optimiser's state is written, and what to tell the user of it.
+
+    Args:
+        opened: The source.
+        options: What is asked for.
+        scalable: Whether T5X's scalable network is written, whose kernels have other axes.
+    """
     if opened.slots is None and not opened.other_optimizer:
         return False, "optimiser state: the source has none"
     if options.optimizer == "drop":
@@ -177,6 +187,11 @@ def _state(opened: Checkpoint, options: Options) -> tuple[bool, str]:
             f"{opened.path} holds the state of another optimiser than Adafactor, "
             f"{opened.other_optimizer}; leave it out with --optimizer drop"
         )
+    if scalable:
+        raise UserError(
+            f"{opened.path} holds an Adafactor state, whose factors T5X's scalable network does "
+            "not have; leave it out with --optimizer drop"
+        )
     return True, "optimiser state: kept"
 
 
@@ -187,11 +202,11 @@ def _vocabulary(
     path = options.vocabulary or opened.vocabulary
     extra_ids = opened.extra_ids
     if options.vocabulary:
-        extra_ids = EXTRA_IDS if options.extra_ids is None else options.extra_ids
+        extra_ids = open_vocabulary(options.vocabulary, options.extra_ids).extra_ids
     if path is not None:
         embedding = opened.params["token_embedder/embedding"].place
         ids = open_vocabulary(path, extra_ids).vocab_size
-        known = opened.card is not None and not options.vocabulary
+        known = opened.names_vocabulary and not options.vocabulary
         check_fits(ids, config.vocab_size, vocabulary=str(path), embedding=embedding, known=known)
         return path, extra_ids, ""
     if options.to == Format.CLOSEDBOOK:
@@ -201,13 +216,15 @@ def _vocabulary(
         )
     if options.to != Format.HUGGINGFACE:
         shapes = recognise(dataclasses.replace(opened, config=None))
-        for name in ("mlp_activations", "relpos_max_distance"):
-            own, told = getattr(config, name), getattr(shapes, name)
-            if own != told:
-                raise UserError(
-                    f"{opened.path} has {name} {own}, which {options.to} does not tell (it would "
-                    f"be read as {told}); with --vocabulary FILE a model.json is put beside it"
-                )
+        untold = [
+            f"{name} {own} (would be read as {told})"
+            for name, (own, told) in differences(config, shapes).items()
+        ]
+        if untold:
+            raise UserError(
+                f"{opened.path} has {', '.join(untold)}, which {options.to} does not tell; with "
+                "--vocabulary FILE a model.json is put beside it"
+            )
     return None, extra_ids, "vocabulary: none (--vocabulary FILE puts one beside the parameters)"
 
 

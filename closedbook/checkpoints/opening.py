@@ -15,7 +15,7 @@ from closedbook.checkpoints.huggingface.folders import open_huggingface
 from closedbook.checkpoints.layouts import UNUSED
 from closedbook.checkpoints.locate import PACKAGED, STEP, packaged_model
 from closedbook.checkpoints.mesh_tf import open_mesh_tf
-from closedbook.checkpoints.places import remote
+from closedbook.checkpoints.places import other_files, remote
 from closedbook.checkpoints.places.hub import HUB
 from closedbook.checkpoints.places.storage import GCS, Storage
 from closedbook.checkpoints.t5x.legacy import is_t5x_file, open_t5x_legacy
@@ -25,6 +25,7 @@ from closedbook.checkpoints.tensors import Checkpoint, Tensor, nest
 from closedbook.checkpoints.vocabularies import VOCABULARY_FILE, all_files, main_file
 from closedbook.errors import UserError, listed
 from closedbook.vocabulary import EXTRA_IDS
+from closedbook.vocabulary.text_bytes import BYTES
 
 _PREFIXES = {"nq": "nq question: ", "wq": "wq question: ", "tqa": "trivia_qa question: "}
 _MESH_TF = re.compile(r"^(model\.ckpt-(\d+))\.index$")
@@ -97,7 +98,13 @@ def find(path: str | pathlib.Path, *, newest: bool = True) -> Found:
             f"{text} has an unknown scheme; give a local path, gs://bucket/folder, "
             "hf://organisation/name or closedbook://NAME"
         )
-    found = look(Storage.at(path))
+    place = Storage.at(path)
+    names = place.names() if place.remote or place.local.is_dir() else []
+    if reason := other_files.adapter(names):
+        raise UserError(f"{text} {reason}")
+    found = look(place)
+    if not found and (reason := other_files.other_weights(names)):
+        raise UserError(f"{text} {reason}")
     if not found:
         raise UserError(
             f"no checkpoint at {text}; known are folders of closedbook, T5X (checkpoint_<step>), "
@@ -253,12 +260,16 @@ def _open_own(found: Found) -> Checkpoint:
         updates=updates,
         config=card.config if card else None,
         card=card,
-        vocabulary=_own_vocabulary(run) if card or not run.remote else None,
+        vocabulary=_own_vocabulary(run, card),
         extra_ids=card.extra_ids if card else EXTRA_IDS,
     )
 
 
-def _own_vocabulary(run: Storage) -> pathlib.Path | None:
+def _own_vocabulary(run: Storage, card: ModelCard | None) -> pathlib.Path | None:
+    if card is not None and card.vocabulary_sha256 == BYTES:
+        return pathlib.Path(BYTES)
+    if card is None and run.remote:
+        return None
     names = run.names()
     name = main_file(names)
     if name is None or not run.remote:
@@ -296,13 +307,16 @@ def _with_what_lies_beside(checkpoint: Checkpoint, storage: Storage) -> Checkpoi
         folders.append(folder.parent.parent)
     for each in folders:
         card = ModelCard.load(Storage.at(each)) if (each / CARD_FILE).is_file() else None
+        found = _own_vocabulary(Storage.at(each), card) if card else None
         for name in (VOCABULARY_FILE, "sentencepiece.model", "spiece.model"):
-            if (each / name).is_file():
-                return dataclasses.replace(
-                    checkpoint,
-                    card=card,
-                    config=card.config if card else None,
-                    vocabulary=each / name,
-                    extra_ids=card.extra_ids if card else EXTRA_IDS,
-                )
+            if found is None and (each / name).is_file():
+                found = each / name
+        if found is not None:
+            return dataclasses.replace(
+                checkpoint,
+                card=card,
+                config=card.config if card else None,
+                vocabulary=found,
+                extra_ids=card.extra_ids if card else EXTRA_IDS,
+            )
     return checkpoint

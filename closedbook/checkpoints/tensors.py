@@ -85,7 +85,7 @@ class Checkpoint:
         updates: Adafactor's own count, where it is kept apart from the step.
         config: The architecture, where the format says it; otherwise shapes tell.
         card: `model.json` of a closedbook checkpoint.
-        vocabulary: A file that came with it, of SentencePiece or of byte pairs (JSON).
+        vocabulary: A file that came with it, of SentencePiece or of the tokenizers library (JSON).
         extra_ids: Sentinels after the pieces of a SentencePiece file.
         prefix: Text before each question that the model was trained with, or None if not known.
     """
@@ -102,6 +102,11 @@ class Checkpoint:
     vocabulary: pathlib.Path | None = None
     extra_ids: int = EXTRA_IDS
     prefix: str | None = None
+
+    @property
+    def names_vocabulary(self) -> bool:
+        """Whether the format itself says which vocabulary is the model's."""
+        return self.card is not None or self.config is not None
 
 
 def read_ahead(tensors: Iterable[Tensor]) -> Iterator[np.ndarray]:

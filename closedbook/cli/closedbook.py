@@ -67,7 +67,8 @@ def ask(
     vocabulary: Annotated[
         str | None,
         typer.Option(
-            help="A SentencePiece model or tokenizer.json, for checkpoints that come without one."
+            help="A SentencePiece model, a tokenizer.json, or bytes (ByT5), for checkpoints that "
+            "come without one."
         ),
     ] = None,
     extra_ids: Annotated[

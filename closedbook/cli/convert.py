@@ -46,7 +46,8 @@ def convert(
     vocabulary: Annotated[
         str | None,
         typer.Option(
-            help="SentencePiece model or tokenizer.json, for checkpoints that come without one."
+            help="SentencePiece model, tokenizer.json, or bytes (ByT5), for checkpoints that come "
+            "without one."
         ),
     ] = None,
     extra_ids: Annotated[

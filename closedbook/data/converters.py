@@ -12,6 +12,7 @@ import numpy as np
 from closedbook.data.cache import TokenCache
 from closedbook.data.packing import Sequences, Stack
 from closedbook.errors import UserError
+from closedbook.vocabulary import PAD_ID
 
 Flat: TypeAlias = tuple[np.ndarray, np.ndarray]  # ids [tokens], and offsets int64 [rows + 1]
 
@@ -25,7 +26,7 @@ class Source:
         inputs: Of the examples; all empty for a model without inputs.
         targets: Of the examples, or of the pieces into which they were cut.
         before: The token before each of `targets`, int32 [rows], which predicts its first; None
-            for padding, as in T5.
+            where all have the same one, as in T5.
     """
 
     cache: TokenCache
@@ -47,6 +48,10 @@ class FeatureConverter(Protocol):
 
     features: ClassVar[tuple[str, ...]]
     streams: ClassVar[bool]
+
+    @property
+    def begin_id(self) -> int:
+        """Stands before the first token of a text, or of a target."""
 
     def check(self, task: str, features: Sequence[str]) -> None:
         """Refuses a task with other features.
@@ -94,10 +99,16 @@ class FeatureConverter(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class EncDecFeatureConverter:
-    """Batches of an encoder-decoder: it reads inputs and predicts targets."""
+    """Batches of an encoder-decoder: it reads inputs and predicts targets.
+
+    Args:
+        begin_id: Stands before the first token of each target.
+    """
 
     features: ClassVar[tuple[str, ...]] = ("inputs", "targets")
     streams: ClassVar[bool] = True
+
+    begin_id: int = PAD_ID
 
     def check(self, task: str, features: Sequence[str]) -> None:
         """Refuses a task without inputs; errors as in `FeatureConverter`."""
@@ -135,7 +146,7 @@ class EncDecFeatureConverter:
             batch["encoder_segment_ids"] = encoder.segments
             batch["encoder_positions"] = encoder.positions
         decoder = Stack.of(targets, rows, row_count, lengths["targets"])
-        return batch | _decoder_arrays(decoder, before, packed)
+        return batch | _decoder_arrays(decoder, self.begin_id, packed)
 
     def tokens(self, batch: Mapping[str, np.ndarray]) -> int:
         """Of inputs and of targets."""
@@ -195,6 +206,7 @@ class LMFeatureConverter:
         packed: bool,
     ) -> dict[str, np.ndarray]:
         """As in `FeatureConverter`."""
+        assert before is not None  # `source` gives it
         decoder = Stack.of(targets, rows, row_count, lengths["targets"])
         return _decoder_arrays(decoder, before, packed)
 
@@ -213,7 +225,7 @@ def _decoder_shapes(length: int, packed: bool) -> dict[str, int]:
 
 
 def _decoder_arrays(
-    decoder: Stack, before: np.ndarray | None, packed: bool
+    decoder: Stack, before: np.ndarray | int, packed: bool
 ) -> dict[str, np.ndarray]:
     batch = {
         "decoder_input_tokens": decoder.shifted(before),

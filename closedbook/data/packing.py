@@ -174,17 +174,19 @@ class Stack:
         stack.tokens.ravel()[into[cut] + kept[cut] - 1] = EOS_ID
         return stack
 
-    def shifted(self, before: np.ndarray | None = None) -> np.ndarray:
+    def shifted(self, before: np.ndarray | int = 0) -> np.ndarray:
         """Tokens shifted right by one; 0 outside of segments.
 
         Args:
-            before: What stands where each example begins, int32 [examples]; 0 if None.
+            before: What stands where each example begins: the same everywhere, or int32 [examples].
         """
         shifted = np.zeros_like(self.tokens)
         shifted[:, 1:] = self.tokens[:, :-1]
         shifted[(self.positions == 0) | (self.segments == 0)] = 0
-        if before is not None:
+        if not isinstance(before, int):
             shifted.ravel()[self.begins] = before
+        elif before:
+            shifted[(self.positions == 0) & (self.segments > 0)] = before
         return shifted
 
 

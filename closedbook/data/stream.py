@@ -12,7 +12,7 @@ import numpy as np
 
 from closedbook.errors import unknown_name
 from closedbook.tasks import specs
-from closedbook.vocabulary import Vocabulary
+from closedbook.vocabulary import PAD_ID, Vocabulary
 
 if TYPE_CHECKING:
     import seqio
@@ -31,6 +31,7 @@ class Stream:
         split: Which split to train on.
         data_dir: A folder with the data sets' own files, instead of TFDS.
         use_seqio_cached: Whether to read what SeqIO's `cache_tasks` wrote.
+        begin_id: The decoder's first input.
 
     Raises:
         UserError: The name is unknown.
@@ -48,6 +49,7 @@ class Stream:
         split: str = "train",
         data_dir: str | None = None,
         use_seqio_cached: bool = False,
+        begin_id: int = PAD_ID,
     ) -> None:
         import seqio
         import tensorflow as tf
@@ -61,7 +63,7 @@ class Stream:
             seed=seed,
             num_epochs=None,
         )
-        converter = seqio.EncDecFeatureConverter(pack=pack)
+        converter = seqio.EncDecFeatureConverter(pack=pack, bos_id=begin_id)
         self._dataset = (
             converter(dataset, task_feature_lengths=dict(lengths))
             .batch(batch_size, drop_remainder=True)

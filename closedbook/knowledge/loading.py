@@ -18,7 +18,6 @@ from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.errors import UserError
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.models import abstract_parameters
-from closedbook.vocabulary import EXTRA_IDS
 from closedbook.vocabulary.protocol import AnyVocabulary
 
 _log = logging.getLogger(__name__)
@@ -39,9 +38,9 @@ def load_model(
     Args:
         path: A folder or file, "gs://...", "hf://organisation/name" or "closedbook://NAME"; see
             `closedbook.checkpoints.open_checkpoint`.
-        vocabulary: A SentencePiece model, or a folder or tokenizer.json of byte pairs, for
+        vocabulary: A SentencePiece model, a tokenizer.json or its folder, or "bytes", for
             checkpoints that come without one.
-        extra_ids: Sentinels after the pieces of that file; 100 if None.
+        extra_ids: Sentinels after the pieces of that file; 100 if None, and none after bytes.
         prefix: Text before each question; None for what the model was trained with, where its
             `model.json` or the name of a published model tells.
 
@@ -57,7 +56,7 @@ def load_model(
         config.vocab_size,
         vocabulary=words.path,
         embedding=checkpoint.params["token_embedder/embedding"].place,
-        known=checkpoint.card is not None and vocabulary is None,
+        known=vocabulary is None and checkpoint.names_vocabulary,
     )
     card = checkpoint.card or ModelCard(
         config=config, vocabulary_sha256=words.sha256, extra_ids=words.extra_ids
@@ -88,7 +87,7 @@ def _vocabulary(
 ) -> AnyVocabulary:
     if given is not None:
         path = given if "://" in str(given) else pathlib.Path(given).expanduser()
-        return open_vocabulary(path, EXTRA_IDS if extra_ids is None else extra_ids)
+        return open_vocabulary(path, extra_ids)
     if extra_ids is not None:
         raise UserError("extra ids belong to a vocabulary; give --vocabulary FILE with them")
     if checkpoint.vocabulary is None:

@@ -1,5 +1,6 @@
 """The families of models: by name, and from a configuration to its network."""
 
+import dataclasses
 import functools
 from collections.abc import Mapping
 from typing import TypeAlias
@@ -35,6 +36,18 @@ def network(config: Config) -> Network:
             return T5(config)
         case DecoderOnlyConfig():
             return DecoderOnly(config)
+
+
+def differences(one: Config, other: Config) -> dict[str, tuple[object, object]]:
+    """The settings in which two configurations are different models, with both values.
+
+    Shapes of parameters need not differ with them: the same parameters, with another activation
+    function, are another model.
+    """
+    if one.family != other.family:
+        return {"family": (one.family, other.family)}
+    ours, theirs = (dataclasses.asdict(each.canonical) for each in (one, other))
+    return {name: (value, theirs[name]) for name, value in ours.items() if value != theirs[name]}
 
 
 def parameter_count(config: Config) -> int:

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from closedbook.checkpoints import Checkpoint
 from closedbook.checkpoints.card import check_fits
 from closedbook.checkpoints.vocabularies import open_vocabulary
-from closedbook.errors import UserError
+from closedbook.errors import UserError, listed
+from closedbook.models.families import differences
 from closedbook.parallel import Partitioner
 from closedbook.training.model import TransformerModel
 from closedbook.training.settings import DatasetConfig, SaveCheckpointConfig, Trainer
@@ -100,6 +101,39 @@ def check_positions(model: TransformerModel, cfg: DatasetConfig) -> None:
             f"TASK_FEATURE_LENGTHS is {dict(cfg.task_feature_lengths or {})}, but the model has "
             f"{most} positions; give a smaller length, or set "
             f"{type(model.config).__name__}.max_positions"
+        )
+
+
+def check_checkpoint(checkpoint: Checkpoint, model: TransformerModel) -> None:
+    """Checks that a checkpoint is of the model and of its vocabulary, where it tells.
+
+    Raises:
+        UserError: It is not; of the model's settings all that differ are named, with both values.
+    """
+    check_architecture(checkpoint, model)
+    check_vocabulary(checkpoint, model)
+
+
+def check_architecture(checkpoint: Checkpoint, model: TransformerModel) -> None:
+    """Checks the settings of a model against those that a checkpoint comes with.
+
+    Those are `config.json` of Hugging Face, or `model.json` of closedbook. Where there is
+    neither, shapes alone are compared, when parameters are loaded.
+
+    Raises:
+        UserError: Some differ; all are named, with both values.
+    """
+    if checkpoint.config is None:
+        return
+    kind = type(model.config).__name__
+    lines = [
+        f"  {kind}.{name} is {ours!r}, the checkpoint's is {theirs!r}"
+        for name, (ours, theirs) in differences(model.config, checkpoint.config).items()
+    ]
+    if lines:
+        raise UserError(
+            f"the checkpoint {checkpoint.path} is of another model than the gin file's; set what "
+            "differs to the checkpoint's values, or give another checkpoint:\n" + listed(lines)
         )
 
 

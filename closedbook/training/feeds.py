@@ -192,6 +192,7 @@ class RunData:
             split=cfg.split,
             data_dir=cfg.data_dir,
             use_seqio_cached=cfg.use_cached,
+            begin_id=self._converter.begin_id,
         )
 
 

@@ -53,7 +53,7 @@ def evaluate(
         run = model_folder(path)
         paths = [str(run / f"checkpoint_{step}") for step in steps(run)] or [path]
     checks.check_vocabulary_ids(model)
-    checks.check_vocabulary(open_checkpoint(paths[-1]), model)
+    checks.check_checkpoint(open_checkpoint(paths[-1]), model)
     feeds.import_task_modules(dataset_cfg)
     results: dict[int, dict[str, float]] = {}
     with partitioner.activate():
@@ -107,7 +107,7 @@ def infer(
     path = _path(restore_checkpoint_cfg)
     checkpoint = open_checkpoint(path)
     checks.check_vocabulary_ids(model)
-    checks.check_vocabulary(checkpoint, model)
+    checks.check_checkpoint(checkpoint, model)
     feeds.import_task_modules(dataset_cfg)
     files = []
     with partitioner.activate():

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from closedbook.data.converters import ENC_DEC, FeatureConverter, LMFeatureConverter
+from closedbook.data.converters import EncDecFeatureConverter, FeatureConverter, LMFeatureConverter
 from closedbook.models import T5, DecoderOnly, decoder_only, t5, unboxed
 from closedbook.models.families import Config, Network
 from closedbook.models.parameters import Params
@@ -116,7 +116,7 @@ class EncoderDecoderModel(TransformerModel):
     @property
     def converter(self) -> FeatureConverter:
         """Inputs and targets."""
-        return ENC_DEC
+        return EncDecFeatureConverter(self.module.config.begin_id)
 
     def flops_per_step(self, batch_size: int, lengths: Mapping[str, int]) -> int:
         """Of both stacks, each on its own tokens (PaLM, appendix B, with the stacks apart)."""

@@ -117,7 +117,7 @@ def _resumed(
 ) -> Start:
     """The state of the run's own newest checkpoint, that of a step."""
     newest = folder / f"checkpoint_{step}"
-    checks.check_vocabulary(open_checkpoint(newest), model)
+    checks.check_checkpoint(open_checkpoint(newest), model)
     abstract = abstract_state(model, partitioner)
     params, opt_state, run = store.restore(
         step, params=abstract.params, opt_state=abstract.opt_state
@@ -201,7 +201,7 @@ def _restored(
     """The state of another run's or tool's checkpoint, whose steps count on."""
     path = str(restore.path)
     checkpoint = open_checkpoint(path)
-    checks.check_vocabulary(checkpoint, model)
+    checks.check_checkpoint(checkpoint, model)
     step = checkpoint.step or 0
     abstract = abstract_state(model, partitioner)
     params = load_params(checkpoint, abstract.params)

@@ -4,15 +4,16 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from closedbook.vocabulary.byte_pairs import BytePairVocabulary
+    from closedbook.vocabulary.pipelines import PipelineVocabulary
     from closedbook.vocabulary.sentencepiece import Vocabulary
 
 
 class AnyVocabulary(Protocol):
     """Maps text to ids and back, and says which file it is.
 
-    `sentencepiece.Vocabulary` (T5) and `byte_pairs.BytePairVocabulary` (GPT-2, Llama) are such.
-    It pickles as its path; the file is read at first use.
+    `sentencepiece.Vocabulary` (T5), `pipelines.PipelineVocabulary` (GPT-2, Llama, T5s with added
+    tokens) and `text_bytes.ByteVocabulary` (ByT5) are such. It pickles as its path; the file is
+    read at first use.
     """
 
     path: str
@@ -63,5 +64,5 @@ class AnyVocabulary(Protocol):
 
 if TYPE_CHECKING:  # mypy holds both kinds to it
 
-    def _kinds(t5: Vocabulary, others: BytePairVocabulary) -> tuple[AnyVocabulary, AnyVocabulary]:
+    def _kinds(t5: Vocabulary, others: PipelineVocabulary) -> tuple[AnyVocabulary, AnyVocabulary]:
         return t5, others

@@ -1,16 +1,35 @@
-"""A server of buckets on this machine, which speaks what we need of Cloud Storage's JSON API."""
+"""Random models, and a server of buckets that speaks what we need of Cloud Storage's JSON API."""
 
 import http.server
 import json
 import threading
 import urllib.parse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
+import numpy as np
 import pytest
 
+from closedbook.checkpoints.architecture import parameter_shapes
 from closedbook.checkpoints.places import storage
+from closedbook.checkpoints.tensors import Checkpoint, Tensor
+from closedbook.models import T5Config
 
 PAGE = 3  # objects in one answer to a listing, so that tests see several pages
+
+
+@pytest.fixture(scope="session")
+def random_model() -> Callable[[T5Config], Checkpoint]:
+    """Random parameters of the T5 that a configuration describes, by our names."""
+
+    def made(config: T5Config) -> Checkpoint:
+        random = np.random.default_rng(0)
+        params = {
+            name: Tensor.of(random.normal(size=shape).astype(np.float32), name)
+            for name, shape in parameter_shapes(config).items()
+        }
+        return Checkpoint(format="t5x", path="random", params=params)
+
+    return made
 
 
 class FakeBuckets:

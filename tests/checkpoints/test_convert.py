@@ -307,7 +307,8 @@ def test_what_shapes_do_not_tell_is_kept_beside_t5x_checkpoints(
     config |= {"dense_act_fn": "silu"}
     (hugging / "config.json").write_text(json.dumps(config))
     with pytest.raises(
-        UserError, match=r"mlp_activations \('silu', 'linear'\), which t5x does not"
+        UserError,
+        match=r"mlp_activations \('silu', 'linear'\) .*, relpos_max_distance 64 .*, which t5x does",
     ):
         plan(hugging, Options(to="t5x"))
     for to in ("t5x", "t5x-orbax"):

@@ -52,9 +52,10 @@ def checkpoint() -> Checkpoint:
     )
 
 
-def test_names_and_shapes_are_those_of_the_network():
+@pytest.mark.parametrize("per_layer", [False, True])
+def test_names_and_shapes_are_those_of_the_network(per_layer):
     for scan in (False, True):
-        config = dataclasses.replace(CONFIG, scan_layers=scan)
+        config = dataclasses.replace(CONFIG, scan_layers=scan, relpos_per_layer=per_layer)
         tokens = jax.ShapeDtypeStruct((1, 2), jnp.int32)
         boxed = jax.eval_shape(T5(config).init, jax.random.key(0), tokens, tokens)
         leaves = jax.tree_util.tree_leaves_with_path(unboxed(boxed["params"]))

@@ -90,6 +90,27 @@ def test_nothing_and_nonsense_are_told(tmp_path):
         open_checkpoint(tmp_path / "notes.txt")
 
 
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ("adapter_config.json adapter_model.safetensors", "merge the adapter first: AutoPeft"),
+        ("config.json model.safetensors adapter_config.json", "holds an adapter of PEFT"),
+        ("config.json tf_model.h5", r"weights of TensorFlow alone \(tf_model\.h5\); save them"),
+        ("config.json flax_model.msgpack", r"weights of Flax alone .*from_flax=True"),
+        ("config.json encoder_model.onnx decoder_model.onnx", "an ONNX export alone"),
+        ("config.json onnx/decoder_model.onnx", r"an ONNX export alone \(onnx/\); an export is"),
+        ("config.json openvino_encoder_model.xml", "an OpenVINO export alone"),
+    ],
+)
+def test_what_lies_there_in_place_of_weights_is_told(tmp_path, files, message):
+    for name in files.split():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"{}")
+    with pytest.raises(UserError, match=message) as caught:
+        open_checkpoint(tmp_path)
+    assert str(caught.value).startswith(str(tmp_path))
+
+
 def test_a_checkpoint_in_a_bucket_opens_in_place(run, every, buckets):
     for name, source in (("native", run / "checkpoint_20"), ("orbax", every[Format.T5X_ORBAX])):
         for path in source.rglob("*"):

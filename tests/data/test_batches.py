@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from closedbook.data.batches import Batches
+from closedbook.data.converters import EncDecFeatureConverter
 from closedbook.errors import UserError
 
 LENGTHS = {"inputs": 48, "targets": 16}
@@ -75,17 +76,23 @@ def test_packing_wastes_little(made):
     assert np.mean(filled[:-1]) > 0.93
 
 
-def test_arrays_equal_seqios_packing(made):
+@pytest.mark.parametrize("begin_id", [0, 7])
+def test_arrays_equal_seqios_packing(made, begin_id):
     """With the same examples in a row, every array is SeqIO's."""
     seqio = pytest.importorskip("seqio")
     import tensorflow as tf
 
     tokens = made(3, longest=(14, 5))
-    batch = Batches([(tokens, 1.0)], 1, LENGTHS, pack=True, seed=0).batch(0, 0)
+    converter = EncDecFeatureConverter(begin_id)
+    batch = Batches([(tokens, 1.0)], 1, LENGTHS, True, 0, converter=converter).batch(0, 0)
     rows = [{"inputs": list(a), "targets": list(b)} for a, b in segments(batch)]
     signature = {key: tf.TensorSpec([None], tf.int32) for key in ("inputs", "targets")}
     dataset = tf.data.Dataset.from_generator(lambda: rows, output_signature=signature)
-    theirs = next(seqio.EncDecFeatureConverter(pack=True)(dataset, LENGTHS).as_numpy_iterator())
+    convert = seqio.EncDecFeatureConverter(pack=True, bos_id=begin_id)
+    theirs = next(convert(dataset, LENGTHS).as_numpy_iterator())
+    # SeqIO's begins rows that have no example too, whose first token nothing reads.
+    inside = theirs["decoder_segment_ids"] > 0
+    theirs["decoder_input_tokens"] = theirs["decoder_input_tokens"] * inside
     assert set(theirs) == set(batch)
     for name, expected in theirs.items():
         np.testing.assert_array_equal(batch[name][0], expected, err_msg=name)

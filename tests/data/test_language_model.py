@@ -15,7 +15,7 @@ from closedbook.data.cache_lookup import token_cache, training_sources
 from closedbook.data.converters import LMFeatureConverter
 from closedbook.errors import UserError
 from closedbook.tasks.own_texts import language_model_from_files
-from closedbook.vocabulary.byte_pairs import BytePairVocabulary
+from closedbook.vocabulary.pipelines import PipelineVocabulary
 
 DOCUMENTS = ["what is it?", "a much longer text than the others, of several rows", "who?"] * 9
 BEGIN = 1
@@ -171,11 +171,11 @@ def test_byte_pairs_give_text_their_ids_and_their_end(my_text, tmp_path):
     )  # fmt: skip
     words.train_from_iterator(DOCUMENTS, trainer)
     words.save(str(tmp_path / "tokenizer.json"))
-    vocabulary = BytePairVocabulary(tmp_path)
+    vocabulary = PipelineVocabulary(tmp_path)
     with pytest.raises(UserError, match="does not say which token ends a text"):
         token_cache("lm_text", "train", vocabulary=vocabulary, cache_dir=tmp_path)
     (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "<end>"}')
-    vocabulary = BytePairVocabulary(tmp_path)
+    vocabulary = PipelineVocabulary(tmp_path)
     tokens = token_cache("lm_text", "train", vocabulary=vocabulary, cache_dir=tmp_path)
     assert tokens.targets(1).tolist() == [*words.encode(DOCUMENTS[1]).ids, 0]
     # Id 0 is a token like any other: weights tell padding.

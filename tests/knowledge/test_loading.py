@@ -1,9 +1,11 @@
 """The packaged model by its name alone, and what is said of folders that hold no model."""
 
+import dataclasses
 import shutil
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from closedbook.checkpoints import packaged_models
@@ -12,6 +14,10 @@ from closedbook.eval import summary
 from closedbook.eval.predictions import Prediction
 from closedbook.inference.settings import DecodeSettings
 from closedbook.knowledge import load_model
+from closedbook.knowledge.editing.rows import Row, pack
+from closedbook.knowledge.memories.batches import read_by_decoder
+from closedbook.knowledge.memories.examples import Example
+from closedbook.knowledge.memories.explanations.answers import framed
 from closedbook.models import T5, Taps
 from closedbook.tasks.atlas import corpus
 
@@ -38,6 +44,28 @@ def test_answers_come_with_falling_log_probabilities(atlas_qa):
     assert len(scores) == 4
     assert max(scores) <= 0
     assert atlas_qa.ask(["What is the capital of France?"], None) == [answer]
+
+
+def test_every_system_begins_an_answer_with_the_id_that_the_model_was_trained_with(atlas_qa):
+    config = dataclasses.replace(atlas_qa.config, begin_id=7)
+    model = dataclasses.replace(atlas_qa, config=config)
+    prompt, ids = (5, 9, 1), [11, 12]
+    answer = framed(model, prompt, ids, "ab", own=False)
+    assert answer.row == (7, 11, 12)
+    read, targets = read_by_decoder(model.module, Example(inputs=prompt, targets=(11, 12, 1)))
+    assert (tuple(read), tuple(targets)) == ((7, 11, 12), (11, 12, 1))
+    batch = pack(model, [Row(prompt=prompt, subject=0, answer=(11, 12, 1))])
+    assert np.asarray(batch.answers)[0, :3].tolist() == [7, 11, 12]
+    # What decoding gives is what the network itself says after that id, and not after padding.
+    ((score,),) = model.predictor().score_tokens(model.params, [prompt], [[[11, 12, 1]]])
+    logits = T5(config).apply(
+        {"params": model.params}, jnp.array([prompt]), jnp.array([[7, 11, 12]])
+    )
+    log_probs = jax.nn.log_softmax(logits[0])
+    wanted = float(log_probs[jnp.arange(3), jnp.array([11, 12, 1])].sum())
+    assert score == pytest.approx(wanted, abs=1e-3)
+    ((other,),) = atlas_qa.predictor().score_tokens(atlas_qa.params, [prompt], [[[11, 12, 1]]])
+    assert abs(other - score) > 0.1
 
 
 def test_asking_again_compiles_nothing(atlas_qa):

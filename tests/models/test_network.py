@@ -1,5 +1,7 @@
 """What must hold for the whole network, whatever its weights."""
 
+import dataclasses
+
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -30,6 +32,29 @@ def test_scanned_layers_equal_unrolled_in_outputs_and_gradients(tiny, gradients,
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(expected), strict=True):
         np.testing.assert_allclose(a, b, atol=2e-5)
+
+
+def test_biases_of_every_layer_are_its_own_in_both_layouts_and_in_cached_decoding(tiny):
+    model = tiny.with_config(relpos_per_layer=True, dropout_rate=0.0)
+    variables = T5(model.config).init(jax.random.key(1), model.inputs, model.targets)
+    params = nn.meta.unbox(variables["params"])
+    model = dataclasses.replace(model, params=params)
+    logits = model()
+    np.testing.assert_allclose(model.scanned(), logits, atol=1e-5)
+    # Another layer's biases are seen: those of a stack alone would not tell.
+    last = params["decoder"]["layers_1"]["relpos_bias"]["rel_embedding"]
+    params["decoder"]["layers_1"]["relpos_bias"]["rel_embedding"] = last[::-1] * 3
+    assert np.abs(model() - logits)[:, 2:].max() > 1e-3
+    for each in (model, model.scanned):
+        network, given = T5(each.config), {"params": each.params}
+        first, state = network.apply(given, each.inputs, 1, 5, method="start")
+        assert first.tolist() == [0, 0, 0]
+        found = []
+        for at in range(5):
+            tokens = each.targets[:, at : at + 1]
+            one, state = network.apply(given, tokens, jnp.int32(at), state, method="step")
+            found.append(one)
+        np.testing.assert_allclose(np.concatenate(found, 1), each(), atol=1e-5)
 
 
 @pytest.mark.parametrize("scan", [False, True])

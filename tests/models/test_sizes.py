@@ -36,6 +36,16 @@ def test_network_has_the_published_number_of_parameters(name, scan):
     assert parameter_count(config) == PUBLISHED[name]
 
 
+@pytest.mark.parametrize("scan", [False, True])
+def test_biases_of_every_layer_are_counted(scan):
+    config = dataclasses.replace(size("t5_small"), relpos_per_layer=True, scan_layers=scan)
+    tokens = jax.ShapeDtypeStruct((1, 4), jnp.int32)
+    shapes = jax.eval_shape(T5(config).init, jax.random.key(0), tokens, tokens)
+    own = PUBLISHED["t5_small"] + (12 - 2) * 32 * 8
+    assert sum(math.prod(x.shape) for x in jax.tree.leaves(shapes)) == own
+    assert parameter_count(config) == own
+
+
 def test_small_by_hand():
     # embedding + 6 x (attention, feed-forward, 2 norms) + 6 x (2 attentions, ...) + ends + biases
     embedding = 32128 * 512

@@ -12,6 +12,7 @@ import sentencepiece
 
 from closedbook.checkpoints import load_params, open_checkpoint
 from closedbook.data.cache_lookup import token_cache
+from closedbook.errors import UserError
 from closedbook.eval import predictions
 from closedbook.eval.abstention import semantic_entropy
 from closedbook.inference import DecodeSettings
@@ -98,6 +99,21 @@ def test_scores_are_those_of_the_ids_not_of_the_decoded_text(run, tiny, vocabula
         else:
             assert again != ids
             assert abs(scores[index] - by_teacher_forcing(inputs, again)) > 0.1
+
+
+def test_a_checkpoint_is_not_asked_as_another_model(run, tiny, odd, tmp_path):
+    run(1, infer_eval_dataset_cfg=None, train_eval_dataset_cfg=None)
+    config = dataclasses.replace(tiny.config, mlp_activations=("gelu",))
+    model = dataclasses.replace(tiny, module=type(tiny.module)(config))
+    for job in (jobs.evaluate, jobs.infer):
+        with pytest.raises(UserError, match=r"is \('gelu',\), the checkpoint's is \('relu',\)"):
+            job(
+                model=model,
+                dataset_cfg=odd,
+                restore_checkpoint_cfg=RestoreCheckpointConfig(path=str(tmp_path / "run")),
+                output_dir=str(tmp_path / "answers"),
+            )
+    assert not (tmp_path / "answers").exists()
 
 
 def test_beams_are_written_with_all_their_probabilities(run, tiny, vocabulary, odd, tmp_path):

@@ -29,7 +29,7 @@ from closedbook.training.loop import train
 from closedbook.training.model import DecoderOnlyModel, EncoderDecoderModel
 from closedbook.training.schedules import create_learning_rate_scheduler
 from closedbook.training.state import abstract_state, fresh_state
-from closedbook.vocabulary.byte_pairs import BytePairVocabulary
+from closedbook.vocabulary.pipelines import PipelineVocabulary
 
 LENGTHS = {"targets": 16}
 TEXTS = [
@@ -285,7 +285,7 @@ def test_training_goes_on_from_a_hugging_face_gpt2_and_the_result_is_asked(
     from closedbook.knowledge import load_model
 
     config = dataclasses.replace(recognise(open_checkpoint(gpt2)), dropout_rate=0.0)
-    vocabulary = BytePairVocabulary(gpt2)
+    vocabulary = PipelineVocabulary(gpt2)
     model = DecoderOnlyModel(
         module=DecoderOnly(config),
         vocabulary=vocabulary,
@@ -320,6 +320,6 @@ def test_training_goes_on_from_a_hugging_face_gpt2_and_the_result_is_asked(
     described = json.loads((gpt2 / "tokenizer.json").read_text())
     described["pre_tokenizer"]["add_prefix_space"] = True
     (other / "tokenizer.json").write_text(json.dumps(described))
-    changed = dataclasses.replace(model, vocabulary=BytePairVocabulary(other))
+    changed = dataclasses.replace(model, vocabulary=PipelineVocabulary(other))
     with pytest.raises(UserError, match="trained with another vocabulary"):
         start(6, "second", model=changed, restore=str(gpt2), task_feature_lengths={"targets": 64})

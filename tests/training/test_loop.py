@@ -152,7 +152,7 @@ def test_a_used_folder_that_shadows_the_initial_checkpoint_is_refused(run, tmp_p
         run(8, "second", restore=RestoreCheckpointConfig(path=str(tmp_path / "first")))
 
 
-def test_parameters_of_another_version_are_refused_with_a_list(run, tiny, tmp_path):
+def test_a_checkpoint_of_another_model_is_refused_with_all_that_differs(run, tiny, tmp_path):
     run(2, "first")
     config = dataclasses.replace(
         tiny.config, mlp_activations=("gelu", "linear"), logits_via_embedding=False
@@ -161,9 +161,34 @@ def test_parameters_of_another_version_are_refused_with_a_list(run, tiny, tmp_pa
     with pytest.raises(UserError) as caught:
         run(4, "second", model=model, restore=RestoreCheckpointConfig(path=str(tmp_path / "first")))
     message = str(caught.value)
-    assert "missing: decoder/logits_dense/kernel" in message
-    assert "missing: encoder/layers_0/mlp/wi_0/kernel" in message
-    assert "extra: encoder/layers_0/mlp/wi/kernel" in message
+    gated = "mlp_activations is ('gelu', 'linear'), the checkpoint's is ('relu',)"
+    assert f"T5Config.{gated}" in message
+    assert "T5Config.logits_via_embedding is False, the checkpoint's is True" in message
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"mlp_activations": ("silu",)}, r"mlp_activations is \('silu',\), .* is \('relu',\)"),
+        ({"relpos_max_distance": 64}, "relpos_max_distance is 64, the checkpoint's is 128"),
+        ({"begin_id": 5}, "begin_id is 5, the checkpoint's is 0"),
+    ],
+    ids=str,
+)
+def test_a_run_does_not_go_on_as_another_model_of_the_same_shapes(
+    run, tiny, tmp_path, setting, message
+):
+    run(1, infer_eval_dataset_cfg=None, train_eval_dataset_cfg=None)
+    card = (tmp_path / "run" / "model.json").read_bytes()
+    model = dataclasses.replace(tiny, module=T5(dataclasses.replace(tiny.config, **setting)))
+    with pytest.raises(UserError, match=message):
+        run(2, model=model)
+    with pytest.raises(UserError, match=message):
+        run(2, "second", model=model, restore=RestoreCheckpointConfig(path=str(tmp_path / "run")))
+    assert (tmp_path / "run" / "model.json").read_bytes() == card
+    # What a run may choose is no contradiction.
+    config = dataclasses.replace(tiny.config, dropout_rate=0.1, remat_policy="full")
+    assert run(2, model=dataclasses.replace(tiny, module=T5(config))).step == 2
 
 
 def test_vocabularies_that_do_not_fit_are_refused(run, tiny, tmp_path):

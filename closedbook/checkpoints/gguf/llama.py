@@ -17,7 +17,7 @@ from closedbook.checkpoints.files.gguf import GGUFFile, open_gguf_file
 from closedbook.checkpoints.gguf.tokenizer import vocabulary
 from closedbook.checkpoints.tensors import Index, Tensor
 from closedbook.errors import UserError, listed
-from closedbook.vocabulary.byte_pairs import BytePairVocabulary
+from closedbook.vocabulary.pipelines import PipelineVocabulary
 
 ARCHITECTURE = "llama"
 _OUTSIDE = {
@@ -51,7 +51,7 @@ class LlamaModel(NamedTuple):
 
     config: dict[str, Any]
     tensors: dict[str, Tensor]
-    vocabulary: BytePairVocabulary
+    vocabulary: PipelineVocabulary
 
 
 def open_gguf(path: pathlib.Path) -> LlamaModel:

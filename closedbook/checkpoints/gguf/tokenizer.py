@@ -12,10 +12,10 @@ from closedbook import whole_files
 from closedbook.cache_folders import cache_folder
 from closedbook.checkpoints.files.gguf import GGUFFile
 from closedbook.errors import UserError, unknown_name
-from closedbook.vocabulary.byte_pairs import (
+from closedbook.vocabulary.pipelines import (
     TOKENIZER_CONFIG,
     TOKENIZER_JSON,
-    BytePairVocabulary,
+    PipelineVocabulary,
     as_pair,
 )
 
@@ -42,7 +42,7 @@ _NORMAL, _CONTROL, _USER_DEFINED = 1, 3, 4  # llama_token_type
 _ENDS = {"bos_token": "bos", "eos_token": "eos", "pad_token": "padding", "unk_token": "unknown"}
 
 
-def vocabulary(file: GGUFFile) -> BytePairVocabulary:
+def vocabulary(file: GGUFFile) -> PipelineVocabulary:
     """The vocabulary of a file.
 
     Its tokenizer.json and tokenizer_config.json are kept in the cache folder ($CLOSEDBOOK_CACHE,
@@ -66,7 +66,7 @@ def vocabulary(file: GGUFFile) -> BytePairVocabulary:
         raise UserError(
             f"{folder} cannot be written: {error.strerror}; set CLOSEDBOOK_CACHE to another folder"
         ) from error
-    return BytePairVocabulary(folder)
+    return PipelineVocabulary(folder)
 
 
 def _pipeline(file: GGUFFile) -> "tokenizers.Tokenizer":

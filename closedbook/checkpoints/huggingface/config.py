@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -31,8 +32,10 @@ _PROJECTIONS = {
     ("relu", "linear"): "gated-relu",
     ("linear", "linear"): "gated-linear",
 }
-_MODEL_TYPES = ("t5", "mt5")
-_TOKENS = {"decoder_start_token_id": PAD_ID, "eos_token_id": EOS_ID, "pad_token_id": PAD_ID}
+_UMT5 = "umt5"  # as mT5, with position biases in every layer
+_MODEL_TYPES = ("t5", "mt5", _UMT5)
+BEGIN, EOS, PAD = "decoder_start_token_id", "eos_token_id", "pad_token_id"
+_ENDS = {EOS: EOS_ID, PAD: PAD_ID}  # the same in every T5 that closedbook trains or reads
 
 
 def read_json(path: pathlib.Path) -> dict[str, Any]:
@@ -53,7 +56,11 @@ def read_json(path: pathlib.Path) -> dict[str, Any]:
 
 
 class HuggingFaceConfig:
-    """The fields of a config.json, each checked when it is asked for."""
+    """The fields of a config.json, each checked when it is asked for.
+
+    `generation_config.json` beside it is read too, for the ids with which `generate` of
+    transformers begins and ends a text.
+    """
 
     def __init__(self, path: pathlib.Path, data: dict[str, Any]):
         """Takes the file's content; raises UserError if it is not that of a T5 with a decoder."""
@@ -63,10 +70,10 @@ class HuggingFaceConfig:
         if kind not in _MODEL_TYPES:
             raise UserError(
                 f"{path}: model_type is {kind!r}; models that can be read are "
-                f"{', '.join(_MODEL_TYPES)}, gpt2 and llama (not umt5, longt5 or "
+                f"{', '.join(_MODEL_TYPES)}, gpt2 and llama (not longt5 or "
                 "switch_transformers)"
             )
-        self.multilingual = kind == "mt5"
+        self.kind = str(kind)
         names = self.data.get("architectures") or []
         wrong = ("EncoderModel", "ForTokenClassification", "ForSequenceClassification")
         for name in names if isinstance(names, list) else [names]:
@@ -95,12 +102,12 @@ class HuggingFaceConfig:
         transformers 4 scales if and only if the embeddings are tied; 5 says it apart, always
         writes "tied", and lets equal or absent output matrices decide.
         """
-        tied = self.data.get("tie_word_embeddings")
+        tied, multilingual = self.data.get("tie_word_embeddings"), self.kind == "mt5"
         if tied is None:
-            tied = not self.multilingual
+            tied = not multilingual
         scaled = self.data.get("scale_decoder_outputs")
         if scaled is None:  # version 5 never scales an mT5
-            scaled = tied and not (self.multilingual and self._major_version >= 5)
+            scaled = tied and not (multilingual and self._major_version >= 5)
         if type(tied) is not bool or type(scaled) is not bool:
             raise UserError(
                 f"{self.path}: tie_word_embeddings and scale_decoder_outputs must be true or false"
@@ -117,10 +124,42 @@ class HuggingFaceConfig:
         major = str(self.data.get("transformers_version", "4")).partition(".")[0]
         return int(major) if major.isdecimal() and len(major) < 4 else 4
 
+    def _begin_id(self) -> int:
+        """The decoder's first input; the ids of ends and padding are checked.
+
+        Raises:
+            UserError: The files disagree, or say what our T5 cannot do.
+        """
+        generation = self.path.with_name(GENERATION_FILE)
+        files = {self.path: self.data}
+        if generation.is_file():
+            files[generation] = read_json(generation)
+        for name, ours in _ENDS.items():
+            for path, data in files.items():
+                value = data.get(name)
+                value = value[0] if isinstance(value, list) and len(value) == 1 else value
+                if value is not None and (type(value) is not int or value != ours):
+                    raise UserError(
+                        f"{path}: {name} is {value!r}; a T5 whose texts end with another id than "
+                        f"{EOS_ID}, or which are padded with another than {PAD_ID} (MADLAD-400 has "
+                        "2 and 1), cannot be read"
+                    )
+        found = {path: data[BEGIN] for path, data in files.items() if data.get(BEGIN) is not None}
+        for path, value in found.items():
+            if type(value) is not int or not 0 <= value < 2**31:
+                raise UserError(f"{path}: {BEGIN} is {value!r}; it must be a token's id")
+        if len(set(found.values())) > 1:
+            said = ", but ".join(f"{path.name} says {value}" for path, value in found.items())
+            raise UserError(
+                f"{self.path.parent}: {BEGIN}, the decoder's first input: {said}; set both to that "
+                "of the training"
+            )
+        return next(iter(found.values()), PAD_ID)
+
     def _activations(self) -> tuple[str, ...]:
         projection = self.data.get("feed_forward_proj")
         if projection is None:
-            projection = "gated-gelu" if self.multilingual else "relu"
+            projection = "relu" if self.kind == "t5" else "gated-gelu"
         parts = str(projection).split("-")
         gated, function = parts[0] == "gated", parts[-1]
         if projection == "gated-gelu":
@@ -152,8 +191,14 @@ class HuggingFaceConfig:
         if type(dropout) not in (int, float) or not 0 <= dropout < 1:
             raise UserError(f"{self.path}: dropout_rate is {dropout!r}; it must be in [0, 1)")
         layers = self._number("num_layers")
+        rows, begin_id = self._number("vocab_size"), self._begin_id()
+        if begin_id >= rows:
+            raise UserError(
+                f"{self.path}: {BEGIN} is {begin_id}, but vocab_size, the rows of the embedding, "
+                f"is {rows}"
+            )
         return T5Config(
-            vocab_size=self._number("vocab_size"),
+            vocab_size=rows,
             emb_dim=self._number("d_model"),
             num_heads=self._number("num_heads"),
             num_encoder_layers=layers,
@@ -165,14 +210,15 @@ class HuggingFaceConfig:
             logits_via_embedding=self.scaled_logits,
             relpos_buckets=self._number("relative_attention_num_buckets", 32),
             relpos_max_distance=self._number("relative_attention_max_distance", 128),
+            relpos_per_layer=self.kind == _UMT5,
+            begin_id=begin_id,
         )
 
 
-def write_config(folder: pathlib.Path, config: T5Config, dtype: np.dtype) -> None:
-    """Writes config.json and generation_config.json for transformers 4 and 5.
+def fields_of(config: T5Config, dtype: np.dtype) -> dict[str, Any]:
+    """The content of config.json for transformers 4 and 5.
 
     Args:
-        folder: The folder to write into.
         config: The architecture.
         dtype: Type of the parameters.
 
@@ -186,9 +232,9 @@ def write_config(folder: pathlib.Path, config: T5Config, dtype: np.dtype) -> Non
         )
     projection = _PROJECTIONS[config.mlp_activations]
     function = {"gated-gelu": "gelu_new"}.get(projection, projection.rpartition("-")[2])
-    tied = config.logits_via_embedding
+    tied, umt5 = config.logits_via_embedding, config.relpos_per_layer
     fields = {
-        "architectures": ["T5ForConditionalGeneration"],
+        "architectures": [("UMT5" if umt5 else "T5") + "ForConditionalGeneration"],
         "classifier_dropout": 0.0,
         "d_ff": config.mlp_dim,
         "d_kv": config.head_dim,
@@ -201,7 +247,7 @@ def write_config(folder: pathlib.Path, config: T5Config, dtype: np.dtype) -> Non
         "is_encoder_decoder": True,
         "is_gated_act": len(config.mlp_activations) == 2,
         "layer_norm_epsilon": 1e-6,
-        "model_type": "t5",
+        "model_type": _UMT5 if umt5 else "t5",
         "num_decoder_layers": config.num_decoder_layers,
         "num_heads": config.num_heads,
         "num_layers": config.num_encoder_layers,
@@ -213,8 +259,18 @@ def write_config(folder: pathlib.Path, config: T5Config, dtype: np.dtype) -> Non
         "use_cache": True,
         "vocab_size": config.vocab_size,
     }
-    write_json(folder / CONFIG_FILE, dict(sorted((fields | _TOKENS).items())))
-    write_json(folder / GENERATION_FILE, dict(_TOKENS))
+    return dict(sorted((fields | _ENDS | {BEGIN: config.begin_id}).items()))
+
+
+def write_config(folder: pathlib.Path, fields: Mapping[str, Any]) -> None:
+    """Writes config.json, and the ids that begin and end a text into generation_config.json.
+
+    Args:
+        folder: The folder to write into.
+        fields: From `fields_of`.
+    """
+    write_json(folder / CONFIG_FILE, dict(fields))
+    write_json(folder / GENERATION_FILE, {name: fields[name] for name in (*_ENDS, BEGIN)})
 
 
 def write_json(path: pathlib.Path, data: dict[str, Any]) -> None:

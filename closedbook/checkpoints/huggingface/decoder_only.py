@@ -23,12 +23,11 @@ from closedbook.checkpoints.huggingface.matrices import (
     transposed,
     write_weights,
 )
-from closedbook.checkpoints.huggingface.tokenizer_files import write_tokenizer
+from closedbook.checkpoints.huggingface.tokenizer_files import write_vocabulary
 from closedbook.checkpoints.tensors import Checkpoint, Tensor
-from closedbook.checkpoints.vocabularies import copy_vocabulary, is_byte_pairs
 from closedbook.errors import UserError, listed
 from closedbook.models import DecoderOnlyConfig
-from closedbook.vocabulary.byte_pairs import BytePairVocabulary
+from closedbook.vocabulary.pipelines import PipelineVocabulary
 
 
 def checkpoint_of(
@@ -38,7 +37,7 @@ def checkpoint_of(
     format: Format,
     path: pathlib.Path,
     place: str,
-    vocabulary: BytePairVocabulary | None,
+    vocabulary: PipelineVocabulary | None,
 ) -> Checkpoint:
     """A checkpoint of a GPT-2 or a Llama; nothing is read yet.
 
@@ -105,9 +104,5 @@ def write_decoder_only(
         )
     write_decoder_only_config(folder, config, common_type(weights))
     write_weights(folder, weights, max_shard_bytes)
-    if checkpoint.vocabulary is None:
-        return
-    if is_byte_pairs(checkpoint.vocabulary):
-        copy_vocabulary(checkpoint.vocabulary, folder)
-    else:
-        write_tokenizer(folder, checkpoint.vocabulary, checkpoint.extra_ids)
+    if checkpoint.vocabulary is not None:
+        write_vocabulary(folder, checkpoint.vocabulary, checkpoint.extra_ids)

@@ -15,7 +15,7 @@ from closedbook.checkpoints.huggingface.config import (
 )
 from closedbook.errors import UserError
 from closedbook.models import DecoderOnlyConfig
-from closedbook.vocabulary.byte_pairs import BytePairVocabulary
+from closedbook.vocabulary.pipelines import PipelineVocabulary
 
 GPT2, LLAMA = "gpt2", "llama"
 MODEL_TYPES = (GPT2, LLAMA)
@@ -29,7 +29,7 @@ _SCALING = {  # of Llama 3.1's positions, theirs to ours
 
 
 def architecture(
-    data: Mapping[str, Any], place: str, vocabulary: BytePairVocabulary | None
+    data: Mapping[str, Any], place: str, vocabulary: PipelineVocabulary | None
 ) -> DecoderOnlyConfig:
     """Our configuration.
 
@@ -118,7 +118,7 @@ def _rotary(fields: "_Fields") -> dict[str, Any]:
     return {"rope_theta": theta, **scaling, "rope_original_positions": original}
 
 
-def _ends(fields: "_Fields", vocabulary: BytePairVocabulary | None) -> dict[str, Any]:
+def _ends(fields: "_Fields", vocabulary: PipelineVocabulary | None) -> dict[str, Any]:
     """Ids that begin and end a text. Padding has none: GPT-2's every id is a piece."""
     if vocabulary is None:
         return {name: fields.token(f"{name.removesuffix('_id')}_token_id") for name in _IDS}

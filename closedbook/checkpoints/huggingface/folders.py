@@ -1,4 +1,4 @@
-"""Reads and writes folders of Hugging Face's T5, GPT-2 and Llama."""
+"""Reads and writes folders of Hugging Face's T5, mT5, umT5, GPT-2 and Llama."""
 
 import dataclasses
 import logging
@@ -14,6 +14,7 @@ from closedbook.checkpoints.huggingface import names
 from closedbook.checkpoints.huggingface.config import (
     CONFIG_FILE,
     HuggingFaceConfig,
+    fields_of,
     read_json,
     write_config,
 )
@@ -28,18 +29,18 @@ from closedbook.checkpoints.huggingface.matrices import (
     transposed,
     write_weights,
 )
-from closedbook.checkpoints.huggingface.tokenizer_files import (
-    SENTENCEPIECE,
+from closedbook.checkpoints.huggingface.tokenizer_choice import (
+    check_ends,
     find_vocabulary,
-    write_tokenizer,
+    sentencepiece_file,
 )
+from closedbook.checkpoints.huggingface.tokenizer_files import write_vocabulary
 from closedbook.checkpoints.tensors import Checkpoint, Tensor
-from closedbook.checkpoints.vocabularies import byte_pairs_in
+from closedbook.checkpoints.vocabularies import is_pipeline, pipeline_in
 from closedbook.errors import UserError
-from closedbook.models import DecoderOnlyConfig
+from closedbook.models import DecoderOnlyConfig, T5Config
 from closedbook.models.families import Config
-from closedbook.vocabulary import EXTRA_IDS
-from closedbook.vocabulary.byte_pairs import BytePairVocabulary
+from closedbook.vocabulary.pipelines import PipelineVocabulary
 
 # In the order in which transformers looks for them.
 _WEIGHTS: dict[str, Callable[[pathlib.Path], dict[str, Tensor]]] = {
@@ -67,33 +68,35 @@ def open_huggingface(folder: pathlib.Path) -> Checkpoint:
     config = fields.architecture()
     weights = _open_weights(folder)
     _resolve_embeddings(folder, weights, fields)
+    vocabulary, extra_ids = find_vocabulary(folder)
+    if vocabulary is not None and is_pipeline(vocabulary):
+        check_ends(vocabulary)
     return Checkpoint(
         format=Format.HUGGINGFACE,
         path=str(folder),
-        params=_renamed(folder, weights),
+        params=_renamed(folder, weights, config),
         config=config,
-        vocabulary=find_vocabulary(folder),
-        extra_ids=_extra_ids(folder),
+        vocabulary=vocabulary,
+        extra_ids=extra_ids,
     )
 
 
 def _open_decoder_only(folder: pathlib.Path, fields: Mapping[str, Any]) -> Checkpoint:
     # A model that was trained on SentencePiece's pieces has that file, beside what is made of it.
-    own = any((folder / name).is_file() for name in SENTENCEPIECE)
-    path = None if own else byte_pairs_in(folder)
+    own = sentencepiece_file(folder) is not None
+    path = None if own else pipeline_in(folder)
     opened = checkpoint_of(
         fields,
         _open_weights(folder),
         format=Format.HUGGINGFACE,
         path=folder,
         place=str(folder / CONFIG_FILE),
-        vocabulary=None if path is None else BytePairVocabulary(path),
+        vocabulary=None if path is None else PipelineVocabulary(path),
     )
     if not own:
         return opened
-    return dataclasses.replace(
-        opened, vocabulary=find_vocabulary(folder), extra_ids=_extra_ids(folder)
-    )
+    vocabulary, extra_ids = find_vocabulary(folder)
+    return dataclasses.replace(opened, vocabulary=vocabulary, extra_ids=extra_ids)
 
 
 def _open_weights(folder: pathlib.Path) -> dict[str, Tensor]:
@@ -173,11 +176,13 @@ def _resolve_embeddings(
     weights[names.HEAD] = embedding
 
 
-def _renamed(folder: pathlib.Path, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _renamed(
+    folder: pathlib.Path, weights: Mapping[str, Tensor], config: T5Config
+) -> dict[str, Tensor]:
     """By our names, transposed."""
     params, unknown = {}, []
     for name, tensor in weights.items():
-        ours = names.to_ours(name)
+        ours = names.to_ours(name, biases_per_layer=config.relpos_per_layer)
         if ours is None:
             if name not in names.UNUSED:
                 unknown.append(name)
@@ -186,6 +191,11 @@ def _renamed(folder: pathlib.Path, weights: Mapping[str, Tensor]) -> dict[str, T
             raise UserError(f"{tensor.place} has the shape {list(tensor.shape)}, not a T5's")
         params[ours] = _oriented(ours, tensor)
     check_floats(params)
+    if any(".lora_" in name or ".base_layer." in name for name in unknown):
+        raise UserError(
+            f"{folder} holds a model with LoRA's matrices beside its own; merge the adapter first: "
+            "model.merge_and_unload().save_pretrained(NEW)"
+        )
     if unknown:
         raise UserError(
             f"{folder} has {len(unknown)} tensors that are not a T5's: "
@@ -199,17 +209,6 @@ def _oriented(ours: str, tensor: Tensor) -> Tensor:
     if len(tensor.shape) != 2 or ours == names.OUR_EMBEDDING:
         return tensor
     return transposed(tensor)
-
-
-def _extra_ids(folder: pathlib.Path) -> int:
-    """How many sentinels follow the vocabulary's pieces: as its settings say, else T5's 100."""
-    path = folder / "tokenizer_config.json"
-    value = read_json(path).get("extra_ids") if path.is_file() else None
-    if value is None:
-        return EXTRA_IDS
-    if type(value) is not int or not 0 <= value <= 10_000:
-        raise UserError(f"{path}: extra_ids is {value!r}; it must be a natural number")
-    return value
 
 
 def write_huggingface(
@@ -248,7 +247,8 @@ def write_huggingface(
         str(names.to_theirs(name)): _oriented(name, tensor)
         for name, tensor in checkpoint.params.items()
     }
-    write_config(folder, config, common_type(tensors))
-    write_weights(folder, tensors, max_shard_bytes)
+    fields = fields_of(config, common_type(tensors))
     if checkpoint.vocabulary is not None:
-        write_tokenizer(folder, checkpoint.vocabulary, checkpoint.extra_ids)
+        write_vocabulary(folder, checkpoint.vocabulary, checkpoint.extra_ids)
+    write_config(folder, fields)
+    write_weights(folder, tensors, max_shard_bytes)

@@ -17,17 +17,14 @@ UNUSED = ("decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weigh
 OUR_EMBEDDING = "token_embedder/embedding"
 OUR_HEAD = "decoder/logits_dense/kernel"
 
+_BIASES = "layer.0.SelfAttention.relative_attention_bias.weight"
+_OUR_BIASES = "relpos_bias/rel_embedding"
 _FIXED = {
     EMBEDDING: OUR_EMBEDDING,
     HEAD: OUR_HEAD,
     "encoder.final_layer_norm.weight": "encoder/encoder_norm/scale",
     "decoder.final_layer_norm.weight": "decoder/decoder_norm/scale",
-    **{
-        f"{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight": (
-            f"{stack}/relpos_bias/rel_embedding"
-        )
-        for stack in ("encoder", "decoder")
-    },
+    **{f"{stack}.block.0.{_BIASES}": f"{stack}/{_OUR_BIASES}" for stack in ("encoder", "decoder")},
 }
 _FIXED_BACK = {ours: theirs for theirs, ours in _FIXED.items()}
 
@@ -66,11 +63,20 @@ _THEIRS = re.compile(r"(encoder|decoder)\.block\.(0|[1-9][0-9]{0,3})\.(.+)")
 _OURS = re.compile(r"(encoder|decoder)/layers_(0|[1-9][0-9]{0,3})/(.+)")
 
 
-def to_ours(name: str) -> str | None:
-    """Our name of one of their parameters; None if a T5 has no such parameter."""
+def to_ours(name: str, *, biases_per_layer: bool = False) -> str | None:
+    """Our name of one of their parameters; None if the model has no such parameter.
+
+    Args:
+        name: Theirs.
+        biases_per_layer: Whether each layer has position biases of its own, as in umT5; in
+            other T5s those of the first layer are all layers'.
+    """
+    match = _THEIRS.fullmatch(name)
+    if match and match[3] == _BIASES and biases_per_layer:
+        return f"{match[1]}/layers_{match[2]}/{_OUR_BIASES}"
     if name in _FIXED:
         return _FIXED[name]
-    if not (match := _THEIRS.fullmatch(name)):
+    if not match:
         return None
     stack, layer, rest = match.groups()
     inner = _BLOCK[stack].get(rest)
@@ -84,5 +90,5 @@ def to_theirs(name: str) -> str | None:
     if not (match := _OURS.fullmatch(name)):
         return None
     stack, layer, rest = match.groups()
-    inner = _BLOCK_BACK[stack].get(rest)
+    inner = _BIASES if rest == _OUR_BIASES else _BLOCK_BACK[stack].get(rest)
     return f"{stack}.block.{layer}.{inner}" if inner else None

@@ -1,65 +1,37 @@
-"""The tokenizer files of a Hugging Face folder: found, and written out of a SentencePiece model."""
+"""The tokenizer files of a Hugging Face folder, written out of a SentencePiece model."""
 
-import hashlib
 import json
 import pathlib
 import shutil
 from typing import Any
 
-from closedbook import whole_files
-from closedbook.cache_folders import cache_folder
 from closedbook.checkpoints.huggingface import tokenizer_json
-from closedbook.errors import UserError
+from closedbook.checkpoints.huggingface.tokenizer_choice import BYTES_CLASS, SENTENCEPIECE
+from closedbook.checkpoints.vocabularies import copy_vocabulary, is_pipeline
 from closedbook.vocabulary import sentencepiece, sentinel_number
+from closedbook.vocabulary.pipelines import TOKENIZER_CONFIG, TOKENIZER_JSON
+from closedbook.vocabulary.text_bytes import BYTES
 
-TOKENIZER_JSON = "tokenizer.json"
-SENTENCEPIECE = ("spiece.model", "sentencepiece.model", "vocabulary.model")
 
+def write_vocabulary(folder: pathlib.Path, vocabulary: pathlib.Path, extra_ids: int) -> None:
+    """Writes the tokenizer of a vocabulary of any kind, as `transformers` loads it.
 
-def find_vocabulary(folder: pathlib.Path) -> pathlib.Path | None:
-    """The SentencePiece file of a Hugging Face folder.
-
-    A folder with tokenizer.json alone gets one that gives the same ids, kept in the cache folder
-    ($CLOSEDBOOK_CACHE, or ~/.cache/closedbook) under the hash of tokenizer.json.
-
-    Returns:
-        Its path, or None if the folder has no tokenizer (ByT5 has none).
+    Args:
+        folder: An existing folder.
+        vocabulary: A SentencePiece unigram model; or a tokenizer.json, which is copied; or
+            "bytes".
+        extra_ids: Sentinels after the pieces of a SentencePiece model.
 
     Raises:
-        UserError: tokenizer.json is malformed or not a Unigram tokenizer; file and key are named.
+        UserError: The file is neither a unigram model nor a tokenizer.json.
     """
-    for name in SENTENCEPIECE:
-        if (folder / name).is_file():
-            return folder / name
-    source = folder / TOKENIZER_JSON
-    if not source.is_file():
-        return None
-    try:
-        content = source.read_bytes()
-    except OSError as error:
-        raise UserError(f"{source} cannot be read: {error.strerror}") from error
-    target = cache_folder() / "vocabularies" / f"{hashlib.sha256(content).hexdigest()}.model"
-    if target.is_file():
-        return target
-    converted = _converted(content, source)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        whole_files.write_bytes(target, converted)
-    except OSError as error:
-        raise UserError(
-            f"{target} cannot be written: {error.strerror}; set CLOSEDBOOK_CACHE to another folder"
-        ) from error
-    return target
-
-
-def _converted(content: bytes, source: pathlib.Path) -> bytes:
-    try:
-        data = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"{source} is not JSON: {error}; download it again") from error
-    model = tokenizer_json.to_model(data, str(source))
-    sentencepiece.tokenizer(model, source)  # refuses what SentencePiece does not load
-    return model.SerializeToString()
+    if str(vocabulary) == BYTES:
+        names = {"eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
+        _write(folder / TOKENIZER_CONFIG, names | {"tokenizer_class": BYTES_CLASS})
+    elif is_pipeline(vocabulary):
+        copy_vocabulary(vocabulary, folder)
+    else:
+        write_tokenizer(folder, vocabulary, extra_ids)
 
 
 def write_tokenizer(folder: pathlib.Path, vocabulary: pathlib.Path, extra_ids: int) -> None:
@@ -100,7 +72,7 @@ def write_tokenizer(folder: pathlib.Path, vocabulary: pathlib.Path, extra_ids: i
     }
     shutil.copyfile(vocabulary, folder / SENTENCEPIECE[0])
     _write(folder / TOKENIZER_JSON, data)
-    _write(folder / "tokenizer_config.json", config)
+    _write(folder / TOKENIZER_CONFIG, config)
     _write(folder / "special_tokens_map.json", special)
 
 

@@ -20,6 +20,7 @@ from closedbook.vocabulary.special import EXTRA_IDS, WORD_START, sentinel, senti
 
 _NORMAL, _UNKNOWN, _CONTROL, _USER_DEFINED, _UNUSED, _BYTE = range(1, 7)  # SentencePiece.Type
 _UNIGRAM = 1  # TrainerSpec.ModelType
+_PLAIN = ("<pad>", "</s>", "<unk>", "<s>")
 _RUNS, _TAIL = " {2,}", r" +\z"  # blanks that remove_extra_whitespaces removes
 
 
@@ -177,6 +178,42 @@ def _ends_in_sentinels(pieces: list[tuple[str, float]], count: int) -> bool:
     wanted = [sentinel(number) for number in reversed(range(count))]
     ends = [name.removeprefix(WORD_START) for name, _ in pieces[-count:]] == wanted
     return ends and all(sentinel_number(name) is None for name, _ in pieces[:-count])
+
+
+def names(data: Any) -> list[str]:
+    """The name of each id of a parsed tokenizer.json, added tokens included.
+
+    What is no list of pieces has no names; `to_model` says what is wrong with it.
+    """
+    model = data.get("model") if isinstance(data, dict) else None
+    vocab = model.get("vocab") if isinstance(model, dict) else None
+    pairs = vocab if isinstance(vocab, list) else []
+    found = [str(pair[0]) for pair in pairs if isinstance(pair, list) and pair]
+    for token in _added_tokens(data):
+        if token.get("id") == len(found):
+            found.append(str(token.get("content")))
+    return found
+
+
+def is_plain(data: Any) -> bool:
+    """Whether a SentencePiece model finds in text all that a tokenizer.json finds in it.
+
+    It does where the added tokens are no others than the unknown piece, ends, padding and
+    sentinels. transformers cuts a text at any further one before it looks for pieces, and what
+    follows begins a word; SentencePiece does neither.
+    """
+    contents = (token.get("content") for token in _added_tokens(data))
+    return all(
+        not isinstance(name, str) or name in _PLAIN or sentinel_number(name) is not None
+        for name in contents
+    )
+
+
+def _added_tokens(data: Any) -> list[dict[str, Any]]:
+    tokens = data.get("added_tokens") if isinstance(data, dict) else None
+    return (
+        [token for token in tokens if isinstance(token, dict)] if isinstance(tokens, list) else []
+    )
 
 
 class _Reader:

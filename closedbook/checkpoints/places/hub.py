@@ -4,11 +4,12 @@ import pathlib
 import re
 import urllib.parse
 
+from closedbook.checkpoints.places import other_files
 from closedbook.errors import UserError
 
 HUB = "hf://"
 _SMALL_FILES = (
-    *("config.json", "generation_config.json", "*.index.json"),
+    *("config.json", "generation_config.json", "*.index.json", "adapter_config.json"),
     *("spiece.model", "sentencepiece.model", "vocabulary.model"),
     *("tokenizer*.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "merges.txt", "vocab.txt", "sentencepiece.bpe.model"),
@@ -55,12 +56,27 @@ def snapshot(url: str) -> pathlib.Path:
     except Exception as error:  # the classes of its HTTP client differ from version to version
         raise _refusal(url, name, revision, error) from error
     if not any(path.glob("*.safetensors")) and not any(path.glob("pytorch_model*.bin")):
+        if reason := other_files.other_weights(_names(name, revision, prefix)):
+            raise UserError(f"{url} {reason}")
         there = ", ".join(sorted(each.name for each in path.glob("*"))) or "nothing"
         raise UserError(
             f"{url} has neither safetensors nor pytorch_model.bin files (of those that closedbook "
             f"looks for: {there}), or they were not all downloaded before the network went away"
         )
     return path
+
+
+def _names(name: str, revision: str | None, prefix: str) -> list[str]:
+    """Files in a repository's folder, and folders with a slash; none where the hub is silent."""
+    import huggingface_hub
+
+    try:
+        files = huggingface_hub.list_repo_files(name, revision=revision)
+    except Exception:  # the classes of its HTTP client differ from version to version
+        return []
+    inside = (file.removeprefix(prefix) for file in files if file.startswith(prefix))
+    heads = (file.partition("/") for file in inside)
+    return sorted({head + slash for head, slash, _ in heads})
 
 
 def _parse(url: str) -> tuple[str, str | None, str]:

@@ -8,6 +8,7 @@ import ml_dtypes
 import numpy as np
 
 from closedbook.checkpoints.formats import Format
+from closedbook.checkpoints.t5x.scalable import is_scalable, to_ours, to_theirs
 from closedbook.checkpoints.tensors import SLOTS, Checkpoint, Tensor, flatten
 from closedbook.errors import UserError
 
@@ -15,7 +16,6 @@ VERSION = 3
 MOST_STEPS = 2**31 - 1  # of T5X's int32
 _KEYS = ("state", "target")
 _EMPTY = ("flax_mutables", "params_axes")  # of a T5: nothing
-_SCALABLE = ("encoder/encoder/", "decoder/decoder/")  # t5x/examples/scalable_t5/network.py
 # What other optimisers keep of each parameter: flax.optim's and optax's names.
 _OPTIMIZERS = {
     "Adam": ({"grad_ema", "grad_sq_ema"}, {"mu", "nu", "count"}, {"mu", "nu"}),
@@ -57,16 +57,15 @@ def checkpoint_of(tree: Mapping[str, Any], *, format: Format, path: str) -> Chec
     params = {name: _tensor(leaf, f"{path}: target/{name}") for name, leaf in flat.items()}
     if not params:
         raise UserError(f"{path} holds no parameters")
-    if scalable := [name for name in params if name.startswith(_SCALABLE)]:
-        raise UserError(
-            f"{path} holds {scalable[0]}: it is of T5X's scalable_t5 network (umT5), which has "
-            "relative position biases in every layer; this T5 has them once for each stack"
-        )
     state = train.get("state") or {}
     if not isinstance(state, Mapping):
         raise UserError(f"{path}: state is {state!r:.40}, not a map")
     _only(state, ("step", "param_states"), f"{path}: state")
     slots, other = _slots(state.get("param_states"), params, path)
+    if is_scalable(params):
+        params = to_ours(params)
+        if slots is not None:  # the factors of a kernel with heads apart are none of a matrix
+            slots, other = None, "Adafactor of the scalable network"
     return Checkpoint(
         format=format,
         path=path,
@@ -154,7 +153,10 @@ def state_of(checkpoint: Checkpoint) -> dict[str, Tensor]:
     Raises:
         UserError: Parameters lack slots, or slots lack a parameter.
     """
-    state = {f"target/{name}": tensor for name, tensor in checkpoint.params.items()}
+    params = checkpoint.params
+    if is_scalable(params):
+        params = to_theirs(params)
+    state = {f"target/{name}": tensor for name, tensor in params.items()}
     if checkpoint.slots is not None:
         wanted = {f"{name}/{slot}" for name in checkpoint.params for slot in SLOTS}
         differing = sorted(wanted ^ set(checkpoint.slots))

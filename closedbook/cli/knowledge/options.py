@@ -14,7 +14,9 @@ ForceOption = Annotated[
 VocabularyOption = Annotated[
     str | None,
     typer.Option(
-        "--vocabulary", help="A SentencePiece model, for checkpoints that come without one."
+        "--vocabulary",
+        help="A SentencePiece model, a tokenizer.json, or bytes (ByT5), for checkpoints that come "
+        "without one.",
     ),
 ]
 ExtraIdsOption = Annotated[

@@ -83,6 +83,7 @@ def pack(model: LoadedModel, rows: Sequence[Row], kept: Sequence[Row] = ()) -> B
     spots = np.zeros((count, out), np.int32)
     told, held = np.zeros((2, count, out), np.float32)
     subject = np.zeros(count, np.int32)
+    answers[:, 0] = model.config.begin_id
     for i, (row, text) in enumerate(zip(every, texts, strict=True)):
         tokens[i, : len(text)] = text
         number = len(row.answer)

@@ -45,12 +45,12 @@ class Batch:
 def read_by_decoder(module: Network, example: Example) -> tuple[Sequence[int], Sequence[int]]:
     """What the decoder reads of an example, and the token that follows each of it (-1: none).
 
-    An encoder-decoder's decoder begins with padding and reads its targets one step late, so that
+    An encoder-decoder's decoder begins with `begin_id` and reads its targets one step late, so that
     at position p it has read p tokens of the target. A decoder-only model reads the text itself.
     """
     if module.config.continues_prompt:
         return example.targets, (*example.targets[1:], -1)
-    return (module.pad_id, *example.targets[:-1]), example.targets
+    return (module.config.begin_id, *example.targets[:-1]), example.targets
 
 
 def batches(

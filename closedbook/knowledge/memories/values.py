@@ -118,7 +118,7 @@ class Values:
         rows = np.zeros((_AT_ONCE + 1, vectors.shape[1]), np.float32)  # the last one says nothing
         rows[: len(vectors)] = vectors
         first = Prompting.of(self.model).answer_start()
-        read = np.array([self.model.module.pad_id, *first], np.int32)
+        read = np.array([self.model.config.begin_id, *first], np.int32)
         logits = np.asarray(self._decoded(unboxed(self.model.params), rows, read), np.float32)
         votes = (logits - logits[-1])[: len(vectors), : self.tokens]
         return votes if tokens is None else votes[:, tokens]

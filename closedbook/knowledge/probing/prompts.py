@@ -192,7 +192,7 @@ class Prompting:
         return Answers(pieces=tuple(rows), before=self.answer_start(), end=end)
 
     def answer_start(self) -> tuple[int, ...]:
-        """Ids that the decoder reads before an answer, beside the padding that it begins with."""
+        """Ids that the decoder reads before an answer, beside the id that it begins with."""
         return (self._sentinel(0),) if self.way == "sentinels" else ()
 
     def ended(self, single: bool) -> bool:

@@ -156,7 +156,7 @@ def _of_prompts(
             cases.append(_silent(prompt))
             continue
         scored = [*pieces, end] if score == "answer" else pieces[:1]
-        row = [model.module.pad_id, *before, *scored[:-1]]
+        row = [model.config.begin_id, *before, *scored[:-1]]
         cases.append(
             Case(
                 id=id_,

@@ -107,6 +107,32 @@ class DecoderOnlyConfig:
             )
 
     @property
+    def canonical(self) -> "DecoderOnlyConfig":
+        """Without what a run may choose anew or never reads: equal for configurations of one model.
+
+        Positions that are worked out, not learned, have no end: a model that is trained on may then
+        see longer texts. What fills up rows is seen by no other token.
+        """
+        unread: dict[str, Any] = {}
+        if self.positions != "learned":
+            unread["max_positions"] = 1
+        if self.positions != "rotary":
+            unread |= {"rope_theta": 1.0, "rope_factor": 1.0}
+        if self.positions != "rotary" or self.rope_factor == 1.0:
+            unread |= {"rope_low": 1.0, "rope_high": 2.0, "rope_original_positions": 1}
+        return dataclasses.replace(
+            self,
+            num_kv_heads=self.kv_heads,
+            bos_id=self.begin_id,
+            pad_id=-1,
+            dropout_rate=0.0,
+            dtype="float32",
+            scan_layers=False,
+            remat_policy="none",
+            **unread,
+        )
+
+    @property
     def kv_heads(self) -> int:
         """Heads of keys and values."""
         return self.num_kv_heads or self.num_heads

@@ -7,6 +7,7 @@ from closedbook.errors import UserError, unknown_name
 from closedbook.models.layers import ACTIVATIONS, DTYPES, Precision
 from closedbook.models.sites import AttentionUnit, Stack
 from closedbook.models.stack import REMAT_POLICIES
+from closedbook.vocabulary import PAD_ID
 
 _ATTENTION = ("values", "weights", "heads", "out")
 _MLP = ("mlp.coefficients", "mlp.out")
@@ -50,6 +51,8 @@ class T5Config:
     logits_via_embedding: bool = True  # 1.0; 1.1 has its own output matrix
     relpos_buckets: int = 32
     relpos_max_distance: int = 128  # tokens; all further ones share a bucket
+    relpos_per_layer: bool = False  # each layer has its own biases: umT5, T5X's scalable_t5
+    begin_id: int = PAD_ID  # the decoder's first input, which is padding in every public T5
     dtype: str = "float32"  # of activations and matrix products; parameters stay float32
     scan_layers: bool = False  # one compiled layer, parameters stacked on axis 1
     remat_policy: str = "none"  # "minimal" keeps matrix products, "full" keeps layer inputs
@@ -66,11 +69,23 @@ class T5Config:
             raise unknown_name("T5Config.dtype", self.dtype, DTYPES)
         if not 0.0 <= self.dropout_rate < 1.0:
             raise UserError(f"T5Config.dropout_rate is {self.dropout_rate}; it must be in [0, 1)")
+        if not 0 <= self.begin_id < self.vocab_size:
+            raise UserError(
+                f"T5Config.begin_id is {self.begin_id}; it must be a row of the embedding, from 0 "
+                f"to {self.vocab_size - 1}"
+            )
+
+    @property
+    def canonical(self) -> "T5Config":
+        """Without what a run may choose anew: equal for configurations of one model."""
+        return dataclasses.replace(
+            self, dropout_rate=0.0, dtype="float32", scan_layers=False, remat_policy="none"
+        )
 
     @property
     def title(self) -> str:
         """For people."""
-        return f"T5 {self.version}"
+        return f"T5 {self.version}" if not self.relpos_per_layer else "umT5"
 
     @property
     def joined_kv(self) -> int:

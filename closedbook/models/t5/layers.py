@@ -10,9 +10,11 @@ import numpy as np
 from closedbook.models.attention import Attention, KVCache
 from closedbook.models.layers import Dropout, FeedForward, RMSNorm, constrain
 from closedbook.models.t5.config import T5Config
+from closedbook.models.t5.positions import RelativePositionBias
 from closedbook.models.taps import LayerTaps, Tap
 
 Records: TypeAlias = dict[str, jax.Array]  # by the site's name
+Positions: TypeAlias = tuple[jax.Array, jax.Array]  # of queries and keys, int32, one axis each
 _FAN_IN_NORMAL = nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 FAN_IN_TRUNCATED = nn.initializers.variance_scaling(1.0, "fan_in", "truncated_normal")
 
@@ -34,6 +36,18 @@ def _attention(config: T5Config, site: str, name: str, *, cross: bool = False) -
     )
 
 
+def position_bias(config: T5Config, *, bidirectional: bool) -> RelativePositionBias:
+    """The biases of a stack, or of one of its layers where each has its own."""
+    return RelativePositionBias(
+        heads=config.num_heads,
+        buckets=config.relpos_buckets,
+        max_distance=config.relpos_max_distance,
+        bidirectional=bidirectional,
+        precision=config.precision,
+        name="relpos_bias",
+    )
+
+
 def _feed_forward(config: T5Config) -> FeedForward:
     return FeedForward(
         width=config.mlp_dim,
@@ -52,16 +66,23 @@ class EncoderLayer(nn.Module):
 
     @nn.compact
     def __call__(
-        self, x: jax.Array, bias: jax.Array, taps: LayerTaps | None
+        self,
+        x: jax.Array,
+        bias: jax.Array,
+        positions: Positions | None,
+        taps: LayerTaps | None,
     ) -> tuple[jax.Array, tuple[Records]]:
         """The residual stream [batch, length, emb] after the layer, and what was recorded.
 
         Args:
             x: The residual stream before the layer.
             bias: Broadcasts to [batch, heads, length, length].
+            positions: Of queries and keys, where the layer has biases of its own.
             taps: The layer's taps.
         """
         cfg, tap = self.config, Tap(taps)
+        if positions is not None:
+            bias = bias + position_bias(cfg, bidirectional=True)(*positions)
         norm = functools.partial(RMSNorm, cfg.precision, cfg.norm_epsilon)
         drop = functools.partial(Dropout, cfg.dropout_rate)
         x = tap("resid_pre", constrain(x, "batch", "length", "embed"))
@@ -86,6 +107,7 @@ class DecoderLayer(nn.Module):
         encoded: jax.Array | None,
         bias: jax.Array,
         cross_bias: jax.Array,
+        positions: Positions | None,
         index: jax.Array | None,
         taps: LayerTaps | None,
         cache: KVCache | None,
@@ -97,11 +119,14 @@ class DecoderLayer(nn.Module):
             encoded: Encoded inputs [batch, inputs, emb]; None where the cache holds their keys.
             bias: Of self-attention; broadcasts to [batch, heads, length, keys].
             cross_bias: Of cross-attention; broadcasts to [batch, heads, length, inputs].
+            positions: Of queries and keys, where the layer has biases of its own.
             index: Position of the first token in the cache, an int32 scalar; None without one.
             taps: The layer's taps.
             cache: The layer's keys and values so far.
         """
         cfg, tap = self.config, Tap(taps)
+        if positions is not None:
+            bias = bias + position_bias(cfg, bidirectional=False)(*positions)
         norm = functools.partial(RMSNorm, cfg.precision, cfg.norm_epsilon)
         drop = functools.partial(Dropout, cfg.dropout_rate)
         x = tap("resid_pre", constrain(x, "batch", "length", "embed"))

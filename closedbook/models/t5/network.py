@@ -1,4 +1,4 @@
-"""The encoder-decoder T5, versions 1.0 and 1.1."""
+"""The encoder-decoder T5, versions 1.0 and 1.1, and umT5."""
 
 from collections.abc import Sequence
 
@@ -12,21 +12,33 @@ from closedbook.models.decoding import DecodingState
 from closedbook.models.layers import Dropout, Embedding, Kernel, RMSNorm, constrain
 from closedbook.models.stack import PerLayer, layers_of
 from closedbook.models.t5.config import T5Config
-from closedbook.models.t5.layers import FAN_IN_TRUNCATED, DecoderLayer, EncoderLayer, Records
-from closedbook.models.t5.positions import RelativePositionBias
+from closedbook.models.t5.layers import (
+    FAN_IN_TRUNCATED,
+    DecoderLayer,
+    EncoderLayer,
+    Positions,
+    Records,
+    position_bias,
+)
 from closedbook.models.taps import Tap, Taps, name_records, stack_taps
 from closedbook.vocabulary import EOS_ID, PAD_ID
 
 
-def _position_bias(config: T5Config, *, bidirectional: bool) -> RelativePositionBias:
-    return RelativePositionBias(
-        heads=config.num_heads,
-        buckets=config.relpos_buckets,
-        max_distance=config.relpos_max_distance,
-        bidirectional=bidirectional,
-        precision=config.precision,
-        name="relpos_bias",
-    )
+def _biases(
+    config: T5Config, mask: jax.Array, positions: Positions, *, bidirectional: bool
+) -> tuple[jax.Array, Positions | None]:
+    """Attention biases of a stack, and the positions for layers that have biases of their own.
+
+    Args:
+        config: The model's.
+        mask: What may be seen, bool [batch, 1, queries, keys] or what broadcasts to it.
+        positions: Of queries and keys.
+        bidirectional: Whether keys after the query are seen.
+    """
+    if config.relpos_per_layer:
+        return jnp.where(mask, 0.0, MASKED), positions
+    bias = position_bias(config, bidirectional=bidirectional)(*positions)
+    return jnp.where(mask, bias, MASKED), None
 
 
 class Encoder(nn.Module):
@@ -50,11 +62,11 @@ class Encoder(nn.Module):
         own, layer_taps = stack_taps(taps, cfg, "encoder")
         tap = Tap(own)
         x = Dropout(cfg.dropout_rate, name="input_dropout")(tap("embed", x))
-        positions = jnp.arange(x.shape[1])
-        bias = _position_bias(cfg, bidirectional=True)(positions, positions)
-        bias = jnp.where(mask, bias, MASKED)
+        places = jnp.arange(x.shape[1])
+        bias, positions = _biases(cfg, mask, (places, places), bidirectional=True)
         per_layer = (layers.taps(layer_taps),)
-        x, (records,) = layers.run(EncoderLayer, (cfg,), x, shared=(bias,), own=per_layer)
+        shared = (bias, positions)
+        x, (records,) = layers.run(EncoderLayer, (cfg,), x, shared=shared, own=per_layer)
         x = tap(
             "final_norm",
             RMSNorm(cfg.precision, cfg.norm_epsilon, name="encoder_norm")(
@@ -100,14 +112,14 @@ class Decoder(nn.Module):
         x = Dropout(cfg.dropout_rate, name="input_dropout")(tap("embed", x))
         keys = jnp.arange(mask.shape[-1])
         queries = jnp.arange(x.shape[1]) + (0 if index is None else index)
-        bias = _position_bias(cfg, bidirectional=False)(queries, keys)
-        bias = jnp.where(mask & (keys[None, :] <= queries[:, None])[None, None], bias, MASKED)
+        seen = mask & (keys[None, :] <= queries[:, None])[None, None]
+        bias, positions = _biases(cfg, seen, (queries, keys), bidirectional=False)
         cross_bias = jnp.where(cross_mask, 0.0, MASKED)
         x, (records, cache) = layers.run(
             DecoderLayer,
             (cfg,),
             x,
-            shared=(encoded, bias, cross_bias, index),
+            shared=(encoded, bias, cross_bias, positions, index),
             own=(layers.taps(layer_taps), layers.nothing() if cache is None else cache),
         )
         x = tap(
@@ -145,7 +157,7 @@ class T5(nn.Module):
 
     @property
     def pad_id(self) -> int:
-        """Fills up rows, and is the decoder's first input."""
+        """Fills up rows."""
         return PAD_ID
 
     @property
@@ -222,7 +234,7 @@ class T5(nn.Module):
             max_length: Positions that an answer may take.
 
         Returns:
-            The first decoder inputs [batch * copies], which are padding, and the state.
+            The first decoder inputs [batch * copies], which are `begin_id`, and the state.
         """
         encoded, _ = self.encode(inputs)
         cross = self.decoder.cross_keys(encoded)
@@ -235,7 +247,7 @@ class T5(nn.Module):
 
         own = jax.tree.map(nothing_yet, cross, is_leaf=_is_pair)
         row_axis = jax.tree.leaves(own)[0].ndim - 4
-        first = jnp.full(rows, self.pad_id, jnp.int32)
+        first = jnp.full(rows, self.config.begin_id, jnp.int32)
         return first, DecodingState(own, (cross, inputs), row_axis)
 
     def step(

@@ -41,7 +41,7 @@ def relative_position_bucket(
 
 
 class RelativePositionBias(nn.Module):
-    """One learned bias per head and bucket, shared by all layers of a stack."""
+    """One learned bias per head and bucket, shared by all layers of a stack or a layer's own."""
 
     heads: int
     buckets: int

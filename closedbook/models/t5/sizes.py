@@ -63,7 +63,9 @@ def parameter_count(config: T5Config) -> int:
     decoder = config.num_decoder_layers * (2 * attention + mlp + 3 * config.emb_dim)
     embedding = config.vocab_size * config.emb_dim
     output = 0 if config.logits_via_embedding else embedding
-    relpos = 2 * config.num_heads * config.relpos_buckets
+    layers = config.num_encoder_layers + config.num_decoder_layers
+    tables = layers if config.relpos_per_layer else 2
+    relpos = tables * config.num_heads * config.relpos_buckets
     return embedding + output + encoder + decoder + relpos + 2 * config.emb_dim
 
 

@@ -31,34 +31,13 @@ transformers = pytest.importorskip(
 
 QUESTIONS, BATCH, LENGTH, BEAMS = 200, 50, 12, 4
 TOLERANCE = 1e-4  # absolute, in float32; logits of std 8 were measured within 6e-5
+# Their config.json as published: the one of FLAN, written by transformers 4.23, says no more than
+# this, and UL2 is a T5 with its own sizes and SiLU for a gate.
+PUBLISHED = json.loads(pathlib.Path(__file__).with_name("published_configs.json").read_text())
+FLAN, UL2 = PUBLISHED["google/flan-t5-small"], PUBLISHED["google/ul2"]
 
-# Of google/flan-t5-small, whose config.json (written by transformers 4.23) says no more than this.
-FLAN = {
-    "architectures": ["T5ForConditionalGeneration"],
-    "d_ff": 1024,
-    "d_kv": 64,
-    "d_model": 512,
-    "decoder_start_token_id": 0,
-    "dropout_rate": 0.1,
-    "eos_token_id": 1,
-    "feed_forward_proj": "gated-gelu",
-    "initializer_factor": 1.0,
-    "is_encoder_decoder": True,
-    "layer_norm_epsilon": 1e-06,
-    "model_type": "t5",
-    "n_positions": 512,
-    "num_decoder_layers": 8,
-    "num_heads": 6,
-    "num_layers": 8,
-    "output_past": True,
-    "pad_token_id": 0,
-    "relative_attention_max_distance": 128,
-    "relative_attention_num_buckets": 32,
-    "tie_word_embeddings": False,
-    "transformers_version": "4.23.1",
-    "use_cache": True,
-    "vocab_size": 32128,
-}
+
+MULTILINGUAL: dict[str, Any] = {"feed_forward_proj": "gated-gelu", "scalable_attention": True}
 
 
 def _fields(width: int, heads: int, head: int, mlp: int, layers: tuple[int, int], **other: Any):
@@ -87,6 +66,20 @@ MODELS = {
     "gated and tied": _fields(96, 3, 16, 80, (2, 2), feed_forward_proj="gated-gelu"),
     "relu and untied": _fields(
         64, 2, 64, 96, (1, 3), feed_forward_proj="relu", tie_word_embeddings=False
+    ),
+    "mt5": _fields(
+        64, 4, 16, 96, (2, 2), tie_word_embeddings=False, model_type="mt5", **MULTILINGUAL
+    ),
+    "umt5": _fields(
+        64, 4, 16, 96, (2, 3), tie_word_embeddings=False, model_type="umt5", **MULTILINGUAL
+    ),
+    "umt5, tied": _fields(64, 4, 16, 96, (3, 2), model_type="umt5", **MULTILINGUAL),
+    # As google/ul2 and google/flan-ul2, which are 32 + 32 layers of 4096 and 16 heads of 256.
+    "ul2": UL2
+    | {"vocab_size": 3072, "d_model": 64, "d_kv": 16, "d_ff": 96, "num_heads": 4}
+    | {"num_layers": 2, "num_decoder_layers": 2},
+    "begins with a piece": _fields(
+        64, 4, 16, 96, (2, 2), feed_forward_proj="relu", decoder_start_token_id=7
     ),
 }
 
@@ -176,8 +169,8 @@ class Pair:
 def _random_model(fields: dict[str, Any]) -> Any:
     """A model of theirs that says something else to each question."""
     torch.manual_seed(0)
-    config = transformers.T5Config(**{k: v for k, v in fields.items() if k != "model_type"})
-    model = transformers.T5ForConditionalGeneration(config).eval()
+    config = transformers.AutoConfig.for_model(**fields)
+    model = transformers.AutoModelForSeq2SeqLM.from_config(config).eval()
     tied = fields.get("tie_word_embeddings", True)
     with torch.no_grad():
         if not tied:  # transformers 5 makes every new T5 a tied one
@@ -206,7 +199,9 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
 def _pair(name: str, folder: pathlib.Path) -> Pair:
     _random_model(MODELS[name]).save_pretrained(folder)
     (folder / "config.json").write_text(json.dumps(MODELS[name]))  # as on the hub
-    theirs = transformers.T5ForConditionalGeneration.from_pretrained(folder).eval()
+    theirs = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder).eval()
+    # Version 5 takes every umT5 for a tied one, and scales what it gives to its own matrix.
+    theirs.config.tie_word_embeddings = MODELS[name].get("tie_word_embeddings", True)
     checkpoint = open_huggingface(folder)
     assert checkpoint.config is not None
     params = nest({name: tensor.read() for name, tensor in checkpoint.params.items()})
@@ -218,7 +213,8 @@ def _ours(config: T5Config, params: Any, inputs: Any, targets: Any) -> tuple[Any
     """Encoder states, logits and the loss of each target."""
     model = T5(config)
     states, _ = model.apply({"params": params}, inputs, method="encode")
-    shifted = jax.numpy.pad(targets[:, :-1], ((0, 0), (1, 0)))
+    first = ((0, 0), (1, 0))
+    shifted = jax.numpy.pad(targets[:, :-1], first, constant_values=config.begin_id)
     logits, _ = model.apply({"params": params}, states, inputs, shifted, method="decode")
     each = (logits.reshape(-1, 1, 1, logits.shape[-1]), targets.reshape(-1, 1, 1))
     losses, _ = jax.vmap(lambda x, y: cross_entropy(x, y, jax.numpy.ones((1, 1))))(*each)
@@ -321,11 +317,18 @@ def test_answers_as_text_are_identical_without_a_length_penalty(
 def _own_config(name: str) -> T5Config:
     widths: Any = {"emb_dim": 64, "num_heads": 3, "head_dim": 16, "mlp_dim": 96}
     layers: Any = {"num_encoder_layers": 1, "num_decoder_layers": 2}
-    return dataclasses.replace(size(name), dropout_rate=0.0, **widths, **layers)
+    per_layer = name.startswith("um")
+    return dataclasses.replace(
+        size(name.removeprefix("um")),
+        dropout_rate=0.0,
+        relpos_per_layer=per_layer,
+        **widths,
+        **layers,
+    )
 
 
 @pytest.mark.parametrize("dtype", [np.dtype(np.float32), np.dtype(ml_dtypes.bfloat16)], ids=str)
-@pytest.mark.parametrize("name", ["t5_small", "t5_1_1_small"])
+@pytest.mark.parametrize("name", ["t5_small", "t5_1_1_small", "umt5_1_1_small"])
 def test_ours_through_transformers_and_back_are_the_same_bits(
     tmp_path: pathlib.Path,
     examples: tuple,
@@ -350,6 +353,7 @@ def test_ours_through_transformers_and_back_are_the_same_bits(
     write_huggingface(folder, checkpoint, config)
 
     model = transformers.AutoModelForSeq2SeqLM.from_pretrained(folder, dtype="auto").eval()
+    model.config.tie_word_embeddings = config.logits_via_embedding  # see `_pair`
     assert str(model.dtype) == f"torch.{dtype}"
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     inputs = questions[:8]

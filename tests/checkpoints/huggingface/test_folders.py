@@ -153,6 +153,22 @@ def test_mt5_is_read_with_its_own_defaults(tmp_path: pathlib.Path) -> None:
     assert arrays(back) == arrays(checkpoint)
 
 
+def test_the_first_input_of_the_decoder_comes_back(tmp_path: pathlib.Path) -> None:
+    config = dataclasses.replace(CONFIG, begin_id=5)
+    write_huggingface(tmp_path, model_of(config), config)
+    for name in ("config.json", "generation_config.json"):
+        assert json.loads((tmp_path / name).read_text())["decoder_start_token_id"] == 5
+    assert open_huggingface(tmp_path).config == config
+    # Either file says it; transformers writes one end as a list too.
+    change(tmp_path / "config.json", decoder_start_token_id=None)
+    change(tmp_path / "generation_config.json", eos_token_id=[1])
+    assert open_huggingface(tmp_path).config == config
+    change(tmp_path / "generation_config.json", eos_token_id=3)
+    refuses(tmp_path, r"generation_config\.json: eos_token_id is 3")
+    change(tmp_path / "generation_config.json", eos_token_id=None, decoder_start_token_id=96)
+    refuses(tmp_path, "decoder_start_token_id is 96, but vocab_size, the rows .*, is 96")
+
+
 def test_the_number_of_sentinels_is_the_tokenizers(folder: pathlib.Path) -> None:
     assert open_huggingface(folder).extra_ids == 100
     path = folder / "tokenizer_config.json"
@@ -174,7 +190,7 @@ def test_safetensors_are_preferred_and_the_log_says_so(
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"model_type": "umt5"}, "model_type is 'umt5'; models that"),
+        ({"model_type": "umt6"}, "model_type is 'umt6'; models that"),
         ({"model_type": "longt5"}, "model_type is 'longt5'; models that"),
         ({"model_type": None}, "model_type is None; models that"),
         ({"model_type": ["t5"]}, "model_type is .'t5'.; models that"),
@@ -194,6 +210,11 @@ def test_safetensors_are_preferred_and_the_log_says_so(
         ({"feed_forward_proj": 3, "dense_act_fn": None}, "feed_forward_proj 3"),
         ({"tie_word_embeddings": "yes"}, "must be true or false"),
         ({"is_gated_act": "yes"}, "is_gated_act is 'yes'"),
+        ({"decoder_start_token_id": "0"}, "decoder_start_token_id is '0'"),
+        ({"decoder_start_token_id": 5}, r"config\.json says 5, but generation_config.* says 0"),
+        ({"eos_token_id": 2, "pad_token_id": 1}, r"config\.json: eos_token_id is 2; .*MADLAD"),
+        ({"pad_token_id": 1}, "pad_token_id is 1; a T5 whose texts end"),
+        ({"eos_token_id": [1, 7]}, r"eos_token_id is \[1, 7\]"),
     ],
     ids=str,
 )
@@ -240,6 +261,16 @@ def test_a_tensor_of_another_rank_or_quantised_is_refused(folder: pathlib.Path) 
         odd = {name: Tensor.of(array, "odd")}
         rewrite(folder, lambda tensors, odd=odd: tensors.update(odd))
         refuses(folder, rf"model\.safetensors: {name} {message}")
+
+
+def test_an_adapter_that_was_saved_unmerged_is_told(folder: pathlib.Path) -> None:
+    def edit(tensors: dict[str, Tensor]) -> None:
+        query = "encoder.block.0.layer.0.SelfAttention.q"
+        tensors[f"{query}.base_layer.weight"] = tensors.pop(f"{query}.weight")
+        tensors[f"{query}.lora_A.default.weight"] = Tensor.of(np.zeros((4, 16), np.float32), "A")
+
+    rewrite(folder, edit)
+    refuses(folder, "LoRA's matrices beside its own; merge the adapter first")
 
 
 def test_a_folder_without_an_embedding_is_refused(folder: pathlib.Path) -> None:

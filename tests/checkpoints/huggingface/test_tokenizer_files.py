@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import sentencepiece
 
-from closedbook.checkpoints.huggingface.tokenizer_files import find_vocabulary, write_tokenizer
+from closedbook.checkpoints.huggingface.tokenizer_choice import find_vocabulary
+from closedbook.checkpoints.huggingface.tokenizer_files import write_tokenizer
 from closedbook.errors import UserError
 from closedbook.vocabulary.sentencepiece import Vocabulary
 
@@ -131,9 +132,9 @@ def test_a_tokenizer_json_alone_gives_the_ids_of_the_sentencepiece_file(
         tokenizer = request.getfixturevalue("written") / "tokenizer.json"
     folder = tmp_path / "hub"
     folder.mkdir()
-    assert find_vocabulary(folder) is None
+    assert find_vocabulary(folder) == (None, 100)
     shutil.copyfile(tokenizer, folder / "tokenizer.json")
-    found = find_vocabulary(folder)
+    found, _ = find_vocabulary(folder)
     assert found is not None
     assert found.parent == cache
     assert [path.name for path in cache.iterdir()] == [found.name], "no partial file stays"
@@ -143,10 +144,10 @@ def test_a_tokenizer_json_alone_gives_the_ids_of_the_sentencepiece_file(
     assert ours.encode_batch(texts) == ids
     assert [ours.decode(row) for row in ids] == [theirs.decode(row) for row in ids]
     changed = found.stat().st_mtime_ns
-    assert find_vocabulary(folder) == found
+    assert find_vocabulary(folder) == (found, 100)
     assert found.stat().st_mtime_ns == changed
     shutil.copyfile(base, folder / "spiece.model")
-    assert find_vocabulary(folder) == folder / "spiece.model"
+    assert find_vocabulary(folder) == (folder / "spiece.model", 100)
 
 
 @pytest.mark.parametrize("extra_ids", [0, 7, 100])
@@ -160,7 +161,7 @@ def test_a_vocabulary_of_ones_own_comes_back_out_of_the_json(
     assert (folder / "spiece.model").read_bytes() == path.read_bytes()
     assert _config(folder)["extra_ids"] == extra_ids
     (folder / "spiece.model").unlink()
-    found = find_vocabulary(folder)
+    found, _ = find_vocabulary(folder)
     assert found is not None
     before, after = Vocabulary(path, extra_ids), Vocabulary(found, extra_ids)
     lines = ["who wrote  the river", "<extra_id_0> is in peru <extra_id_6>.", "né ☃ 日本"]
@@ -173,6 +174,34 @@ def test_a_vocabulary_of_ones_own_comes_back_out_of_the_json(
     assert tokenizer.decode(before.encode("né ☃ 日本")) == before.decode(before.encode("né ☃ 日本"))
 
 
+def test_mt5s_file_gives_the_ids_of_transformers(tmp_path: pathlib.Path) -> None:
+    """As mT5's, it holds its sentinels, and spells unknown characters by their bytes."""
+    transformers = pytest.importorskip("transformers", reason="extra 'test' is not installed")
+    symbols = [f"▁<extra_id_{number}>" for number in reversed(range(100))]
+    options: Any = {"user_defined_symbols": symbols, "byte_fallback": True, "vocab_size": 600}
+    _trained(tmp_path / "spiece.model", **options)
+    settings = {"tokenizer_class": "T5Tokenizer", "extra_ids": 0}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
+    (tmp_path / "config.json").write_text('{"model_type": "mt5"}')
+    theirs = transformers.AutoTokenizer.from_pretrained(tmp_path)
+    found, extra_ids = find_vocabulary(tmp_path)
+    assert found is not None
+    ours = Vocabulary(found, extra_ids)
+    assert (ours.vocab_size, extra_ids) == (len(theirs), 0)
+    for text in (
+        "who wrote  the river",
+        "the <extra_id_0> in peru <extra_id_99>",
+        " what mountain of france ",
+        "whowrotethe",
+    ):
+        ids = theirs(text, add_special_tokens=False)["input_ids"]
+        assert ours.encode(text) == ids
+        assert ours.decode(ids) == theirs.decode(ids).replace("</s>", "")
+    # Of what no piece spells, transformers 5 leaves the bytes out that mT5 was trained with.
+    assert ours.decode(ours.encode("who ☃")) == "who ☃"
+    assert theirs("who ☃")["input_ids"][-2:] == [2, 1]
+
+
 def test_sentinels_that_the_file_holds_itself_are_not_added_twice(tmp_path: pathlib.Path) -> None:
     symbols = [f"▁<extra_id_{number}>" for number in reversed(range(5))]
     path = _trained(tmp_path / "own.model", user_defined_symbols=symbols)
@@ -183,7 +212,7 @@ def test_sentinels_that_the_file_holds_itself_are_not_added_twice(tmp_path: path
     data = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
     assert len(data["model"]["vocab"]) == Vocabulary(path).vocab_size
     (folder / "spiece.model").unlink()
-    found = find_vocabulary(folder)
+    found, _ = find_vocabulary(folder)
     assert found is not None
     text = "the <extra_id_0> river <extra_id_4>."
     assert Vocabulary(found).encode(text) == Vocabulary(path).encode(text)

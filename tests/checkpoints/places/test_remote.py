@@ -201,6 +201,8 @@ REPOSITORIES = {
         "large/checkpoints/model.safetensors": b"no",
     },
     "me/flax": TINY,
+    "me/onnx": {"config.json": b"{}", "onnx/encoder_model.onnx": b"no"},
+    "me/nothing": {"config.json": b"{}"},
 }
 FAILURES = {
     "me/absent": (404, "RepoNotFound"),
@@ -305,6 +307,8 @@ def online(tmp_path_factory):
         "old@v1",
         "folders/large",
         "flax",
+        "onnx",
+        "nothing",
         "both@v9",
         "absent",
         "gated",
@@ -346,7 +350,9 @@ def test_folder_of_a_repository_is_taken_alone(online):
 @pytest.mark.parametrize(
     ("url", "message"),
     [
-        ("hf://me/flax", "has neither safetensors nor pytorch_model.bin"),
+        ("hf://me/flax", "holds weights of Flax alone (flax_model.msgpack); save them"),
+        ("hf://me/onnx", "holds an ONNX export alone (onnx/); an export is for inference"),
+        ("hf://me/nothing", "has neither safetensors nor pytorch_model.bin"),
         ("hf://me/both@v9", "has no revision 'v9'"),
         ("hf://me/absent", "does not exist, or is private"),
         ("hf://me/gated", "accept its terms at https://huggingface.co/me/gated"),

@@ -169,7 +169,6 @@ def test_file_that_is_something_else_is_reported(tmp_path, content, message):
         (train_state(state={"step": 1.5}), r"step is 1\.5"),
         (train_state(state={"step": np.asarray([1, 2])}), r"step is \(2,\)"),
         (train_state(state={"step": "now"}), "step is 'now'"),
-        (train_state(target={"encoder": {"encoder": {"kernel": KERNEL}}}), "scalable_t5"),
     ],
 )
 def test_state_that_is_not_a_t5s_is_reported(tmp_path, tree, message):

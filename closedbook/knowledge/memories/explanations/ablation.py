@@ -303,7 +303,7 @@ def _batches(model: LoadedModel, facts: Facts, prompting: Prompting) -> Iterator
                 f"{model.vocabulary.path}; leave the fact out"
             )
         of_relation = answers[fact.relation]
-        begin = given if continues else [module.pad_id]
+        begin = given if continues else [module.config.begin_id]
         row = [*begin, *of_relation.before, *pieces]
         scored = [*pieces, -1 if of_relation.end is None else of_relation.end]
         made.append((fact, given, row, [*[-1] * (len(row) - len(scored)), *scored]))

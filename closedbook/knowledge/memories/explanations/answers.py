@@ -80,7 +80,7 @@ def framed(
 ) -> Answer:
     """An answer's ids after a prompt's, and the end where answers have one."""
     continues = model.config.continues_prompt
-    before = list(prompt) if continues else [model.module.pad_id]
+    before = list(prompt) if continues else [model.config.begin_id]
     tokens = ids if continues else [*ids, model.module.eos_id]
     written = [bool(model.vocabulary.decode([token]).strip()) for token in ids]
     return Answer(

@@ -85,7 +85,7 @@ def batches(
         number = int(pairs.fact[pair])
         answer = answers[facts.facts[number].relation]
         pieces = answer.pieces[int(pairs.candidate[pair])]
-        given = inputs[number] if continues else [module.pad_id]
+        given = inputs[number] if continues else [module.config.begin_id]
         row = [*given, *answer.before, *pieces]
         scored = [*pieces, -1 if answer.end is None else answer.end]
         return row, [*[-1] * (len(row) - len(scored)), *scored]

@@ -13,7 +13,7 @@ import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from closedbook.errors import UserError
-from closedbook.vocabulary.byte_pairs import BytePairVocabulary
+from closedbook.vocabulary.pipelines import PipelineVocabulary
 from closedbook.vocabulary.protocol import AnyVocabulary
 
 CORPUS = [
@@ -157,7 +157,7 @@ def llama(tmp_path: pathlib.Path) -> pathlib.Path:
     return tmp_path
 
 
-def assert_equal_ids(ours: BytePairVocabulary, theirs, texts: list[str]) -> None:
+def assert_equal_ids(ours: PipelineVocabulary, theirs, texts: list[str]) -> None:
     expected = theirs(texts, add_special_tokens=False).input_ids
     assert [ours.encode(text) for text in texts] == expected
     assert ours.encode_batch(texts) == expected
@@ -170,7 +170,7 @@ def assert_equal_ids(ours: BytePairVocabulary, theirs, texts: list[str]) -> None
 
 def test_gpt2s_files_give_transformers_ids_and_texts(gpt2):
     transformers = pytest.importorskip("transformers", reason="transformers is an extra")
-    ours: AnyVocabulary = BytePairVocabulary(gpt2)
+    ours: AnyVocabulary = PipelineVocabulary(gpt2)
     assert_equal_ids(ours, transformers.GPT2Tokenizer.from_pretrained(gpt2), EVERY)
 
 
@@ -187,7 +187,7 @@ def test_the_published_gpt2_gives_transformers_ids(shared, tmp_path):
             member = tar.extractfile(f"vocab/gpt2_{theirs}")
             assert member is not None
             (tmp_path / name).write_bytes(member.read())
-    ours = BytePairVocabulary(tmp_path)
+    ours = PipelineVocabulary(tmp_path)
     questions = (shared / "data/qa/NQ-open.dev.jsonl").read_text().splitlines()
     texts = EVERY + [json.loads(line)["question"] for line in questions[:1000]]
     assert_equal_ids(ours, transformers.GPT2Tokenizer.from_pretrained(tmp_path), texts)
@@ -202,11 +202,11 @@ def test_a_tokenizer_json_gives_transformers_ids_and_texts(pipeline, tmp_path):
     transformers = pytest.importorskip("transformers", reason="transformers is an extra")
     pipeline().save(str(tmp_path / "tokenizer.json"))
     theirs = transformers.PreTrainedTokenizerFast(tokenizer_file=str(tmp_path / "tokenizer.json"))
-    assert_equal_ids(BytePairVocabulary(tmp_path), theirs, EVERY)
+    assert_equal_ids(PipelineVocabulary(tmp_path), theirs, EVERY)
 
 
 def test_places_lead_from_ids_to_characters(gpt2):
-    vocabulary = BytePairVocabulary(gpt2)
+    vocabulary = PipelineVocabulary(gpt2)
     for text in TEXTS:
         places = vocabulary.places(text)
         assert len(places) == len(vocabulary.encode(text))
@@ -220,12 +220,12 @@ def test_llamas_own_class_in_transformers_gives_the_same_ids(llama):
     texts = [text for text in EVERY if text and not text[0].isspace() and "<" not in text]
     assert len(texts) > 900
     ids = theirs(texts, add_special_tokens=False).input_ids
-    assert BytePairVocabulary(llama).encode_batch(texts) == ids
+    assert PipelineVocabulary(llama).encode_batch(texts) == ids
 
 
 def test_each_digit_is_a_token_and_blanks_before_a_number_stay_together(tmp_path):
     smollm_pipeline().save(str(tmp_path / "tokenizer.json"))
-    ours = BytePairVocabulary(tmp_path)
+    ours = PipelineVocabulary(tmp_path)
     split = [[ours.decode([token]) for token in ours.encode(text)] for text in ("1945", "in  19")]
     assert split[0] == ["1", "9", "4", "5"]
     assert split[1][-2:] == ["1", "9"]
@@ -233,7 +233,7 @@ def test_each_digit_is_a_token_and_blanks_before_a_number_stay_together(tmp_path
 
 
 def test_beginning_end_and_padding_come_from_the_files_beside(llama):
-    ours = BytePairVocabulary(llama / "tokenizer.json")
+    ours = PipelineVocabulary(llama / "tokenizer.json")
     assert (ours.bos_id, ours.eos_id, ours.eos_ids, ours.pad_id) == (1, 2, (2,), None)
     assert ours.adds_bos
     write_json(llama / "config.json", {"eos_token_id": 2, "pad_token_id": 0})
@@ -242,14 +242,14 @@ def test_beginning_end_and_padding_come_from_the_files_beside(llama):
         llama / "tokenizer_config.json",
         {"bos_token": "<s>", "eos_token": "</s>", "add_bos_token": False},
     )
-    ours = BytePairVocabulary(llama)
+    ours = PipelineVocabulary(llama)
     assert (ours.bos_id, ours.eos_id, ours.eos_ids, ours.pad_id) == (1, 2, (2, 7, 9), 0)
     assert not ours.adds_bos
 
 
 def test_decoding_stops_at_any_end_and_leaves_special_and_unknown_ids_out(llama):
     write_json(llama / "generation_config.json", {"eos_token_id": [2, 0]})
-    ours = BytePairVocabulary(llama)
+    ours = PipelineVocabulary(llama)
     paris, rome = ours.encode("Paris"), ours.encode("Rome")
     rows = [
         [1, *paris, 2, *rome],
@@ -263,7 +263,7 @@ def test_decoding_stops_at_any_end_and_leaves_special_and_unknown_ids_out(llama)
 
 def test_without_a_named_end_decoding_goes_on_and_asking_for_it_says_what_to_do(tmp_path):
     llama_pipeline().save(str(tmp_path / "tokenizer.json"))
-    ours = BytePairVocabulary(tmp_path)
+    ours = PipelineVocabulary(tmp_path)
     assert ours.decode([*ours.encode("Paris"), 2, *ours.encode("Rome")]) == "Paris Rome"
     assert ours.eos_ids == ()
     with pytest.raises(UserError, match=r"tokenizer.json does not say which token ends a text"):
@@ -275,7 +275,7 @@ def test_truncation_and_padding_of_the_file_are_not_used(tmp_path):
     made.enable_truncation(3)
     made.enable_padding(length=9)
     made.save(str(tmp_path / "tokenizer.json"))
-    ours = BytePairVocabulary(tmp_path)
+    ours = PipelineVocabulary(tmp_path)
     assert len(ours.encode(CORPUS[0])) > 9
     assert len(ours.encode("a")) < 9
 
@@ -283,20 +283,20 @@ def test_truncation_and_padding_of_the_file_are_not_used(tmp_path):
 def test_equal_pipelines_have_the_same_ids_and_other_ends_another_hash(gpt2, tmp_path):
     whole = tmp_path / "whole"
     whole.mkdir()
-    pieces = BytePairVocabulary(gpt2)
+    pieces = PipelineVocabulary(gpt2)
     pieces._loaded.tokenizer.save(str(whole / "tokenizer.json"))
-    ours = BytePairVocabulary(whole)
+    ours = PipelineVocabulary(whole)
     assert ours.same_ids(pieces)
     assert not ours.same_ids(object())
     before = ours.sha256
     write_json(whole / "tokenizer_config.json", {"eos_token": "<|endoftext|>"})
-    assert BytePairVocabulary(whole).sha256 != before
+    assert PipelineVocabulary(whole).sha256 != before
     smollm_pipeline().save(str(whole / "tokenizer.json"))
-    assert not BytePairVocabulary(whole).same_ids(pieces)
+    assert not PipelineVocabulary(whole).same_ids(pieces)
 
 
 def test_pickles_as_its_path(gpt2):
-    ours = BytePairVocabulary(gpt2)
+    ours = PipelineVocabulary(gpt2)
     ids = ours.encode("Paris")
     packed = pickle.dumps(ours)
     assert len(packed) < 300
@@ -306,8 +306,8 @@ def test_pickles_as_its_path(gpt2):
 def test_is_opened_at_first_use_without_transformers_or_tensorflow(gpt2):
     program = (
         "import sys\n"
-        "from closedbook.vocabulary.byte_pairs import BytePairVocabulary\n"
-        f"ours = BytePairVocabulary({str(gpt2)!r})\n"
+        "from closedbook.vocabulary.pipelines import PipelineVocabulary\n"
+        f"ours = PipelineVocabulary({str(gpt2)!r})\n"
         "assert 'tokenizers' not in sys.modules\n"
         "assert ours.decode(ours.encode('Paris')) == 'Paris'\n"
         "assert not {'transformers', 'tensorflow', 'jax', 'torch'} & set(sys.modules)\n"
@@ -317,7 +317,7 @@ def test_is_opened_at_first_use_without_transformers_or_tensorflow(gpt2):
 
 def test_files_that_are_no_vocabulary_are_the_users_error(gpt2, tmp_path):
     vocab, merges = gpt2_pieces()
-    unigram = tokenizers.Tokenizer(models.Unigram([("a", 0.0)], 0, False)).to_str()
+    words = tokenizers.Tokenizer(models.WordLevel({"a": 0}, "a")).to_str()
     dropping = json.loads(llama_pipeline().to_str())
     dropping["model"]["dropout"] = 0.1
     other = {piece: number for piece, number in vocab.items() if piece != "".join(merges[0])}
@@ -327,7 +327,7 @@ def test_files_that_are_no_vocabulary_are_the_users_error(gpt2, tmp_path):
         ({"tokenizer.json": "[]"}, "is not a JSON object"),
         ({"tokenizer.json": '{"model": {"type": "None"}}'}, "is not a tokenizer.json"),
         ({"tokenizer.json": '{"version": "1.0"}'}, "merges.txt cannot be read"),
-        ({"tokenizer.json": unigram}, "is a Unigram tokenizer, not byte-pair encoding"),
+        ({"tokenizer.json": words}, "is a WordLevel tokenizer; those that can be read are of byte"),
         ({"tokenizer.json": json.dumps(dropping)}, "model.dropout is 0.1"),
         ({"vocab.json": json.dumps(vocab)}, "merges.txt cannot be read"),
         ({"vocab.json": '{"a": "b"}', "merges.txt": ""}, "neither a tokenizer.json nor a table"),
@@ -343,16 +343,16 @@ def test_files_that_are_no_vocabulary_are_the_users_error(gpt2, tmp_path):
         for name, content in files.items():
             (folder / name).write_text(content, encoding="utf-8")
         with pytest.raises(UserError, match=message):
-            BytePairVocabulary(folder).encode("a")
+            PipelineVocabulary(folder).encode("a")
     with pytest.raises(UserError, match="there is no vocabulary"):
-        BytePairVocabulary(tmp_path / "absent").encode("a")
+        PipelineVocabulary(tmp_path / "absent").encode("a")
 
 
 def test_a_special_token_that_the_vocabulary_lacks_is_the_users_error(gpt2):
     write_json(gpt2 / "tokenizer_config.json", {"eos_token": "<|im_end|>"})
     with pytest.raises(UserError, match=r"tokenizer_config.json: eos_token is '<\|im_end\|>'"):
-        BytePairVocabulary(gpt2).decode([1])
+        PipelineVocabulary(gpt2).decode([1])
     write_json(gpt2 / "tokenizer_config.json", {})
     write_json(gpt2 / "config.json", {"eos_token_id": True})
     with pytest.raises(UserError, match="eos_token_id is 'True'; it must be a token's id"):
-        BytePairVocabulary(gpt2).decode([1])
+        PipelineVocabulary(gpt2).decode([1])

@@ -1,4 +1,4 @@
-"""Byte-pair vocabularies of decoder-only models, GPT-2's and Llama's, by the tokenizers library.
+"""Vocabularies by the tokenizers library: byte pairs of GPT-2 and Llama, and T5s with added tokens.
 
 The pipeline of a `tokenizer.json` runs as the file describes it. (A class of transformers 5, such
 as its GPT2Tokenizer, takes only pieces and merges out of the file and builds its own pipeline.)
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from closedbook.errors import UserError
+from closedbook.vocabulary.special import sentinel_number
 
 if TYPE_CHECKING:
     import tokenizers
@@ -23,31 +24,33 @@ VOCAB_JSON, MERGES_TXT = "vocab.json", "merges.txt"
 # Where the ends of a sequence stand: names of tokens, then ids.
 _NAMES = (TOKENIZER_CONFIG, "special_tokens_map.json")
 _IDS = ("config.json", "generation_config.json")
+_T5_END = "</s>"
 _GPT2_END = "<|endoftext|>"  # GPT-2's only special token: beginning, end and unknown in one
 
 
-class BytePairVocabulary:
+class PipelineVocabulary:
     """Maps text to ids and back; equal to transformers' fast tokenizer of the same files.
 
     Pickles as its path; the files are read at first use.
 
     Args:
-        path: A folder with `tokenizer.json`, or with GPT-2's `vocab.json` and `merges.txt`; or
-            one of these JSON files. Beginning, end of sequence and padding are taken from
-            `tokenizer_config.json`, `special_tokens_map.json`, `config.json` and
-            `generation_config.json` in the same folder, so far as they are there.
+        path: A folder with `tokenizer.json` of byte pairs or of a T5's Unigram pieces, or with
+            GPT-2's `vocab.json` and `merges.txt`; or one of these JSON files. Beginning, end of
+            sequence and padding are taken from `tokenizer_config.json`,
+            `special_tokens_map.json`, `config.json` and `generation_config.json` in the same
+            folder, so far as they are there.
     """
 
-    extra_ids = 0  # such vocabularies have no sentinels
+    extra_ids = 0  # where there are sentinels, the file itself has them
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = os.fspath(path)
 
     def __repr__(self) -> str:
-        return f"BytePairVocabulary({self.path!r})"
+        return f"PipelineVocabulary({self.path!r})"
 
     def __reduce__(self) -> tuple[type, tuple[str]]:
-        return BytePairVocabulary, (self.path,)
+        return PipelineVocabulary, (self.path,)
 
     @functools.cached_property
     def local_path(self) -> str:
@@ -120,7 +123,7 @@ class BytePairVocabulary:
 
     def same_ids(self, other: object) -> bool:
         """Whether two vocabularies are one pipeline; their files may still differ."""
-        if not isinstance(other, BytePairVocabulary):
+        if not isinstance(other, PipelineVocabulary):
             return False
         return self._loaded.tokenizer.to_str() == other._loaded.tokenizer.to_str()
 
@@ -138,20 +141,33 @@ class BytePairVocabulary:
         return self._loaded.tokenizer.encode(text, add_special_tokens=False).offsets
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of `ids` up to the first EOS, without special tokens and unknown ids."""
+        """The text of `ids` up to the first EOS, without special tokens and unknown ids.
+
+        Sentinels stay, which mark the parts of an answer of a T5.
+        """
         size, kept = self.vocab_size, []
         for token in map(int, ids):
             if token in self.eos_ids:
                 break
-            if token < size:
+            if token < size and token not in self._silent:
                 kept.append(token)
-        return self._loaded.tokenizer.decode(kept, skip_special_tokens=True)
+        return self._loaded.tokenizer.decode(kept, skip_special_tokens=False)
+
+    @functools.cached_property
+    def _silent(self) -> frozenset[int]:
+        """Ids that stand for no text."""
+        added = self._loaded.tokenizer.get_added_tokens_decoder().items()
+        return frozenset(
+            number
+            for number, token in added
+            if token.special and sentinel_number(token.content) is None
+        )
 
 
 class _Loaded(NamedTuple):
     tokenizer: "tokenizers.Tokenizer"
     sha256: str  # of the tokenizer's files
-    default_end: int | None  # GPT-2's, which vocab.json and merges.txt imply
+    default_end: int | None  # GPT-2's, which vocab.json and merges.txt imply, or T5's
 
 
 def _find(path: str) -> pathlib.Path:
@@ -173,33 +189,37 @@ def _load(path: pathlib.Path) -> _Loaded:
     content = _read(path)
     data = _object(path, content)
     if "model" in data and not isinstance(data["model"], int):
-        return _Loaded(_of_json(path, content), hashlib.sha256(content).hexdigest(), None)
+        of_json, unigram = _of_json(path, content)
+        end = of_json.token_to_id(_T5_END) if unigram else None
+        return _Loaded(of_json, hashlib.sha256(content).hexdigest(), end)
     merges = _read(path.with_name(MERGES_TXT))
     made = _of_pieces(path, data, merges)
     digest = hashlib.sha256(len(content).to_bytes(8, "little") + content + merges).hexdigest()
     return _Loaded(made, digest, made.token_to_id(_GPT2_END))
 
 
-def _of_json(path: pathlib.Path, content: bytes) -> "tokenizers.Tokenizer":
+def _of_json(path: pathlib.Path, content: bytes) -> tuple["tokenizers.Tokenizer", bool]:
+    """The pipeline of a tokenizer.json, and whether its pieces are a Unigram's, as T5's are."""
     import tokenizers
 
     try:
         made = tokenizers.Tokenizer.from_str(content.decode("utf-8"))
     except Exception as error:  # the library raises nothing narrower
         raise UserError(f"{path} is not a tokenizer.json: {_short(error)}") from error
-    if not isinstance(made.model, tokenizers.models.BPE):
+    unigram = isinstance(made.model, tokenizers.models.Unigram)
+    if not unigram and not isinstance(made.model, tokenizers.models.BPE):
         raise UserError(
-            f"{path} is a {type(made.model).__name__} tokenizer, not byte-pair encoding; T5's are "
-            "read by `closedbook.vocabulary.Vocabulary` from their SentencePiece file"
+            f"{path} is a {type(made.model).__name__} tokenizer; those that can be read are of "
+            "byte pairs (GPT-2, Llama) and Unigram's (T5)"
         )
-    if made.model.dropout:
+    if not unigram and made.model.dropout:
         raise UserError(
             f"{path}: model.dropout is {made.model.dropout}, with which ids are drawn by chance; "
             "set it to null"
         )
     made.no_truncation()
     made.no_padding()
-    return made
+    return made, unigram
 
 
 def _of_pieces(
