@@ -83,7 +83,7 @@ def _by_seqio(
 ) -> Iterator[Example]:
     """The examples that SeqIO makes; errors as in `build`."""
     spec = specs.SPECS.get(name)
-    task = _task(name, vocabulary, settings["data_dir"])
+    task = over_vocabulary(name, vocabulary, settings["data_dir"])
     if settings["use_seqio_cached"] and task.cache_dir is None:
         raise UserError(
             f"SeqIO's own cache of task {name} was not found in --seqio_additional_cache_dirs; "
@@ -103,8 +103,19 @@ def _by_seqio(
     )
 
 
-def _task(name: str, vocabulary: AnyVocabulary, data_dir: str | os.PathLike | None) -> "seqio.Task":
-    """The SeqIO task, over this vocabulary; a feature's other settings stay the task's own."""
+def over_vocabulary(
+    name: str, vocabulary: AnyVocabulary, data_dir: str | os.PathLike | None = None
+) -> "seqio.Task":
+    """The SeqIO task, over this vocabulary; a feature's other settings stay the task's own.
+
+    Args:
+        name: A registered task.
+        vocabulary: Of inputs and targets.
+        data_dir: A folder with the data set's own files, for packaged tasks.
+
+    Raises:
+        UserError: The name is unknown, or the vocabulary is none that SeqIO knows.
+    """
     if not isinstance(vocabulary, Vocabulary):
         raise UserError(
             f"task {name} is tokenised by SeqIO, which knows SentencePiece alone, and the "
@@ -115,8 +126,11 @@ def _task(name: str, vocabulary: AnyVocabulary, data_dir: str | os.PathLike | No
     from closedbook.tasks import registry
 
     ours = registry.output_features(vocabulary.local_path, vocabulary.extra_ids)
+    vocabulary_of = ours["targets"].vocabulary
     features = {
-        feature: dataclasses.replace(settings, vocabulary=ours["targets"].vocabulary)
+        feature: dataclasses.replace(settings, vocabulary=vocabulary_of)
+        if feature in cache.TOKEN_FEATURES
+        else settings
         for feature, settings in own.items()
     }
     return registry.task(name, data_dir=data_dir, features=features)

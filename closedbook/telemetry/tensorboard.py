@@ -11,7 +11,7 @@ import os
 import pathlib
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, SupportsFloat
 
 from closedbook.errors import UserError
@@ -21,7 +21,7 @@ _numbers = itertools.count()  # tells the files of one process and second apart
 
 
 class TensorBoardWriter(MetricWriter):
-    """Writes scalars into a new event file of a folder."""
+    """Writes scalars and summaries into a new event file of a folder."""
 
     def __init__(self, folder: str | os.PathLike[str], *, start_step: int = 0) -> None:
         """Opens a new event file.
@@ -62,6 +62,11 @@ class TensorBoardWriter(MetricWriter):
             for name, value in metrics.items()
         ]
         self._add(step=int(step), summary=self._summary(value=values))
+
+    def write_summaries(self, step: int, values: Sequence[bytes]) -> None:
+        if values:
+            parsed = [self._summary.Value.FromString(value) for value in values]
+            self._add(step=int(step), summary=self._summary(value=parsed))
 
     def close(self) -> None:
         # Every write flushes: what still waits here is an entry whose failure was raised.

@@ -12,7 +12,7 @@ from typing import Protocol
 import jax
 import numpy as np
 
-from closedbook.data.cache import TokenCache
+from closedbook.data.evaluation_tasks import EvaluationTask
 from closedbook.inference.predictor import Predictor
 from closedbook.models.parameters import Params
 from closedbook.parallel.processes import is_first
@@ -106,16 +106,18 @@ class QuestionScores:
     """Answers to the questions of some tasks, scored; its scores are "<task>/<metric>".
 
     Attributes:
-        caches: Of the questions, one per task.
+        tasks: The questions, and how they are scored.
         predictor: Of the model.
+        target_length: Tokens of a target that is scored; None for all.
         folder: Where T5X's files and the predictions are written.
         settings: How many questions are answered, and how many answers written.
         every: When it is due; None for never, where only a caller says when.
         writers: Take the scores of each step, by task; none for a task that is missing.
     """
 
-    caches: Sequence[TokenCache]
+    tasks: Sequence[EvaluationTask]
     predictor: Predictor
+    target_length: int | None = None
     folder: pathlib.Path
     settings: Evaluator
     every: Every | None = None
@@ -124,7 +126,7 @@ class QuestionScores:
     @property
     def names(self) -> tuple[str, ...]:
         """What the names of its scores begin with, before a slash: the tasks."""
-        return tuple(cache.name for cache in self.caches)
+        return tuple(task.name for task in self.tasks)
 
     def due(self, step: int) -> bool:
         """Whether to evaluate after so many steps."""
@@ -133,22 +135,25 @@ class QuestionScores:
     def __call__(self, params: Params, step: int) -> Scores:
         """Answers and scores every task's questions, and writes the files."""
         scores: Scores = {}
-        for cache in self.caches:
-            answers = answer(cache, self.predictor, params, self.settings.num_examples)
+        for task in self.tasks:
+            answers = answer(task, self.predictor, params, self.target_length)
             if is_first():
                 self._write(answers, step)
-            scores |= {f"{cache.name}/{name}": value for name, value in answers.scores.items()}
+            scores |= {f"{task.name}/{name}": value for name, value in answers.scores.items()}
         return scores
 
     def _write(self, answers: Answers, step: int) -> None:
-        if answers.task in self.writers:
-            self.writers[answers.task].write(step, answers.scores)
+        task = answers.task
+        if writer := self.writers.get(task.name):
+            writer.write(step, {f"eval/{name}": value for name, value in answers.scores.items()})
+            writer.write_summaries(step, answers.scored.summaries)
         report.append_scores(self.folder, answers, step)
         path = write_answers(answers, self.folder, step, self.settings.write_n_results)
         shown = "  ".join(f"{name} {value:.2f}" for name, value in answers.scores.items())
-        n = len(answers.examples)
-        _log.info("step %d  %s %s  n %d  %s", step, answers.task, answers.split, n, shown)
-        _log.info("predictions: %s", path)
+        n = len(task.questions)
+        _log.info("step %d  %s %s  n %d  %s", step, task.name, task.split, n, shown)
+        if path is not None:
+            _log.info("predictions: %s", path)
 
 
 def evaluate(evaluations: Iterable[Evaluation], params: Params, step: int) -> Scores:

@@ -57,8 +57,10 @@ def evaluate(
     feeds.import_task_modules(dataset_cfg)
     results: dict[int, dict[str, float]] = {}
     with partitioner.activate():
+        data = feeds.RunData(model.vocabulary, model.converter)
         questions = QuestionScores(
-            caches=feeds.RunData(model.vocabulary, model.converter).questions(dataset_cfg),
+            tasks=data.evaluation_tasks(dataset_cfg, settings.num_examples),
+            target_length=(dataset_cfg.task_feature_lengths or {}).get("targets"),
             predictor=programs.predictor(model, partitioner, dataset_cfg, settings),
             folder=folder / "inference_eval",
             settings=settings,

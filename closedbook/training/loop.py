@@ -12,6 +12,7 @@ import numpy as np
 from closedbook.checkpoints import CheckpointStore, steps
 from closedbook.data.prefetch import Prefetch
 from closedbook.errors import UserError
+from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import is_first
 from closedbook.telemetry import MetricWriter, Progress, Throughput, open_writer
@@ -192,14 +193,16 @@ class _Parts:
         self, cfg: DatasetConfig, settings: Evaluator | None, every: Every
     ) -> QuestionScores:
         """Answers to questions, and their scores."""
-        settings, caches = settings or Evaluator(), self.data.questions(cfg)
+        settings = settings or Evaluator()
+        tasks = self.data.evaluation_tasks(cfg, settings.num_examples)
         return QuestionScores(
-            caches=caches,
+            tasks=tasks,
+            target_length=(cfg.task_feature_lengths or {}).get("targets"),
             predictor=programs.predictor(self.model, self.partitioner, cfg, settings),
             folder=self.folder / "inference_eval",
             settings=settings,
             every=every,
-            writers={cache.name: self.writer("inference_eval", cache.name) for cache in caches},
+            writers={task.name: self.writer("inference_eval", task.name) for task in tasks},
         )
 
 
@@ -227,16 +230,42 @@ class _Run:
         return save, evaluations, self.logs.due(step) or save or bool(evaluations)
 
     def save(
-        self, state: TrainState, position: dict[str, int], scores: dict[str, float] | None = None
+        self,
+        state: TrainState,
+        position: dict[str, int],
+        *,
+        evaluated: bool = False,
+        passing: bool = False,
     ) -> None:
-        """Saves a checkpoint of a state and of the data's position."""
+        """Saves a checkpoint of a state and of the data's position.
+
+        Args:
+            state: To save.
+            position: Of the data.
+            evaluated: Whether evaluations of the state follow.
+            passing: Whether the checkpoint is kept only while they last.
+        """
         self.store.save(
             int(state.step),
             params=state.params,
             opt_state=state.opt_state,
-            run=self.start.run_record(position),
-            metrics=scores,
+            run=self.start.run_record(position, evaluated=evaluated),
+            passing=passing,
         )
+
+    def evaluate(self, due: Sequence[Evaluation], params: Params, step: int) -> dict[str, float]:
+        """The scores of a state, which is on the disk already: an error here loses no step."""
+        self.store.wait()
+        try:
+            scores = evaluate(due, params, step)
+        except Exception as error:
+            error.add_note(
+                f"in the evaluation of step {step}; checkpoint_{step} is saved: mend the task and "
+                "run the same command again, it evaluates this step and goes on"
+            )
+            raise
+        self.store.scored(step, scores)
+        return scores
 
 
 def _loop(
@@ -251,6 +280,8 @@ def _loop(
     waiting: list[Sums] = []
     if not run.start.resumed:
         run.save(state, batches.state())  # T5X too writes one before the first step
+    elif run.start.unscored and (due := run.due(step)[1]):
+        scores = run.evaluate(due, state.params, step)
     throughput = Throughput(devices=jax.device_count())
     with (
         StopRequest() as stop,
@@ -275,14 +306,20 @@ def _loop(
                 rates = throughput.report()
                 metrics |= rates | report.utilization(run.flops, rates)
                 progress.update(step, report.shown(metrics))
-                if due:
+                try:
                     with throughput.paused():
-                        scores = evaluate(due, state.params, step)
-                    metrics |= scores
-                writer.write(step, metrics)
-            if due_save:
-                with throughput.paused():
-                    run.save(state, batches.state(), scores if due else None)
+                        if due_save or due:
+                            run.save(
+                                state,
+                                batches.state(),
+                                evaluated=bool(due),
+                                passing=not due_save,
+                            )
+                        if due:
+                            scores = run.evaluate(due, state.params, step)
+                            metrics |= scores
+                finally:
+                    writer.write(step, metrics)
         if step < run.total:
             if waiting:
                 writer.write(step, _finite_means(waiting, step, run))

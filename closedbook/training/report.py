@@ -118,11 +118,11 @@ def card(model: TransformerModel, cfg: DatasetConfig) -> ModelCard:
 def append_scores(folder: pathlib.Path, answers: Answers, step: int) -> None:
     """Adds a line to T5X's `<task>-metrics.jsonl`; a step that is evaluated again replaces its."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{answers.task}-metrics.jsonl"
+    path = folder / f"{answers.task.name}-metrics.jsonl"
     kept = []
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()
         kept = [row for row in map(json.loads, lines) if row["step"] != step]
-    kept.append({"step": step, **answers.scores, "n": len(answers.examples)})
+    kept.append({"step": step, **answers.scored.values, "n": len(answers.task.questions)})
     kept.sort(key=lambda row: row["step"])
     whole_files.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))
