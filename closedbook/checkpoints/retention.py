@@ -1,7 +1,7 @@
 """Which checkpoints of a run are kept: the newest, the best, and one that an evaluation stands on.
 
-Scores are known only after a checkpoint is written, since an evaluation must not lose the state that
-it evaluates. They lie beside its parameters, in `checkpoint_<step>/scores.json`.
+Scores are known only after a checkpoint is written, since an evaluation must not lose the state
+that it evaluates. They lie beside its parameters, in `checkpoint_<step>/scores.json`.
 """
 
 import json

@@ -7,6 +7,7 @@ as SeqIO's evaluator would (`seqio_evaluation`).
 import abc
 import collections
 import dataclasses
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
@@ -136,24 +137,36 @@ class EvaluationTask(abc.ABC):
             )
         return told
 
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        """Lines of the cache; an id that stands at several rows becomes their "given_id"."""
+        found = list(lines(self.cache, self._count))
+        counts = collections.Counter(line["id"] for line in found)
+        for index, line in enumerate(found):
+            own: dict[str, Any] = {"given_id": None}
+            if counts[line["id"]] > 1:
+                own = {"id": f"{self.split}-{index}", "given_id": line["id"]}
+            yield line | own
+
     @abc.abstractmethod
     def score(self, outputs: Outputs) -> Scored:
         """The metrics of a model's outputs."""
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
-        """Lines of the cache: features as NumPy values, ids of which none repeats."""
-        lines = [line for line, _ in zip(self.cache.examples(), range(self._count), strict=False)]
-        counts = collections.Counter(line["id"] for line in lines)
-        for index, line in enumerate(lines):
-            features = {name: decoded(each) for name, each in line.get("features", {}).items()}
-            for name in TOKEN_FEATURES:
-                if name in self.cache.manifest["features"]:
-                    ids = self.cache.inputs if name == "inputs" else self.cache.targets
-                    features[name] = np.array(ids(index))
-            ids_of_row: dict[str, Any] = {"id": line["id"], "given_id": None}
-            if counts[line["id"]] > 1:
-                ids_of_row = {"id": f"{self.split}-{index}", "given_id": line["id"]}
-            yield line | {"features": features} | ids_of_row
+
+def lines(cache: TokenCache, count: int | None = None) -> Iterator[dict[str, Any]]:
+    """The lines of a cache's examples, with all their features as NumPy values.
+
+    Args:
+        cache: Of a task with questions.
+        count: First lines only; None for all.
+    """
+    kept = [name for name in TOKEN_FEATURES if name in cache.manifest["features"]]
+    ids = {"inputs": cache.inputs, "targets": cache.targets}
+    for index, line in enumerate(itertools.islice(cache.examples(), count)):
+        features = {name: decoded(each) for name, each in line.get("features", {}).items()}
+        if not features:  # of a cache of an earlier version
+            features = {"inputs_pretokenized": cache.manifest["prefix"] + line["question"]}
+        tokens = {name: np.array(ids[name](index)) for name in kept}
+        yield line | {"features": tokens | features}
 
 
 class PackagedTask(EvaluationTask):
@@ -163,7 +176,6 @@ class PackagedTask(EvaluationTask):
 
     def __init__(self, cache: TokenCache, num_examples: int | None = None) -> None:
         super().__init__(cache, num_examples)
-        prefix = cache.manifest["prefix"]
         self.questions = [
             Question(
                 id=line["id"],
@@ -171,8 +183,7 @@ class PackagedTask(EvaluationTask):
                 text=line["question"],
                 answers=tuple(line["answers"]),
                 target=line["target"],
-                # Caches of earlier versions have no other features.
-                features={"inputs_pretokenized": prefix + line["question"], **line["features"]},
+                features=line["features"],
             )
             for line in self._lines()
         ]

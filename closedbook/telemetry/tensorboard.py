@@ -23,13 +23,14 @@ _numbers = itertools.count()  # tells the files of one process and second apart
 class TensorBoardWriter(MetricWriter):
     """Writes scalars and summaries into a new event file of a folder."""
 
-    def __init__(self, folder: str | os.PathLike[str], *, start_step: int = 0) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, start_step: int | None = None) -> None:
         """Opens a new event file.
 
         Args:
             folder: Where TensorBoard looks for the run; made if missing.
             start_step: Step of the checkpoint that the run starts from. TensorBoard is told to
-                forget what earlier files of the folder hold of later steps.
+                forget what earlier files of the folder hold of later steps. None where no
+                training goes on: whatever is there stays.
 
         Raises:
             UserError: The file cannot be written.
@@ -53,8 +54,9 @@ class TensorBoardWriter(MetricWriter):
         except OSError as error:
             raise self._refused(error) from error
         self._add(file_version="brain.Event:2")
-        # Everything of this step and later ones is superseded (TensorBoard, event_accumulator).
-        self._add(step=start_step + 1, session_log=start)
+        if start_step is not None:
+            # What is of this step or later is superseded (TensorBoard, event_accumulator).
+            self._add(step=start_step + 1, session_log=start)
 
     def write(self, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
         values = [

@@ -23,6 +23,8 @@ from closedbook.training.model import Batch, Sums
 from closedbook.training.settings import Evaluator
 
 _log = logging.getLogger(__name__)
+# Scores of the held-out loss; all that `report.means` gives is written.
+_SHOWN = ("loss", "loss_per_token", "cross_ent_loss", "accuracy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Evaluation(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HeldOutLoss:
-    """Loss and accuracy per target token on held-out targets; its scores are "eval/<name>".
+    """Loss and accuracy on held-out targets, as in training; its scores are "eval/<name>".
 
     Attributes:
         program: (parameters, batch) -> sums, without dropout.
@@ -87,18 +89,10 @@ class HeldOutLoss:
 
     def __call__(self, params: Params, step: int) -> Scores:
         """Measures and writes the losses."""
-        totals: Scores = {}
-        for batch in self.batches():
-            for name, value in jax.device_get(self.program(params, self.put(batch))).items():
-                totals[name] = totals.get(name, 0.0) + float(value)
-        tokens = max(totals.get("target_tokens", 0.0), 1.0)
-        losses = {
-            "loss": totals.get("loss", 0.0) / tokens,
-            "cross_ent_loss": totals.get("cross_ent_loss", 0.0) / tokens,
-            "accuracy": totals.get("correct", 0.0) / tokens,
-        }
+        rows = [jax.device_get(self.program(params, self.put(batch))) for batch in self.batches()]
+        losses = report.means(rows)
         self.writer.write(step, losses)
-        return {f"eval/{name}": value for name, value in losses.items()}
+        return {f"eval/{name}": losses[name] for name in _SHOWN}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

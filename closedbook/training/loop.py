@@ -4,7 +4,9 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import SupportsFloat
 
 import jax
 import numpy as np
@@ -282,6 +284,7 @@ def _loop(
         run.save(state, batches.state())  # T5X too writes one before the first step
     elif run.start.unscored and (due := run.due(step)[1]):
         scores = run.evaluate(due, state.params, step)
+    started = time.monotonic()
     throughput = Throughput(devices=jax.device_count())
     with (
         StopRequest() as stop,
@@ -301,28 +304,32 @@ def _loop(
                 throughput.count(tokens=run.tokens(batch))
             due_save, due, due_log = run.due(step)
             if due_log:
-                metrics = _finite_means(waiting, step, run)
+                rows = _finite_rows(waiting, step, run)
                 waiting.clear()
+                metrics = report.means(rows) | report.timing(throughput, rows)
+                metrics["timing/uptime"] = time.monotonic() - started
                 rates = throughput.report()
                 metrics |= rates | report.utilization(run.flops, rates)
                 progress.update(step, report.shown(metrics))
                 try:
                     with throughput.paused():
                         if due_save or due:
-                            run.save(
-                                state,
-                                batches.state(),
-                                evaluated=bool(due),
-                                passing=not due_save,
-                            )
+                            with _timed(metrics, "timing/checkpoint_seconds"):
+                                run.save(
+                                    state,
+                                    batches.state(),
+                                    evaluated=bool(due),
+                                    passing=not due_save,
+                                )
                         if due:
-                            scores = run.evaluate(due, state.params, step)
+                            with _timed(metrics, "timing/evaluate_seconds"):
+                                scores = run.evaluate(due, state.params, step)
                             metrics |= scores
                 finally:
                     writer.write(step, metrics)
         if step < run.total:
             if waiting:
-                writer.write(step, _finite_means(waiting, step, run))
+                writer.write(step, report.means(_finite_rows(waiting, step, run)))
             run.save(state, batches.state())
             run.store.wait()
             _log.warning("stopped as asked; checkpoint_%d is saved, run again to go on", step)
@@ -330,8 +337,18 @@ def _loop(
     return Result(step=step, finished=step >= run.total, scores=scores)
 
 
-def _finite_means(waiting: list[Sums], step: int, run: _Run) -> dict[str, float]:
-    """What `report.means` makes of the steps since the last log.
+@contextlib.contextmanager
+def _timed(metrics: dict[str, float], name: str) -> Iterator[None]:
+    """Adds the seconds of the `with` to metrics."""
+    began = time.monotonic()
+    yield
+    metrics[name] = time.monotonic() - began
+
+
+def _finite_rows(
+    waiting: list[Sums], step: int, run: _Run
+) -> Sequence[Mapping[str, SupportsFloat]]:
+    """The sums of the steps since the last log, on the host.
 
     Raises:
         UserError: A loss, a gradient or a parameter is not finite; names the step and the last
@@ -349,7 +366,7 @@ def _finite_means(waiting: list[Sums], step: int, run: _Run) -> dict[str, float]
                     f"the {word} is {float(row[name])} at step {at}; the last good checkpoint is "
                     f"{last}; lower the learning rate or look at the data there"
                 )
-    return report.means(rows)
+    return rows
 
 
 def _last_step(total: int | None, relative: int | None, start: startup.Start) -> int:
