@@ -66,12 +66,8 @@ class Retention:
         if self._keep is None:
             return set(steps)
         lasting = [step for step in steps if step not in self.passing]
-        best: list[int] = []
-        if self._keep_best and self._metric:
-            scored = [step for step in lasting if self._metric in (self.scores(step) or {})]
-            # Of equal ones the newest.
-            scored.sort(key=lambda step: (self._sign * self._known[step][self._metric], step))
-            best = scored[-self._keep_best :]
+        ranked = sorted((value, step) for step in lasting for value in self._ranks(step))
+        best = [step for _, step in ranked[-self._keep_best :]] if self._keep_best else []
         return {*lasting[-max(self._keep, 1) :], *best, *(self.passing & set(steps))}
 
     def should_preserve(self, checkpoints: Sequence[Any], *, context: object) -> Sequence[bool]:
@@ -80,3 +76,8 @@ class Retention:
         steps = [each.step for each in checkpoints]
         kept = self.kept(sorted(steps))
         return [step in kept for step in steps]
+
+    def _ranks(self, step: int) -> list[float]:
+        """By what a checkpoint is ranked, larger is better; nothing where it was not evaluated."""
+        scores = self.scores(step) or {}
+        return [self._sign * value for name, value in scores.items() if name == self._metric]

@@ -22,14 +22,39 @@ from closedbook.errors import UserError
 from closedbook.eval import predictions
 from closedbook.models import T5
 from closedbook.parallel import Partitioner
-from closedbook.training import programs
-from closedbook.training.settings import RestoreCheckpointConfig
+from closedbook.tasks.own_files import qa_from_files
+from closedbook.training import evaluators, programs
+from closedbook.training.settings import DatasetConfig, RestoreCheckpointConfig
 from closedbook.training.state import abstract_state
 
 
 def _params(model, folder):
     wanted = abstract_state(model, Partitioner(devices=tuple(jax.devices()[:1]))).params
     return jax.device_get(load_params(open_checkpoint(folder), wanted))
+
+
+T5X_TAGS = {
+    "accuracy",
+    "loss",
+    "cross_ent_loss",
+    "z_loss",
+    "loss_per_nonpadding_target_token",
+    "loss_per_all_target_tokens",
+    "effective_batch_size/encoder",
+    "effective_batch_size/decoder",
+    "non_padding_fraction/overall",
+    "non_padding_fraction/loss_weights",
+}
+EVALUATED = ("training_eval/loop_quiz", "inference_eval/loop_quiz")
+
+
+def _tags(folder):
+    """The tags of all scalars in a folder's event files."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    return set(accumulator.Tags()["scalars"])
 
 
 def _lines(path):
@@ -48,7 +73,7 @@ def test_a_run_writes_the_files_of_t5x_and_learns(run, tiny, tmp_path):
     assert steps(folder) == [0, 4, 8, 12]
     lines = _lines(folder / "train/metrics.jsonl")
     assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12]
-    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert lines[-1]["loss_per_token"] < lines[0]["loss_per_token"]
     assert lines[0]["learning_rate"] == pytest.approx(0.01)
     assert (folder / "config.gin").read_text() == "# config"
     assert "Total number of parameters" in (folder / "model-info.txt").read_text()
@@ -60,10 +85,77 @@ def test_a_run_writes_the_files_of_t5x_and_learns(run, tiny, tmp_path):
     assert rows[0].step == 12
     upstream = _lines(folder / "inference_eval/loop_quiz-000012.jsonl")[0]
     assert set(upstream) == {"input", "target", "output", "prediction"}
+    assert (
+        upstream["input"]["inputs_pretokenized"] == "question: what is the capital of country 45?"
+    )
+    assert upstream["input"]["targets_pretokenized"] == "city 3"
+    assert upstream["input"]["answers"] == upstream["target"] == ["city 3"]
+    assert tiny.vocabulary.decode(upstream["input"]["targets"]) == "city 3"
+    assert len(upstream["input"]["inputs"]) > 5
+    tags = {name: _tags(folder / name) for name in ("train", *EVALUATED)}
+    assert tags["train"] >= T5X_TAGS | {"learning_rate", "learning_rate/current"}
+    assert tags["train"] >= {"timing/steps_per_second", "timing/evaluate_seconds"}
+    assert tags["train"] >= {"loss_per_token", "gradient_norm", "tokens_per_second"}
+    assert tags["training_eval/loop_quiz"] >= T5X_TAGS
+    assert tags["inference_eval/loop_quiz"] >= {"eval/em", "eval/f1"}
     card = ModelCard.read(folder)
     assert card.prefix == "question: "
     assert card.config == tiny.config
     assert result.scores.keys() >= {"loop_quiz/em", "loop_quiz/f1", "eval/loss"}
+
+
+def test_an_evaluation_that_fails_costs_no_step_and_is_made_up_for(run, tmp_path, monkeypatch):
+    given = {"eval_period": 2, "save": {"period": 100}, "train_eval_dataset_cfg": None}
+
+    def broken(*args, **kwargs):
+        assert steps(tmp_path / "run") == [0, 2]  # on the disk before anything is asked
+        raise KeyError("choices")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluators, "answer", broken)
+        with pytest.raises(KeyError) as caught:
+            run(3, **given)
+    assert "checkpoint_2 is saved" in caught.value.__notes__[-1]
+    folder = tmp_path / "run"
+    assert [line["step"] for line in _lines(folder / "train/metrics.jsonl")] == [2]
+    assert run(3, **given).finished
+    scores = _lines(folder / "inference_eval/loop_quiz-metrics.jsonl")
+    assert [row["step"] for row in scores] == [2, 3]
+    # The last state's evaluation fails too, when nothing is left to train.
+    with monkeypatch.context() as patched:
+        patched.setattr(evaluators, "answer", lambda *args: {}["choices"])
+        with pytest.raises(KeyError):
+            run(4, **given)
+    assert run(4, **given).scores.keys() == {"loop_quiz/em", "loop_quiz/f1"}
+
+
+def test_a_state_that_is_only_evaluated_is_not_kept(run, tmp_path):
+    given = {"eval_period": 2, "train_eval_dataset_cfg": None}
+    run(5, save={"period": 3}, **given)
+    assert steps(tmp_path / "run") == [0, 3, 5]
+
+
+def test_what_an_evaluation_needs_is_checked_before_the_first_step(run, quiz, tmp_path, caplog):
+    rows = [{"question": f"who is {i}?", "answer": ["city 1"], "id": "same"} for i in range(3)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    qa_from_files({"repeated_quiz": {"validation": str(path)}})
+    questions = DatasetConfig(
+        mixture_or_task_name="repeated_quiz",
+        split="validation",
+        task_feature_lengths=None,
+        batch_size=8,
+        cache_dir=str(tmp_path / "cache"),
+    )
+    logging.getLogger("closedbook").propagate = True
+    with caplog.at_level(logging.WARNING, logger="closedbook"):
+        run(1, infer_eval_dataset_cfg=questions, eval_period=1)
+    told = [r.message for r in caplog.records if "stand at several rows" in r.message]
+    assert len(told) == 1
+    path = tmp_path / "run/inference_eval/repeated_quiz-000001.predictions.jsonl"
+    found = predictions.read(path)
+    assert [row.id for row in found] == [f"validation-{i}" for i in range(3)]
+    assert found[0].meta == {"given_id": "same"}
 
 
 def test_questions_that_stand_in_training_are_told(run, caplog):
