@@ -4,6 +4,7 @@ It is SeqIO's, apart from plain text, which is tokenised here without TensorFlow
 """
 
 import dataclasses
+import inspect
 import itertools
 import os
 import pathlib
@@ -91,6 +92,8 @@ def _by_seqio(
         )
     if split not in task.splits:
         raise UserError(f"task {name} has no split {split!r}; it has {', '.join(task.splits)}")
+    if settings["lengths"] is None:
+        _check_no_lengths(task)
     dataset, in_batches = _dataset(task, spec, split, settings)
     return examples(
         dataset,
@@ -101,6 +104,22 @@ def _by_seqio(
         alternatives=alternatives,
         in_batches=in_batches,
     )
+
+
+def _check_no_lengths(task: "seqio.Task") -> None:
+    """Refuses a task that must know how long its examples may be.
+
+    Raises:
+        UserError: One of its preprocessors requires the lengths.
+    """
+    for preprocessor in task.preprocessors:
+        parameter = inspect.signature(preprocessor).parameters.get("sequence_length")
+        if parameter is not None and parameter.default is inspect.Parameter.empty:
+            inner = getattr(preprocessor, "func", preprocessor)  # of a functools.partial
+            raise UserError(
+                f"the preprocessor {getattr(inner, '__name__', inner)} of task {task.name} "
+                "requires sequence_length; set TASK_FEATURE_LENGTHS"
+            )
 
 
 def over_vocabulary(

@@ -1,6 +1,7 @@
 """Answers to a task's questions: made, scored by the task's metrics, written."""
 
 import dataclasses
+import itertools
 import json
 import logging
 import pathlib
@@ -88,16 +89,17 @@ def write_answers(
         answers: To write.
         folder: For example MODEL_DIR/inference_eval.
         step: Of the checkpoint.
-        write_n_results: Rows of T5X's file; None for all.
+        write_n_results: Rows of T5X's file; None for all, 0 for no file.
 
     Returns:
         The path of the predictions that `closedbook analyze` reads; None without predictions.
     """
     folder.mkdir(parents=True, exist_ok=True)
     stem = f"{answers.task.name}-{step:06d}"
-    lines = list(result_rows(answers))[:write_n_results]
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    whole_files.write_text(folder / f"{stem}.jsonl", text)
+    if write_n_results != 0:
+        lines = itertools.islice(result_rows(answers), write_n_results)
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        whole_files.write_text(folder / f"{stem}.jsonl", text)
     rows = prediction_rows(answers, step)
     if not rows:
         return None

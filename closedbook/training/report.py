@@ -102,8 +102,13 @@ def _float(row: Mapping[str, SupportsFloat], name: str) -> float:
 
 def shown(metrics: Mapping[str, float]) -> dict[str, float]:
     """The few metrics of the progress line."""
-    names = ("loss_per_token", "accuracy", "learning_rate", "tokens_per_second")
-    return {name: metrics[name] for name in names if name in metrics}
+    names = {
+        "loss_per_token": "loss_per_token",
+        "accuracy": "accuracy",
+        "learning_rate": "learning_rate/current",
+        "tokens_per_second": "tokens_per_second",
+    }
+    return {name: metrics[found] for name, found in names.items() if found in metrics}
 
 
 def flops_of_step(model: TransformerModel, cfg: DatasetConfig) -> int:

@@ -359,6 +359,15 @@ def test_a_metric_that_needs_intermediates_is_refused_by_name(task, opened):
         opened(name)
 
 
+def test_a_task_whose_preprocessors_require_lengths_is_refused_without_them(task, opened):
+    def tokenize_all(dataset, output_features, sequence_length):
+        return seqio.preprocessors.tokenize(dataset, output_features=output_features)
+
+    name = task(tokenize=tokenize_all, postprocess_fn=_answers, metric_fns=[_em])
+    with pytest.raises(UserError, match=r"tokenize_all of task .* TASK_FEATURE_LENGTHS"):
+        opened(name)
+
+
 def test_two_values_of_one_name_are_refused(task, opened, vocabulary):
     name = task(postprocess_fn=_answers, metric_fns=[_em, functools.partial(_em)])
     with pytest.raises(UserError, match="give a value named 'em'"):
