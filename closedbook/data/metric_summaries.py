@@ -7,13 +7,13 @@ sounds are encoded as under SeqIO. This module needs SeqIO and TensorFlow.
 import pathlib
 import tempfile
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-import seqio
-import tensorflow as tf
-from tensorboard.compat.proto import event_pb2
+if TYPE_CHECKING:
+    import seqio
 
 
-def summaries(values: Mapping[str, seqio.metrics.MetricValue]) -> list[bytes]:
+def summaries(values: Mapping[str, "seqio.metrics.MetricValue"]) -> list[bytes]:
     """Serialised `tensorboard.Summary.Value`s, in the values' order, tagged "eval/<name>".
 
     Args:
@@ -21,6 +21,10 @@ def summaries(values: Mapping[str, seqio.metrics.MetricValue]) -> list[bytes]:
     """
     if not values:
         return []
+    import seqio
+    import tensorflow as tf
+    from tensorboard.compat.proto import event_pb2
+
     with tempfile.TemporaryDirectory() as folder:
         # The file is whole once its writer is gone.
         seqio.TensorBoardLogger(folder)(

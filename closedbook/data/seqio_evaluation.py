@@ -5,14 +5,13 @@ TensorFlow.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import seqio
 
 from closedbook.data.build import over_vocabulary
 from closedbook.data.cache import TokenCache
-from closedbook.data.evaluation_tasks import (
+from closedbook.data.evaluation import (
     PREDICTION,
     PREDICTION_WITH_AUX,
     SCORE,
@@ -27,11 +26,14 @@ from closedbook.data.metric_summaries import summaries
 from closedbook.errors import UserError
 from closedbook.vocabulary.protocol import AnyVocabulary
 
-_Type = seqio.metrics.ModelOutputType
+if TYPE_CHECKING:
+    import seqio
+
+# By the names of seqio.metrics.ModelOutputType.
 _NEEDS = {
-    _Type.PREDICTION: PREDICTION,
-    _Type.SCORE: SCORE,
-    _Type.PREDICTION_WITH_AUX: PREDICTION_WITH_AUX,
+    "PREDICTION": PREDICTION,
+    "SCORE": SCORE,
+    "PREDICTION_WITH_AUX": PREDICTION_WITH_AUX,
 }
 
 
@@ -56,13 +58,13 @@ class SeqioTask(EvaluationTask):
         needs = set()
         for metric in self._metrics:
             kind = metric.model_output_type
-            if kind not in _NEEDS:
+            if kind.name not in _NEEDS:
                 raise UserError(
                     f"task {cache.name}: the metric {_name(metric)} needs "
-                    f"{_Type.to_str(kind)}, which the evaluation does not give; it gives "
+                    f"{kind.name.lower()}, which the evaluation does not give; it gives "
                     f"{', '.join(_NEEDS.values())}"
                 )
-            needs.add(_NEEDS[kind])
+            needs.add(_NEEDS[kind.name])
         self.needs = frozenset(needs)
         self.questions = [self._question(line, vocabulary) for line in self._lines()]
         # As SeqIO: all metrics of functions are given the targets that were made once.
@@ -99,20 +101,21 @@ class SeqioTask(EvaluationTask):
         )
 
     def _scored(self, outputs: Outputs) -> Scored:
+        import seqio
+
         tokens, features = outputs.tokens, self._task.output_features
         of_kind = {
-            _Type.PREDICTION: tokens,
-            _Type.SCORE: np.array(outputs.target_scores),
-            _Type.PREDICTION_WITH_AUX: (tokens, {"scores": np.array(outputs.prediction_scores)}),
+            PREDICTION: tokens,
+            SCORE: np.array(outputs.target_scores),
+            PREDICTION_WITH_AUX: (tokens, {"scores": np.array(outputs.prediction_scores)}),
         }
         examples = [dict(question.features) for question in self.questions]
         found: dict[str, Any] = {}
         inferences: dict[str, Any] = {}
         targets: Sequence[Any] = [question.target for question in self.questions]
         for metric in self._metrics:
-            made = metric.from_model_output(
-                examples, of_kind[metric.model_output_type], features, "targets"
-            )
+            given_by_model = of_kind[_NEEDS[metric.model_output_type.name]]
+            made = metric.from_model_output(examples, given_by_model, features, "targets")
             if isinstance(made, seqio.metrics.CollectingMetric):
                 values, given = made.actual_compute(examples, features, "targets", self._targets)
                 self._targets = given["targets"]
@@ -142,16 +145,17 @@ class SeqioTask(EvaluationTask):
 
 def _told(
     task: str, found: Mapping[str, Any]
-) -> tuple[dict[str, float], dict[str, Any], dict[str, seqio.metrics.MetricValue]]:
+) -> tuple[dict[str, float], dict[str, Any], dict[str, "seqio.metrics.MetricValue"]]:
     """Metric values that are numbers; those that JSON has; and those that are no numbers.
 
     Raises:
         UserError: A value is neither a number nor one of SeqIO's.
     """
-    metrics = seqio.metrics
+    from seqio import metrics
+
     numbers: dict[str, float] = {}
     written: dict[str, Any] = {}
-    others: dict[str, seqio.metrics.MetricValue] = {}
+    others: dict[str, metrics.MetricValue] = {}
     for name, value in found.items():
         if isinstance(value, metrics.Scalar) or not isinstance(value, metrics.MetricValue):
             inner = value.value if isinstance(value, metrics.Scalar) else value

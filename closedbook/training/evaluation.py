@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from closedbook import whole_files
-from closedbook.data.evaluation_tasks import (
+from closedbook.data.evaluation import (
     PREDICTION,
     PREDICTION_WITH_AUX,
     SCORE,

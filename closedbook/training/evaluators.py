@@ -12,7 +12,7 @@ from typing import Protocol
 import jax
 import numpy as np
 
-from closedbook.data.evaluation_tasks import EvaluationTask
+from closedbook.data.evaluation import EvaluationTask
 from closedbook.inference.predictor import Predictor
 from closedbook.models.parameters import Params
 from closedbook.parallel.processes import is_first

@@ -13,7 +13,8 @@ from closedbook.data.batches import Batches
 from closedbook.data.cache import TokenCache
 from closedbook.data.cache_lookup import evaluation_caches, token_cache, training_sources
 from closedbook.data.converters import ENC_DEC, FeatureConverter
-from closedbook.data.evaluation_tasks import EvaluationTask, evaluation_task
+from closedbook.data.evaluation import EvaluationTask
+from closedbook.data.evaluation_tasks import evaluation_task
 from closedbook.data.leakage import leakage
 from closedbook.data.prefetch import Prefetch
 from closedbook.data.stream import Stream

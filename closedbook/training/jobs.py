@@ -11,8 +11,8 @@ from typing import Any
 
 from closedbook import whole_files
 from closedbook.checkpoints import load_params, model_folder, open_checkpoint, steps
-from closedbook.data import evaluation_tasks
 from closedbook.data.cache import TokenCache
+from closedbook.data.evaluation import lines
 from closedbook.data.example_features import plain
 from closedbook.errors import UserError, unknown_name
 from closedbook.inference.predictor import Predictor
@@ -188,15 +188,15 @@ class _Chunks:
         first = is_first()
         if first:
             self._prepare(target)
-        features = [line["features"] for line in evaluation_tasks.lines(self.cache)]
+        features = [line["features"] for line in lines(self.cache)]
         with Progress(self.total, description=self._stem, enabled=first) as progress:
             for start in range(0, self.total, self.size):
                 part = self._parts / f"{start:010d}"
                 if not part.exists():
                     chosen = range(start, min(start + self.size, self.total))
-                    lines = list(self._lines(chosen, features, predictor, params))
+                    made = list(self._lines(chosen, features, predictor, params))
                     if first:
-                        whole_files.write_text(part, "".join(lines))
+                        whole_files.write_text(part, "".join(made))
                 progress.update(min(start + self.size, self.total))
         if first:
             with whole_files.opened(target) as file:

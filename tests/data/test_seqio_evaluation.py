@@ -17,7 +17,8 @@ from tensorboard.compat.proto import summary_pb2
 from tensorboard.util import tensor_util
 
 from closedbook.data.cache_lookup import token_cache
-from closedbook.data.evaluation_tasks import Outputs, evaluation_task
+from closedbook.data.evaluation import Outputs
+from closedbook.data.evaluation_tasks import evaluation_task
 from closedbook.errors import UserError
 from closedbook.training.evaluation import Answers, result_rows
 
