@@ -4,12 +4,12 @@ import abc
 import collections
 import dataclasses
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from closedbook.data.cache import TOKEN_FEATURES, TokenCache
+from closedbook.data.cache import EXAMPLES, TOKEN_FEATURES, TokenCache
 from closedbook.data.example_features import decoded
 
 PREDICTION, SCORE = "prediction", "score"  # what a metric may need of a model
@@ -149,14 +149,17 @@ def lines(cache: TokenCache, count: int | None = None) -> Iterator[dict[str, Any
     """The lines of a cache's examples, with all their features as NumPy values.
 
     Args:
-        cache: Of a task with questions.
+        cache: Of a split; of a task that is only trained on the tokens are all there is.
         count: First lines only; None for all.
     """
+    written: Iterable[dict[str, Any]] = cache.examples()
+    if EXAMPLES not in cache.manifest["files"]:
+        written = ({"id": f"{cache.split}-{index}"} for index in range(len(cache)))
     kept = [name for name in TOKEN_FEATURES if name in cache.manifest["features"]]
     ids = {"inputs": cache.inputs, "targets": cache.targets}
-    for index, line in enumerate(itertools.islice(cache.examples(), count)):
+    for index, line in enumerate(itertools.islice(written, count)):
         features = {name: decoded(each) for name, each in line.get("features", {}).items()}
-        if not features:  # of a cache of an earlier version
+        if not features and "question" in line:  # of a cache of an earlier version
             features = {"inputs_pretokenized": cache.manifest["prefix"] + line["question"]}
         tokens = {name: np.array(ids[name](index)) for name in kept}
         yield line | {"features": tokens | features}

@@ -54,7 +54,8 @@ def examples(
         An iterator over each example's rows of ids by feature, and its line of examples.jsonl:
         None for a task that is only trained on.
     """
-    evaluated = is_evaluated(task)
+    # Other packages' tasks without a metric may be answered, though not scored.
+    kept = is_evaluated(task) or (spec is None and split != "train")
 
     def made() -> Iterator[Example]:
         for count, example in enumerate(_elements(dataset, in_batches)):
@@ -65,7 +66,7 @@ def examples(
                 rows["targets"] = [
                     [*vocabulary.encode(answer.decode()), EOS_ID] for answer in example["answers"]
                 ]
-            line = _line(example, task, spec, vocabulary, split, count) if evaluated else None
+            line = _line(example, task, spec, vocabulary, split, count) if kept else None
             yield rows, line
 
     return _logged(made(), task.name, split)

@@ -119,10 +119,18 @@ class RunData:
 
         return first
 
-    def questions(self, cfg: DatasetConfig) -> list[TokenCache]:
-        """Caches of the questions to answer, of every task that has the split and a metric."""
+    def questions(self, cfg: DatasetConfig, *, scored: bool = True) -> list[TokenCache]:
+        """Caches of the questions to answer, of every task that has the split.
+
+        Args:
+            cfg: The questions.
+            scored: Leave out tasks without a metric.
+
+        Raises:
+            UserError: None is left, or a task is unknown or its data missing.
+        """
         return evaluation_caches(
-            cfg.mixture_or_task_name, opened=self._open, **self._arguments(cfg)
+            cfg.mixture_or_task_name, scored=scored, opened=self._open, **self._arguments(cfg)
         )
 
     def evaluation_tasks(

@@ -135,7 +135,8 @@ def infer(
     feeds.import_task_modules(dataset_cfg)
     files = []
     with partitioner.activate():
-        caches = feeds.RunData(model.vocabulary, model.converter).questions(dataset_cfg)
+        data = feeds.RunData(model.vocabulary, model.converter)
+        caches = data.questions(dataset_cfg, scored=False)
         predictor = programs.predictor(model, partitioner, dataset_cfg, settings)
         abstract = abstract_state(model, partitioner)
         info = describe(model, abstract, optimizer=False)

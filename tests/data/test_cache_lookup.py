@@ -9,7 +9,7 @@ import pytest
 from closedbook.data import cache, cache_lookup, task_facts
 from closedbook.data.batches import Batches
 from closedbook.data.cache import BrokenCacheError, TokenCache
-from closedbook.data.evaluation import Outputs
+from closedbook.data.evaluation import Outputs, lines
 from closedbook.data.evaluation_tasks import evaluation_task
 from closedbook.errors import UserError
 from closedbook.tasks import own_files, specs
@@ -234,6 +234,44 @@ def test_questions_of_an_earlier_version_are_still_asked(tmp_path, vocabulary):
     scored = task.score(Outputs(texts=["ada"]))
     assert scored.scores["em"] == 100.0
     assert task.notes() == []
+
+
+def test_a_task_without_a_metric_may_be_answered_but_not_scored(vocabulary, tmp_path):
+    import seqio
+    import tensorflow as tf
+
+    def dataset_fn(split, shuffle_files, seed=None):
+        return tf.data.Dataset.from_tensor_slices({"inputs": ["a b"], "targets": ["d"]})
+
+    feature = seqio.Feature(seqio.SentencePieceVocabulary("/nowhere/else.model"))
+    seqio.TaskRegistry.add(
+        "unscored",
+        source=seqio.FunctionDataSource(dataset_fn, splits=["validation"]),
+        preprocessors=[seqio.preprocessors.tokenize, seqio.preprocessors.append_eos],
+        output_features={"inputs": feature, "targets": feature},
+    )
+    given = {"vocabulary": vocabulary, "cache_dir": tmp_path}
+    with pytest.raises(UserError, match="no split 'validation' with a metric"):
+        cache_lookup.evaluation_caches("unscored", "validation", **given)
+    [found] = cache_lookup.evaluation_caches("unscored", "validation", scored=False, **given)
+    [line] = lines(found)
+    assert line["features"]["inputs_pretokenized"] == b"a b"
+    assert line["features"]["targets"].tolist() == found.targets(0).tolist()
+    with pytest.raises(UserError, match=r"no split 'test'; its splits: validation"):
+        cache_lookup.evaluation_caches("unscored", "test", scored=False, **given)
+    seqio.TaskRegistry.remove("unscored")
+
+
+def test_tokens_are_all_there_is_of_a_task_that_is_only_trained_on(tmp_path):
+    made = cache.write(
+        tmp_path / "made",
+        [({"targets": [[6, 1]]}, None)],
+        manifest={"task": "text", "split": "train", "prefix": ""},
+        vocab_size=500,
+    )
+    [line] = lines(made)
+    assert line["id"] == "train-0"
+    assert {name: ids.tolist() for name, ids in line["features"].items()} == {"targets": [6, 1]}
 
 
 def test_unknown_names_are_the_users_errors(vocabulary, tmp_path):
