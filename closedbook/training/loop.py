@@ -261,10 +261,13 @@ class _Run:
         try:
             scores = evaluate(due, params, step)
         except Exception as error:
-            error.add_note(
+            note = (
                 f"in the evaluation of step {step}; checkpoint_{step} is saved: mend the task and "
                 "run the same command again, it evaluates this step and goes on"
             )
+            if isinstance(error, UserError):  # of which people see the message alone
+                raise UserError(f"{error} ({note})") from error
+            error.add_note(note)
             raise
         self.store.scored(step, scores)
         return scores

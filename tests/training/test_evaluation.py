@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from closedbook.checkpoints import load_params, open_checkpoint, steps
+from closedbook.errors import UserError
 from closedbook.eval import predictions
 from closedbook.parallel import Partitioner
 from closedbook.training import evaluators
@@ -43,10 +44,14 @@ def test_an_evaluation_that_fails_costs_no_step_and_is_made_up_for(run, tmp_path
     assert run(3, **given).finished
     scores = _lines(folder / "inference_eval/loop_quiz-metrics.jsonl")
     assert [row["step"] for row in scores] == [2, 3]
+
     # The last state's evaluation fails too, when nothing is left to train.
+    def refused(*args, **kwargs):
+        raise UserError("no such metric")
+
     with monkeypatch.context() as patched:
-        patched.setattr(evaluators, "answer", lambda *args: {}["choices"])
-        with pytest.raises(KeyError):
+        patched.setattr(evaluators, "answer", refused)
+        with pytest.raises(UserError, match=r"no such metric \(.*checkpoint_4 is saved"):
             run(4, **given)
     assert run(4, **given).scores.keys() == {"loop_quiz/em", "loop_quiz/f1"}
 
