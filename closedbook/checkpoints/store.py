@@ -15,6 +15,7 @@ from orbax.checkpoint import checkpoint_managers
 
 from closedbook.checkpoints.locate import steps
 from closedbook.checkpoints.restoring import check_item
+from closedbook.checkpoints.retention import Retention
 from closedbook.errors import UserError
 
 Params = TypeVar("Params")  # trees, as `restoring.Tree`
@@ -49,26 +50,15 @@ class CheckpointStore:
                 "the metric that says which checkpoint is best"
             )
         self._folder = folder
-        worst = float("-inf") if best_mode == "max" else float("inf")
-        policies: list[Any] = []
-        if keep is not None or keep_best is not None:
-            policies.append(checkpoint_managers.LatestN(max(keep or 1, 1)))
-        if keep_best:
-            policies.append(
-                checkpoint_managers.BestN(
-                    get_metric_fn=lambda values: values.get(metric, worst),
-                    reverse=best_mode == "min",
-                    n=keep_best,
-                    keep_checkpoints_without_metrics=False,
-                )
-            )
         self._metric = metric
-        policy = checkpoint_managers.AnyPreservationPolicy(policies) if policies else None
+        self._retention = Retention(
+            folder, keep=keep, keep_best=keep_best, metric=metric, best_mode=best_mode
+        )
         self._manager = ocp.CheckpointManager(
             folder,
             options=ocp.CheckpointManagerOptions(
                 step_prefix="checkpoint",
-                preservation_policy=policy,
+                preservation_policy=self._retention,
                 cleanup_tmp_directories=True,
                 enable_async_checkpointing=asynchronous,
                 save_decision_policy=checkpoint_managers.FixedIntervalPolicy(1),
@@ -87,7 +77,7 @@ class CheckpointStore:
         params: object,
         opt_state: object,
         run: Mapping[str, Any],
-        metrics: Mapping[str, float] | None = None,
+        passing: bool = False,
     ) -> None:
         """Saves a checkpoint; an existing one of the same step stays.
 
@@ -96,25 +86,55 @@ class CheckpointStore:
             params: The parameters, a tree of arrays.
             opt_state: The optimiser's state, a tree of arrays.
             run: The rest, which JSON can hold: seed, position in the data, origin.
-            metrics: Results of the evaluation at this step, for `keep_best`.
+            passing: Keep it only until `scored` is called: an evaluation comes that must not lose
+                the state.
 
         Raises:
-            UserError: The metric is not among the metrics, or the disk is full.
+            UserError: The disk is full.
         """
         if step in self._manager.all_steps():
+            if not passing:
+                self._retention.passing.discard(step)
             return
-        if metrics and self._metric and self._metric not in metrics:
-            raise UserError(
-                f"SaveCheckpointConfig.metric is {self._metric!r}, but the evaluation gave "
-                f"{', '.join(sorted(metrics))}"
-            )
+        if passing:
+            self._retention.passing.add(step)
         args = ocp.args.Composite(
             params=ocp.args.StandardSave(params),
             optimizer=ocp.args.StandardSave(opt_state),
             run=ocp.args.JsonSave(dict(run)),
         )
         with self._disk():
-            self._manager.save(step, args=args, metrics=dict(metrics) if metrics else None)
+            self._manager.save(step, args=args)
+
+    def scored(self, step: int, scores: Mapping[str, float]) -> None:
+        """Takes the scores of a saved checkpoint; what need not be kept is removed.
+
+        Args:
+            step: The checkpoint's.
+            scores: Of all evaluations at this step.
+
+        Raises:
+            UserError: The metric of `keep_best` is not among the scores, or the disk is full.
+        """
+        self.wait()
+        if step in self._retention.passing:
+            self._retention.passing.discard(step)
+            self._manager.delete(step)
+            return
+        if self._metric and self._metric not in scores:
+            raise UserError(
+                f"SaveCheckpointConfig.metric is {self._metric!r}, but the evaluation gave "
+                f"{', '.join(sorted(scores))}"
+            )
+        with self._disk():
+            self._retention.keep_scores(step, scores)
+        existing = sorted(self._manager.all_steps())
+        for other in set(existing) - self._retention.kept(existing):
+            self._manager.delete(other)
+
+    def has_scores(self, step: int) -> bool:
+        """Whether `scored` was called for a checkpoint."""
+        return self._retention.scores(step) is not None
 
     def restore(
         self, step: int, *, params: Params, opt_state: OptState

@@ -55,10 +55,10 @@ def run(
         scores = "".join(f"\n  {name} {value:.4g}" for name, value in result.scores.items())
         print(f"{state} at step {result.step}; MODEL_DIR {arguments['model_dir']}{scores}")
     elif mode == "eval":
-        for step, found in jobs.evaluate(**arguments).items():
+        for step, found in jobs.evaluate(**arguments, config_text=gin_files.config_text()).items():
             print(f"step {step}" + "".join(f"\n  {k} {v:.2f}" for k, v in found.items()))
     else:
-        for path in jobs.infer(**arguments):
+        for path in jobs.infer(**arguments, config_text=gin_files.config_text()):
             print(path)
 
 

@@ -4,6 +4,7 @@ It is SeqIO's, apart from plain text, which is tokenised here without TensorFlow
 """
 
 import dataclasses
+import inspect
 import itertools
 import os
 import pathlib
@@ -83,7 +84,7 @@ def _by_seqio(
 ) -> Iterator[Example]:
     """The examples that SeqIO makes; errors as in `build`."""
     spec = specs.SPECS.get(name)
-    task = _task(name, vocabulary, settings["data_dir"])
+    task = over_vocabulary(name, vocabulary, settings["data_dir"])
     if settings["use_seqio_cached"] and task.cache_dir is None:
         raise UserError(
             f"SeqIO's own cache of task {name} was not found in --seqio_additional_cache_dirs; "
@@ -91,6 +92,8 @@ def _by_seqio(
         )
     if split not in task.splits:
         raise UserError(f"task {name} has no split {split!r}; it has {', '.join(task.splits)}")
+    if settings["lengths"] is None:
+        _check_no_lengths(task)
     dataset, in_batches = _dataset(task, spec, split, settings)
     return examples(
         dataset,
@@ -103,8 +106,35 @@ def _by_seqio(
     )
 
 
-def _task(name: str, vocabulary: AnyVocabulary, data_dir: str | os.PathLike | None) -> "seqio.Task":
-    """The SeqIO task, over this vocabulary; a feature's other settings stay the task's own."""
+def _check_no_lengths(task: "seqio.Task") -> None:
+    """Refuses a task that must know how long its examples may be.
+
+    Raises:
+        UserError: One of its preprocessors requires the lengths.
+    """
+    for preprocessor in task.preprocessors:
+        parameter = inspect.signature(preprocessor).parameters.get("sequence_length")
+        if parameter is not None and parameter.default is inspect.Parameter.empty:
+            inner = getattr(preprocessor, "func", preprocessor)  # of a functools.partial
+            raise UserError(
+                f"the preprocessor {getattr(inner, '__name__', inner)} of task {task.name} "
+                "requires sequence_length; set TASK_FEATURE_LENGTHS"
+            )
+
+
+def over_vocabulary(
+    name: str, vocabulary: AnyVocabulary, data_dir: str | os.PathLike | None = None
+) -> "seqio.Task":
+    """The SeqIO task, over this vocabulary; a feature's other settings stay the task's own.
+
+    Args:
+        name: A registered task.
+        vocabulary: Of inputs and targets.
+        data_dir: A folder with the data set's own files, for packaged tasks.
+
+    Raises:
+        UserError: The name is unknown, or the vocabulary is none that SeqIO knows.
+    """
     if not isinstance(vocabulary, Vocabulary):
         raise UserError(
             f"task {name} is tokenised by SeqIO, which knows SentencePiece alone, and the "
@@ -115,8 +145,11 @@ def _task(name: str, vocabulary: AnyVocabulary, data_dir: str | os.PathLike | No
     from closedbook.tasks import registry
 
     ours = registry.output_features(vocabulary.local_path, vocabulary.extra_ids)
+    vocabulary_of = ours["targets"].vocabulary
     features = {
-        feature: dataclasses.replace(settings, vocabulary=ours["targets"].vocabulary)
+        feature: dataclasses.replace(settings, vocabulary=vocabulary_of)
+        if feature in cache.TOKEN_FEATURES
+        else settings
         for feature, settings in own.items()
     }
     return registry.task(name, data_dir=data_dir, features=features)

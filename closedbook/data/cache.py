@@ -19,7 +19,10 @@ import numpy as np
 from closedbook import whole_files
 from closedbook.errors import UserError
 
-FORMAT = 1  # raise it when a cache written before cannot be read
+# 2: lines of examples.jsonl hold all features of SeqIO's examples. Caches of format 1 are read, but
+# for the questions of other packages' tasks, whose own functions score them by those features.
+FORMAT = 2
+TOKEN_FEATURES = ("inputs", "targets")  # what models are fed, kept as tokens
 MANIFEST = "manifest.json"
 EXAMPLES = "examples.jsonl"
 _OFFSET = np.dtype("<i8")
@@ -111,8 +114,10 @@ class TokenCache:
         return self._alternatives is not None
 
     def examples(self) -> Iterator[dict[str, Any]]:
-        """`{"id", "question", "answers", "target"}` of each example, in order.
+        """The line of `examples.jsonl` of each example, in order.
 
+        `{"id", "question", "features"}`: the last as `example_features.encoded` has it, without
+        those that are kept as tokens. Of this package's tasks also "answers" and "target".
         Empty for tasks that are only trained on.
         """
         path = self.folder / EXAMPLES
@@ -222,8 +227,14 @@ def _checked_manifest(folder: pathlib.Path) -> dict[str, Any]:
     try:
         manifest = json.loads((folder / MANIFEST).read_text())
         sizes = manifest["files"]
-        if manifest["format"] != FORMAT:
+        if manifest["format"] not in (FORMAT, 1):
             raise BrokenCacheError(f"{folder} has format {manifest['format']}, not {FORMAT}")
+        if (
+            manifest["format"] == 1
+            and manifest.get("postprocessor") == "task"
+            and EXAMPLES in sizes
+        ):
+            raise BrokenCacheError(f"{folder} lacks the features of its examples")
     except (OSError, ValueError, KeyError) as error:
         raise BrokenCacheError(f"{folder} has no whole manifest") from error
     for name, size in sizes.items():

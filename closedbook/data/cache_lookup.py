@@ -112,14 +112,16 @@ def evaluation_caches(
     task_or_mixture: str,
     split: str,
     *,
+    scored: bool = True,
     opened: Callable[..., TokenCache] = token_cache,
     **options: Unpack[CacheOptions],
 ) -> list[TokenCache]:
-    """Caches of the tasks that have this split and a metric.
+    """Caches of the tasks that have this split, and a metric where they are to be scored.
 
     Args:
         task_or_mixture: Packaged, or registered with SeqIO by another package.
         split: Which split to evaluate on.
+        scored: Leave out tasks without a metric.
         opened: As for `training_sources`.
         **options: As for `token_cache`.
 
@@ -131,11 +133,12 @@ def evaluation_caches(
     for name in task_rates(task_or_mixture):
         has, evaluated = task_splits(name)
         splits.update(has)
-        if split in has and evaluated:
+        if split in has and (evaluated or not scored):
             found.append(opened(name, split, **options))
     if not found:
         raise UserError(
-            f"nothing to evaluate: {task_or_mixture} has no split {split!r} with a metric; "
+            f"nothing to evaluate: {task_or_mixture} has no split {split!r}"
+            f"{' with a metric' if scored else ''}; "
             f"its splits: {', '.join(sorted(splits))}; set SPLIT to one of those that have answers"
         )
     return found

@@ -52,6 +52,8 @@ class Prediction:
 
     text: str
     log_prob: float  # natural logarithm, summed over tokens, EOS included
+    # As T5X's decoders give it: log_prob divided by the brevity penalty, but of samples log_prob.
+    decoder_score: float
     alternatives: tuple[tuple[str, float], ...] = ()  # (text, log_prob)
     tokens: tuple[int, ...] = ()  # of the answer, as it was decoded, without EOS
     # (text, log_prob) of all that a beam search kept, the answer first; different sequences of
@@ -163,6 +165,19 @@ class Predictor:
             for row, number in enumerate(chosen):
                 answers[number] = self._prediction(decoded, row, lengths[number] > self._longest)
         return answers
+
+    def token_rows(self, predictions: Sequence[Prediction]) -> np.ndarray:
+        """Predictions as a decoder writes them: EOS where there is room for it, then padding.
+
+        Returns:
+            int32 [predictions, tokens of the longest answer that the settings allow].
+        """
+        length, pad_id = self.settings.max_decode_length, self._module.pad_id
+        rows = np.full((len(predictions), length), pad_id, np.int32)
+        for row, prediction in zip(rows, predictions, strict=True):
+            ids = [*prediction.tokens, self._module.eos_id][:length]
+            row[: len(ids)] = ids
+        return rows
 
     def predict_batches(
         self, params: Params, batches: Iterable[Mapping[str, np.ndarray]]
@@ -292,10 +307,11 @@ class Predictor:
             if not np.isneginf(log_prob)
         ]
         (text, log_prob), *others = hypotheses
-        beams = self.settings.method == "beam"
+        beams, sampled = (self.settings.method == each for each in ("beam", "sample"))
         return Prediction(
             text=text,
             log_prob=log_prob,
+            decoder_score=log_prob if sampled else min(float(decoded.scores[row, 0]), 0.0),
             alternatives=tuple(others),
             tokens=tuple(self._text_ids(np.asarray(decoded.tokens[row, 0]))),
             hypotheses=tuple(hypotheses) if beams else (),

@@ -28,6 +28,10 @@ class _Writers(MetricWriter):
         for writer in self._writers:
             writer.write(step, metrics)
 
+    def write_summaries(self, step: int, values: Sequence[bytes]) -> None:
+        for writer in self._writers:
+            writer.write_summaries(step, values)
+
     def close(self) -> None:
         for writer in self._writers:
             writer.close()

@@ -11,7 +11,7 @@ import os
 import pathlib
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, SupportsFloat
 
 from closedbook.errors import UserError
@@ -21,15 +21,16 @@ _numbers = itertools.count()  # tells the files of one process and second apart
 
 
 class TensorBoardWriter(MetricWriter):
-    """Writes scalars into a new event file of a folder."""
+    """Writes scalars and summaries into a new event file of a folder."""
 
-    def __init__(self, folder: str | os.PathLike[str], *, start_step: int = 0) -> None:
+    def __init__(self, folder: str | os.PathLike[str], *, start_step: int | None = None) -> None:
         """Opens a new event file.
 
         Args:
             folder: Where TensorBoard looks for the run; made if missing.
             start_step: Step of the checkpoint that the run starts from. TensorBoard is told to
-                forget what earlier files of the folder hold of later steps.
+                forget what earlier files of the folder hold of later steps. None where no
+                training goes on: whatever is there stays.
 
         Raises:
             UserError: The file cannot be written.
@@ -53,8 +54,9 @@ class TensorBoardWriter(MetricWriter):
         except OSError as error:
             raise self._refused(error) from error
         self._add(file_version="brain.Event:2")
-        # Everything of this step and later ones is superseded (TensorBoard, event_accumulator).
-        self._add(step=start_step + 1, session_log=start)
+        if start_step is not None:
+            # What is of this step or later is superseded (TensorBoard, event_accumulator).
+            self._add(step=start_step + 1, session_log=start)
 
     def write(self, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
         values = [
@@ -62,6 +64,11 @@ class TensorBoardWriter(MetricWriter):
             for name, value in metrics.items()
         ]
         self._add(step=int(step), summary=self._summary(value=values))
+
+    def write_summaries(self, step: int, values: Sequence[bytes]) -> None:
+        if values:
+            parsed = [self._summary.Value.FromString(value) for value in values]
+            self._add(step=int(step), summary=self._summary(value=parsed))
 
     def close(self) -> None:
         # Every write flushes: what still waits here is an entry whose failure was raised.

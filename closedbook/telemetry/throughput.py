@@ -57,6 +57,11 @@ class Throughput:
             self._since = self._clock()
 
     @property
+    def steps(self) -> int:
+        """Steps of the window."""
+        return self._steps
+
+    @property
     def seconds(self) -> float:
         """Seconds of the window in which the timer ran."""
         running = 0.0 if self._pauses else self._clock() - self._since

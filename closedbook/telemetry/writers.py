@@ -1,7 +1,7 @@
 """What every writer of metrics is."""
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self, SupportsFloat
 
@@ -20,6 +20,17 @@ class MetricWriter(abc.ABC):
 
         Raises:
             UserError: The disk refuses, for example because it is full.
+        """
+
+    def write_summaries(self, step: int, values: Sequence[bytes]) -> None:  # noqa: B027
+        """Writes what is more than a number, where the writer can show it; else does nothing.
+
+        Args:
+            step: As for `write`.
+            values: Serialised `tensorboard.Summary.Value`s: texts, histograms, pictures, sounds.
+
+        Raises:
+            UserError: As `write`.
         """
 
     @abc.abstractmethod

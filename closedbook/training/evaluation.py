@@ -1,146 +1,156 @@
 """Answers to a task's questions: made, scored by the task's metrics, written."""
 
 import dataclasses
+import itertools
 import json
+import logging
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from closedbook import whole_files
-from closedbook.data.cache import TokenCache
-from closedbook.data.task_facts import registered_task, scoring
-from closedbook.eval import metrics as metric_functions
+from closedbook.data.evaluation import (
+    PREDICTION,
+    PREDICTION_WITH_AUX,
+    SCORE,
+    EvaluationTask,
+    Outputs,
+    Scored,
+)
+from closedbook.data.example_features import plain
 from closedbook.eval import predictions
 from closedbook.inference.predictor import Prediction, Predictor
 from closedbook.training.model import Params
+
+_log = logging.getLogger(__name__)
 
 Scores = dict[str, float]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What a model answered to a task's questions, and its scores, by the metrics' names."""
+    """What a model answered to a task's questions, and what the metrics make of it.
 
-    task: str
-    split: str
-    prefix: str
-    examples: list[dict[str, Any]]  # rows of the cache's examples.jsonl
-    predicted: list[Prediction]
-    processed: list[Any]  # predictions as the metric sees them: of any type for others' tasks
-    scores: Scores
+    Attributes:
+        task: Whose questions.
+        predicted: In their order; empty for a task whose metrics take scores of targets alone.
+        scored: By the task's metrics.
+    """
+
+    task: EvaluationTask
+    predicted: Sequence[Prediction]
+    scored: Scored
+
+    @property
+    def scores(self) -> Scores:
+        """The numbers, by the metrics' names."""
+        return dict(self.scored.scores)
 
 
 def answer(
-    cache: TokenCache, predictor: Predictor, params: Params, num_examples: int | None = None
+    task: EvaluationTask,
+    predictor: Predictor,
+    params: Params,
+    target_length: int | None = None,
 ) -> Answers:
-    """Decodes an answer to every question of a cache and scores them all.
+    """Lets a model answer a task's questions, or score their targets, and scores what it gives.
 
     Args:
-        cache: Of an evaluation split.
+        task: Its metrics say what is asked of the model.
         predictor: Of the model.
         params: The model's.
-        num_examples: First examples only; None for all.
+        target_length: Tokens of a target that is scored; longer ones are cut. None for all.
     """
-    examples = list(cache.examples())[:num_examples]
-    inputs = [cache.inputs(i).tolist() for i in range(len(examples))]
-    predicted = predictor.predict_tokens(params, inputs)
-    processed, scores = _scored(cache.manifest, examples, [p.text for p in predicted])
-    return Answers(
-        task=cache.name,
-        split=cache.split,
-        prefix=cache.manifest["prefix"],
-        examples=examples,
-        predicted=predicted,
-        processed=processed,
-        scores=scores,
+    inputs = task.inputs()
+    predicted: list[Prediction] = []
+    if task.needs & {PREDICTION, PREDICTION_WITH_AUX}:
+        predicted = predictor.predict_tokens(params, inputs)
+    target_scores: list[float] = []
+    if SCORE in task.needs:
+        targets = [[ids] for ids in task.targets(target_length)]
+        target_scores = [score for (score,) in predictor.score_tokens(params, inputs, targets)]
+    outputs = Outputs(
+        texts=[each.text for each in predicted],
+        tokens=predictor.token_rows(predicted),
+        prediction_scores=[each.decoder_score for each in predicted],
+        target_scores=target_scores,
     )
-
-
-def _scored(
-    manifest: Mapping[str, Any], examples: list[dict[str, Any]], texts: list[str]
-) -> tuple[list[Any], Scores]:
-    targets = [example["target"] for example in examples]
-    if manifest["postprocessor"] == "task":  # another package's, scored by its own functions
-        return _scored_by_seqio(manifest["task"], examples, targets, texts)
-    sets = manifest["postprocessor"] == "answer_sets"
-    processed: list[Any] = [metric_functions.split_answers(t) for t in texts] if sets else texts
-    scores: Scores = {}
-    for metric in scoring(manifest["task"]):
-        function = getattr(metric_functions, metric["name"])
-        scores |= function(targets, processed, **metric["options"])
-    return processed, scores
-
-
-def _scored_by_seqio(
-    task_name: str, examples: list[dict[str, Any]], targets: list[Any], texts: list[str]
-) -> tuple[list[Any], Scores]:
-    """Scores of a task that another package registered, by its own functions."""
-    task = registered_task(task_name)
-    processed = [
-        task.postprocess_fn(text, example=example, is_target=False)
-        for text, example in zip(texts, examples, strict=True)
-    ]
-    scores: Scores = {}
-    for function in task.predict_metric_fns:
-        scores |= {name: float(value) for name, value in function(targets, processed).items()}
-    return processed, scores
+    return Answers(task=task, predicted=predicted, scored=task.score(outputs))
 
 
 def write_answers(
     answers: Answers, folder: pathlib.Path, step: int, write_n_results: int | None = None
-) -> pathlib.Path:
-    """Writes T5X's files for one evaluation, and `predictions.jsonl` rows beside them.
+) -> pathlib.Path | None:
+    """Writes T5X's file of one evaluation, and `predictions.jsonl` rows beside it.
 
     Args:
         answers: To write.
         folder: For example MODEL_DIR/inference_eval.
         step: Of the checkpoint.
-        write_n_results: Rows of T5X's file; None for all.
+        write_n_results: Rows of T5X's file; None for all, 0 for no file.
 
     Returns:
-        The path of the predictions that `closedbook analyze` reads.
+        The path of the predictions that `closedbook analyze` reads; None without predictions.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = zip(answers.examples, answers.predicted, answers.processed, strict=True)
-    lines = [
-        {
-            "input": {"inputs_pretokenized": answers.prefix + example["question"]},
-            "target": example["target"],
-            "output": predicted.text,
-            "prediction": processed,
-        }
-        for example, predicted, processed in list(rows)[:write_n_results]
-    ]
-    stem = f"{answers.task}-{step:06d}"
-    target = folder / f"{stem}.jsonl"
-    text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
-    whole_files.write_text(target, text)
+    stem = f"{answers.task.name}-{step:06d}"
+    if write_n_results != 0:
+        lines = itertools.islice(result_rows(answers), write_n_results)
+        text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
+        whole_files.write_text(folder / f"{stem}.jsonl", text)
+    rows = prediction_rows(answers, step)
+    if not rows:
+        return None
     path = folder / f"{stem}.predictions.jsonl"
-    predictions.write(path, prediction_rows(answers, step))
+    predictions.write(path, rows)
     return path
 
 
+def result_rows(answers: Answers) -> Iterator[dict[str, Any]]:
+    """Rows of T5X's file: `{"input", "target", "output", "prediction"}`, "score" and "aux_..." too.
+
+    "input" has all features of the example. Keys are left out where no metric needed them, or
+    where JSON cannot hold the value.
+    """
+    scored = answers.scored
+    columns = {"target": scored.targets, **scored.columns}
+    refused: set[str] = set()
+    for index, question in enumerate(answers.task.questions):
+        row = {"input": plain(dict(question.features))}
+        for name, column in columns.items():
+            try:
+                row[name] = plain(column[index])
+            except TypeError as error:
+                if name not in refused:
+                    _log.warning("%s: no %r in the results: %s", answers.task.name, name, error)
+                refused.add(name)
+        yield row
+
+
 def prediction_rows(answers: Answers, step: int) -> list[predictions.Prediction]:
-    """Rows in the form of predictions.jsonl."""
+    """Rows in the form of predictions.jsonl, of all questions that have an answer."""
+    found = zip(answers.task.questions, answers.predicted, strict=bool(answers.predicted))
     return [
         predictions.Prediction(
-            id=example["id"],
-            question=example["question"],
-            answers=tuple(example["answers"]),
+            id=question.id,
+            question=question.text,
+            answers=question.answers,
             prediction=predicted.text,
             score=_finite(predicted.log_prob),
             alternatives=tuple(
                 predictions.Alternative(text=text, score=_finite(score))
                 for text, score in predicted.alternatives
             ),
-            task=answers.task,
-            split=answers.split,
+            task=answers.task.name,
+            split=answers.task.split,
             step=step,
+            meta={} if question.given_id is None else {"given_id": question.given_id},
             extra={"beams": beams} if (beams := predicted.beams()) else {},
         )
-        for example, predicted in zip(answers.examples, answers.predicted, strict=True)
+        for question, predicted in found
+        if question.answers
     ]
 
 

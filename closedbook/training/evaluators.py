@@ -12,7 +12,7 @@ from typing import Protocol
 import jax
 import numpy as np
 
-from closedbook.data.cache import TokenCache
+from closedbook.data.evaluation import EvaluationTask
 from closedbook.inference.predictor import Predictor
 from closedbook.models.parameters import Params
 from closedbook.parallel.processes import is_first
@@ -23,6 +23,8 @@ from closedbook.training.model import Batch, Sums
 from closedbook.training.settings import Evaluator
 
 _log = logging.getLogger(__name__)
+# Scores of the held-out loss; all that `report.means` gives is written.
+_SHOWN = ("loss", "loss_per_token", "cross_ent_loss", "accuracy")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +62,7 @@ class Evaluation(Protocol):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class HeldOutLoss:
-    """Loss and accuracy per target token on held-out targets; its scores are "eval/<name>".
+    """Loss and accuracy on held-out targets, as in training; its scores are "eval/<name>".
 
     Attributes:
         program: (parameters, batch) -> sums, without dropout.
@@ -87,18 +89,10 @@ class HeldOutLoss:
 
     def __call__(self, params: Params, step: int) -> Scores:
         """Measures and writes the losses."""
-        totals: Scores = {}
-        for batch in self.batches():
-            for name, value in jax.device_get(self.program(params, self.put(batch))).items():
-                totals[name] = totals.get(name, 0.0) + float(value)
-        tokens = max(totals.get("target_tokens", 0.0), 1.0)
-        losses = {
-            "loss": totals.get("loss", 0.0) / tokens,
-            "cross_ent_loss": totals.get("cross_ent_loss", 0.0) / tokens,
-            "accuracy": totals.get("correct", 0.0) / tokens,
-        }
+        rows = [jax.device_get(self.program(params, self.put(batch))) for batch in self.batches()]
+        losses = report.means(rows)
         self.writer.write(step, losses)
-        return {f"eval/{name}": value for name, value in losses.items()}
+        return {f"eval/{name}": losses[name] for name in _SHOWN}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -106,16 +100,18 @@ class QuestionScores:
     """Answers to the questions of some tasks, scored; its scores are "<task>/<metric>".
 
     Attributes:
-        caches: Of the questions, one per task.
+        tasks: The questions, and how they are scored.
         predictor: Of the model.
+        target_length: Tokens of a target that is scored; None for all.
         folder: Where T5X's files and the predictions are written.
         settings: How many questions are answered, and how many answers written.
         every: When it is due; None for never, where only a caller says when.
         writers: Take the scores of each step, by task; none for a task that is missing.
     """
 
-    caches: Sequence[TokenCache]
+    tasks: Sequence[EvaluationTask]
     predictor: Predictor
+    target_length: int | None = None
     folder: pathlib.Path
     settings: Evaluator
     every: Every | None = None
@@ -124,7 +120,7 @@ class QuestionScores:
     @property
     def names(self) -> tuple[str, ...]:
         """What the names of its scores begin with, before a slash: the tasks."""
-        return tuple(cache.name for cache in self.caches)
+        return tuple(task.name for task in self.tasks)
 
     def due(self, step: int) -> bool:
         """Whether to evaluate after so many steps."""
@@ -133,22 +129,25 @@ class QuestionScores:
     def __call__(self, params: Params, step: int) -> Scores:
         """Answers and scores every task's questions, and writes the files."""
         scores: Scores = {}
-        for cache in self.caches:
-            answers = answer(cache, self.predictor, params, self.settings.num_examples)
+        for task in self.tasks:
+            answers = answer(task, self.predictor, params, self.target_length)
             if is_first():
                 self._write(answers, step)
-            scores |= {f"{cache.name}/{name}": value for name, value in answers.scores.items()}
+            scores |= {f"{task.name}/{name}": value for name, value in answers.scores.items()}
         return scores
 
     def _write(self, answers: Answers, step: int) -> None:
-        if answers.task in self.writers:
-            self.writers[answers.task].write(step, answers.scores)
+        task = answers.task
+        if writer := self.writers.get(task.name):
+            writer.write(step, {f"eval/{name}": value for name, value in answers.scores.items()})
+            writer.write_summaries(step, answers.scored.summaries)
         report.append_scores(self.folder, answers, step)
         path = write_answers(answers, self.folder, step, self.settings.write_n_results)
         shown = "  ".join(f"{name} {value:.2f}" for name, value in answers.scores.items())
-        n = len(answers.examples)
-        _log.info("step %d  %s %s  n %d  %s", step, answers.task, answers.split, n, shown)
-        _log.info("predictions: %s", path)
+        n = len(task.questions)
+        _log.info("step %d  %s %s  n %d  %s", step, task.name, task.split, n, shown)
+        if path is not None:
+            _log.info("predictions: %s", path)
 
 
 def evaluate(evaluations: Iterable[Evaluation], params: Params, step: int) -> Scores:

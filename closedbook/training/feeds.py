@@ -13,6 +13,8 @@ from closedbook.data.batches import Batches
 from closedbook.data.cache import TokenCache
 from closedbook.data.cache_lookup import evaluation_caches, token_cache, training_sources
 from closedbook.data.converters import ENC_DEC, FeatureConverter
+from closedbook.data.evaluation import EvaluationTask
+from closedbook.data.evaluation_tasks import evaluation_task
 from closedbook.data.leakage import leakage
 from closedbook.data.prefetch import Prefetch
 from closedbook.data.stream import Stream
@@ -117,11 +119,39 @@ class RunData:
 
         return first
 
-    def questions(self, cfg: DatasetConfig) -> list[TokenCache]:
-        """Caches of the questions to answer, of every task that has the split and a metric."""
+    def questions(self, cfg: DatasetConfig, *, scored: bool = True) -> list[TokenCache]:
+        """Caches of the questions to answer, of every task that has the split.
+
+        Args:
+            cfg: The questions.
+            scored: Leave out tasks without a metric.
+
+        Raises:
+            UserError: None is left, or a task is unknown or its data missing.
+        """
         return evaluation_caches(
-            cfg.mixture_or_task_name, opened=self._open, **self._arguments(cfg)
+            cfg.mixture_or_task_name, scored=scored, opened=self._open, **self._arguments(cfg)
         )
+
+    def evaluation_tasks(
+        self, cfg: DatasetConfig, num_examples: int | None = None
+    ) -> list[EvaluationTask]:
+        """The tasks of `questions`, with their targets; what is odd about them is logged.
+
+        Args:
+            cfg: The questions.
+            num_examples: First questions of each task only; None for all.
+
+        Raises:
+            UserError: A metric needs what no model here gives, or as `questions`.
+        """
+        tasks = [
+            evaluation_task(cache, self._vocabulary, num_examples) for cache in self.questions(cfg)
+        ]
+        if is_first():
+            for note in [note for task in tasks for note in task.notes()]:
+                _log.warning("%s", note)
+        return tasks
 
     def warn_of_leakage(self, training: DatasetConfig, questions: DatasetConfig | None) -> None:
         """Logs how many evaluation questions also stand in training."""

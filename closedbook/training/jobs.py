@@ -1,25 +1,33 @@
 """`t5x eval` and `t5x infer`: a checkpoint's scores on a split, and its answers to questions."""
 
+import contextlib
 import dataclasses
 import json
+import logging
 import pathlib
+import shutil
 from collections.abc import Iterator
+from typing import Any
 
 from closedbook import whole_files
 from closedbook.checkpoints import load_params, model_folder, open_checkpoint, steps
 from closedbook.data.cache import TokenCache
+from closedbook.data.evaluation import lines
+from closedbook.data.example_features import plain
 from closedbook.errors import UserError, unknown_name
 from closedbook.inference.predictor import Predictor
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import is_first
-from closedbook.telemetry import Progress
-from closedbook.training import checks, feeds, programs
+from closedbook.telemetry import Progress, TensorBoardWriter
+from closedbook.training import checks, feeds, programs, report
 from closedbook.training.evaluators import QuestionScores
 from closedbook.training.model import TransformerModel
+from closedbook.training.model_info import describe
 from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckpointConfig
 from closedbook.training.state import abstract_state
 
+_log = logging.getLogger(__name__)
 INFER_MODES = ("predict", "score", "predict_with_aux")
 
 
@@ -31,6 +39,7 @@ def evaluate(
     output_dir: str,
     partitioner: Partitioner | None = None,
     inference_evaluator: Evaluator | None = None,
+    config_text: str = "",
 ) -> dict[int, dict[str, float]]:
     """Answers and scores a split with one checkpoint, or with all of a run.
 
@@ -41,6 +50,7 @@ def evaluate(
         output_dir: Where files are written, as by the evaluation in training.
         partitioner: How arrays lie on the devices.
         inference_evaluator: How questions are answered.
+        config_text: The configuration, for `config.gin`.
 
     Returns:
         Step to scores, "<task>/<metric>".
@@ -56,17 +66,28 @@ def evaluate(
     checks.check_checkpoint(open_checkpoint(paths[-1]), model)
     feeds.import_task_modules(dataset_cfg)
     results: dict[int, dict[str, float]] = {}
-    with partitioner.activate():
+    with partitioner.activate(), contextlib.ExitStack() as stack:
+        data = feeds.RunData(model.vocabulary, model.converter)
+        tasks = data.evaluation_tasks(dataset_cfg, settings.num_examples)
+        abstract = abstract_state(model, partitioner)
+        info = describe(model, abstract, optimizer=False)
+        report.write_config(folder, info, config_text)
+        place = folder / "inference_eval"
         questions = QuestionScores(
-            caches=feeds.RunData(model.vocabulary, model.converter).questions(dataset_cfg),
+            tasks=tasks,
+            target_length=(dataset_cfg.task_feature_lengths or {}).get("targets"),
             predictor=programs.predictor(model, partitioner, dataset_cfg, settings),
-            folder=folder / "inference_eval",
+            folder=place,
             settings=settings,
+            writers={
+                task.name: stack.enter_context(TensorBoardWriter(place / task.name))
+                for task in tasks
+                if is_first()
+            },
         )
-        wanted = abstract_state(model, partitioner).params
         for each in paths:
             checkpoint = open_checkpoint(each)
-            params, step = load_params(checkpoint, wanted), checkpoint.step or 0
+            params, step = load_params(checkpoint, abstract.params), checkpoint.step or 0
             results[step] = questions(params, step)
             del params  # before the next ones are read: memory for one is enough
     return results
@@ -82,6 +103,7 @@ def infer(
     inference_evaluator: Evaluator | None = None,
     mode: str = "predict",
     checkpoint_period: int = 100,
+    config_text: str = "",
 ) -> list[pathlib.Path]:
     """Writes a checkpoint's answers, T5X's way; run again, it goes on after the last chunk.
 
@@ -93,9 +115,11 @@ def infer(
         partitioner: How arrays lie on the devices.
         inference_evaluator: How questions are answered.
         mode: "predict" writes answers, "score" the log-probability of each target,
-            "predict_with_aux" answers with their log-probabilities, of a beam search with those
+            "predict_with_aux" answers with what T5X calls `scores`, log-probabilities divided by
+            the brevity penalty, and with the `log_probs` themselves; of a beam search with those
             of all beams too.
         checkpoint_period: Batches of a chunk.
+        config_text: The configuration, for `config.gin`.
 
     Returns:
         The files, one per task.
@@ -111,9 +135,13 @@ def infer(
     feeds.import_task_modules(dataset_cfg)
     files = []
     with partitioner.activate():
-        caches = feeds.RunData(model.vocabulary, model.converter).questions(dataset_cfg)
+        data = feeds.RunData(model.vocabulary, model.converter)
+        caches = data.questions(dataset_cfg, scored=False)
         predictor = programs.predictor(model, partitioner, dataset_cfg, settings)
-        params = load_params(checkpoint, abstract_state(model, partitioner).params)
+        abstract = abstract_state(model, partitioner)
+        info = describe(model, abstract, optimizer=False)
+        report.write_config(folder, info, config_text)
+        params = load_params(checkpoint, abstract.params)
         for cache in caches:
             job = _Chunks(
                 folder=folder,
@@ -143,32 +171,43 @@ class _Chunks:
         return f"{self.cache.name}-{self.mode}.jsonl"
 
     @property
+    def _own(self) -> str:
+        """What the parts are of."""
+        return f"{self.origin} chunks of {self.size} of {self.total}"
+
+    @property
     def _parts(self) -> pathlib.Path:
         return self.folder / "tmp" / self._stem
 
     def run(self, predictor: Predictor, params: Params) -> pathlib.Path:
         """Answers what is missing and joins the parts."""
         target = self.folder / f"{self._stem}-00000-of-00001"
+        completed = target.with_name(f"{target.name}.COMPLETED")
+        if completed.exists() and completed.read_text(encoding="utf-8") == self._own:
+            _log.info("%s is whole; it is not written again", target)
+            return target
         first = is_first()
         if first:
             self._prepare(target)
-        examples = list(self.cache.examples())
+        features = [line["features"] for line in lines(self.cache)]
         with Progress(self.total, description=self._stem, enabled=first) as progress:
             for start in range(0, self.total, self.size):
                 part = self._parts / f"{start:010d}"
                 if not part.exists():
                     chosen = range(start, min(start + self.size, self.total))
-                    lines = list(self._lines(chosen, examples, predictor, params))
+                    made = list(self._lines(chosen, features, predictor, params))
                     if first:
-                        whole_files.write_text(part, "".join(lines))
+                        whole_files.write_text(part, "".join(made))
                 progress.update(min(start + self.size, self.total))
         if first:
             with whole_files.opened(target) as file:
                 for start in range(0, self.total, self.size):
                     file.write((self._parts / f"{start:010d}").read_bytes())
-            for part in self._parts.iterdir():
-                part.unlink()
-            self._parts.rmdir()
+            shutil.rmtree(self._parts)
+            with contextlib.suppress(OSError):  # parts of another task may lie there
+                self._parts.parent.rmdir()
+            # Last, as in T5X: who waits for the answers waits for this file.
+            whole_files.write_text(completed, self._own)
         return target
 
     def _prepare(self, target: pathlib.Path) -> None:
@@ -176,19 +215,17 @@ class _Chunks:
             raise UserError(f"{target} exists; give another INFER_OUTPUT_DIR or move it away")
         self._parts.mkdir(parents=True, exist_ok=True)
         origin = self._parts / "origin"
-        own = f"{self.origin} chunks of {self.size} of {self.total}"
         if not origin.exists():
-            whole_files.write_text(origin, own)
-        if origin.read_text(encoding="utf-8") != own:
+            whole_files.write_text(origin, self._own)
+        if origin.read_text(encoding="utf-8") != self._own:
             raise UserError(
                 f"{self._parts} holds parts of another run ({origin.read_text(encoding='utf-8')}); "
                 "delete it, or give another INFER_OUTPUT_DIR"
             )
 
     def _lines(
-        self, chosen: range, examples: list[dict], predictor: Predictor, params: Params
+        self, chosen: range, features: list[dict[str, Any]], predictor: Predictor, params: Params
     ) -> Iterator[str]:
-        prefix = self.cache.manifest["prefix"]
         inputs = [self.cache.inputs(i).tolist() for i in chosen]
         if self.mode == "score":
             # The ids as the cache has them: text may not give the same ones back.
@@ -203,11 +240,12 @@ class _Chunks:
                 if self.mode == "predict_with_aux":
                     beams = found.beams()
                     others = {"beams": beams} if beams else {}
-                    row["aux"] = {"scores": found.log_prob, **others}
+                    scores = {"scores": found.decoder_score, "log_probs": found.log_prob}
+                    row["aux"] = scores | others
                 values.append(row)
         for i, value in zip(chosen, values, strict=True):
-            text = {"inputs_pretokenized": prefix + examples[i]["question"]}
-            yield json.dumps({"inputs": text, **value}, ensure_ascii=False) + "\n"
+            row = {"inputs": plain(features[i]), **value}
+            yield json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def _path(restore: RestoreCheckpointConfig) -> str:

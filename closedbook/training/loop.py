@@ -4,7 +4,9 @@ import contextlib
 import dataclasses
 import logging
 import pathlib
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import SupportsFloat
 
 import jax
 import numpy as np
@@ -12,6 +14,7 @@ import numpy as np
 from closedbook.checkpoints import CheckpointStore, steps
 from closedbook.data.prefetch import Prefetch
 from closedbook.errors import UserError
+from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import is_first
 from closedbook.telemetry import MetricWriter, Progress, Throughput, open_writer
@@ -192,14 +195,16 @@ class _Parts:
         self, cfg: DatasetConfig, settings: Evaluator | None, every: Every
     ) -> QuestionScores:
         """Answers to questions, and their scores."""
-        settings, caches = settings or Evaluator(), self.data.questions(cfg)
+        settings = settings or Evaluator()
+        tasks = self.data.evaluation_tasks(cfg, settings.num_examples)
         return QuestionScores(
-            caches=caches,
+            tasks=tasks,
+            target_length=(cfg.task_feature_lengths or {}).get("targets"),
             predictor=programs.predictor(self.model, self.partitioner, cfg, settings),
             folder=self.folder / "inference_eval",
             settings=settings,
             every=every,
-            writers={cache.name: self.writer("inference_eval", cache.name) for cache in caches},
+            writers={task.name: self.writer("inference_eval", task.name) for task in tasks},
         )
 
 
@@ -227,16 +232,45 @@ class _Run:
         return save, evaluations, self.logs.due(step) or save or bool(evaluations)
 
     def save(
-        self, state: TrainState, position: dict[str, int], scores: dict[str, float] | None = None
+        self,
+        state: TrainState,
+        position: dict[str, int],
+        *,
+        evaluated: bool = False,
+        passing: bool = False,
     ) -> None:
-        """Saves a checkpoint of a state and of the data's position."""
+        """Saves a checkpoint of a state and of the data's position.
+
+        Args:
+            state: To save.
+            position: Of the data.
+            evaluated: Whether evaluations of the state follow.
+            passing: Whether the checkpoint is kept only while they last.
+        """
         self.store.save(
             int(state.step),
             params=state.params,
             opt_state=state.opt_state,
-            run=self.start.run_record(position),
-            metrics=scores,
+            run=self.start.run_record(position, evaluated=evaluated),
+            passing=passing,
         )
+
+    def evaluate(self, due: Sequence[Evaluation], params: Params, step: int) -> dict[str, float]:
+        """The scores of a state, which is on the disk already: an error here loses no step."""
+        self.store.wait()
+        try:
+            scores = evaluate(due, params, step)
+        except Exception as error:
+            note = (
+                f"in the evaluation of step {step}; checkpoint_{step} is saved: mend the task and "
+                "run the same command again, it evaluates this step and goes on"
+            )
+            if isinstance(error, UserError):  # of which people see the message alone
+                raise UserError(f"{error} ({note})") from error
+            error.add_note(note)
+            raise
+        self.store.scored(step, scores)
+        return scores
 
 
 def _loop(
@@ -251,6 +285,9 @@ def _loop(
     waiting: list[Sums] = []
     if not run.start.resumed:
         run.save(state, batches.state())  # T5X too writes one before the first step
+    elif run.start.unscored and (due := run.due(step)[1]):
+        scores = run.evaluate(due, state.params, step)
+    started = time.monotonic()
     throughput = Throughput(devices=jax.device_count())
     with (
         StopRequest() as stop,
@@ -270,22 +307,32 @@ def _loop(
                 throughput.count(tokens=run.tokens(batch))
             due_save, due, due_log = run.due(step)
             if due_log:
-                metrics = _finite_means(waiting, step, run)
+                rows = _finite_rows(waiting, step, run)
                 waiting.clear()
+                metrics = report.means(rows) | report.timing(throughput, rows)
+                metrics["timing/uptime"] = time.monotonic() - started
                 rates = throughput.report()
                 metrics |= rates | report.utilization(run.flops, rates)
                 progress.update(step, report.shown(metrics))
-                if due:
+                try:
                     with throughput.paused():
-                        scores = evaluate(due, state.params, step)
-                    metrics |= scores
-                writer.write(step, metrics)
-            if due_save:
-                with throughput.paused():
-                    run.save(state, batches.state(), scores if due else None)
+                        if due_save or due:
+                            with _timed(metrics, "timing/checkpoint_seconds"):
+                                run.save(
+                                    state,
+                                    batches.state(),
+                                    evaluated=bool(due),
+                                    passing=not due_save,
+                                )
+                        if due:
+                            with _timed(metrics, "timing/evaluate_seconds"):
+                                scores = run.evaluate(due, state.params, step)
+                            metrics |= scores
+                finally:
+                    writer.write(step, metrics)
         if step < run.total:
             if waiting:
-                writer.write(step, _finite_means(waiting, step, run))
+                writer.write(step, report.means(_finite_rows(waiting, step, run)))
             run.save(state, batches.state())
             run.store.wait()
             _log.warning("stopped as asked; checkpoint_%d is saved, run again to go on", step)
@@ -293,8 +340,18 @@ def _loop(
     return Result(step=step, finished=step >= run.total, scores=scores)
 
 
-def _finite_means(waiting: list[Sums], step: int, run: _Run) -> dict[str, float]:
-    """What `report.means` makes of the steps since the last log.
+@contextlib.contextmanager
+def _timed(metrics: dict[str, float], name: str) -> Iterator[None]:
+    """Adds the seconds of the `with` to metrics."""
+    began = time.monotonic()
+    yield
+    metrics[name] = time.monotonic() - began
+
+
+def _finite_rows(
+    waiting: list[Sums], step: int, run: _Run
+) -> Sequence[Mapping[str, SupportsFloat]]:
+    """The sums of the steps since the last log, on the host.
 
     Raises:
         UserError: A loss, a gradient or a parameter is not finite; names the step and the last
@@ -312,7 +369,7 @@ def _finite_means(waiting: list[Sums], step: int, run: _Run) -> dict[str, float]
                     f"the {word} is {float(row[name])} at step {at}; the last good checkpoint is "
                     f"{last}; lower the learning rate or look at the data there"
                 )
-    return report.means(rows)
+    return rows
 
 
 def _last_step(total: int | None, relative: int | None, start: startup.Start) -> int:

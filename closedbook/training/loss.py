@@ -118,3 +118,34 @@ def normalize_weights(
         weights = jnp.where(length > 0, weights / jnp.maximum(length, 1.0), 0.0)
         return weights, jnp.maximum(jnp.sum(weights), 1.0)
     raise unknown_name("LOSS_NORMALIZING_FACTOR", factor, FACTORS)
+
+
+def fillings(batch: Mapping[str, jax.Array], weights: jax.Array) -> dict[str, jax.Array]:
+    """How full a batch is, as T5X counts it (its `models.compute_base_metrics`); float32 scalars.
+
+    Args:
+        batch: The whole batch.
+        weights: Of its targets, from `normalize_weights`.
+
+    Returns:
+        `loss_weights`, their sum; `sequences`, the rows; `positions/loss_weights` of the targets;
+        and for each stack `examples/<stack>` that have a token in the rows, `tokens/<stack>` and
+        `positions/<stack>`. A stack is called "encoder" or "decoder" in a packed batch, and
+        otherwise by its array, "encoder_input_tokens" or "decoder_target_tokens".
+    """
+    end = "_segment_ids"
+    stacks = {name.removesuffix(end): x for name, x in batch.items() if name.endswith(end)}
+    if not stacks:
+        names = ("encoder_input_tokens", "decoder_target_tokens")
+        stacks = {name: (batch[name] != 0).astype(jnp.int32) for name in names if name in batch}
+    counts: dict[str, int | jax.Array] = {
+        "loss_weights": jnp.sum(weights),
+        "sequences": weights.shape[0],
+        "positions/loss_weights": weights.size,
+    }
+    for name, ids in stacks.items():
+        begins = jnp.pad(ids[:, :-1], ((0, 0), (1, 0))) != ids
+        counts[f"examples/{name}"] = jnp.sum(begins & (ids != 0))
+        counts[f"tokens/{name}"] = jnp.sum(ids != 0)
+        counts[f"positions/{name}"] = ids.size
+    return {name: jnp.asarray(count, jnp.float32) for name, count in counts.items()}

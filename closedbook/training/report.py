@@ -1,6 +1,5 @@
 """What a run writes of itself: metrics per token, config.gin, model-info.txt, the model card."""
 
-import dataclasses
 import json
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -14,41 +13,102 @@ from closedbook.checkpoints import ModelCard
 from closedbook.data.task_facts import question_prefix
 from closedbook.parallel.devices import device_kind
 from closedbook.parallel.processes import is_first
+from closedbook.telemetry import Throughput
 from closedbook.training.evaluation import Answers
 from closedbook.training.model import TransformerModel
+from closedbook.training.model_info import describe
 from closedbook.training.settings import DatasetConfig
 from closedbook.training.state import TrainState
 
+_FILLED = ("tokens", "positions")
+
 
 def means(rows: Sequence[Mapping[str, SupportsFloat]]) -> dict[str, float]:
-    """Step sums to what people read.
+    """Sums of steps to what people and scripts read.
+
+    Under T5X's names stand T5X's values (its `models.compute_base_metrics`): a loss is the sum
+    that is minimised, divided by LOSS_NORMALIZING_FACTOR, per step. Names that T5X lacks are ours.
 
     Args:
-        rows: The sums of each step, as `step.make_train_step` gives them.
+        rows: The sums of each step, as `step.make_train_step` or `make_eval_step` give them.
 
     Returns:
-        Losses and accuracy per target token; gradient norm and each kind of tokens per step;
-        learning rate
-        and norm of the parameters after the last step.
+        Of T5X: `loss`, `z_loss`, `cross_ent_loss`, each `..._per_all_target_tokens`,
+        `loss_per_nonpadding_target_token`, `accuracy`, `effective_batch_size/<stack>`,
+        `non_padding_fraction/<stack>`; in training `learning_rate` (mean) and
+        `learning_rate/current`. Ours: `loss_per_token`, `cross_ent_loss_per_token` and
+        `z_loss_per_token`, divided by the targets' weights alone; each kind of tokens per step; in
+        training `gradient_norm` per step, and `parameter_norm` after the last.
     """
+    steps = len(rows)
     total = {name: float(np.sum([row[name] for row in rows])) for name in rows[0]}
-    tokens = max(total["target_tokens"], 1.0)
+    weights = max(total["loss_weights"], 1e-9)
+    positions = total["positions/loss_weights"]
+    found = {"accuracy": total["correct"] / max(total["target_tokens"], 1.0)}
+    for name in ("loss", "cross_ent_loss", "z_loss"):
+        normalized = float(
+            np.sum([_float(row, name) / _float(row, "loss_divisor") for row in rows])
+        )
+        found[name] = normalized / steps
+        found[f"{name}_per_all_target_tokens"] = normalized / positions
+        found[f"{name}_per_token"] = total[name] / weights
+        if name == "loss":
+            found["loss_per_nonpadding_target_token"] = normalized / weights
+    stacks = [name.removeprefix("examples/") for name in total if name.startswith("examples/")]
+    for name in stacks:
+        found[f"effective_batch_size/{name}"] = total[f"examples/{name}"] / steps
+        found[f"non_padding_fraction/{name}"] = total[f"tokens/{name}"] / total[f"positions/{name}"]
+    found["non_padding_fraction/loss_weights"] = total["loss_weights"] / positions
+    tokens, room = (sum(total[f"{kind}/{name}"] for name in stacks) for kind in _FILLED)
+    found["non_padding_fraction/overall"] = tokens / max(room, 1.0)
+    if "learning_rate" in total:
+        found |= {
+            "learning_rate": total["learning_rate"] / steps,
+            "learning_rate/current": _float(rows[-1], "learning_rate"),
+            "gradient_norm": total["gradient_norm"] / steps,
+            "parameter_norm": _float(rows[-1], "parameter_norm"),
+        }
+    return found | {name: total[name] / steps for name in total if name.endswith("_tokens")}
+
+
+def timing(throughput: Throughput, rows: Sequence[Mapping[str, SupportsFloat]]) -> dict[str, float]:
+    """T5X's `timing/...` of the steps that a timer has counted; nothing where it has counted none.
+
+    Evaluating and saving do not count, nor does a run's first step, which compiles.
+
+    Args:
+        throughput: Before its `report`.
+        rows: The sums of steps, all of batches of one size.
+    """
+    steps, seconds = throughput.steps, throughput.seconds
+    if not steps or seconds <= 0:
+        return {}
+    sequences = steps * _float(rows[-1], "sequences")
+    targets = steps * _float(rows[-1], "positions/loss_weights")
+    rates = {"seqs": sequences / seconds, "target_tokens": targets / seconds}
+    devices = jax.device_count()
     return {
-        "loss": total["loss"] / tokens,
-        "cross_ent_loss": total["cross_ent_loss"] / tokens,
-        "z_loss": total["z_loss"] / tokens,
-        "accuracy": total["correct"] / tokens,
-        "learning_rate": float(rows[-1]["learning_rate"]),
-        "gradient_norm": total["gradient_norm"] / len(rows),
-        "parameter_norm": float(rows[-1]["parameter_norm"]),
-        **{name: total[name] / len(rows) for name in total if name.endswith("_tokens")},
+        "timing/seconds": seconds,
+        "timing/seqs": sequences,
+        "timing/steps_per_second": steps / seconds,
+        **{f"timing/{name}_per_second": rate for name, rate in rates.items()},
+        **{f"timing/{name}_per_second_per_core": rate / devices for name, rate in rates.items()},
     }
+
+
+def _float(row: Mapping[str, SupportsFloat], name: str) -> float:
+    return float(row[name])
 
 
 def shown(metrics: Mapping[str, float]) -> dict[str, float]:
     """The few metrics of the progress line."""
-    names = ("loss", "accuracy", "learning_rate", "tokens_per_second")
-    return {name: metrics[name] for name in names if name in metrics}
+    names = {
+        "loss_per_token": "loss_per_token",
+        "accuracy": "accuracy",
+        "learning_rate": "learning_rate/current",
+        "tokens_per_second": "tokens_per_second",
+    }
+    return {name: metrics[found] for name, found in names.items() if found in metrics}
 
 
 def flops_of_step(model: TransformerModel, cfg: DatasetConfig) -> int:
@@ -84,23 +144,25 @@ def write_run_files(
     config_text: str,
 ) -> None:
     """Writes `model.json`, `vocabulary.model`, `model-info.txt` and `config.gin`."""
+    if is_first():
+        card(model, cfg).write(folder, model.vocabulary.local_path)
+    write_config(folder, describe(model, abstract), config_text)
+
+
+def write_config(folder: pathlib.Path, model_info: str, config_text: str) -> None:
+    """Writes T5X's two files about a job, in the first process.
+
+    Args:
+        folder: Of the job; made if missing.
+        model_info: Of `model-info.txt`.
+        config_text: Of `config.gin`; "" for no such file.
+    """
     if not is_first():
         return
-    card(model, cfg).write(folder, model.vocabulary.local_path)
-    (folder / "model-info.txt").write_text(describe(model, abstract), encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    whole_files.write_text(folder / "model-info.txt", model_info)
     if config_text:
-        (folder / "config.gin").write_text(config_text, encoding="utf-8")
-
-
-def describe(model: TransformerModel, abstract: TrainState) -> str:
-    """`model-info.txt`: every parameter with shape and sharding, and the totals."""
-    lines, total = [], 0
-    for path, x in jax.tree_util.tree_leaves_with_path(abstract.params):
-        name = "/".join(str(key.key) for key in path)
-        total += int(np.prod(x.shape))
-        lines.append(f"{name:80s} {x.shape!s:20s} {x.sharding.spec}")
-    config = json.dumps(dataclasses.asdict(model.config), indent=2)
-    return "\n".join([*lines, "", f"Total number of parameters: {total:,}", "", config, ""])
+        whole_files.write_text(folder / "config.gin", config_text)
 
 
 def card(model: TransformerModel, cfg: DatasetConfig) -> ModelCard:
@@ -118,11 +180,11 @@ def card(model: TransformerModel, cfg: DatasetConfig) -> ModelCard:
 def append_scores(folder: pathlib.Path, answers: Answers, step: int) -> None:
     """Adds a line to T5X's `<task>-metrics.jsonl`; a step that is evaluated again replaces its."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{answers.task}-metrics.jsonl"
+    path = folder / f"{answers.task.name}-metrics.jsonl"
     kept = []
     if path.exists():
         lines = path.read_text(encoding="utf-8").splitlines()
         kept = [row for row in map(json.loads, lines) if row["step"] != step]
-    kept.append({"step": step, **answers.scores, "n": len(answers.examples)})
+    kept.append({"step": step, **answers.scored.values, "n": len(answers.task.questions)})
     kept.sort(key=lambda row: row["step"])
     whole_files.write_text(path, "".join(json.dumps(row) + "\n" for row in kept))

@@ -45,6 +45,7 @@ class Start:
         first_step: That checkpoint's step, or 0.
         data: What the training data is, from `RunData.record`.
         resumed: Whether the run's own folder held a checkpoint.
+        unscored: Whether that was saved before evaluations which did not end.
     """
 
     state: TrainState
@@ -55,10 +56,17 @@ class Start:
     first_step: int
     data: dict[str, object]
     resumed: bool
+    unscored: bool = False
 
-    def run_record(self, position: dict[str, int]) -> dict[str, object]:
-        """What a checkpoint keeps beside parameters and optimiser state."""
+    def run_record(self, position: dict[str, int], *, evaluated: bool) -> dict[str, object]:
+        """What a checkpoint keeps beside parameters and optimiser state.
+
+        Args:
+            position: Of the data.
+            evaluated: Whether the state is about to be evaluated.
+        """
         return {
+            "evaluated": evaluated,
             "seed": self.seed,
             "position": position,
             "initial_checkpoint": self.initial,
@@ -135,6 +143,7 @@ def _resumed(
         first_step=run["first_step"],
         data=data,
         resumed=True,
+        unscored=bool(run.get("evaluated")) and not store.has_scores(step),
     )
 
 

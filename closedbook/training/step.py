@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from closedbook.training.loss import normalize_weights
+from closedbook.training.loss import fillings, normalize_weights
 from closedbook.training.model import Batch, Params, Sums, TransformerModel
 from closedbook.training.schedules import Schedule
 from closedbook.training.state import TrainState
@@ -54,14 +54,13 @@ def make_train_step(
         return total
 
     def step(state: TrainState, batch: Batch, key: jax.Array) -> tuple[TrainState, Sums]:
-        weights, factor = normalize_weights(model.loss_normalizing_factor, batch)
-        batch = batch | {"decoder_loss_weights": weights}
+        batch, factor, filled = _normalized(model, batch)
         grads, sums = gradients(state.params, batch, jax.random.fold_in(key, state.step))
         grads = jax.tree.map(lambda g: g / factor, grads)
         rate = schedule(state.step)
         direction, opt_state = model.optimizer.update(grads, state.opt_state, state.params)
         params = jax.tree.map(lambda p, d: p + rate * d, state.params, direction)
-        sums |= {
+        sums |= filled | {
             "learning_rate": rate,
             "gradient_norm": optax.tree.norm(grads),
             "parameter_norm": optax.tree.norm(params),
@@ -75,6 +74,14 @@ def make_eval_step(model: TransformerModel) -> EvalStep:
     """The function (params, batch) -> sums, without dropout."""
 
     def step(params: Params, batch: Batch) -> Sums:
-        return model.loss(params, batch, None)[1]
+        batch, _, filled = _normalized(model, batch)
+        return model.loss(params, batch, None)[1] | filled
 
     return step
+
+
+def _normalized(model: TransformerModel, batch: Batch) -> tuple[Batch, jax.Array, Sums]:
+    """A batch with normalised weights, what its loss is divided by, and how full it is."""
+    weights, factor = normalize_weights(model.loss_normalizing_factor, batch)
+    filled = fillings(batch, weights) | {"loss_divisor": factor}
+    return batch | {"decoder_loss_weights": weights}, factor, filled

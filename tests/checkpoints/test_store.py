@@ -79,3 +79,61 @@ def test_an_unreadable_folder_is_named(tmp_path):
     (tmp_path / "checkpoint_5" / "params" / "_METADATA").write_text("nonsense")
     with pytest.raises(UserError, match="checkpoint_5"):
         open_checkpoint(tmp_path)
+
+
+def _saved(store, tree, step, scores=None, passing=False):
+    store.save(step, params=tree, opt_state=tree, run={}, passing=passing)
+    store.wait()
+    if scores is not None:
+        store.scored(step, scores)
+
+
+def test_the_best_are_chosen_by_scores_that_come_after_the_save(tree, tmp_path):
+    given = {"keep": 1, "keep_best": 1, "metric": "quiz/em"}
+    store = CheckpointStore(tmp_path, **given)
+    _saved(store, tree, 2, {"quiz/em": 30.0})
+    _saved(store, tree, 4, {"quiz/em": 20.0})
+    assert steps(tmp_path) == [2, 4]
+    store.close()
+    # Another process reads the scores where the first left them; one is in Orbax's own place.
+    (tmp_path / "checkpoint_2" / "scores.json").unlink()
+    (tmp_path / "checkpoint_2" / "metrics").mkdir()
+    (tmp_path / "checkpoint_2" / "metrics" / "metrics").write_text('{"quiz/em": 30.0}')
+    again = CheckpointStore(tmp_path, **given)
+    assert again.has_scores(2)
+    _saved(again, tree, 6)
+    assert steps(tmp_path) == [2, 6]
+    assert not again.has_scores(6)
+    again.scored(6, {"quiz/em": 50.0})
+    assert steps(tmp_path) == [6]
+    again.close()
+
+
+def test_lower_is_better_where_it_is_said(tree, tmp_path):
+    store = CheckpointStore(
+        tmp_path, keep_best=1, metric="eval/loss", best_mode="min", asynchronous=False
+    )
+    for step, loss in ((1, 2.0), (2, 1.0), (3, 3.0)):
+        _saved(store, tree, step, {"eval/loss": loss})
+    assert steps(tmp_path) == [2, 3]
+    store.close()
+
+
+def test_a_passing_checkpoint_pushes_out_no_other_and_goes_when_it_is_scored(tree, tmp_path):
+    store = CheckpointStore(tmp_path, keep=1)
+    _saved(store, tree, 2)
+    _saved(store, tree, 3, passing=True)
+    assert steps(tmp_path) == [2, 3]
+    store.scored(3, {"quiz/em": 1.0})
+    assert steps(tmp_path) == [2]
+    _saved(store, tree, 3)
+    assert steps(tmp_path) == [3]
+    store.close()
+
+
+def test_a_passing_checkpoint_that_is_saved_again_stays(tree, tmp_path):
+    store = CheckpointStore(tmp_path)
+    _saved(store, tree, 3, passing=True)
+    _saved(store, tree, 3, {"quiz/em": 1.0})
+    assert steps(tmp_path) == [3]
+    store.close()

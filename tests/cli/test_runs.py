@@ -193,15 +193,18 @@ def test_infer_writes_answers_and_scores(project):
     rows = [json.loads(line) for line in path.read_text().splitlines()]
     assert len(rows) == 20
     assert set(rows[0]) == {"inputs", "prediction"}
-    assert rows[3]["inputs"] == {
-        "inputs_pretokenized": "question: what is the capital of country 103?"
-    }
+    inputs = rows[3]["inputs"]
+    assert inputs["inputs_pretokenized"] == "question: what is the capital of country 103?"
+    assert inputs["answers"] == [inputs["targets_pretokenized"]]
+    assert inputs["targets"][-1] == 1
     project.run(*words, "--gin.infer.mode='score'")
     path = project.folder / "answers" / "quiz-score.jsonl-00000-of-00001"
     scores = [json.loads(line)["score"] for line in path.read_text().splitlines()]
     assert len(scores) == 20
     assert max(scores) < 0
-    assert "exists; give another INFER_OUTPUT_DIR" in project.run(*words, code=2)
+    assert "answers/quiz-predict.jsonl-00000-of-00001" in project.run(*words)
+    other = "--gin.BATCH_SIZE=5"
+    assert "exists; give another INFER_OUTPUT_DIR" in project.run(*words, other, code=2)
 
 
 def test_a_trained_model_answers_without_a_gin_file(project):

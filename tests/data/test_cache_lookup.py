@@ -9,6 +9,8 @@ import pytest
 from closedbook.data import cache, cache_lookup, task_facts
 from closedbook.data.batches import Batches
 from closedbook.data.cache import BrokenCacheError, TokenCache
+from closedbook.data.evaluation import Outputs, lines
+from closedbook.data.evaluation_tasks import evaluation_task
 from closedbook.errors import UserError
 from closedbook.tasks import own_files, specs
 
@@ -195,9 +197,81 @@ def test_a_task_of_another_package_is_cached_too(vocabulary, tmp_path):
     )
     assert [vocabulary.decode(tokens.inputs(i)) for i in range(2)] == ["a b", "c"]
     assert [e["question"] for e in tokens.examples()] == ["a b", "c"]
-    assert [e["answers"] for e in tokens.examples()] == [["d"], ["e"]]
+    texts = [e["features"]["targets_pretokenized"] for e in tokens.examples()]
+    assert texts == ["d", "e"]
     assert tokens.manifest["postprocessor"] == "task"
+    # A cache of an earlier version lacks the features: it is made again in its place.
+    manifest, lines = tokens.folder / "manifest.json", tokens.folder / "examples.jsonl"
+    before = json.loads(manifest.read_text())
+    lines.write_text('{"id": "0", "question": "a b", "answers": ["d"], "target": "d"}\n')
+    sizes = before["files"] | {"examples.jsonl": lines.stat().st_size}
+    manifest.write_text(json.dumps(before | {"format": 1, "files": sizes}))
+    [again] = cache_lookup.evaluation_caches(
+        "theirs", "validation", vocabulary=vocabulary, cache_dir=tmp_path
+    )
+    assert again.folder == tokens.folder
+    assert json.loads(manifest.read_text()) == before
     assert task_facts.registered_task("theirs").name == "theirs"
+
+
+def test_questions_of_an_earlier_version_are_still_asked(tmp_path, vocabulary):
+    line = {"id": "7", "question": "who?", "answers": ["Ada"], "target": ["Ada"]}
+    rows = [({"inputs": [[5, 1]], "targets": [[6, 1]]}, line)]
+    about = {"task": "natural_questions_open", "split": "dev", "prefix": "nq question: "}
+    made = cache.write(
+        tmp_path / "old",
+        rows,
+        manifest=about | {"postprocessor": "plain"},
+        vocab_size=500,
+    )
+    manifest = made.folder / "manifest.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"format": 1}))
+    task = evaluation_task(TokenCache(made.folder), vocabulary)
+    [question] = task.questions
+    assert (question.id, question.text, question.answers) == ("7", "who?", ("Ada",))
+    assert question.features["inputs_pretokenized"] == "nq question: who?"
+    assert question.features["inputs"].tolist() == [5, 1]
+    scored = task.score(Outputs(texts=["ada"]))
+    assert scored.scores["em"] == 100.0
+    assert task.notes() == []
+
+
+def test_a_task_without_a_metric_may_be_answered_but_not_scored(vocabulary, tmp_path):
+    import seqio
+    import tensorflow as tf
+
+    def dataset_fn(split, shuffle_files, seed=None):
+        return tf.data.Dataset.from_tensor_slices({"inputs": ["a b"], "targets": ["d"]})
+
+    feature = seqio.Feature(seqio.SentencePieceVocabulary("/nowhere/else.model"))
+    seqio.TaskRegistry.add(
+        "unscored",
+        source=seqio.FunctionDataSource(dataset_fn, splits=["validation"]),
+        preprocessors=[seqio.preprocessors.tokenize, seqio.preprocessors.append_eos],
+        output_features={"inputs": feature, "targets": feature},
+    )
+    given = {"vocabulary": vocabulary, "cache_dir": tmp_path}
+    with pytest.raises(UserError, match="no split 'validation' with a metric"):
+        cache_lookup.evaluation_caches("unscored", "validation", **given)
+    [found] = cache_lookup.evaluation_caches("unscored", "validation", scored=False, **given)
+    [line] = lines(found)
+    assert line["features"]["inputs_pretokenized"] == b"a b"
+    assert line["features"]["targets"].tolist() == found.targets(0).tolist()
+    with pytest.raises(UserError, match=r"no split 'test'; its splits: validation"):
+        cache_lookup.evaluation_caches("unscored", "test", scored=False, **given)
+    seqio.TaskRegistry.remove("unscored")
+
+
+def test_tokens_are_all_there_is_of_a_task_that_is_only_trained_on(tmp_path):
+    made = cache.write(
+        tmp_path / "made",
+        [({"targets": [[6, 1]]}, None)],
+        manifest={"task": "text", "split": "train", "prefix": ""},
+        vocab_size=500,
+    )
+    [line] = lines(made)
+    assert line["id"] == "train-0"
+    assert {name: ids.tolist() for name, ids in line["features"].items()} == {"targets": [6, 1]}
 
 
 def test_unknown_names_are_the_users_errors(vocabulary, tmp_path):

@@ -154,13 +154,16 @@ def test_alternatives_with_the_same_first_line_are_one(folder, capsys, monkeypat
     written = Prediction(
         text=" Paris.\n\nIt is old.",
         log_prob=-1.0,
+        decoder_score=-1.0,
         alternatives=(("\nRome.", -2.0), ("Paris.\nIt", -3.0), ("Rome.\nIt", -4.0), ("It", -5.0)),
     )
     monkeypatch.setattr(Predictor, "predict", lambda self, params, texts: [written] * len(texts))
     (answer,) = load_model(folder).ask(["The capital is"])
     assert (answer.text, answer.log_prob) == ("Paris.", -1.0)
     assert answer.alternatives == (("Rome.", -2.0), ("It", -5.0))
-    alone = Prediction(text="Paris.", log_prob=-1.0, alternatives=(("Paris.\nIt", -3.0),))
+    alone = Prediction(
+        text="Paris.", log_prob=-1.0, decoder_score=-1.0, alternatives=(("Paris.\nIt", -3.0),)
+    )
     monkeypatch.setattr(Predictor, "predict", lambda self, params, texts: [alone] * len(texts))
     monkeypatch.setattr("sys.argv", ["closedbook", "ask", "--model", str(folder), "The capital is"])
     with pytest.raises(SystemExit):

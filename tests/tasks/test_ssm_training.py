@@ -47,7 +47,7 @@ def test_pretraining_on_own_sentences_lowers_the_loss_and_goes_on(sentence, tmp_
     assert "token cache: built my_ssm train: 400 examples" in train(20)
     assert "token cache" not in train(40)  # nor is TensorFlow needed any more
     lines = (tmp_path / "run" / "train" / "metrics.jsonl").read_text().splitlines()
-    losses = {row["step"]: row["loss"] for row in map(json.loads, lines) if "loss" in row}
+    losses = {row["step"]: row["loss_per_token"] for row in map(json.loads, lines)}
     assert sorted(losses) == list(range(5, 45, 5))
     assert losses[40] < losses[20] < losses[5]
     assert losses[40] < 0.7 * losses[5]

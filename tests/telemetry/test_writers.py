@@ -24,13 +24,21 @@ def write(folder, numbers, start_step=0, scale=1.0):
             writer.write(step, {"loss": np.float32(step * scale)})
 
 
-def curve(folder):
-    # With this module present TensorBoard reads files itself and does not import TensorFlow.
-    sys.modules.setdefault("tensorboard.compat.notf", types.ModuleType("notf"))
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+READER = """
+import json, sys, types
+# With this module present TensorBoard reads files itself and does not import TensorFlow. It stays
+# without TensorFlow then, and so in a process of its own.
+sys.modules["tensorboard.compat.notf"] = types.ModuleType("notf")
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+accumulator = EventAccumulator(sys.argv[1]).Reload()
+print(json.dumps([(event.step, event.value) for event in accumulator.Scalars("loss")]))
+"""
 
-    accumulator = EventAccumulator(str(folder)).Reload()
-    return [(event.step, event.value) for event in accumulator.Scalars("loss")]
+
+def curve(folder):
+    command = [sys.executable, "-c", READER, str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [tuple(each) for each in json.loads(done.stdout)]
 
 
 def test_both_files_hold_every_step(tmp_path):
@@ -191,3 +199,24 @@ def test_service_that_does_not_start_is_said_before_training(monkeypatch, tmp_pa
     monkeypatch.setitem(sys.modules, "wandb", wandb)
     with pytest.raises(UserError, match=r"wandb did not start: division by zero; mend"):
         open_writer(tmp_path, services=["wandb"])
+
+
+def test_summaries_stand_beside_scalars_and_only_where_they_can_be_shown(tmp_path):
+    from tensorboard.compat.proto import summary_pb2
+
+    text = summary_pb2.Summary.Value(tag="eval/sample", simple_value=1.0).SerializeToString()
+    with open_writer(tmp_path) as writer:
+        writer.write(3, {"loss": 1.0})
+        writer.write_summaries(3, [text])
+        writer.write_summaries(4, [])
+    assert steps(tmp_path / "metrics.jsonl") == [3]
+    (path,) = tmp_path.glob("events.out.*")
+    assert text in path.read_bytes()
+    assert curve(tmp_path) == [(3, 1.0)]
+
+
+def test_a_writer_that_goes_on_from_nothing_leaves_what_is_there(tmp_path):
+    for step in (1_000, 500):
+        with TensorBoardWriter(tmp_path) as writer:
+            writer.write(step, {"loss": 1.0})
+    assert sorted(curve(tmp_path)) == [(500, 1.0), (1_000, 1.0)]

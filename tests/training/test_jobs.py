@@ -121,7 +121,7 @@ def test_beams_are_written_with_all_their_probabilities(run, tiny, vocabulary, o
     model = dataclasses.replace(tiny, vocabulary=vocabulary)
     data = dataclasses.asdict(dataclasses.replace(odd, split="train"))
     run(1, model=model, data=data, infer_eval_dataset_cfg=None, train_eval_dataset_cfg=None)
-    settings = DecodeSettings(method="beam", num_beams=3, max_decode_length=4)
+    settings = DecodeSettings(method="beam", num_beams=3, alpha=0.6, max_decode_length=4)
     given = {
         "model": model,
         "dataset_cfg": odd,
@@ -130,9 +130,38 @@ def test_beams_are_written_with_all_their_probabilities(run, tiny, vocabulary, o
         "partitioner": Partitioner(devices=tuple(jax.devices()[:1])),
         "inference_evaluator": Evaluator(decode=settings),
     }
-    (path,) = jobs.infer(**given, mode="predict_with_aux")
-    inferred = [json.loads(line)["aux"]["beams"] for line in path.read_text().splitlines()]
-    jobs.evaluate(**given)
+    (path,) = jobs.infer(**given, mode="predict_with_aux", config_text="# infer")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    inferred = [line["aux"]["beams"] for line in lines]
+    # T5X's folder: the answers, what says that they are whole, and what made them.
+    assert path.name == "odd_quiz-predict_with_aux.jsonl-00000-of-00001"
+    assert {each.name for each in path.parent.iterdir()} == {
+        path.name,
+        f"{path.name}.COMPLETED",
+        "config.gin",
+        "model-info.txt",
+    }
+    assert (path.parent / "config.gin").read_text() == "# infer"
+    for line, answer in zip(lines, ANSWERS, strict=True):
+        assert line["inputs"]["inputs_pretokenized"].startswith("question: where is it")
+        assert line["inputs"]["targets_pretokenized"] == answer
+        assert line["inputs"]["answers"] == [answer]
+        penalties = [((5 + length) / 6) ** 0.6 for length in range(1, 5)]
+        ratio = line["aux"]["log_probs"] / line["aux"]["scores"]
+        assert min(abs(ratio - penalty) for penalty in penalties) < 1e-4
+    assert any(line["aux"]["scores"] != line["aux"]["log_probs"] for line in lines)
+    before = path.stat().st_mtime_ns
+    assert jobs.infer(**given, mode="predict_with_aux") == [path]  # whole: not asked again
+    assert path.stat().st_mtime_ns == before
+    other = given | {"dataset_cfg": dataclasses.replace(odd, batch_size=2)}
+    with pytest.raises(UserError, match="exists; give another INFER_OUTPUT_DIR"):
+        jobs.infer(**other, mode="predict_with_aux")
+    jobs.evaluate(**given, config_text="# eval")
+    assert (tmp_path / "beams" / "config.gin").read_text() == "# eval"
+    assert list((tmp_path / "beams" / "inference_eval" / "odd_quiz").glob("events.out.*"))
+    text = (tmp_path / "beams" / "model-info.txt").read_text()
+    assert text.splitlines()[0].startswith("Variable decoder/decoder_norm/scale ")
+    assert "param_states" not in text
     [file] = (tmp_path / "beams" / "inference_eval").glob("*.predictions.jsonl")
     rows = predictions.read(file)
     entropies = semantic_entropy.all_of(rows)

@@ -32,6 +32,30 @@ def _params(model, folder):
     return jax.device_get(load_params(open_checkpoint(folder), wanted))
 
 
+T5X_TAGS = {
+    "accuracy",
+    "loss",
+    "cross_ent_loss",
+    "z_loss",
+    "loss_per_nonpadding_target_token",
+    "loss_per_all_target_tokens",
+    "effective_batch_size/encoder",
+    "effective_batch_size/decoder",
+    "non_padding_fraction/overall",
+    "non_padding_fraction/loss_weights",
+}
+EVALUATED = ("training_eval/loop_quiz", "inference_eval/loop_quiz")
+
+
+def _tags(folder):
+    """The tags of all scalars in a folder's event files."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    accumulator = EventAccumulator(str(folder))
+    accumulator.Reload()
+    return set(accumulator.Tags()["scalars"])
+
+
 def _lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
@@ -48,7 +72,7 @@ def test_a_run_writes_the_files_of_t5x_and_learns(run, tiny, tmp_path):
     assert steps(folder) == [0, 4, 8, 12]
     lines = _lines(folder / "train/metrics.jsonl")
     assert [line["step"] for line in lines] == [2, 4, 6, 8, 10, 12]
-    assert lines[-1]["loss"] < lines[0]["loss"]
+    assert lines[-1]["loss_per_token"] < lines[0]["loss_per_token"]
     assert lines[0]["learning_rate"] == pytest.approx(0.01)
     assert (folder / "config.gin").read_text() == "# config"
     assert "Total number of parameters" in (folder / "model-info.txt").read_text()
@@ -60,6 +84,19 @@ def test_a_run_writes_the_files_of_t5x_and_learns(run, tiny, tmp_path):
     assert rows[0].step == 12
     upstream = _lines(folder / "inference_eval/loop_quiz-000012.jsonl")[0]
     assert set(upstream) == {"input", "target", "output", "prediction"}
+    assert (
+        upstream["input"]["inputs_pretokenized"] == "question: what is the capital of country 45?"
+    )
+    assert upstream["input"]["targets_pretokenized"] == "city 3"
+    assert upstream["input"]["answers"] == upstream["target"] == ["city 3"]
+    assert tiny.vocabulary.decode(upstream["input"]["targets"]) == "city 3"
+    assert len(upstream["input"]["inputs"]) > 5
+    tags = {name: _tags(folder / name) for name in ("train", *EVALUATED)}
+    assert tags["train"] >= T5X_TAGS | {"learning_rate", "learning_rate/current"}
+    assert tags["train"] >= {"timing/steps_per_second", "timing/evaluate_seconds"}
+    assert tags["train"] >= {"loss_per_token", "gradient_norm", "tokens_per_second"}
+    assert tags["training_eval/loop_quiz"] >= T5X_TAGS
+    assert tags["inference_eval/loop_quiz"] >= {"eval/em", "eval/f1"}
     card = ModelCard.read(folder)
     assert card.prefix == "question: "
     assert card.config == tiny.config
