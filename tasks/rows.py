@@ -22,7 +22,7 @@ from closedbook.tasks import row_files
 from closedbook.tasks.row_files import FORM
 
 VERSION = 2
-"""Of how rows are read; raised when the same file gives other texts, so that caches are rebuilt."""
+"""Of how own files are read; raised when one gives other texts, so that its cache is rebuilt."""
 
 _WEB_QUESTIONS_ANSWER = re.compile(r'\(description\s+(?:"((?:[^"\\]|\\.)*)"|([^)]+))\)', re.DOTALL)
 _ESCAPED = re.compile(r"\\(.)", re.DOTALL)
@@ -124,7 +124,9 @@ def _answers(content: Mapping[str, Any], key: str) -> tuple[tuple[str, ...], str
         given = _web_questions(str(given))
     elif isinstance(given, Mapping) and (trivia := _trivia_qa(given)) is not None:
         value, given = trivia
-    answers = tuple(answer.strip() for answer in values.texts(given, key))
+    listed = given if isinstance(given, list | tuple) else [given]
+    # One that stands twice stays so: of random answers it is drawn twice as often.
+    answers = tuple(text.strip() for each in listed for text in values.texts(each, key))
     if not all(answers):
         raise UserError(
             f"answers must be text or a list of texts, none of them empty; found {_shown(given)}"

@@ -60,7 +60,7 @@ class Folder:
         """
         parts = _part(self.splits, split)
         files = local_files.split_files(self.dataset, parts, self._path())
-        return {"files": file_hashes(files), "parts": parts, "rows": rows.VERSION}
+        return {"files": file_hashes(files), "parts": parts}
 
     def _path(self) -> pathlib.Path:
         if self.path is None:

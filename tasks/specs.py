@@ -105,6 +105,7 @@ def _web_questions_open(name: str, *, whole: bool = False) -> TaskSpec:
         ),
         prefix="wq question: ",
         metric="squad",
+        version=2,  # since 2, quotes inside an answer of the official files are read
     )
 
 

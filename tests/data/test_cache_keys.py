@@ -67,8 +67,8 @@ def folder(tmp_path):
         ("natural_questions_open", "train", {"data_dir": True}, "394a23cb2494a752"),
         ("natural_questions_open_test", "train", {"data_dir": True}, "7ad7190f0378deb9"),
         ("natural_questions_open_test", "validation", {"data_dir": True}, "b5e813c9b4220c41"),
-        ("k_own", "train", {}, "024407fc3d95e841"),
-        ("k_own", "test", {"data_dir": True, "num_examples": 7}, "9fc7766b89b36b81"),
+        ("k_own", "train", {}, "d517c25c78499243"),
+        ("k_own", "test", {"data_dir": True, "num_examples": 7}, "e87421eea708af48"),
     ],
 )
 def test_folders_are_named_as_in_version_0_1(folder, task, split, settings, digest):
