@@ -117,7 +117,7 @@ for _mode in ("train", "eval", "infer"):
 @app.command()
 def files() -> None:
     """List the packaged gin files."""
-    from closedbook.cli.modes import packaged_files
+    from closedbook.cli.gin_files import packaged_files
 
     for name in packaged_files():
         print(name)

@@ -77,6 +77,8 @@ class RunData:
             "seed": cfg.seed,
             "stream": cfg.stream,
         }
+        if not cfg.shuffle:
+            record["shuffle"] = False
         if not cfg.stream:
             record["caches"] = [[cache.folder.name, rate] for cache, rate in self._sources(cfg)]
         return record
@@ -166,7 +168,15 @@ class RunData:
         # Every process makes the whole batch, which costs little, and lays down what its devices
         # hold: with a model split over hosts several of them hold the same rows.
         sources = self._sources(cfg, where_present=where_present)
-        return Batches(sources, cfg.batch_size, self._lengths(cfg), cfg.pack, seed, self._converter)
+        return Batches(
+            sources,
+            cfg.batch_size,
+            self._lengths(cfg),
+            cfg.pack,
+            seed,
+            self._converter,
+            shuffle=cfg.shuffle,
+        )
 
     def _lengths(self, cfg: DatasetConfig) -> dict[str, int]:
         return cfg.lengths_of(self._converter.features)
@@ -193,6 +203,7 @@ class RunData:
             data_dir=cfg.data_dir,
             use_seqio_cached=cfg.use_cached,
             begin_id=self._converter.begin_id,
+            shuffle=cfg.shuffle,
         )
 
 

@@ -18,7 +18,7 @@ from closedbook.training import checks, feeds, programs
 from closedbook.training.evaluators import QuestionScores
 from closedbook.training.model import TransformerModel
 from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckpointConfig
-from closedbook.training.state import abstract_state
+from closedbook.training.state import abstract_state, rounded
 
 INFER_MODES = ("predict", "score", "predict_with_aux")
 
@@ -57,16 +57,18 @@ def evaluate(
     feeds.import_task_modules(dataset_cfg)
     results: dict[int, dict[str, float]] = {}
     with partitioner.activate():
+        caches = feeds.RunData(model.vocabulary, model.converter).questions(dataset_cfg)
         questions = QuestionScores(
-            caches=feeds.RunData(model.vocabulary, model.converter).questions(dataset_cfg),
-            predictor=programs.predictor(model, partitioner, dataset_cfg, settings),
+            caches=caches,
+            predictor=programs.predictor(model, partitioner, dataset_cfg, settings, caches),
             folder=folder / "inference_eval",
             settings=settings,
         )
         wanted = abstract_state(model, partitioner).params
         for each in paths:
             checkpoint = open_checkpoint(each)
-            params, step = load_params(checkpoint, wanted), checkpoint.step or 0
+            params = rounded(load_params(checkpoint, wanted), restore_checkpoint_cfg.dtype)
+            step = checkpoint.step or 0
             results[step] = questions(params, step)
             del params  # before the next ones are read: memory for one is enough
     return results
@@ -82,6 +84,8 @@ def infer(
     inference_evaluator: Evaluator | None = None,
     mode: str = "predict",
     checkpoint_period: int = 100,
+    shard_id: int = 0,
+    num_shards: int = 1,
 ) -> list[pathlib.Path]:
     """Writes a checkpoint's answers, T5X's way; run again, it goes on after the last chunk.
 
@@ -89,19 +93,26 @@ def infer(
         model: What the checkpoint holds.
         dataset_cfg: The questions.
         restore_checkpoint_cfg: The checkpoint.
-        output_dir: Where `<task>-<mode>.jsonl-00000-of-00001` is written.
+        output_dir: Where `<task>-<mode>.jsonl-<shard>-of-<shards>` is written.
         partitioner: How arrays lie on the devices.
         inference_evaluator: How questions are answered.
         mode: "predict" writes answers, "score" the log-probability of each target,
             "predict_with_aux" answers with their log-probabilities, of a beam search with those
             of all beams too.
         checkpoint_period: Batches of a chunk.
+        shard_id: Which of the questions to answer: every `num_shards`th, from this one on.
+        num_shards: How many commands share the questions.
 
     Returns:
         The files, one per task.
     """
     if mode not in INFER_MODES:
         raise unknown_name("infer mode", mode, INFER_MODES)
+    if not 0 <= shard_id < num_shards:
+        raise UserError(
+            f"infer.shard_id is {shard_id} and infer.num_shards {num_shards}; give a shard from 0 "
+            f"to num_shards - 1"
+        )
     partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
     folder = pathlib.Path(output_dir).expanduser().absolute()
     path = _path(restore_checkpoint_cfg)
@@ -112,8 +123,9 @@ def infer(
     files = []
     with partitioner.activate():
         caches = feeds.RunData(model.vocabulary, model.converter).questions(dataset_cfg)
-        predictor = programs.predictor(model, partitioner, dataset_cfg, settings)
+        predictor = programs.predictor(model, partitioner, dataset_cfg, settings, caches)
         params = load_params(checkpoint, abstract_state(model, partitioner).params)
+        params = rounded(params, restore_checkpoint_cfg.dtype)
         for cache in caches:
             job = _Chunks(
                 folder=folder,
@@ -121,7 +133,8 @@ def infer(
                 mode=mode,
                 origin=f"{checkpoint.path} {cache.folder.name} {predictor.settings}",
                 size=checkpoint_period * dataset_cfg.batch_size,
-                total=min(len(cache), settings.num_examples or len(cache)),
+                chosen=range(len(cache))[: settings.num_examples][shard_id::num_shards],
+                shard=f"{shard_id:05d}-of-{num_shards:05d}",
             )
             files.append(job.run(predictor, params))
     return files
@@ -136,7 +149,13 @@ class _Chunks:
     mode: str
     origin: str  # what the answers come from; parts of another origin are not mixed in
     size: int
-    total: int
+    chosen: range  # of the cache's examples
+    shard: str  # of the file's name
+
+    @property
+    def total(self) -> int:
+        """How many questions are answered."""
+        return len(self.chosen)
 
     @property
     def _stem(self) -> str:
@@ -144,11 +163,11 @@ class _Chunks:
 
     @property
     def _parts(self) -> pathlib.Path:
-        return self.folder / "tmp" / self._stem
+        return self.folder / "tmp" / f"{self._stem}-{self.shard}"
 
     def run(self, predictor: Predictor, params: Params) -> pathlib.Path:
         """Answers what is missing and joins the parts."""
-        target = self.folder / f"{self._stem}-00000-of-00001"
+        target = self.folder / f"{self._stem}-{self.shard}"
         first = is_first()
         if first:
             self._prepare(target)
@@ -157,7 +176,7 @@ class _Chunks:
             for start in range(0, self.total, self.size):
                 part = self._parts / f"{start:010d}"
                 if not part.exists():
-                    chosen = range(start, min(start + self.size, self.total))
+                    chosen = self.chosen[start : start + self.size]
                     lines = list(self._lines(chosen, examples, predictor, params))
                     if first:
                         whole_files.write_text(part, "".join(lines))

@@ -27,7 +27,13 @@ from closedbook.training import checks
 from closedbook.training.adafactor import AdafactorState
 from closedbook.training.model import TransformerModel
 from closedbook.training.settings import RestoreCheckpointConfig, SaveCheckpointConfig
-from closedbook.training.state import TrainState, abstract_state, fresh_opt_state, fresh_state
+from closedbook.training.state import (
+    TrainState,
+    abstract_state,
+    fresh_opt_state,
+    fresh_state,
+    rounded,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -163,9 +169,9 @@ def _check_same_run(
             f"is {seed}; give a new MODEL_DIR, or the old seed to resume"
         )
     changed = [
-        f"{name} was {run['data'].get(name)}, is {value}"
-        for name, value in data.items()
-        if run["data"].get(name) != value
+        f"{name} was {run['data'].get(name)}, is {data.get(name)}"
+        for name in run["data"] | data
+        if run["data"].get(name) != data.get(name)
     ]
     if changed:
         raise UserError(
@@ -204,7 +210,7 @@ def _restored(
     checks.check_checkpoint(checkpoint, model)
     step = checkpoint.step or 0
     abstract = abstract_state(model, partitioner)
-    params = load_params(checkpoint, abstract.params)
+    params = rounded(load_params(checkpoint, abstract.params), restore.dtype)
     what = f"{path} ({checkpoint.format}, step {checkpoint.step})"
     why = _why_reset(checkpoint, restore, abstract.opt_state)
     if not why:

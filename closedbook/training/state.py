@@ -107,6 +107,28 @@ def fresh_opt_state(
     return jax.jit(model.optimizer.init, out_shardings=shardings)(params)
 
 
+def converted(params: Params, dtype: str | None) -> Params:
+    """Parameters in a number type; None leaves them as they are."""
+    if dtype is None or all(x.dtype == dtype for x in jax.tree.leaves(params)):
+        return params
+    return jax.jit(lambda tree: jax.tree.map(lambda x: x.astype(dtype), tree))(params)
+
+
+def rounded(params: Params, dtype: str | None) -> Params:
+    """Parameters rounded to a number type, and still of their own: "bfloat16" loses 16 bits.
+
+    Args:
+        params: Plain parameters.
+        dtype: The type; None for none.
+    """
+    if dtype is None or all(x.dtype == dtype for x in jax.tree.leaves(params)):
+        return params
+    return jax.jit(
+        lambda tree: jax.tree.map(lambda x: x.astype(dtype).astype(x.dtype), tree),
+        donate_argnums=0,
+    )(params)
+
+
 def split_seed(seed: int, *, hardware_rng: bool = False) -> tuple[jax.Array, jax.Array]:
     """The initialiser's and the trainer's random keys, as T5X splits them.
 

@@ -94,8 +94,35 @@ def test_offset_takes_off_the_steps_of_the_restored_checkpoint():
     assert float(schedule(105)) == pytest.approx(0.25)
 
 
-def test_unknown_factor_names_the_nearest_and_a_decay_needs_its_length():
+@pytest.mark.parametrize(
+    ("factors", "step", "expected"),
+    [
+        ("linear_decay", 5, 0.25),  # the warm-up and the base rate are in it
+        ("linear_decay", 30, 0.4),  # 0.5 x (1 - 0.01 x 20)
+        ("linear_decay", 200, 1e-8),
+        ("constant * cosine_decay", 20, 0.5 * (1 + 2**-0.5) / 2),
+        ("constant * cosine_decay", 50, 0.5),  # a new cycle
+        ("constant * decay_every", 19, 0.5),
+        ("constant * decay_every", 45, 0.5 * 0.01**2),
+    ],
+)
+def test_decays_without_a_length_are_t5xs(factors, step, expected):
+    schedule = create_learning_rate_scheduler(
+        factors=factors,
+        base_learning_rate=0.5,
+        warmup_steps=10,
+        decay_factor=0.01,
+        steps_per_cycle=40,
+        steps_per_decay=20,
+    )
+    assert float(schedule(step)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_schedule_of_which_nothing_is_said_is_t5xs():
+    # 0.5 x 500 / 1000 / sqrt(1000)
+    assert float(create_learning_rate_scheduler()(500)) == pytest.approx(0.0079057, rel=1e-4)
+
+
+def test_unknown_factor_names_the_nearest():
     with pytest.raises(UserError, match="rsqrt_decay"):
         create_learning_rate_scheduler(factors="constant * rsqrt_deca")
-    with pytest.raises(UserError, match="decay_steps"):
-        create_learning_rate_scheduler(factors="cosine_decay")
