@@ -19,6 +19,7 @@ from closedbook.tasks import specs
 from closedbook.tasks.sources import Texts
 from closedbook.vocabulary import Vocabulary
 from closedbook.vocabulary.protocol import AnyVocabulary
+from closedbook.vocabulary.text_bytes import ByteVocabulary
 
 if TYPE_CHECKING:
     import seqio
@@ -105,9 +106,9 @@ def _by_seqio(
 
 def _task(name: str, vocabulary: AnyVocabulary, data_dir: str | os.PathLike | None) -> "seqio.Task":
     """The SeqIO task, over this vocabulary; a feature's other settings stay the task's own."""
-    if not isinstance(vocabulary, Vocabulary):
+    if not isinstance(vocabulary, Vocabulary | ByteVocabulary):
         raise UserError(
-            f"task {name} is tokenised by SeqIO, which knows SentencePiece alone, and the "
+            f"task {name} is tokenised by SeqIO, which knows SentencePiece and bytes, and the "
             f"vocabulary is {vocabulary.path}; name a task of language_model_from_files, or a "
             "SentencePiece model in VOCABULARY_FILE"
         )

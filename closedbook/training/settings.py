@@ -60,7 +60,7 @@ class RestoreCheckpointConfig:
 
     # Any T5 checkpoint, or a run's folder: its newest; None (T5X: []): random parameters.
     path: str | Sequence[str] | None = None
-    mode: str = "specific"  # T5X's names; "all" evaluates every checkpoint of a run
+    mode: str = "latest"  # T5X's names; "all" evaluates every checkpoint of a run
     optimizer: str = "restore"  # "restore" the accumulators where there are some, or "reset"
     dtype: str | None = None  # parameters are rounded to it; None: as they are
     # Pairs (pattern of a parameter's name, name in the checkpoint or None), as T5X has them.

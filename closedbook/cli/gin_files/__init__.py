@@ -22,14 +22,17 @@ _DEFAULTS = {
     "train": """
         train_script.train.trainer = @trainer.Trainer()
         train_script.train.inference_evaluator = @seqio.Evaluator()
+        train_script.train.partitioner = @partitioning.PjitPartitioner()
     """,
     "eval": """
         DROPOUT_RATE = 0.0
         eval_script.evaluate.inference_evaluator = @seqio.Evaluator()
+        eval_script.evaluate.partitioner = @partitioning.PjitPartitioner()
     """,
     "infer": """
         DROPOUT_RATE = 0.0
         infer_script.infer.inference_evaluator = @seqio.Evaluator()
+        infer_script.infer.partitioner = @partitioning.PjitPartitioner()
     """,
 }
 _MISTAKES = (

@@ -26,6 +26,7 @@ from closedbook.training.model import DecoderOnlyModel, EncoderDecoderModel
 from closedbook.training.schedules import create_learning_rate_scheduler
 from closedbook.vocabulary import Vocabulary
 from closedbook.vocabulary.protocol import AnyVocabulary
+from closedbook.vocabulary.text_bytes import ByteVocabulary
 
 
 def _sentence_piece_vocabulary(sentencepiece_model_file: str, extra_ids: int = 0) -> Vocabulary:
@@ -98,6 +99,7 @@ _TABLE = (
     ("t5x.decoding", "greedy", decoding.greedy),
     ("t5x.decoding", "temperature_sample", decoding.temperature_sample),
     ("seqio", "SentencePieceVocabulary", _sentence_piece_vocabulary),
+    ("seqio", "ByteVocabulary", ByteVocabulary),
     ("seqio", "Evaluator", settings.Evaluator),
     ("closedbook.vocabulary", "open_vocabulary", open_vocabulary),
     ("closedbook.tasks", "qa_from_files", qa_from_files),
