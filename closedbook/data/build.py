@@ -4,9 +4,12 @@ It is SeqIO's, apart from plain text, which is tokenised here without TensorFlow
 """
 
 import dataclasses
+import functools
 import itertools
+import logging
 import os
 import pathlib
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -25,12 +28,37 @@ if TYPE_CHECKING:
     import seqio
     import tensorflow as tf
 
+_log = logging.getLogger(__name__)
+
 
 def add_seqio_cache_dirs(folders: Sequence[str]) -> None:
     """Adds folders in which SeqIO looks for its offline caches."""
     import seqio
 
     seqio.add_global_cache_dirs(list(folders))
+
+
+def has_seqio_cache(name: str) -> bool:
+    """Whether SeqIO's own `cache_tasks` has written a task; says once where it has not.
+
+    Where nothing has named SeqIO a folder of caches, SeqIO is not even imported.
+    """
+    seqio = sys.modules.get("seqio")
+    folders = tuple(seqio.utils.get_global_cache_dirs()) if seqio else ()
+    if folders and registered_task(name).cache_dir is not None:
+        return True
+    _say_no_cache(name, folders)
+    return False
+
+
+@functools.cache  # once
+def _say_no_cache(name: str, folders: tuple[str, ...]) -> None:
+    looked = ", ".join(folders) or "no folder, as --seqio_additional_cache_dirs names none"
+    _log.info(
+        "task %s has no SeqIO cache (USE_CACHED_TASKS; looked in %s): its examples are made anew",
+        name,
+        looked,
+    )
 
 
 def build(
@@ -85,11 +113,6 @@ def _by_seqio(
     """The examples that SeqIO makes; errors as in `build`."""
     spec = specs.SPECS.get(name)
     task = _task(name, vocabulary, settings["data_dir"])
-    if settings["use_seqio_cached"] and task.cache_dir is None:
-        raise UserError(
-            f"SeqIO's own cache of task {name} was not found in --seqio_additional_cache_dirs; "
-            "set USE_CACHED_TASKS = False, the token cache is built without it"
-        )
     if split not in task.splits:
         raise UserError(f"task {name} has no split {split!r}; it has {', '.join(task.splits)}")
     dataset, in_batches = _dataset(task, spec, split, settings)

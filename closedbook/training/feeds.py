@@ -10,13 +10,14 @@ from typing import Any, TypedDict
 import numpy as np
 
 from closedbook.data.batches import Batches
+from closedbook.data.build import has_seqio_cache
 from closedbook.data.cache import TokenCache
 from closedbook.data.cache_lookup import evaluation_caches, token_cache, training_sources
 from closedbook.data.converters import ENC_DEC, FeatureConverter
 from closedbook.data.leakage import leakage
 from closedbook.data.prefetch import Prefetch
 from closedbook.data.stream import Stream
-from closedbook.data.task_facts import task_features
+from closedbook.data.task_facts import task_features, task_rates
 from closedbook.errors import UserError
 from closedbook.parallel.processes import is_alone, is_first
 from closedbook.training.settings import DatasetConfig
@@ -192,8 +193,10 @@ class RunData:
                 f"DatasetConfig.stream is set for {cfg.mixture_or_task_name}, but SeqIO's stream "
                 "feeds a T5 alone; let the run read the token cache (stream = False)"
             )
+        name = cfg.mixture_or_task_name
+        cached = cfg.use_cached and all(has_seqio_cache(task) for task in task_rates(name))
         return Stream(
-            cfg.mixture_or_task_name,
+            name,
             cfg.batch_size,
             self._lengths(cfg),
             cfg.pack,
@@ -201,7 +204,7 @@ class RunData:
             vocabulary=self._vocabulary,
             split=cfg.split,
             data_dir=cfg.data_dir,
-            use_seqio_cached=cfg.use_cached,
+            use_seqio_cached=cached,
             begin_id=self._converter.begin_id,
             shuffle=cfg.shuffle,
         )
