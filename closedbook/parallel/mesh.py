@@ -40,6 +40,12 @@ class Partitioner:
         partitions = self.num_partitions or 1
         if self.model_parallel_submesh:
             object.__setattr__(self, "model_parallel_submesh", tuple(self.model_parallel_submesh))
+            if len(self.model_parallel_submesh) != 4:
+                raise UserError(
+                    f"PjitPartitioner.model_parallel_submesh is {self.model_parallel_submesh}, "
+                    f"which has {len(self.model_parallel_submesh)} numbers; give the four of "
+                    "(x, y, z, cores)"
+                )
             product = math.prod(self.model_parallel_submesh)
             if partitions not in (1, product):
                 raise UserError(

@@ -39,13 +39,14 @@ def _encoder_decoder_model(
     module: T5,
     vocabulary: AnyVocabulary,
     optimizer: optax.GradientTransformation,
-    decode_fn: Callable[..., decoding.Decoding] = decoding.beam_search,
+    decode_fn: Callable[..., decoding.Decoding] | None = None,
     z_loss: float = 0.0,
     label_smoothing: float = 0.0,
     loss_normalizing_factor: float | str | None = None,
 ) -> EncoderDecoderModel:
     """An `EncoderDecoderModel` with T5X's defaults, decoding among them."""
     options = gin.get_configurable("models.EncoderDecoderModel.predict_batch_with_aux")()
+    decode_fn = decode_fn or gin.get_configurable("decoding.beam_search")
     return EncoderDecoderModel(
         module=module,
         vocabulary=vocabulary,

@@ -204,7 +204,7 @@ class Reader:
             return
         if ours := without_effect.renamed(owner, parameter):
             if parameter.endswith("_vocabulary"):
-                self._same_vocabulary(parameter, value, place)
+                self._vocabularies[parameter] = without_effect.written(value)
             name, _, parameter = ours.rpartition(".")
         elif not known:
             self._mistake(str(messages.unknown("configurable", name, self._names)), place)
@@ -233,14 +233,13 @@ class Reader:
             place,
         )
 
-    def _same_vocabulary(self, parameter: str, value: object, place: str) -> None:
-        self._vocabularies[parameter] = without_effect.written(value)
-        given = self._vocabularies.values()
-        if any(each != without_effect.written(value) for each in given):
+    def check_vocabularies(self) -> None:
+        """Takes two vocabularies of one model, for inputs and for targets, for a mistake."""
+        given = list(self._vocabularies.values())
+        if any(each != given[0] for each in given):
             self._mistake(
                 f"input_vocabulary and output_vocabulary differ ({', '.join(map(str, given))}); "
-                "closedbook has one vocabulary for inputs and targets",
-                place,
+                "closedbook has one vocabulary for inputs and targets"
             )
 
     def _check_references(self, value: object, place: str) -> None:
