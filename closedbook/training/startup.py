@@ -25,6 +25,7 @@ from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import of_first
 from closedbook.training import checks
 from closedbook.training.adafactor import AdafactorState
+from closedbook.training.assignment import assigned
 from closedbook.training.model import TransformerModel
 from closedbook.training.settings import RestoreCheckpointConfig, SaveCheckpointConfig
 from closedbook.training.state import (
@@ -210,6 +211,11 @@ def _restored(
     checks.check_checkpoint(checkpoint, model)
     step = checkpoint.step or 0
     abstract = abstract_state(model, partitioner)
+    if restore.assignment_map or restore.fallback_to_scratch:
+        scratch = None
+        if restore.fallback_to_scratch:
+            scratch = fresh_state(model, partitioner, seed)
+        checkpoint = assigned(checkpoint, abstract, restore.assignment_map or (), scratch)
     params = rounded(load_params(checkpoint, abstract.params), restore.dtype)
     what = f"{path} ({checkpoint.format}, step {checkpoint.step})"
     why = _why_reset(checkpoint, restore, abstract.opt_state)

@@ -289,9 +289,7 @@ def test_sentinels_need_a_vocabulary_that_has_them(masked, sentence, vocabulary)
     none = Vocabulary(vocabulary.path, extra_ids=0)
     given = [sentence("Bo went.", "Bo")]
     for corruption in ("salient", "matched"):
-        with pytest.raises(
-            UserError, match=r"has 0; set seqio.SentencePiece\S+extra_ids = 100"
-        ):
+        with pytest.raises(UserError, match=r"has 0; set seqio.SentencePiece\S+extra_ids = 100"):
             masked(given, vocabulary=none, style="sentinel", corruption=corruption)
         assert len(masked(given, vocabulary=none, corruption=corruption)) == 1
 
