@@ -1,4 +1,4 @@
-"""Settings that T5X's files give: what is saved and read, how long answers are, who answers what."""
+"""Settings of T5X's files: what is saved and read, how long answers are, who answers which."""
 
 import dataclasses
 import json
@@ -109,5 +109,5 @@ def test_sampling_has_t5xs_parameters(settings, wanted):
 
 
 def test_two_bounds_of_what_is_drawn_are_refused():
-    with pytest.raises(UserError, match="topk 1 and topp 0.9; give one of them"):
+    with pytest.raises(UserError, match=r"topk 1 and topp 0\.9; give one of them"):
         decoding.temperature_sample(topp=0.9)

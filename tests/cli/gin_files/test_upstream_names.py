@@ -1,5 +1,6 @@
 """T5X's names: our files of its names carry its values, and its bindings are understood."""
 
+import ast
 import logging
 import os
 import pathlib
@@ -147,27 +148,28 @@ def test_all_mistakes_are_told_at_once(outside, required):
         assert words in line
 
 
-@pytest.mark.parametrize(
-    ("binding", "name", "value"),
-    [
-        ("BATCH_SIZE = 4.0", "train_dataset_cfg.batch_size", 4),
-        ("TRAIN_STEPS = 2e6", "total_steps", 2_000_000),
-        ("trainer.Trainer.num_microbatches = 0", "trainer.num_microbatches", 0),
-        ("utils.SaveCheckpointConfig.checkpoint_steps = [1, 2]", "checkpoint_cfg.save.checkpoint_steps", [1, 2]),
-        ("train_script.train.infer_eval_dataset_cfg = None", "infer_eval_dataset_cfg", None),
-        ("utils.RestoreCheckpointConfig.path = []", "checkpoint_cfg.restore.path", None),
-        ("train/DatasetConfig.shuffle = False", "train_dataset_cfg.shuffle", False),
-        ("seqio.JSONLogger.write_n_results = 5", "inference_evaluator.write_n_results", 5),
-        ("PjitPartitioner.model_parallel_submesh = (2, 1, 1, 2)", "partitioner.num_partitions", 4),
-        ("seqio.SentencePieceVocabulary.extra_ids = 100", "model.vocabulary.extra_ids", 100),
-        ("models.EncoderDecoderModel.predict_batch_with_aux.num_decodes = 4", "model.decoding.settings.num_beams", 4),
-        ("decoding.beam_search.alpha = 0.0", "model.decoding.settings.alpha", 0.0),
-        ("models.EncoderDecoderModel.decode_fn = @decoding.temperature_sample", "model.decoding.settings.top_k", 1),
-        ("network.T5Config.scale_attn_logits = True", "model.config.scale_attn_logits", True),
-    ],
-)  # fmt: skip
-def test_a_binding_of_t5xs_is_honoured(tuned, binding, name, value):
-    assert tuned(binding)[name] == value
+HONOURED = """
+BATCH_SIZE = 4.0 | train_dataset_cfg.batch_size | 4
+TRAIN_STEPS = 2e6 | total_steps | 2000000
+trainer.Trainer.num_microbatches = 0 | trainer.num_microbatches | 0
+utils.SaveCheckpointConfig.checkpoint_steps = [1, 2] | checkpoint_cfg.save.checkpoint_steps | [1, 2]
+train_script.train.infer_eval_dataset_cfg = None | infer_eval_dataset_cfg | None
+utils.RestoreCheckpointConfig.path = [] | checkpoint_cfg.restore.path | None
+train/DatasetConfig.shuffle = False | train_dataset_cfg.shuffle | False
+seqio.JSONLogger.write_n_results = 5 | inference_evaluator.write_n_results | 5
+PjitPartitioner.model_parallel_submesh = (2, 1, 1, 2) | partitioner.num_partitions | 4
+seqio.SentencePieceVocabulary.extra_ids = 100 | model.vocabulary.extra_ids | 100
+EncoderDecoderModel.predict_batch_with_aux.num_decodes = 4 | model.decoding.settings.num_beams | 4
+decoding.beam_search.alpha = 0.0 | model.decoding.settings.alpha | 0.0
+EncoderDecoderModel.decode_fn = @decoding.temperature_sample | model.decoding.settings.top_k | 1
+network.T5Config.scale_attn_logits = True | model.config.scale_attn_logits | True
+"""
+
+
+@pytest.mark.parametrize("case", HONOURED.strip().splitlines())
+def test_a_binding_of_t5xs_is_honoured(tuned, case):
+    binding, name, value = case.split(" | ")
+    assert tuned(binding)[name] == ast.literal_eval(value)
 
 
 @pytest.mark.parametrize(
