@@ -206,6 +206,11 @@ def _restored(
     data: dict[str, object],
 ) -> Start:
     """The state of another run's or tool's checkpoint, whose steps count on."""
+    if restore.mode == "all":
+        raise UserError(
+            "RestoreCheckpointConfig.mode is 'all', which evaluates every checkpoint; training "
+            "starts from one: set 'specific' or 'latest'"
+        )
     path = str(restore.path)
     checkpoint = open_checkpoint(path)
     checks.check_checkpoint(checkpoint, model)

@@ -35,6 +35,11 @@ _DEFAULTS = {
         infer_script.infer.partitioner = @partitioning.PjitPartitioner()
     """,
 }
+_RUNS = {
+    "train": "runs/finetune.gin, t5x/configs/runs/finetune.gin",
+    "eval": "runs/eval.gin, t5x/configs/runs/eval.gin",
+    "infer": "runs/infer.gin, t5x/configs/runs/infer.gin",
+}
 _MISTAKES = (
     ValueError,
     TypeError,
@@ -114,12 +119,18 @@ def _arguments(mode: str) -> dict[str, Any]:
     except _MISTAKES as error:
         mistakes.append(messages.explained(error))
     arguments: dict[str, Any] = {}
-    for name, value in gin.get_bindings(MODES[mode], resolve_references=False).items():
+    bound = gin.get_bindings(MODES[mode], resolve_references=False)
+    function = gin_config._REGISTRY.get_match(MODES[mode]).wrapped
+    if missing := numbers.missing(function, bound):
+        mistakes.append(
+            f"{MODES[mode]} has no {', '.join(missing)}; name a run file "
+            f"({_RUNS[mode]}) and a model file too"
+        )
+    for name, value in bound.items():
         try:
             arguments[name] = copy.deepcopy(value)  # which calls what it refers to
         except _MISTAKES as error:
             mistakes.append(messages.explained(error))
-    function = gin_config._REGISTRY.get_match(MODES[mode]).wrapped
     try:
         arguments = numbers.checked(function, arguments, MODES[mode])
     except UserError as error:

@@ -12,6 +12,8 @@ from typing import Any
 
 from closedbook.errors import UserError
 
+_PLAIN = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "True or False"}
+
 
 def checking(constructor: Callable[..., Any], name: str) -> Callable[..., Any]:
     """A constructor that gets whole numbers as such, and refuses what cannot be one.
@@ -61,6 +63,15 @@ def checked(
     return result
 
 
+def missing(function: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str]:
+    """Parameters of a function that have no default and are not among the arguments."""
+    return [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is inspect.Parameter.empty and name not in arguments
+    ]
+
+
 @functools.cache
 def _types(function: Callable[..., Any]) -> dict[str, Any]:
     try:
@@ -78,4 +89,4 @@ def _alternatives(hint: Any) -> set[Any]:
 
 def _wanted(allowed: set[Any]) -> str:
     names = sorted(getattr(each, "__name__", str(each)) for each in allowed)
-    return " or ".join("a whole number" if name == "int" else f"a {name}" for name in names)
+    return " or ".join(_PLAIN.get(name, f"a {name}") for name in names)

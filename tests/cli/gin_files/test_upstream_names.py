@@ -217,6 +217,12 @@ def test_what_closedbook_has_not_gets_one_message(outside, file, message):
         gin_files.resolve("train", [file], [])
 
 
+@pytest.mark.parametrize("mode", ["train", "eval", "infer"])
+def test_a_run_without_a_run_file_is_one_message(outside, mode):
+    with pytest.raises(UserError, match=r"has no model, .*configs/runs/\w+.gin\) and a model"):
+        gin_files.resolve(mode, ["t5x/examples/t5/local_tiny.gin"], [])
+
+
 # As gin writes the configuration of a run of T5X, and T5X its config.gin.
 CONFIG = """from __gin__ import dynamic_registration
 import __main__ as train_script
