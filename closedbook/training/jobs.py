@@ -232,4 +232,4 @@ class _Chunks:
 def _path(restore: RestoreCheckpointConfig) -> str:
     if not restore.path:
         raise UserError("no checkpoint is given; set CHECKPOINT_PATH to a run's folder")
-    return restore.path
+    return str(restore.path)
