@@ -11,7 +11,7 @@ import optax
 
 from closedbook.training.adafactor import OwnRate, adafactor
 
-__all__ = ["BY_NAME", "SCHEDULES", "adafactor", "adamw", "chain", "lion", "sgd"]
+__all__ = ["BY_NAME", "CLIPPING", "SCHEDULES", "adafactor", "adamw", "chain", "lion", "sgd"]
 
 Rate = float | Callable[[Any], Any] | None  # None: the trainer's schedule
 
@@ -106,7 +106,11 @@ BY_NAME: dict[str, Callable[..., optax.GradientTransformation]] = {
     "adamw": adamw,
     "lion": lion,
     "sgd": sgd,
+}
+"""Optimisers under the names that they have in optax and in `t5x.optimizers`."""
+
+CLIPPING: dict[str, Callable[..., optax.GradientTransformation]] = {
     "clip": optax.clip,
     "clip_by_global_norm": optax.clip_by_global_norm,
 }
-"""What optax has under these names; upstream also has them in `t5x.optimizers`."""
+"""What a `chain` may put before them, under optax's names."""

@@ -82,6 +82,7 @@ def resolve(
         reader.file(file)
     for binding in bindings:
         reader.binding(binding)
+    reader.finish()
     if not reader.mistakes:
         settling.settle(reader, bindings)
     if reader.mistakes:

@@ -86,6 +86,8 @@ _TABLE = (
     ("t5x.adafactor", "standard_logical_factor_rules", standard_logical_factor_rules),
     ("t5x.optimizers", "chain", optimizers.chain),
     *(("optax", name, constructor) for name, constructor in optimizers.BY_NAME.items()),
+    *(("optax", name, constructor) for name, constructor in optimizers.CLIPPING.items()),
+    *(("t5x.optimizers", name, constructor) for name, constructor in optimizers.BY_NAME.items()),
     *(("optax", name, getattr(optax, name)) for name in optimizers.SCHEDULES),
     ("t5x.utils", "DatasetConfig", settings.DatasetConfig),
     ("t5x.utils", "CheckpointConfig", settings.CheckpointConfig),

@@ -43,6 +43,7 @@ class Reader:
         self._aliases: dict[str, str] = {}
         self._refused: set[str] = set()  # names of modules that were refused
         self._vocabularies: dict[str, object] = {}
+        self._foreign: dict[tuple[str, str], tuple[without_effect.WithoutEffect, object, str]] = {}
         self._open: list[str] = []  # files that are being read
         self.mistakes: list[str] = []
         self.without_effect: dict[str, str] = {}
@@ -200,7 +201,8 @@ class Reader:
         whole = _registered(name) if known else name
         owner = (whole or name).removeprefix("t5x.")
         if row := without_effect.rule_for(owner, parameter):
-            self._without_effect(row, f"{owner}.{parameter}", value, place)
+            # A later binding takes an earlier one's place, so values are judged at the end.
+            self._foreign[scope, f"{owner}.{parameter}"] = (row, value, place)
             return
         if ours := without_effect.renamed(owner, parameter):
             if parameter.endswith("_vocabulary"):
@@ -219,21 +221,22 @@ class Reader:
                 raise
             self._mistake(messages.no_parameter(name, parameter, place))
 
-    def _without_effect(
-        self, row: without_effect.WithoutEffect, name: str, value: object, place: str
-    ) -> None:
-        self.used_without_effect.update(_macros_in(value))
-        if row.accepts(value):
-            self.without_effect.setdefault(name, row.why)
-            return
-        able = ", ".join(str(without_effect.written(each)) for each in row.only or ())
-        self._mistake(
-            f"{name} is {without_effect.written(value)}, which closedbook does not do ({row.why}); "
-            f"leave it out, or give {able}",
-            place,
-        )
+    def finish(self) -> None:
+        """Judges what only all files and bindings together tell; call it once, after them."""
+        for (_, name), (row, value, place) in self._foreign.items():
+            self.used_without_effect.update(_macros_in(value))
+            if row.accepts(value):
+                self.without_effect.setdefault(name, row.why)
+                continue
+            able = ", ".join(str(without_effect.written(each)) for each in row.only or ())
+            self._mistake(
+                f"{name} is {without_effect.written(value)}, which closedbook does not do "
+                f"({row.why}); leave it out, or give {able}",
+                place,
+            )
+        self._check_vocabularies()
 
-    def check_vocabularies(self) -> None:
+    def _check_vocabularies(self) -> None:
         """Takes two vocabularies of one model, for inputs and for targets, for a mistake."""
         given = list(self._vocabularies.values())
         if any(each != given[0] for each in given):
@@ -265,8 +268,11 @@ class _Delegate(gin_config.ParserDelegate):
 
 
 def _registered(selector: str) -> str | None:
-    """The whole name of a registered configurable, or None."""
-    match = gin_config._REGISTRY.get_match(selector)
+    """The whole name of a registered configurable; None for none, or for several."""
+    try:
+        match = gin_config._REGISTRY.get_match(selector)
+    except KeyError:
+        return None
     return None if match is None else str(match.selector)
 
 

@@ -23,7 +23,6 @@ def settle(reader: Reader, bindings: Sequence[str]) -> None:
     _steps(reader, {_target(binding) for binding in bindings})
     _macros(reader, bindings)
     _scopes(reader, bindings)
-    reader.check_vocabularies()
 
 
 def _target(binding: str) -> str:

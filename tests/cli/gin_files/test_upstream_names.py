@@ -217,6 +217,22 @@ def test_what_closedbook_has_not_gets_one_message(outside, file, message):
         gin_files.resolve("train", [file], [])
 
 
+def test_a_later_binding_takes_the_place_of_one_that_would_be_refused(tuned):
+    refused = "train.actions = {'TRAIN': [@trainer.EarlyStoppingAction()]}"
+    assert tuned(refused, "train.actions = {}") == tuned()
+
+
+def test_an_optimiser_of_optax_has_two_names_in_t5x(tuned):
+    rate = "{}.adamw.learning_rate = 0.5"
+    first, second = (
+        tuned(f"OPTIMIZER = @{module}.adamw()", rate.format(module))
+        for module in ("optax", "optimizers")
+    )
+    assert first == second != tuned()
+    with pytest.raises(UserError, match=r"unknown configurable 'adamw'; .*optax.adamw"):
+        tuned("OPTIMIZER = @adamw()")
+
+
 @pytest.mark.parametrize("mode", ["train", "eval", "infer"])
 def test_a_run_without_a_run_file_is_one_message(outside, mode):
     with pytest.raises(UserError, match=r"has no model, .*configs/runs/\w+.gin\) and a model"):
