@@ -24,9 +24,9 @@ from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import of_first
 from closedbook.training import checks
-from closedbook.training.adafactor import AdafactorState
 from closedbook.training.assignment import assigned
 from closedbook.training.model import TransformerModel
+from closedbook.training.optimizers.adafactor import AdafactorState
 from closedbook.training.settings import RestoreCheckpointConfig, SaveCheckpointConfig
 from closedbook.training.state import (
     TrainState,

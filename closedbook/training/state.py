@@ -10,8 +10,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from closedbook.models import unboxed
 from closedbook.parallel import Partitioner
-from closedbook.training.adafactor import factored_dims, is_stacked
 from closedbook.training.model import Params, TransformerModel
+from closedbook.training.optimizers.adafactor import factored_dims, is_stacked
 
 _Path = tuple[jax.tree_util.KeyEntry, ...]
 

@@ -6,9 +6,9 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from closedbook.training.adafactor import OwnRate
 from closedbook.training.loss import normalize_weights
 from closedbook.training.model import Batch, Params, Sums, TransformerModel
+from closedbook.training.optimizers.adafactor import OwnRate
 from closedbook.training.schedules import Schedule
 from closedbook.training.state import TrainState
 

@@ -15,9 +15,9 @@ from closedbook.models import T5, T5Config
 from closedbook.parallel import Partitioner
 from closedbook.tasks.own_files import qa_from_files
 from closedbook.training import settings
-from closedbook.training.adafactor import adafactor
 from closedbook.training.loop import train
 from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.optimizers.adafactor import adafactor
 from closedbook.training.schedules import constant
 from closedbook.vocabulary.sentencepiece import Vocabulary
 

@@ -13,8 +13,8 @@ from closedbook.errors import UserError
 from closedbook.models import T5
 from closedbook.parallel import Partitioner
 from closedbook.training import startup
-from closedbook.training.adafactor import adafactor
 from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.optimizers.adafactor import adafactor
 from closedbook.training.settings import RestoreCheckpointConfig
 
 NORM = "decoder/decoder_norm/scale"

@@ -13,8 +13,8 @@ import tensorstore
 from flax import serialization
 
 from closedbook.models import T5, T5Config
-from closedbook.training.adafactor import adafactor
 from closedbook.training.model import EncoderDecoderModel
+from closedbook.training.optimizers.adafactor import adafactor
 from closedbook.training.schedules import constant
 from closedbook.training.state import TrainState
 from closedbook.training.step import make_train_step

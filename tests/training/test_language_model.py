@@ -23,10 +23,10 @@ from closedbook.models import DecoderOnly, DecoderOnlyConfig, decoder_only
 from closedbook.parallel import Partitioner
 from closedbook.tasks.own_texts import language_model_from_files
 from closedbook.training import programs, settings
-from closedbook.training.adafactor import adafactor
 from closedbook.training.feeds import RunData
 from closedbook.training.loop import train
 from closedbook.training.model import DecoderOnlyModel, EncoderDecoderModel
+from closedbook.training.optimizers.adafactor import adafactor
 from closedbook.training.schedules import constant
 from closedbook.training.state import abstract_state, fresh_state
 from closedbook.vocabulary.pipelines import PipelineVocabulary

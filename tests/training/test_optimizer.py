@@ -8,7 +8,7 @@ import pytest
 
 from closedbook.errors import UserError
 from closedbook.training import optimizers
-from closedbook.training.adafactor import OwnRate, adafactor, factored_dims
+from closedbook.training.optimizers.adafactor import OwnRate, adafactor, factored_dims
 from closedbook.training.schedules import create_learning_rate_scheduler
 
 

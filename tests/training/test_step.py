@@ -11,6 +11,7 @@ from closedbook.models import T5
 from closedbook.parallel import Partitioner, standard_logical_axis_rules
 from closedbook.training import optimizers
 from closedbook.training.loss import cross_entropy, normalize_weights
+from closedbook.training.optimizers.adafactor import adafactor
 from closedbook.training.schedules import constant
 from closedbook.training.state import TrainState, abstract_state, fresh_state
 from closedbook.training.step import make_train_step
@@ -121,9 +122,7 @@ def test_factored_slots_follow_their_parameter():
         vocab_size=256, emb_dim=128, num_heads=4, num_encoder_layers=1, num_decoder_layers=1,
         head_dim=64, mlp_dim=256,
     )  # fmt: skip
-    model = EncoderDecoderModel(
-        module=T5(config), vocabulary=None, optimizer=optimizers.adafactor()
-    )
+    model = EncoderDecoderModel(module=T5(config), vocabulary=None, optimizer=adafactor())
     partitioner = Partitioner(num_partitions=2, devices=tuple(jax.devices()[:2]))
     state = abstract_state(model, partitioner)
     path = ("encoder", "layers_0", "mlp", "wi", "kernel")  # [128 embed, 256 mlp]

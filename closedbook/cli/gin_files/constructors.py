@@ -20,9 +20,9 @@ from closedbook.tasks.own_files import qa_from_files
 from closedbook.tasks.own_texts import language_model_from_files
 from closedbook.tasks.spans.own_sentences import span_corruption_from_files, ssm_from_files
 from closedbook.training import decoding, jobs, optimizers, settings
-from closedbook.training.adafactor import standard_logical_factor_rules
 from closedbook.training.loop import train
 from closedbook.training.model import DecoderOnlyModel, EncoderDecoderModel
+from closedbook.training.optimizers.adafactor import adafactor, standard_logical_factor_rules
 from closedbook.training.schedules import create_learning_rate_scheduler
 from closedbook.vocabulary import Vocabulary
 from closedbook.vocabulary.protocol import AnyVocabulary
@@ -82,7 +82,7 @@ _TABLE = (
     ("t5x.models", "EncoderDecoderModel", _encoder_decoder_model),
     ("t5x.models.EncoderDecoderModel", "predict_batch_with_aux", _predict_batch_with_aux),
     ("t5x.models", "DecoderOnlyModel", DecoderOnlyModel),
-    ("t5x.adafactor", "Adafactor", optimizers.adafactor),
+    ("t5x.adafactor", "Adafactor", adafactor),
     ("t5x.adafactor", "standard_logical_factor_rules", standard_logical_factor_rules),
     ("t5x.optimizers", "chain", optimizers.chain),
     *(("optax", name, constructor) for name, constructor in optimizers.BY_NAME.items()),

@@ -9,9 +9,7 @@ from typing import Any
 
 import optax
 
-from closedbook.training.adafactor import OwnRate, adafactor
-
-__all__ = ["BY_NAME", "CLIPPING", "SCHEDULES", "adafactor", "adamw", "chain", "lion", "sgd"]
+from closedbook.training.optimizers.adafactor import OwnRate
 
 Rate = float | Callable[[Any], Any] | None  # None: the trainer's schedule
 
