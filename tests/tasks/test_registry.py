@@ -385,7 +385,7 @@ def test_the_two_lines_of_the_page_make_t5xs_vocabulary_that_of_our_tasks():
     """T5X compares them so, and stops where they differ."""
     docs = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "t5x.md").read_text()
     path, extra_ids = (
-        re.search(rf"seqio.SentencePieceVocabulary.{name} = (.*)", docs)[1]
+        re.search(rf"^seqio.SentencePieceVocabulary.{name} = (.*)$", docs, re.MULTILINE)[1]
         for name in ("sentencepiece_model_file", "extra_ids")
     )
     task = seqio.get_mixture_or_task("natural_questions_open")
