@@ -17,6 +17,7 @@ from closedbook.tasks.spans import examples as masked_examples
 from closedbook.tasks.spans.masking import Masking
 from closedbook.tasks.specs import MIXTURES, SPECS, TaskSpec, rates
 from closedbook.vocabulary import EXTRA_IDS
+from closedbook.vocabulary.text_bytes import BYTES
 
 _POSTPROCESSORS = {
     "plain": postprocessors.answers,
@@ -93,11 +94,14 @@ def task(
 
 
 def output_features(path: str, extra_ids: int = EXTRA_IDS) -> dict[str, seqio.Feature]:
-    """Inputs and targets over one SentencePiece model, each ending in EOS.
+    """Inputs and targets over one SentencePiece model, or over bytes, each ending in EOS.
 
     The model file is opened at first use, so that registering tasks needs no network.
     """
-    vocabulary = seqio.SentencePieceVocabulary(path, extra_ids)
+    if path == BYTES:
+        vocabulary = seqio.ByteVocabulary(extra_ids)
+    else:
+        vocabulary = seqio.SentencePieceVocabulary(path, extra_ids)
     return {
         "inputs": seqio.Feature(vocabulary=vocabulary, add_eos=True),
         "targets": seqio.Feature(vocabulary=vocabulary, add_eos=True),

@@ -86,7 +86,7 @@ def factored_checkpoint(tmp_path_factory) -> pathlib.Path:
     from closedbook.checkpoints.t5x.native import write_t5x
     from closedbook.checkpoints.tensors import Checkpoint, Tensor, flatten
     from closedbook.models import T5, T5Config, unboxed
-    from closedbook.training.adafactor import adafactor
+    from closedbook.training.optimizers.adafactor import adafactor
 
     config = T5Config(
         vocab_size=1152,

@@ -54,7 +54,7 @@ MODULES = sorted(
 )
 ROOMS = {path.name for path in PACKAGE.iterdir() if path.is_dir()} - {"__pycache__"}
 # gin holds no Python that could be imported: the command line reads its files.
-OWNER_OF_GIN = pathlib.Path("closedbook/cli/gin_files.py")
+OWNER_OF_GIN = pathlib.Path("closedbook/cli/gin_files/packaged.py")
 FOLDERS = ("closedbook", "tasks", "eval", "gin", "tests", "benchmarks", ".ci")
 
 

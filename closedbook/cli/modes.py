@@ -38,10 +38,12 @@ def run(
 ) -> None:
     """Resolves the configuration and runs the mode's function, or only prints the plan."""
     arguments = gin_files.resolve(mode, files, bindings, search_paths)
+    gin_files.log_without_effect()
     if dry_run:
         print(gin_files.config_text())
         print(plan(mode, arguments))
         return
+    gin_files.start()
     if seqio_cache_dirs:
         from closedbook.data.build import add_seqio_cache_dirs
 
@@ -98,9 +100,3 @@ def plan(mode: str, arguments: dict[str, Any]) -> str:
     if mode == "train":
         lines.append(f"saves           {arguments['checkpoint_cfg'].save}")
     return "\n".join(lines)
-
-
-def packaged_files() -> list[str]:
-    """Names of the gin files in the package."""
-    root = gin_files.PACKAGED
-    return sorted(str(path.relative_to(root)) for path in root.rglob("*.gin"))

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from closedbook.cli.absl_flags import rewritten
 from closedbook.cli.run import guarded, log_to_stderr, to_any_terminal
 from closedbook.cli.tensorflow_start import prepare_tensorflow
 from closedbook.errors import UserError
@@ -22,7 +23,7 @@ app = typer.Typer(
         "`t5x train --gin_file=nq_tiny.gin --gin.DATA_DIR=\"'data'\" --gin.TRAIN_STEPS=2000`"
     ),
 )
-_GIN = "--gin."
+_MODES = ("train", "eval", "infer")
 
 GinFile = Annotated[
     list[str] | None,
@@ -110,14 +111,14 @@ def _command(mode: str) -> None:
     app.command(mode)(command)
 
 
-for _mode in ("train", "eval", "infer"):
+for _mode in _MODES:
     _command(_mode)
 
 
 @app.command()
 def files() -> None:
     """List the packaged gin files."""
-    from closedbook.cli.modes import packaged_files
+    from closedbook.cli.gin_files import packaged_files
 
     for name in packaged_files():
         print(name)
@@ -129,8 +130,4 @@ def main() -> None:
     log_to_stderr()
     prepare_tensorflow()
     sys.path.insert(0, "")  # a user's module of tasks may lie in the working directory
-    arguments = [
-        "--gin_bindings=" + word[len(_GIN) :] if word.startswith(_GIN) else word
-        for word in sys.argv[1:]
-    ]
-    sys.exit(guarded(lambda: app(args=arguments, prog_name="t5x")))
+    sys.exit(guarded(lambda: app(args=rewritten(sys.argv[1:], _MODES), prog_name="t5x")))

@@ -33,6 +33,7 @@ class Batches:
         lengths: Tokens of a row of each of the converter's features.
         pack: Whether to put several examples into a row.
         seed: Of the order, 0 or more.
+        shuffle: Whether each source's examples come in a seeded order, or in its own.
         converter: What the arrays of a batch are.
 
     Raises:
@@ -47,6 +48,8 @@ class Batches:
         pack: bool,
         seed: int,
         converter: FeatureConverter = ENC_DEC,
+        *,
+        shuffle: bool = True,
     ) -> None:
         _check(sources, batch_size, lengths, seed, converter)
         self._converter = converter
@@ -55,6 +58,7 @@ class Batches:
         self._lengths = {name: int(lengths[name]) for name in converter.features}
         self._pack = pack
         self._seed = seed
+        self._shuffle = shuffle
         self._position = {"epoch": 0, "index": 0}
         self._epoch: _Epoch | None = None
 
@@ -122,6 +126,7 @@ class Batches:
                 inputs_length=self._lengths.get("inputs", 0),
                 targets_length=self._lengths["targets"],
                 pack=self._pack,
+                shuffle=self._shuffle,
             )
         return self._epoch
 
@@ -155,6 +160,7 @@ class _Epoch:
         inputs_length: int,
         targets_length: int,
         pack: bool,
+        shuffle: bool,
     ) -> None:
         self.number = number
         self._sources = sources
@@ -173,7 +179,7 @@ class _Epoch:
         target_lengths = np.zeros(total, np.int64)
         for which, (source, count) in enumerate(zip(sources, counts, strict=True)):
             places = np.flatnonzero(self._source == which)
-            examples = _drawn(source.size, number * count, count, seed, which)
+            examples = _drawn(source.size, number * count, count, seed if shuffle else None, which)
             draws = None
             if source.cache.has_alternatives:
                 draws = _random(count, seed, _ALTERNATIVE, number, which)
@@ -233,15 +239,18 @@ class _Epoch:
         )
 
 
-def _drawn(size: int, first: int, count: int, seed: int, source: int) -> np.ndarray:
-    """The examples from number `first` on, `count` of them, of a source's endless seeded stream.
+def _drawn(size: int, first: int, count: int, seed: int | None, source: int) -> np.ndarray:
+    """The examples from number `first` on, `count` of them, of a source's endless stream.
 
-    Each turn of the stream holds every example once.
+    Each turn of the stream holds every example once, in a seeded order, or without a seed in the
+    source's own.
     """
     parts = []
     while count:
         turn, offset = divmod(first, size)
-        order = _permutation(size, seed, _ORDER, turn, source)
+        order = np.arange(size)
+        if seed is not None:
+            order = _permutation(size, seed, _ORDER, turn, source)
         parts.append(order[offset : offset + count])
         first, count = first + len(parts[-1]), count - len(parts[-1])
     return np.concatenate(parts)

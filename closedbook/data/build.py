@@ -5,9 +5,12 @@ It is SeqIO's, apart from plain text, which is tokenised here without TensorFlow
 
 import dataclasses
 import inspect
+import functools
 import itertools
+import logging
 import os
 import pathlib
+import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -20,10 +23,13 @@ from closedbook.tasks import specs
 from closedbook.tasks.sources import Texts
 from closedbook.vocabulary import Vocabulary
 from closedbook.vocabulary.protocol import AnyVocabulary
+from closedbook.vocabulary.text_bytes import ByteVocabulary
 
 if TYPE_CHECKING:
     import seqio
     import tensorflow as tf
+
+_log = logging.getLogger(__name__)
 
 
 def add_seqio_cache_dirs(folders: Sequence[str]) -> None:
@@ -31,6 +37,29 @@ def add_seqio_cache_dirs(folders: Sequence[str]) -> None:
     import seqio
 
     seqio.add_global_cache_dirs(list(folders))
+
+
+def has_seqio_cache(name: str) -> bool:
+    """Whether SeqIO's own `cache_tasks` has written a task; says once where it has not.
+
+    Where nothing has named SeqIO a folder of caches, SeqIO is not even imported.
+    """
+    seqio = sys.modules.get("seqio")
+    folders = tuple(seqio.utils.get_global_cache_dirs()) if seqio else ()
+    if folders and registered_task(name).cache_dir is not None:
+        return True
+    _say_no_cache(name, folders)
+    return False
+
+
+@functools.cache  # once
+def _say_no_cache(name: str, folders: tuple[str, ...]) -> None:
+    looked = ", ".join(folders) or "no folder, as --seqio_additional_cache_dirs names none"
+    _log.info(
+        "task %s has no SeqIO cache (USE_CACHED_TASKS; looked in %s): its examples are made anew",
+        name,
+        looked,
+    )
 
 
 def build(
@@ -85,11 +114,6 @@ def _by_seqio(
     """The examples that SeqIO makes; errors as in `build`."""
     spec = specs.SPECS.get(name)
     task = over_vocabulary(name, vocabulary, settings["data_dir"])
-    if settings["use_seqio_cached"] and task.cache_dir is None:
-        raise UserError(
-            f"SeqIO's own cache of task {name} was not found in --seqio_additional_cache_dirs; "
-            "set USE_CACHED_TASKS = False, the token cache is built without it"
-        )
     if split not in task.splits:
         raise UserError(f"task {name} has no split {split!r}; it has {', '.join(task.splits)}")
     if settings["lengths"] is None:
@@ -135,9 +159,9 @@ def over_vocabulary(
     Raises:
         UserError: The name is unknown, or the vocabulary is none that SeqIO knows.
     """
-    if not isinstance(vocabulary, Vocabulary):
+    if not isinstance(vocabulary, Vocabulary | ByteVocabulary):
         raise UserError(
-            f"task {name} is tokenised by SeqIO, which knows SentencePiece alone, and the "
+            f"task {name} is tokenised by SeqIO, which knows SentencePiece and bytes, and the "
             f"vocabulary is {vocabulary.path}; name a task of language_model_from_files, or a "
             "SentencePiece model in VOCABULARY_FILE"
         )

@@ -10,7 +10,7 @@ from typing import Required, TypedDict, Unpack
 
 from closedbook.cache_folders import cache_folder
 from closedbook.data import cache, cache_keys
-from closedbook.data.build import build
+from closedbook.data.build import build, has_seqio_cache
 from closedbook.data.cache import TokenCache
 from closedbook.data.task_facts import task_rates, task_splits
 from closedbook.errors import UserError
@@ -57,7 +57,7 @@ def token_cache(
         cache_dir: Where caches lie; default `default_cache_dir()`.
         data_dir: A folder with the data set's own files, instead of TFDS. Default:
             `$CLOSEDBOOK_DATA_DIR`.
-        use_seqio_cached: Whether to read what SeqIO's own `cache_tasks` wrote.
+        use_seqio_cached: Whether to read what SeqIO's own `cache_tasks` wrote, where it has.
         num_examples: Only so many, from the start of the split.
         seed: Of random preprocessors of other packages' tasks.
 
@@ -67,7 +67,7 @@ def token_cache(
     settings: cache_keys.Settings = {
         "lengths": lengths,
         "data_dir": data_dir or os.environ.get("CLOSEDBOOK_DATA_DIR") or None,
-        "use_seqio_cached": use_seqio_cached,
+        "use_seqio_cached": use_seqio_cached and has_seqio_cache(task_name),
         "num_examples": num_examples,
         "seed": seed,
     }

@@ -146,7 +146,10 @@ class EncDecFeatureConverter:
             batch["encoder_segment_ids"] = encoder.segments
             batch["encoder_positions"] = encoder.positions
         decoder = Stack.of(targets, rows, row_count, lengths["targets"])
-        return batch | _decoder_arrays(decoder, self.begin_id, packed)
+        batch |= _decoder_arrays(decoder, self.begin_id, packed)
+        # Padding among a task's targets is not learnt, as in SeqIO.
+        batch["decoder_loss_weights"] = (decoder.tokens > 0).astype(np.int32)
+        return batch
 
     def tokens(self, batch: Mapping[str, np.ndarray]) -> int:
         """Of inputs and of targets."""

@@ -50,6 +50,7 @@ class Stream:
         data_dir: str | None = None,
         use_seqio_cached: bool = False,
         begin_id: int = PAD_ID,
+        shuffle: bool = True,
     ) -> None:
         import seqio
         import tensorflow as tf
@@ -58,7 +59,7 @@ class Stream:
         dataset = provider.get_dataset(
             sequence_length=dict(lengths),
             split=split,
-            shuffle=True,
+            shuffle=shuffle,
             use_cached=use_seqio_cached,
             seed=seed,
             num_epochs=None,

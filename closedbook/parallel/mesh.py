@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -24,11 +25,35 @@ class Partitioner:
         num_partitions: Devices that share one copy of the model; the rest split the batch.
         logical_axis_rules: Logical axis to mesh axis.
         devices: Of the mesh.
+        model_parallel_submesh: T5X's (x, y, z, cores) instead of their product `num_partitions`.
+            Which devices are neighbours is JAX's choice.
+        backend: The kind of devices, for example "cpu"; JAX's first choice if None.
     """
 
-    num_partitions: int = 1
+    num_partitions: int | None = 1
     logical_axis_rules: Rules = dataclasses.field(default_factory=standard_logical_axis_rules)
     devices: tuple[jax.Device, ...] | None = None  # all devices of all processes if None
+    model_parallel_submesh: tuple[int, ...] | None = None
+    backend: str | None = None
+
+    def __post_init__(self) -> None:
+        partitions = self.num_partitions or 1
+        if self.model_parallel_submesh:
+            object.__setattr__(self, "model_parallel_submesh", tuple(self.model_parallel_submesh))
+            if len(self.model_parallel_submesh) != 4:
+                raise UserError(
+                    f"PjitPartitioner.model_parallel_submesh is {self.model_parallel_submesh}, "
+                    f"which has {len(self.model_parallel_submesh)} numbers; give the four of "
+                    "(x, y, z, cores)"
+                )
+            product = math.prod(self.model_parallel_submesh)
+            if partitions not in (1, product):
+                raise UserError(
+                    f"PjitPartitioner.num_partitions is {partitions}, model_parallel_submesh "
+                    f"{self.model_parallel_submesh} has {product} devices; give one of the two"
+                )
+            partitions = product
+        object.__setattr__(self, "num_partitions", partitions)
 
     @functools.cached_property
     def mesh(self) -> Mesh:
@@ -37,7 +62,8 @@ class Partitioner:
         Raises:
             UserError: `num_partitions` does not divide the number of devices.
         """
-        devices = self.devices or tuple(jax.devices())
+        devices = self.devices or _devices(self.backend)
+        assert self.num_partitions is not None
         if len(devices) % self.num_partitions:
             raise UserError(
                 f"PjitPartitioner.num_partitions is {self.num_partitions}, which does not divide "
@@ -113,3 +139,14 @@ class Partitioner:
     @functools.cached_property
     def _rows_sharding(self) -> NamedSharding:
         return self.sharding("data")
+
+
+def _devices(backend: str | None) -> tuple[jax.Device, ...]:
+    """All devices of a kind, or of JAX's first choice."""
+    try:
+        return tuple(jax.devices(backend))
+    except RuntimeError as error:
+        raise UserError(
+            f"PjitPartitioner.backend is {backend!r}, and JAX finds no such devices "
+            f"({str(error).splitlines()[0]}); leave it out, or give one of cpu, gpu, tpu"
+        ) from error

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 
 from closedbook.data.batches import Batches
+from closedbook.data.build import has_seqio_cache
 from closedbook.data.cache import TokenCache
 from closedbook.data.cache_lookup import evaluation_caches, token_cache, training_sources
 from closedbook.data.converters import ENC_DEC, FeatureConverter
@@ -18,7 +19,7 @@ from closedbook.data.evaluation_tasks import evaluation_task
 from closedbook.data.leakage import leakage
 from closedbook.data.prefetch import Prefetch
 from closedbook.data.stream import Stream
-from closedbook.data.task_facts import task_features
+from closedbook.data.task_facts import task_features, task_rates
 from closedbook.errors import UserError
 from closedbook.parallel.processes import is_alone, is_first
 from closedbook.training.settings import DatasetConfig
@@ -79,6 +80,8 @@ class RunData:
             "seed": cfg.seed,
             "stream": cfg.stream,
         }
+        if not cfg.shuffle:
+            record["shuffle"] = False
         if not cfg.stream:
             record["caches"] = [[cache.folder.name, rate] for cache, rate in self._sources(cfg)]
         return record
@@ -196,7 +199,15 @@ class RunData:
         # Every process makes the whole batch, which costs little, and lays down what its devices
         # hold: with a model split over hosts several of them hold the same rows.
         sources = self._sources(cfg, where_present=where_present)
-        return Batches(sources, cfg.batch_size, self._lengths(cfg), cfg.pack, seed, self._converter)
+        return Batches(
+            sources,
+            cfg.batch_size,
+            self._lengths(cfg),
+            cfg.pack,
+            seed,
+            self._converter,
+            shuffle=cfg.shuffle,
+        )
 
     def _lengths(self, cfg: DatasetConfig) -> dict[str, int]:
         return cfg.lengths_of(self._converter.features)
@@ -212,8 +223,10 @@ class RunData:
                 f"DatasetConfig.stream is set for {cfg.mixture_or_task_name}, but SeqIO's stream "
                 "feeds a T5 alone; let the run read the token cache (stream = False)"
             )
+        name = cfg.mixture_or_task_name
+        cached = cfg.use_cached and all(has_seqio_cache(task) for task in task_rates(name))
         return Stream(
-            cfg.mixture_or_task_name,
+            name,
             cfg.batch_size,
             self._lengths(cfg),
             cfg.pack,
@@ -221,8 +234,9 @@ class RunData:
             vocabulary=self._vocabulary,
             split=cfg.split,
             data_dir=cfg.data_dir,
-            use_seqio_cached=cfg.use_cached,
+            use_seqio_cached=cached,
             begin_id=self._converter.begin_id,
+            shuffle=cfg.shuffle,
         )
 
 

@@ -25,7 +25,7 @@ from closedbook.training.evaluators import QuestionScores
 from closedbook.training.model import TransformerModel
 from closedbook.training.model_info import describe
 from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckpointConfig
-from closedbook.training.state import abstract_state
+from closedbook.training.state import abstract_state, rounded
 
 _log = logging.getLogger(__name__)
 INFER_MODES = ("predict", "score", "predict_with_aux")
@@ -68,6 +68,7 @@ def evaluate(
     results: dict[int, dict[str, float]] = {}
     with partitioner.activate(), contextlib.ExitStack() as stack:
         data = feeds.RunData(model.vocabulary, model.converter)
+        caches = data.questions(dataset_cfg)
         tasks = data.evaluation_tasks(dataset_cfg, settings.num_examples)
         abstract = abstract_state(model, partitioner)
         info = describe(model, abstract, optimizer=False)
@@ -76,7 +77,7 @@ def evaluate(
         questions = QuestionScores(
             tasks=tasks,
             target_length=(dataset_cfg.task_feature_lengths or {}).get("targets"),
-            predictor=programs.predictor(model, partitioner, dataset_cfg, settings),
+            predictor=programs.predictor(model, partitioner, dataset_cfg, settings, caches),
             folder=place,
             settings=settings,
             writers={
@@ -87,7 +88,9 @@ def evaluate(
         )
         for each in paths:
             checkpoint = open_checkpoint(each)
-            params, step = load_params(checkpoint, abstract.params), checkpoint.step or 0
+            params = load_params(checkpoint, abstract.params)
+            params = rounded(params, restore_checkpoint_cfg.dtype)
+            step = checkpoint.step or 0
             results[step] = questions(params, step)
             del params  # before the next ones are read: memory for one is enough
     return results
@@ -104,6 +107,8 @@ def infer(
     mode: str = "predict",
     checkpoint_period: int = 100,
     config_text: str = "",
+    shard_id: int = 0,
+    num_shards: int = 1,
 ) -> list[pathlib.Path]:
     """Writes a checkpoint's answers, T5X's way; run again, it goes on after the last chunk.
 
@@ -111,7 +116,7 @@ def infer(
         model: What the checkpoint holds.
         dataset_cfg: The questions.
         restore_checkpoint_cfg: The checkpoint.
-        output_dir: Where `<task>-<mode>.jsonl-00000-of-00001` is written.
+        output_dir: Where `<task>-<mode>.jsonl-<shard>-of-<shards>` is written.
         partitioner: How arrays lie on the devices.
         inference_evaluator: How questions are answered.
         mode: "predict" writes answers, "score" the log-probability of each target,
@@ -120,12 +125,19 @@ def infer(
             of all beams too.
         checkpoint_period: Batches of a chunk.
         config_text: The configuration, for `config.gin`.
+        shard_id: Which of the questions to answer: every `num_shards`th, from this one on.
+        num_shards: How many commands share the questions.
 
     Returns:
         The files, one per task.
     """
     if mode not in INFER_MODES:
         raise unknown_name("infer mode", mode, INFER_MODES)
+    if not 0 <= shard_id < num_shards:
+        raise UserError(
+            f"infer.shard_id is {shard_id} and infer.num_shards {num_shards}; give a shard from 0 "
+            f"to num_shards - 1"
+        )
     partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
     folder = pathlib.Path(output_dir).expanduser().absolute()
     path = _path(restore_checkpoint_cfg)
@@ -137,11 +149,11 @@ def infer(
     with partitioner.activate():
         data = feeds.RunData(model.vocabulary, model.converter)
         caches = data.questions(dataset_cfg, scored=False)
-        predictor = programs.predictor(model, partitioner, dataset_cfg, settings)
+        predictor = programs.predictor(model, partitioner, dataset_cfg, settings, caches)
         abstract = abstract_state(model, partitioner)
         info = describe(model, abstract, optimizer=False)
         report.write_config(folder, info, config_text)
-        params = load_params(checkpoint, abstract.params)
+        params = rounded(load_params(checkpoint, abstract.params), restore_checkpoint_cfg.dtype)
         for cache in caches:
             job = _Chunks(
                 folder=folder,
@@ -149,7 +161,8 @@ def infer(
                 mode=mode,
                 origin=f"{checkpoint.path} {cache.folder.name} {predictor.settings}",
                 size=checkpoint_period * dataset_cfg.batch_size,
-                total=min(len(cache), settings.num_examples or len(cache)),
+                chosen=range(len(cache))[: settings.num_examples][shard_id::num_shards],
+                shard=f"{shard_id:05d}-of-{num_shards:05d}",
             )
             files.append(job.run(predictor, params))
     return files
@@ -164,7 +177,13 @@ class _Chunks:
     mode: str
     origin: str  # what the answers come from; parts of another origin are not mixed in
     size: int
-    total: int
+    chosen: range  # of the cache's examples
+    shard: str  # of the file's name
+
+    @property
+    def total(self) -> int:
+        """How many questions are answered."""
+        return len(self.chosen)
 
     @property
     def _stem(self) -> str:
@@ -177,11 +196,11 @@ class _Chunks:
 
     @property
     def _parts(self) -> pathlib.Path:
-        return self.folder / "tmp" / self._stem
+        return self.folder / "tmp" / f"{self._stem}-{self.shard}"
 
     def run(self, predictor: Predictor, params: Params) -> pathlib.Path:
         """Answers what is missing and joins the parts."""
-        target = self.folder / f"{self._stem}-00000-of-00001"
+        target = self.folder / f"{self._stem}-{self.shard}"
         completed = target.with_name(f"{target.name}.COMPLETED")
         if completed.exists() and completed.read_text(encoding="utf-8") == self._own:
             _log.info("%s is whole; it is not written again", target)
@@ -194,7 +213,7 @@ class _Chunks:
             for start in range(0, self.total, self.size):
                 part = self._parts / f"{start:010d}"
                 if not part.exists():
-                    chosen = range(start, min(start + self.size, self.total))
+                    chosen = self.chosen[start : start + self.size]
                     made = list(self._lines(chosen, features, predictor, params))
                     if first:
                         whole_files.write_text(part, "".join(made))
@@ -251,4 +270,4 @@ class _Chunks:
 def _path(restore: RestoreCheckpointConfig) -> str:
     if not restore.path:
         raise UserError("no checkpoint is given; set CHECKPOINT_PATH to a run's folder")
-    return restore.path
+    return str(restore.path)

@@ -29,7 +29,7 @@ from closedbook.training.settings import (
     SaveCheckpointConfig,
     Trainer,
 )
-from closedbook.training.state import TrainState, abstract_state, split_seed
+from closedbook.training.state import TrainState, abstract_state, converted, split_seed
 from closedbook.training.step import TrainStep
 
 _log = logging.getLogger(__name__)
@@ -65,8 +65,8 @@ def train(
     inference_evaluator: Evaluator | None = None,
     relative_steps: int | None = None,
     eval_steps: int = 20,
-    eval_period: int = 1000,
-    stats_period: int = 100,
+    eval_period: int | None = 1000,
+    stats_period: int | None = 100,
     random_seed: int | None = None,
     use_hardware_rng: bool = False,
     run_eval_before_training: bool = False,
@@ -88,8 +88,8 @@ def train(
         inference_evaluator: How questions are answered.
         relative_steps: Steps after the restored checkpoint, instead of `total_steps`.
         eval_steps: Batches of the held-out loss.
-        eval_period: Steps between evaluations; 0 for none.
-        stats_period: Steps between lines of metrics.
+        eval_period: Steps between evaluations; 0 or None for none.
+        stats_period: Steps between lines of metrics; 0 or None for those of evaluations alone.
         random_seed: Of initial parameters, order of examples and dropout; drawn once if None.
         use_hardware_rng: Draw dropout by the accelerator's generator.
         run_eval_before_training: Evaluate the first state too.
@@ -139,6 +139,8 @@ def train(
             evaluations=evaluations,
             total=last,
             saves=Every(save.period or 0, last),
+            save_steps=frozenset(save.checkpoint_steps or ()),
+            save_dtype=save.dtype,
             logs=Every(stats_period or 0, last),
             save_evaluated=save.keep_best is not None,
             flops=report.flops_of_step(model, train_dataset_cfg),
@@ -200,7 +202,9 @@ class _Parts:
         return QuestionScores(
             tasks=tasks,
             target_length=(cfg.task_feature_lengths or {}).get("targets"),
-            predictor=programs.predictor(self.model, self.partitioner, cfg, settings),
+            predictor=programs.predictor(
+                self.model, self.partitioner, cfg, settings, self.data.questions(cfg)
+            ),
             folder=self.folder / "inference_eval",
             settings=settings,
             every=every,
@@ -219,6 +223,8 @@ class _Run:
     evaluations: Sequence[Evaluation]
     total: int
     saves: Every
+    save_steps: frozenset[int]  # that are saved besides
+    save_dtype: str | None  # of the parameters that are saved
     logs: Every
     save_evaluated: bool  # whether each evaluated state is saved
     flops: int  # of a step
@@ -227,7 +233,7 @@ class _Run:
     def due(self, step: int) -> tuple[bool, list[Evaluation], bool]:
         """Whether to save after a step, which evaluations to make, and whether to log."""
         evaluations = [each for each in self.evaluations if each.due(step)]
-        save = self.saves.due(step) or step == self.total
+        save = self.saves.due(step) or step in self.save_steps or step == self.total
         save = save or (self.save_evaluated and bool(evaluations))
         return save, evaluations, self.logs.due(step) or save or bool(evaluations)
 
@@ -249,7 +255,7 @@ class _Run:
         """
         self.store.save(
             int(state.step),
-            params=state.params,
+            params=converted(state.params, self.save_dtype),
             opt_state=state.opt_state,
             run=self.start.run_record(position, evaluated=evaluated),
             passing=passing,

@@ -96,13 +96,15 @@ def normalize_weights(
     Args:
         factor: A number (233472 for T5's pretraining), None for a raw sum, or one of `FACTORS`;
             "AVERAGE_PER_SEQUENCE" averages within each sequence, then over sequences.
-        batch: The whole batch; `decoder_loss_weights` [batch, length], and where it is packed
-            `decoder_segment_ids`.
+        batch: The whole batch; `decoder_loss_weights` [batch, length] (without them every target
+            but padding counts), and where it is packed `decoder_segment_ids`.
 
     Returns:
         Weights float32 [batch, length] and the divisor, a scalar.
     """
-    weights = jnp.asarray(batch["decoder_loss_weights"], jnp.float32)
+    given = batch.get("decoder_loss_weights")
+    given = batch["decoder_target_tokens"] > 0 if given is None else given
+    weights = jnp.asarray(given, jnp.float32)
     if factor is None:
         return weights, jnp.ones(())
     if not isinstance(factor, str):

@@ -12,6 +12,7 @@ from closedbook.data.converters import EncDecFeatureConverter, FeatureConverter,
 from closedbook.models import T5, DecoderOnly, decoder_only, t5, unboxed
 from closedbook.models.families import Config, Network
 from closedbook.models.parameters import Params
+from closedbook.training.decoding import Decoding
 from closedbook.training.loss import cross_entropy
 from closedbook.vocabulary.protocol import AnyVocabulary
 
@@ -30,6 +31,7 @@ class TransformerModel(abc.ABC):
         z_loss: Factor of log(Z)^2.
         label_smoothing: Probability mass spread over wrong pieces.
         loss_normalizing_factor: See `loss.normalize_weights`.
+        decoding: How questions are answered where the evaluation does not say.
     """
 
     module: Network
@@ -38,6 +40,7 @@ class TransformerModel(abc.ABC):
     z_loss: float = 1e-4
     label_smoothing: float = 0.0
     loss_normalizing_factor: float | str | None = None
+    decoding: Decoding = dataclasses.field(default_factory=Decoding)
 
     @property
     def config(self) -> Config:

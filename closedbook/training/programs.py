@@ -6,13 +6,14 @@ compiled before there are parameters or data, and by another process than the on
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Generic, ParamSpec, TypeVar
 
 import jax
+import numpy as np
 
+from closedbook.data.cache import TokenCache
 from closedbook.inference.predictor import Predictor
-from closedbook.inference.settings import DecodeSettings
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import gather
@@ -116,7 +117,11 @@ def abstract_batch(
 
 
 def predictor(
-    model: TransformerModel, partitioner: Partitioner, cfg: DatasetConfig, settings: Evaluator
+    model: TransformerModel,
+    partitioner: Partitioner,
+    cfg: DatasetConfig,
+    settings: Evaluator,
+    caches: Sequence[TokenCache] = (),
 ) -> Predictor:
     """What answers questions on the mesh and scores given answers.
 
@@ -125,20 +130,33 @@ def predictor(
         partitioner: How arrays lie on the devices.
         cfg: Of the questions: batch size and lengths.
         settings: How to decode.
+        caches: The questions; without lengths the longest of their inputs and targets count, as
+            in SeqIO.
     """
-    lengths = cfg.task_feature_lengths or {}
-    default = DecodeSettings(max_decode_length=lengths.get("targets", _LONGEST_ANSWER))
+    lengths = cfg.task_feature_lengths or longest_of(caches)
+    longest = lengths.get("targets", _LONGEST_ANSWER)
     ways = partitioner.mesh.shape["data"]
     return Predictor(
         model.module,
         model.vocabulary,
-        settings=settings.decode or default,
+        settings=settings.decode or model.decoding.up_to(longest),
         max_input_length=lengths.get("inputs", _LONGEST_INPUT),
         batch_size=-(-cfg.batch_size // ways) * ways,
         batch_multiple=ways,
         place=partitioner.put_rows,
         fetch=gather,
     )
+
+
+def longest_of(caches: Sequence[TokenCache]) -> dict[str, int]:
+    """Tokens of the longest inputs and targets, where there are any."""
+    found: dict[str, int] = {}
+    for feature in ("inputs", "targets"):
+        offsets = [cache.flat(feature)[1] for cache in caches]
+        longest = max((int(np.diff(each).max(initial=0)) for each in offsets), default=0)
+        if longest:
+            found[feature] = longest
+    return found
 
 
 def answering(

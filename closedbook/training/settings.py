@@ -5,7 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.inference.settings import DecodeSettings
-from closedbook.training.schedules import Schedule, create_learning_rate_scheduler
+from closedbook.training.schedules import Schedule, constant
+
+_DTYPES = ("float32", "bfloat16", "float16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -16,6 +18,7 @@ class DatasetConfig:
     split: str
     task_feature_lengths: Mapping[str, int] | None  # None: as long as the examples are
     batch_size: int  # rows (packs) of a batch, all hosts
+    shuffle: bool = True  # whether examples come in a seeded order, or in the data's
     seed: int | None = None  # of the order; the run's if None
     use_cached: bool = False  # read SeqIO's offline cache; the token cache is always used
     pack: bool = False  # several examples per row
@@ -55,11 +58,28 @@ class DatasetConfig:
 class RestoreCheckpointConfig:
     """What a fresh run starts from."""
 
-    path: str | None = None  # any T5 checkpoint, or a run's folder: its newest; None: random
-    mode: str = "specific"  # T5X's name; "all" evaluates every checkpoint of a run
+    # Any T5 checkpoint, or a run's folder: its newest; None (T5X: []): random parameters.
+    path: str | Sequence[str] | None = None
+    mode: str = "latest"  # T5X's names; "all" evaluates every checkpoint of a run
     optimizer: str = "restore"  # "restore" the accumulators where there are some, or "reset"
+    dtype: str | None = None  # parameters are rounded to it; None: as they are
+    # Pairs (pattern of a parameter's name, name in the checkpoint or None), as T5X has them.
+    assignment_map: Sequence[tuple[str, str | None]] | None = None
+    fallback_to_scratch: bool = False  # whether what the checkpoint lacks begins at random
 
     def __post_init__(self) -> None:
+        if isinstance(self.path, list | tuple):
+            if len(self.path) > 1:
+                raise UserError(
+                    f"RestoreCheckpointConfig.path has {len(self.path)} paths; give one"
+                )
+            object.__setattr__(self, "path", self.path[0] if self.path else None)
+        if self.mode not in ("specific", "latest", "all"):
+            raise unknown_name(
+                "RestoreCheckpointConfig.mode", self.mode, ("specific", "latest", "all")
+            )
+        if self.dtype is not None and self.dtype not in _DTYPES:
+            raise unknown_name("RestoreCheckpointConfig.dtype", self.dtype, _DTYPES)
         if self.optimizer not in ("restore", "reset"):
             raise unknown_name(
                 "RestoreCheckpointConfig.optimizer", self.optimizer, ("restore", "reset")
@@ -70,7 +90,9 @@ class RestoreCheckpointConfig:
 class SaveCheckpointConfig:
     """When checkpoints are written and which are kept."""
 
-    period: int = 5000  # steps
+    period: int | None = 5000  # steps; None: no regular ones
+    checkpoint_steps: Sequence[int] | None = None  # steps that are saved besides
+    dtype: str | None = "float32"  # of the parameters that are written
     keep: int | None = None  # newest to keep; None: all, but one where `keep_best` is set
     keep_best: int | None = None  # best to keep too, by `metric`; saves at every evaluation
     metric: str | None = None  # for example "natural_questions_open/em"
@@ -78,6 +100,8 @@ class SaveCheckpointConfig:
     asynchronous: bool = True  # write while training goes on
 
     def __post_init__(self) -> None:
+        if self.dtype is not None and self.dtype not in _DTYPES:
+            raise unknown_name("SaveCheckpointConfig.dtype", self.dtype, _DTYPES)
         if self.best_mode not in ("max", "min"):
             raise unknown_name("SaveCheckpointConfig.best_mode", self.best_mode, ("max", "min"))
         for name in ("keep", "keep_best"):
@@ -99,11 +123,11 @@ class CheckpointConfig:
 class Trainer:
     """How a batch becomes an update."""
 
-    learning_rate_fn: Schedule = dataclasses.field(default_factory=create_learning_rate_scheduler)
-    num_microbatches: int | None = None  # parts of a batch, for memory
+    learning_rate_fn: Schedule = dataclasses.field(default_factory=constant)
+    num_microbatches: int | None = None  # parts of a batch, for memory; None or 0: one
 
     def __post_init__(self) -> None:
-        if self.num_microbatches is not None and self.num_microbatches < 1:
+        if self.num_microbatches is not None and self.num_microbatches < 0:
             raise UserError(f"Trainer.num_microbatches is {self.num_microbatches}; use 1 or more")
 
     @property
@@ -116,6 +140,6 @@ class Trainer:
 class Evaluator:
     """How predictions are made and written during training."""
 
-    decode: DecodeSettings | None = None  # greedy up to the targets' length if None
+    decode: DecodeSettings | None = None  # the model's own way up to the targets' length if None
     num_examples: int | None = None  # first examples only
     write_n_results: int | None = None  # rows of the files of predictions; None: all

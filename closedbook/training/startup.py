@@ -24,10 +24,17 @@ from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import of_first
 from closedbook.training import checks
-from closedbook.training.adafactor import AdafactorState
+from closedbook.training.assignment import assigned
 from closedbook.training.model import TransformerModel
+from closedbook.training.optimizers.adafactor import AdafactorState
 from closedbook.training.settings import RestoreCheckpointConfig, SaveCheckpointConfig
-from closedbook.training.state import TrainState, abstract_state, fresh_opt_state, fresh_state
+from closedbook.training.state import (
+    TrainState,
+    abstract_state,
+    fresh_opt_state,
+    fresh_state,
+    rounded,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -172,9 +179,9 @@ def _check_same_run(
             f"is {seed}; give a new MODEL_DIR, or the old seed to resume"
         )
     changed = [
-        f"{name} was {run['data'].get(name)}, is {value}"
-        for name, value in data.items()
-        if run["data"].get(name) != value
+        f"{name} was {run['data'].get(name)}, is {data.get(name)}"
+        for name in run["data"] | data
+        if run["data"].get(name) != data.get(name)
     ]
     if changed:
         raise UserError(
@@ -208,12 +215,22 @@ def _restored(
     data: dict[str, object],
 ) -> Start:
     """The state of another run's or tool's checkpoint, whose steps count on."""
+    if restore.mode == "all":
+        raise UserError(
+            "RestoreCheckpointConfig.mode is 'all', which evaluates every checkpoint; training "
+            "starts from one: set 'specific' or 'latest'"
+        )
     path = str(restore.path)
     checkpoint = open_checkpoint(path)
     checks.check_checkpoint(checkpoint, model)
     step = checkpoint.step or 0
     abstract = abstract_state(model, partitioner)
-    params = load_params(checkpoint, abstract.params)
+    if restore.assignment_map or restore.fallback_to_scratch:
+        scratch = None
+        if restore.fallback_to_scratch:
+            scratch = fresh_state(model, partitioner, seed)
+        checkpoint = assigned(checkpoint, abstract, restore.assignment_map or (), scratch)
+    params = rounded(load_params(checkpoint, abstract.params), restore.dtype)
     what = f"{path} ({checkpoint.format}, step {checkpoint.step})"
     why = _why_reset(checkpoint, restore, abstract.opt_state)
     if not why:

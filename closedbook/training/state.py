@@ -10,8 +10,8 @@ from jax.sharding import NamedSharding, PartitionSpec
 
 from closedbook.models import unboxed
 from closedbook.parallel import Partitioner
-from closedbook.training.adafactor import factored_dims, is_stacked
 from closedbook.training.model import Params, TransformerModel
+from closedbook.training.optimizers.adafactor import factored_dims, is_stacked
 
 _Path = tuple[jax.tree_util.KeyEntry, ...]
 
@@ -105,6 +105,28 @@ def fresh_opt_state(
     """An empty optimiser state for given parameters, laid out as an abstract one."""
     shardings = jax.tree.map(lambda x: x.sharding, abstract)
     return jax.jit(model.optimizer.init, out_shardings=shardings)(params)
+
+
+def converted(params: Params, dtype: str | None) -> Params:
+    """Parameters in a number type; None leaves them as they are."""
+    if dtype is None or all(x.dtype == dtype for x in jax.tree.leaves(params)):
+        return params
+    return jax.jit(lambda tree: jax.tree.map(lambda x: x.astype(dtype), tree))(params)
+
+
+def rounded(params: Params, dtype: str | None) -> Params:
+    """Parameters rounded to a number type, and still of their own: "bfloat16" loses 16 bits.
+
+    Args:
+        params: Plain parameters.
+        dtype: The type; None for none.
+    """
+    if dtype is None or all(x.dtype == dtype for x in jax.tree.leaves(params)):
+        return params
+    return jax.jit(
+        lambda tree: jax.tree.map(lambda x: x.astype(dtype).astype(x.dtype), tree),
+        donate_argnums=0,
+    )(params)
 
 
 def split_seed(seed: int, *, hardware_rng: bool = False) -> tuple[jax.Array, jax.Array]:

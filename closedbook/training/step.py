@@ -8,6 +8,7 @@ import optax
 
 from closedbook.training.loss import fillings, normalize_weights
 from closedbook.training.model import Batch, Params, Sums, TransformerModel
+from closedbook.training.optimizers.adafactor import OwnRate
 from closedbook.training.schedules import Schedule
 from closedbook.training.state import TrainState
 
@@ -58,8 +59,15 @@ def make_train_step(
         grads, sums = gradients(state.params, batch, jax.random.fold_in(key, state.step))
         grads = jax.tree.map(lambda g: g / factor, grads)
         rate = schedule(state.step)
-        direction, opt_state = model.optimizer.update(grads, state.opt_state, state.params)
-        params = jax.tree.map(lambda p, d: p + rate * d, state.params, direction)
+        optimizer = model.optimizer
+        if isinstance(optimizer, OwnRate):
+            updates, opt_state = optimizer.update(
+                grads, state.opt_state, state.params, learning_rate=rate
+            )
+            params = jax.tree.map(jnp.add, state.params, updates)
+        else:
+            direction, opt_state = optimizer.update(grads, state.opt_state, state.params)
+            params = jax.tree.map(lambda p, d: p + rate * d, state.params, direction)
         sums |= filled | {
             "learning_rate": rate,
             "gradient_norm": optax.tree.norm(grads),

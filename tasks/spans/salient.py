@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from closedbook.errors import UserError
 from closedbook.tasks.spans.masking import Masking
+from closedbook.vocabulary import sentinel, sentinel_number
 
 NEM_PREFIX, NEM_MASK = "nem:", "_X_"
 
@@ -123,7 +124,8 @@ def group_size(masking: Masking, output_features: Mapping[str, seqio.Feature]) -
     if available < needed:
         raise UserError(
             f"style {masking.style!r} needs sentinels <extra_id_0>, <extra_id_1>, ..., and the "
-            f"vocabulary has {available}; give it extra_ids (T5 has 100), or use style 'nem'"
+            f"vocabulary has {available}; set seqio.SentencePieceVocabulary.extra_ids = 100 (T5's "
+            "number), or use style 'nem'"
         )
     if masking.spans_per_example == "all":
         # One sentinel closes the target.
@@ -132,8 +134,14 @@ def group_size(masking: Masking, output_features: Mapping[str, seqio.Feature]) -
 
 
 def sentinels(vocabulary: seqio.Vocabulary) -> list[int]:
-    """Ids of `<extra_id_0>`, `<extra_id_1>`, ..."""
-    return [vocabulary.encode(f"<extra_id_{n}>")[-1] for n in range(vocabulary.extra_ids)]
+    """Ids of `<extra_id_0>`, `<extra_id_1>`, ..., appended or in the SentencePiece file itself."""
+    found: list[int] = []
+    while isinstance(vocabulary, seqio.SentencePieceVocabulary):
+        last = vocabulary.encode(sentinel(len(found)))[-1]
+        if sentinel_number(vocabulary.tokenizer.IdToPiece(last)) != len(found):
+            break
+        found.append(last)
+    return found
 
 
 def _masked(

@@ -13,7 +13,7 @@ from closedbook.checkpoints.layouts import arranged, slot_axis
 from closedbook.checkpoints.tensors import nest
 from closedbook.errors import UserError
 from closedbook.models import T5, T5Config, unboxed
-from closedbook.training.adafactor import adafactor
+from closedbook.training.optimizers.adafactor import adafactor
 
 # Widths of 128 and more are factored; mlp_dim is the larger and joined_kv the smaller of a pair.
 CONFIG = T5Config(

@@ -12,7 +12,7 @@ import pytest
 from closedbook.checkpoints.architecture import parameter_shapes, recognise
 from closedbook.checkpoints.mesh_tf import open_mesh_tf, parameter_name
 from closedbook.errors import UserError
-from closedbook.training.adafactor import AdafactorState, adafactor
+from closedbook.training.optimizers.adafactor import AdafactorState, adafactor
 
 D_MODEL, INNER, HEADS, D_FF, VOCAB, LAYERS = 128, 128, 4, 256, 160, 2
 STEP = 1_000_042

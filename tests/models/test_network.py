@@ -156,6 +156,18 @@ def test_dropout_needs_a_key_and_depends_on_it(tiny):
     assert np.abs(first - other).max() > 1e-3
 
 
+def test_scaled_attention_logits_are_those_of_smaller_queries(tiny):
+    """T5X's network for GPUs divides what the queries read by the root of the head's width."""
+
+    def smaller(path, x):
+        return x / 8**0.5 if any(getattr(key, "key", "") == "query" for key in path) else x
+
+    scaled = tiny.with_config(scale_attn_logits=True)()
+    params = jax.tree_util.tree_map_with_path(smaller, tiny.params)
+    np.testing.assert_allclose(scaled, tiny.apply(params), atol=1e-5)
+    assert np.abs(scaled - tiny()).max() > 1e-3
+
+
 def test_tied_logits_are_scaled_by_the_root_of_the_width(tiny):
     tied = tiny.with_config(logits_via_embedding=True)
     params = tiny.params

@@ -1,6 +1,9 @@
 """The tasks as SeqIO has them: published names, prefixes, splits and metrics, with no trainer."""
 
+import ast
 import functools
+import pathlib
+import re
 import subprocess
 import sys
 
@@ -376,3 +379,17 @@ def test_the_vocabulary_of_the_environment_is_taken(vocabulary_file, monkeypatch
         "gs://t5-data/"
     )
     assert isinstance(task.preprocessors[0], functools.partial)
+
+
+def test_the_two_lines_of_the_page_make_t5xs_vocabulary_that_of_our_tasks():
+    """T5X compares them so, and stops where they differ."""
+    docs = (pathlib.Path(__file__).resolve().parents[2] / "docs" / "t5x.md").read_text()
+    path, extra_ids = (
+        re.search(rf"^seqio.SentencePieceVocabulary.{name} = (.*)$", docs, re.MULTILINE)[1]
+        for name in ("sentencepiece_model_file", "extra_ids")
+    )
+    task = seqio.get_mixture_or_task("natural_questions_open")
+    wanted = task.output_features["inputs"].vocabulary
+    made = seqio.SentencePieceVocabulary(ast.literal_eval(path), extra_ids=int(extra_ids))
+    assert made == wanted == task.output_features["targets"].vocabulary
+    assert seqio.SentencePieceVocabulary(ast.literal_eval(path)) != wanted

@@ -15,10 +15,10 @@ from closedbook.models import T5, T5Config
 from closedbook.parallel import Partitioner
 from closedbook.tasks.own_files import qa_from_files
 from closedbook.training import settings
-from closedbook.training.adafactor import adafactor
 from closedbook.training.loop import train
 from closedbook.training.model import EncoderDecoderModel
-from closedbook.training.schedules import create_learning_rate_scheduler
+from closedbook.training.optimizers.adafactor import adafactor
+from closedbook.training.schedules import constant
 from closedbook.vocabulary.sentencepiece import Vocabulary
 
 ATLAS_VOCABULARY = (
@@ -131,9 +131,7 @@ def run(tiny, quiz, tmp_path) -> Callable[..., Any]:
             total_steps=steps,
             partitioner=Partitioner(devices=tuple(jax.devices()[:1])),
             trainer=arguments.pop("trainer", None)
-            or settings.Trainer(
-                learning_rate_fn=create_learning_rate_scheduler(base_learning_rate=learning_rate)
-            ),
+            or settings.Trainer(learning_rate_fn=constant(learning_rate)),
             **(given | arguments),
         )
 

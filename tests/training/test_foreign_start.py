@@ -16,9 +16,9 @@ from closedbook.errors import UserError
 from closedbook.models import T5, T5Config
 from closedbook.parallel import Partitioner
 from closedbook.training import startup
-from closedbook.training.adafactor import adafactor
 from closedbook.training.model import EncoderDecoderModel
 from closedbook.training.optimizers import adamw
+from closedbook.training.optimizers.adafactor import adafactor
 from closedbook.training.settings import RestoreCheckpointConfig
 from closedbook.training.state import fresh_state
 

@@ -23,11 +23,11 @@ from closedbook.models import DecoderOnly, DecoderOnlyConfig, decoder_only
 from closedbook.parallel import Partitioner
 from closedbook.tasks.own_texts import language_model_from_files
 from closedbook.training import programs, settings
-from closedbook.training.adafactor import adafactor
 from closedbook.training.feeds import RunData
 from closedbook.training.loop import train
 from closedbook.training.model import DecoderOnlyModel, EncoderDecoderModel
-from closedbook.training.schedules import create_learning_rate_scheduler
+from closedbook.training.optimizers.adafactor import adafactor
+from closedbook.training.schedules import constant
 from closedbook.training.state import abstract_state, fresh_state
 from closedbook.vocabulary.pipelines import PipelineVocabulary
 
@@ -118,9 +118,7 @@ def start(lm: DecoderOnlyModel, folder: pathlib.Path, tmp_path: pathlib.Path) ->
             stats_period=2,
             random_seed=0,
             partitioner=Partitioner(devices=tuple(jax.devices()[:1])),
-            trainer=settings.Trainer(
-                learning_rate_fn=create_learning_rate_scheduler(base_learning_rate=0.1)
-            ),
+            trainer=settings.Trainer(learning_rate_fn=constant(0.1)),
         )
 
     return begin

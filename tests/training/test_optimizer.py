@@ -7,7 +7,8 @@ import optax
 import pytest
 
 from closedbook.errors import UserError
-from closedbook.training.adafactor import adafactor, factored_dims
+from closedbook.training import optimizers
+from closedbook.training.optimizers.adafactor import OwnRate, adafactor, factored_dims
 from closedbook.training.schedules import create_learning_rate_scheduler
 
 
@@ -58,6 +59,62 @@ def test_layer_axis_is_never_factored():
     assert factored_dims((128, 128), stacked=False) == (0, 1)
 
 
+def _updated(optimizer, *gradients):
+    """A parameter 2 after some gradients at learning rate 0.1."""
+    params = {"w": jnp.array([2.0])}
+    state = optimizer.init(params)
+    for gradient in gradients:
+        given = {"learning_rate": 0.1} if isinstance(optimizer, OwnRate) else {}
+        update, state = optimizer.update({"w": jnp.array([gradient])}, state, params, **given)
+        update = update if given else jax.tree.map(lambda x: 0.1 * x, update)
+        params = jax.tree.map(jnp.add, params, update)
+    return float(params["w"][0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "gradients", "expected"),
+    [
+        ({}, [0.5], 1.8),  # 2 - 0.1 x 1 x 2
+        ({"beta1": 0.9}, [0.5], 1.98),  # a tenth of it
+        # Again the update is 0.1 x the parameter's size, and nine tenths of the momentum stay.
+        ({"beta1": 0.9}, [0.5, 0.5], 1.98 - (0.9 * 0.02 + 0.1 * 0.198)),
+        ({"weight_decay_rate": 0.01}, [0.5], 1.78),  # 0.01 x 2 more, whatever the rate
+        ({"weight_decay_rate_lr_exponent": 2.0}, [0.5], 1.78),  # 0.1 ** 2 x 2 more
+        ({"multiply_by_parameter_scale": False}, [0.5], 1.9),
+        ({"max_parameter_scale": 0.5}, [0.5], 1.95),
+    ],
+)
+def test_settings_of_adafactor_by_hand(settings, gradients, expected):
+    assert _updated(adafactor(**settings), *gradients) == pytest.approx(expected, rel=1e-5)
+
+
+def test_clipping_by_the_global_norm_reaches_the_second_moments():
+    optimizer = adafactor(global_norm_clip_threshold=1.0)
+    params = {"w": jnp.array([2.0]), "v": jnp.array([1.0])}
+    gradients = {"w": jnp.array([3.0]), "v": jnp.array([4.0])}  # of norm 5
+    _, state = optimizer.update(gradients, optimizer.init(params), params)
+    np.testing.assert_allclose(state.v["w"], [0.36], rtol=1e-5)
+    np.testing.assert_allclose(state.v["v"], [0.64], rtol=1e-5)
+
+
+def test_without_factoring_every_parameter_has_its_whole_second_moment():
+    params = {"w": jnp.ones((256, 128))}
+    assert adafactor().init(params).v["w"].shape == (1,)
+    assert adafactor(factored=False).init(params).v["w"].shape == (256, 128)
+
+
+@pytest.mark.parametrize("rate", [0.1, optax.constant_schedule(0.1)])
+def test_an_optimiser_with_a_rate_of_its_own_takes_optaxs_steps(rate):
+    clipped = [optax.clip(0.3), optimizers.adamw(rate)]
+    ours, theirs = optimizers.chain(clipped), optax.chain(optax.clip(0.3), optax.adamw(rate))
+    assert isinstance(ours, OwnRate)
+    assert not isinstance(optimizers.chain([optimizers.adamw()]), OwnRate)
+    params, gradients = {"w": jnp.array([2.0])}, {"w": jnp.array([0.7])}
+    got, _ = ours.update(gradients, ours.init(params), params, learning_rate=5.0)
+    wanted, _ = theirs.update(gradients, theirs.init(params), params)
+    assert float(got["w"][0]) == pytest.approx(float(wanted["w"][0]))
+
+
 def test_first_step_by_hand():
     # One element: v = g^2, the update g / |g| = 1, its RMS 1, times the parameter's RMS 2.
     optimizer = adafactor()
@@ -94,8 +151,35 @@ def test_offset_takes_off_the_steps_of_the_restored_checkpoint():
     assert float(schedule(105)) == pytest.approx(0.25)
 
 
-def test_unknown_factor_names_the_nearest_and_a_decay_needs_its_length():
+@pytest.mark.parametrize(
+    ("factors", "step", "expected"),
+    [
+        ("linear_decay", 5, 0.25),  # the warm-up and the base rate are in it
+        ("linear_decay", 30, 0.4),  # 0.5 x (1 - 0.01 x 20)
+        ("linear_decay", 200, 1e-8),
+        ("constant * cosine_decay", 20, 0.5 * (1 + 2**-0.5) / 2),
+        ("constant * cosine_decay", 50, 0.5),  # a new cycle
+        ("constant * decay_every", 19, 0.5),
+        ("constant * decay_every", 45, 0.5 * 0.01**2),
+    ],
+)
+def test_decays_without_a_length_are_t5xs(factors, step, expected):
+    schedule = create_learning_rate_scheduler(
+        factors=factors,
+        base_learning_rate=0.5,
+        warmup_steps=10,
+        decay_factor=0.01,
+        steps_per_cycle=40,
+        steps_per_decay=20,
+    )
+    assert float(schedule(step)) == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_schedule_of_which_nothing_is_said_is_t5xs():
+    # 0.5 x 500 / 1000 / sqrt(1000)
+    assert float(create_learning_rate_scheduler()(500)) == pytest.approx(0.0079057, rel=1e-4)
+
+
+def test_unknown_factor_names_the_nearest():
     with pytest.raises(UserError, match="rsqrt_decay"):
         create_learning_rate_scheduler(factors="constant * rsqrt_deca")
-    with pytest.raises(UserError, match="decay_steps"):
-        create_learning_rate_scheduler(factors="cosine_decay")

@@ -26,7 +26,7 @@ from closedbook.vocabulary.sentencepiece import Vocabulary
 from closedbook.models import T5, T5Config
 from closedbook.tasks.own_files import qa_from_files
 from closedbook.training import settings
-from closedbook.training.adafactor import adafactor
+from closedbook.training.optimizers.adafactor import adafactor
 from closedbook.training.loop import train
 from closedbook.training.model import EncoderDecoderModel
 qa_from_files({"loop_quiz": {s: str(quiz / f"{s}.jsonl") for s in ("train", "validation")}})

@@ -11,7 +11,8 @@ from closedbook.models import T5
 from closedbook.parallel import Partitioner, standard_logical_axis_rules
 from closedbook.training import optimizers
 from closedbook.training.loss import cross_entropy, normalize_weights
-from closedbook.training.schedules import create_learning_rate_scheduler
+from closedbook.training.optimizers.adafactor import adafactor
+from closedbook.training.schedules import constant
 from closedbook.training.state import TrainState, abstract_state, fresh_state
 from closedbook.training.step import make_train_step
 
@@ -55,7 +56,7 @@ def _one_device() -> Partitioner:
 
 def _step(model, partitioner, batch, microbatches=1, steps=2):
     state = fresh_state(model, partitioner, seed=0)
-    step = jax.jit(make_train_step(model, create_learning_rate_scheduler(), microbatches))
+    step = jax.jit(make_train_step(model, constant(), microbatches))
     with partitioner.activate():
         for _ in range(steps):
             state, sums = step(state, partitioner.put_batch(batch), jax.random.key(1))
@@ -121,9 +122,7 @@ def test_factored_slots_follow_their_parameter():
         vocab_size=256, emb_dim=128, num_heads=4, num_encoder_layers=1, num_decoder_layers=1,
         head_dim=64, mlp_dim=256,
     )  # fmt: skip
-    model = EncoderDecoderModel(
-        module=T5(config), vocabulary=None, optimizer=optimizers.adafactor()
-    )
+    model = EncoderDecoderModel(module=T5(config), vocabulary=None, optimizer=adafactor())
     partitioner = Partitioner(num_partitions=2, devices=tuple(jax.devices()[:2]))
     state = abstract_state(model, partitioner)
     path = ("encoder", "layers_0", "mlp", "wi", "kernel")  # [128 embed, 256 mlp]
@@ -136,11 +135,21 @@ def test_factored_slots_follow_their_parameter():
     assert tuple(col.sharding.spec) == ("model",)
 
 
+def test_a_learning_rate_of_the_optimisers_own_counts_alone(tiny, batch):
+    after = []
+    for optimizer, rate in ((optimizers.sgd(), 0.5), (optimizers.sgd(0.5), 7.0)):
+        model = dataclasses.replace(tiny, optimizer=optimizer)
+        step = jax.jit(make_train_step(model, constant(rate)))
+        state: TrainState = fresh_state(model, _one_device(), seed=0)
+        after.append(step(state, batch, jax.random.key(0))[0].params)
+    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-6), *after)
+
+
 @pytest.mark.parametrize("name", ["adamw", "lion"])
 def test_other_optimizers_lower_the_loss(name, tiny, batch):
     model = dataclasses.replace(tiny, optimizer=getattr(optimizers, name)())
     partitioner = _one_device()
-    step = jax.jit(make_train_step(model, create_learning_rate_scheduler(base_learning_rate=3e-3)))
+    step = jax.jit(make_train_step(model, constant(3e-3)))
     state: TrainState = fresh_state(model, partitioner, seed=0)
     losses = []
     for _ in range(8):

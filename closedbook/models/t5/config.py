@@ -49,6 +49,7 @@ class T5Config:
     mlp_activations: tuple[str, ...] = ("relu",)  # two names: a gated unit, their product
     dropout_rate: float = 0.1  # the paper's; 0.05 for 1.1
     logits_via_embedding: bool = True  # 1.0; 1.1 has its own output matrix
+    scale_attn_logits: bool = False  # by 1/sqrt(head_dim), as T5X's network for GPUs may
     relpos_buckets: int = 32
     relpos_max_distance: int = 128  # tokens; all further ones share a bucket
     relpos_per_layer: bool = False  # each layer has its own biases: umT5, T5X's scalable_t5

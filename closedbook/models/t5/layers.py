@@ -32,6 +32,7 @@ def _attention(config: T5Config, site: str, name: str, *, cross: bool = False) -
         kernel_init=_FAN_IN_NORMAL,
         dropout_rate=config.dropout_rate,
         precision=config.precision,
+        query_scale=config.head_dim**-0.5 if config.scale_attn_logits else 1.0,
         name=name,
     )
 

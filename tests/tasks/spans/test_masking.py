@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import pathlib
 
 import pytest
 
@@ -288,9 +289,26 @@ def test_sentinels_need_a_vocabulary_that_has_them(masked, sentence, vocabulary)
     none = Vocabulary(vocabulary.path, extra_ids=0)
     given = [sentence("Bo went.", "Bo")]
     for corruption in ("salient", "matched"):
-        with pytest.raises(UserError, match=r"vocabulary has 0; give it extra_ids"):
+        with pytest.raises(UserError, match=r"has 0; set seqio.SentencePiece\S+extra_ids = 100"):
             masked(given, vocabulary=none, style="sentinel", corruption=corruption)
         assert len(masked(given, vocabulary=none, corruption=corruption)) == 1
+
+
+def test_sentinels_of_the_file_itself_are_used(masked, sentence, vocabulary, tmp_path):
+    """T5X's public vocabulary holds its 100 sentinels; SeqIO then has no extra ids."""
+    from sentencepiece import sentencepiece_model_pb2 as model_pb2
+
+    model = model_pb2.ModelProto()
+    model.ParseFromString(pathlib.Path(vocabulary.path).read_bytes())
+    for number in reversed(range(100)):
+        model.pieces.add(piece=f"▁<extra_id_{number}>", score=0.0, type=4)
+    (tmp_path / "100extra.model").write_bytes(model.SerializeToString())
+    whole = Vocabulary(tmp_path / "100extra.model", extra_ids=0)
+    assert whole.vocab_size == vocabulary.vocab_size
+    given = [sentence("Bo went.", "Bo")]
+    for corruption in ("salient", "matched"):
+        options = {"style": "sentinel", "corruption": corruption}
+        assert masked(given, vocabulary=whole, **options) == masked(given, **options)
 
 
 @pytest.mark.parametrize(

@@ -52,6 +52,17 @@ def factored_dims(
     return (second, largest) if shape[second] >= min_dim_size else None
 
 
+class OwnRate(optax.GradientTransformationExtraArgs):
+    """A transformation whose updates are multiplied by a learning rate already.
+
+    Its `update` is given the trainer's as `learning_rate`, and may have another of its own.
+    """
+
+
+def standard_logical_factor_rules() -> None:
+    """T5X's rules for kernels of more than two axes, which T5 has none of."""
+
+
 def adafactor(
     *,
     decay_rate: float = 0.8,
@@ -61,8 +72,14 @@ def adafactor(
     epsilon1: float = 1e-30,
     epsilon2: float = 1e-3,
     min_dim_size_to_factor: int = 128,
+    factored: bool = True,
+    max_parameter_scale: float | None = None,
+    global_norm_clip_threshold: float | None = None,
+    beta1: float | None = None,
+    weight_decay_rate: float | None = None,
+    weight_decay_rate_lr_exponent: float | None = None,
 ) -> optax.GradientTransformation:
-    """Adafactor without momentum, bias correction or weight decay, as T5 was trained.
+    """Adafactor; by default without momentum and weight decay, as T5 was trained.
 
     Args:
         decay_rate: The second moment's decay at step t is 1 - (t - step_offset)^-decay_rate.
@@ -72,9 +89,20 @@ def adafactor(
         epsilon1: Added to squared gradients.
         epsilon2: Smallest parameter scale.
         min_dim_size_to_factor: Smallest second dimension of a factored parameter.
+        factored: Whether any parameter is factored.
+        max_parameter_scale: Largest parameter scale.
+        global_norm_clip_threshold: Largest norm of all gradients together.
+        beta1: Of the momentum of updates, learning rate included, m = beta1 m + (1 - beta1) u.
+            The state is then another one than a T5 checkpoint's.
+        weight_decay_rate: The share of a parameter that each step takes away; not multiplied by
+            the learning rate.
+        weight_decay_rate_lr_exponent: Multiplies that share (1 if unset) by the learning rate to
+            this power.
     """
 
     def dims(path: _Path, x: jax.Array) -> tuple[int, int] | None:
+        if not factored:
+            return None
         return factored_dims(x.shape, stacked=is_stacked(path), min_dim_size=min_dim_size_to_factor)
 
     def init(params: optax.Params) -> AdafactorState:
@@ -94,6 +122,10 @@ def adafactor(
         grads: optax.Updates, state: AdafactorState, params: optax.Params | None = None
     ) -> tuple[optax.Updates, AdafactorState]:
         assert params is not None, "adafactor scales its updates by the parameters"
+        if global_norm_clip_threshold:
+            norm = optax.tree.norm(grads)
+            share = jnp.minimum(1.0, global_norm_clip_threshold / norm)
+            grads = jax.tree.map(lambda g: g * share, grads)
         t = (state.count - step_offset + 1).astype(jnp.float32)
         decay = 1.0 - t**-decay_rate
 
@@ -122,7 +154,7 @@ def adafactor(
             if clipping_threshold is not None:
                 u = u / jnp.maximum(1.0, _rms(u, axes) / clipping_threshold)
             if multiply_by_parameter_scale:
-                u = u * jnp.maximum(_rms(x, axes), epsilon2)
+                u = u * jnp.clip(_rms(x, axes), epsilon2, max_parameter_scale)
             return -u, row, col, full
 
         out = jax.tree_util.tree_map_with_path(
@@ -131,7 +163,47 @@ def adafactor(
         updates, row, col, full = _unzip(out, params, 4)
         return updates, AdafactorState(state.count + 1, row, col, full)
 
-    return optax.GradientTransformation(init, update)
+    plain = optax.GradientTransformation(init, update)
+    if beta1 is None and weight_decay_rate is None and not weight_decay_rate_lr_exponent:
+        return plain
+    return _finished(plain, beta1, weight_decay_rate, weight_decay_rate_lr_exponent)
+
+
+def _finished(
+    plain: optax.GradientTransformation,
+    beta1: float | None,
+    weight_decay_rate: float | None,
+    exponent: float | None,
+) -> OwnRate:
+    """Adafactor with momentum and weight decay; its state is Adafactor's alone without momentum."""
+
+    def init(params: optax.Params) -> optax.OptState:
+        if beta1 is None:
+            return plain.init(params)
+        return plain.init(params), jax.tree.map(jnp.zeros_like, params)
+
+    def update(
+        grads: optax.Updates,
+        state: optax.OptState,
+        params: optax.Params | None = None,
+        *,
+        learning_rate: jax.Array,
+    ) -> tuple[optax.Updates, optax.OptState]:
+        own, momentum = (state, None) if beta1 is None else state
+        direction, own = plain.update(grads, own, params)
+        updates = jax.tree.map(lambda d: learning_rate * d, direction)
+        if beta1 is not None:
+            updates = momentum = jax.tree.map(
+                lambda m, u: beta1 * m + (1.0 - beta1) * u, momentum, updates
+            )
+        decay: jax.Array | float | None = weight_decay_rate
+        if exponent:
+            decay = (weight_decay_rate or 1.0) * learning_rate**exponent
+        if decay is not None:
+            updates = jax.tree.map(lambda u, p: u - decay * p, updates, params)
+        return updates, own if beta1 is None else (own, momentum)
+
+    return OwnRate(init, update)
 
 
 def _rms(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:

@@ -260,6 +260,21 @@ def test_flags_are_those_of_upstream(monkeypatch, capsys, tmp_path):
     assert "batch           3 rows" in out
 
 
+def test_a_documented_command_line_of_t5x_runs_dry(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = _command(
+        monkeypatch, capsys, "--run_mode=train", "--alsologtostderr", "--v=0", "--dry_run=true",
+        "--gin_file=t5x/examples/t5/t5_1_1/small.gin", "--gin_file=t5x/configs/runs/finetune.gin",
+        "--gin.MIXTURE_OR_TASK_NAME='web_questions_open'",
+        "--gin.TASK_FEATURE_LENGTHS={'inputs': 64, 'targets': 16}",
+        "--gin.TRAIN_STEPS=1_010_000", "--gin.INITIAL_CHECKPOINT_PATH='/c'",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "until 1010000" in out
+    assert err.count("EVALUATOR_USE_MEMORY_CACHE") == 0
+    assert "seqio.Evaluator.use_memory_cache: examples come from the token cache" in err
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -1,0 +1,141 @@
+"""Gin files and bindings to a run's arguments, with one clear message for all mistakes."""
+
+import copy
+import pathlib
+from collections.abc import Sequence
+from typing import Any
+
+import gin
+from gin import config as gin_config
+
+from closedbook.cli.gin_files import messages, numbers, settling
+from closedbook.cli.gin_files.constructors import MODES, TASK_MAKERS, register
+from closedbook.cli.gin_files.packaged import PACKAGED, packaged_files
+from closedbook.cli.gin_files.reading import Reader
+from closedbook.errors import UserError
+
+__all__ = ["PACKAGED", "config_text", "packaged_files", "resolve", "start"]
+
+# What a mode has where no file says otherwise. T5X's model files ask for a rate of dropout, which
+# evaluation and inference do not use.
+_DEFAULTS = {
+    "train": """
+        train_script.train.trainer = @trainer.Trainer()
+        train_script.train.inference_evaluator = @seqio.Evaluator()
+        train_script.train.partitioner = @partitioning.PjitPartitioner()
+    """,
+    "eval": """
+        DROPOUT_RATE = 0.0
+        eval_script.evaluate.inference_evaluator = @seqio.Evaluator()
+        eval_script.evaluate.partitioner = @partitioning.PjitPartitioner()
+    """,
+    "infer": """
+        DROPOUT_RATE = 0.0
+        infer_script.infer.inference_evaluator = @seqio.Evaluator()
+        infer_script.infer.partitioner = @partitioning.PjitPartitioner()
+    """,
+}
+_RUNS = {
+    "train": "runs/finetune.gin, t5x/configs/runs/finetune.gin",
+    "eval": "runs/eval.gin, t5x/configs/runs/eval.gin",
+    "infer": "runs/infer.gin, t5x/configs/runs/infer.gin",
+}
+_MISTAKES = (
+    ValueError,
+    TypeError,
+    RuntimeError,
+    OSError,
+    AttributeError,
+    KeyError,
+    ImportError,
+    UserError,
+)
+_READERS: list[Reader] = []  # that of the configuration that gin holds
+
+
+def resolve(
+    mode: str,
+    files: Sequence[str],
+    bindings: Sequence[str],
+    search_paths: Sequence[str] = (),
+) -> dict[str, Any]:
+    """The arguments of a mode's function, after all files and bindings.
+
+    Args:
+        mode: "train", "eval" or "infer".
+        files: Gin files; each is looked up in the working directory, in `search_paths`, then
+            among the packaged ones.
+        bindings: Like "TRAIN_STEPS = 100"; they win over the files.
+        search_paths: Folders to look in.
+
+    Raises:
+        UserError: A file is missing, or bindings are malformed, misspelt or absent; it tells all
+            of them.
+    """
+    gin.clear_config()
+    reader = Reader(register(), search_paths)
+    _READERS[:] = [reader]
+    gin.parse_config([line.strip() for line in _DEFAULTS[mode].splitlines()])
+    if mode == "train" and files:
+        gin.parse_config(f"MODEL_DIR = {f'runs/{pathlib.Path(files[0]).stem}'!r}")
+    for file in files:
+        reader.file(file)
+    for binding in bindings:
+        reader.binding(binding)
+    reader.finish()
+    if not reader.mistakes:
+        settling.settle(reader, bindings)
+    if reader.mistakes:
+        raise messages.together(reader.mistakes)
+    return _arguments(mode)
+
+
+def start() -> None:
+    """What is due before a run of the configuration begins, and not in a dry run.
+
+    Raises:
+        UserError: A module that a file imports cannot be imported.
+    """
+    for reader in _READERS:
+        reader.import_modules()
+
+
+def log_without_effect() -> None:
+    """Lists once what the files and bindings say without effect."""
+    for reader in _READERS:
+        reader.log_without_effect()
+
+
+def config_text() -> str:
+    """The whole configuration as a gin file, for `config.gin`."""
+    return gin.config_str(max_line_length=100)
+
+
+def _arguments(mode: str) -> dict[str, Any]:
+    """The arguments of a mode's function; each is made apart, so that all mistakes are told."""
+    mistakes: list[str] = []
+    try:
+        for maker in TASK_MAKERS:
+            gin.get_configurable(f"tasks.{maker}")()
+    except _MISTAKES as error:
+        mistakes.append(messages.explained(error))
+    arguments: dict[str, Any] = {}
+    bound = gin.get_bindings(MODES[mode], resolve_references=False)
+    function = gin_config._REGISTRY.get_match(MODES[mode]).wrapped
+    if missing := numbers.missing(function, bound):
+        mistakes.append(
+            f"{MODES[mode]} has no {', '.join(missing)}; name a run file "
+            f"({_RUNS[mode]}) and a model file too"
+        )
+    for name, value in bound.items():
+        try:
+            arguments[name] = copy.deepcopy(value)  # which calls what it refers to
+        except _MISTAKES as error:
+            mistakes.append(messages.explained(error))
+    try:
+        arguments = numbers.checked(function, arguments, MODES[mode])
+    except UserError as error:
+        mistakes.append(str(error))
+    if mistakes:
+        raise messages.together(list(dict.fromkeys(mistakes)))
+    return arguments

@@ -1,0 +1,92 @@
+"""Values against the types of the parameters that they are bound to: whole numbers, and None.
+
+Shells and gin files write whole numbers as floats (`TRAIN_STEPS = 1e6`); those are taken.
+"""
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from closedbook.errors import UserError
+
+_PLAIN = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "True or False"}
+
+
+def checking(constructor: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """A constructor that gets whole numbers as such, and refuses what cannot be one.
+
+    Args:
+        constructor: A function or class whose parameters have types.
+        name: Its name in gin files.
+    """
+
+    @functools.wraps(constructor, updated=())
+    def checks(*args: Any, **kwargs: Any) -> Any:
+        return constructor(*args, **checked(constructor, kwargs, name))
+
+    checks.__signature__ = inspect.signature(constructor)  # type: ignore[attr-defined]
+    return checks
+
+
+def checked(
+    function: Callable[..., Any], arguments: Mapping[str, Any], name: str
+) -> dict[str, Any]:
+    """The arguments of a function, floats that are whole numbers made integers.
+
+    Args:
+        function: A function or class whose parameters have types.
+        arguments: By name.
+        name: Of the function, in gin files.
+
+    Raises:
+        UserError: A number is no whole one, or None is given where something is needed; it tells
+            all of them.
+    """
+    hints = _types(function)
+    mistakes: list[str] = []
+    result = dict(arguments)
+    for parameter, value in arguments.items():
+        allowed = _alternatives(hints.get(parameter, Any))
+        where = f"{name}.{parameter}"
+        if value is None and not allowed & {Any, object, type(None)}:
+            mistakes.append(f"{where} is None; it needs {_wanted(allowed)}")
+        elif int in allowed and isinstance(value, bool | float) and not allowed & {bool, float}:
+            if isinstance(value, bool) or not value.is_integer():
+                mistakes.append(f"{where} is {value}; give a whole number")
+            else:
+                result[parameter] = int(value)
+    if mistakes:
+        raise UserError("; ".join(mistakes))
+    return result
+
+
+def missing(function: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str]:
+    """Parameters of a function that have no default and are not among the arguments."""
+    return [
+        name
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.default is inspect.Parameter.empty and name not in arguments
+    ]
+
+
+@functools.cache
+def _types(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except NameError:  # a type that only the type checker imports
+        return {}
+
+
+def _alternatives(hint: Any) -> set[Any]:
+    """The types of a union, or the one type."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return {part for each in typing.get_args(hint) for part in _alternatives(each)}
+    return {typing.get_origin(hint) or hint}
+
+
+def _wanted(allowed: set[Any]) -> str:
+    names = sorted(getattr(each, "__name__", str(each)) for each in allowed)
+    return " or ".join(_PLAIN.get(name, f"a {name}") for name in names)

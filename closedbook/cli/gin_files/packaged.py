@@ -1,0 +1,59 @@
+"""Where a gin file lies: as given, in the search paths, or among the packaged ones.
+
+Below `gin/t5x/` lie files under the paths that T5X's own have, with T5X's values. A T5X checkout
+wins over them: what is on the disk is what is read.
+"""
+
+import os
+import pathlib
+from collections.abc import Sequence
+
+from closedbook.cli.gin_files import upstream
+from closedbook.errors import UserError, unknown_name
+
+PACKAGED = pathlib.Path(__file__).resolve().parents[2] / "gin"
+# The files for GPUs differ from the others in what `gin/t5x/contrib/gpu/` holds.
+_GPU, _SAME = "t5x/contrib/gpu/t5/", ("t5x/examples/t5/", "t5x/")
+
+
+def found(path: str, search: Sequence[str] = ()) -> str:
+    """The file for a path, as given by a user or an `include`.
+
+    Args:
+        path: The path.
+        search: Folders to look in, after the working directory.
+
+    Raises:
+        UserError: There is no such file, or it is one of T5X's for what closedbook does not do.
+    """
+    folders = [""] if os.path.isabs(path) else ["", *search, str(PACKAGED)]
+    for folder in folders:
+        for name in _names(path):
+            file = os.path.join(folder, name)
+            if os.path.isfile(file):
+                if message := upstream.refused_file(path):
+                    raise UserError(message)
+                return file
+    if message := upstream.refused_file(path):
+        raise UserError(message)
+    looked = ", ".join(folder or "the working directory" for folder in ["", *search])
+    error = unknown_name("gin file", path, packaged_files())
+    raise UserError(f"{error} (looked in {looked} and among the packaged files)")
+
+
+def is_packaged(path: str) -> bool:
+    """Whether a file is one of the package's."""
+    return PACKAGED.resolve() in pathlib.Path(path).resolve().parents
+
+
+def packaged_files() -> list[str]:
+    """Names of the gin files in the package, those under T5X's names last."""
+    names = [str(path.relative_to(PACKAGED)) for path in PACKAGED.rglob("*.gin") if path.is_file()]
+    return sorted(names, key=lambda name: (name.startswith("t5x/"), name))
+
+
+def _names(path: str) -> list[str]:
+    """A path, and the other paths under which the same file lies."""
+    if not path.startswith(_GPU):
+        return [path]
+    return [path, *(other + path.removeprefix(_GPU) for other in _SAME)]

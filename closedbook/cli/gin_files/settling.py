@@ -1,0 +1,93 @@
+"""What is decided once all files and bindings are read: steps, macros, scopes."""
+
+import re
+from collections.abc import Sequence
+
+import gin
+from gin import config as gin_config
+
+from closedbook.cli.gin_files.reading import Reader
+from closedbook.cli.gin_files.without_effect import MACROS
+from closedbook.errors import unknown_name
+
+_TOTAL, _RELATIVE = "TRAIN_STEPS", "TRAIN_STEPS_RELATIVE"
+
+
+def settle(reader: Reader, bindings: Sequence[str]) -> None:
+    """Settles what files and bindings leave open; the reader is told of mistakes.
+
+    Args:
+        reader: What has been read.
+        bindings: Those of the command line.
+    """
+    _steps(reader, {_target(binding) for binding in bindings})
+    _macros(reader, bindings)
+    _scopes(reader, bindings)
+
+
+def _target(binding: str) -> str:
+    return binding.partition("=")[0].strip()
+
+
+def _steps(reader: Reader, bound: set[str]) -> None:
+    """Lets TRAIN_STEPS count where the user gives it over a TRAIN_STEPS_RELATIVE of a file.
+
+    Else the relative number counts where both are there, as in T5X.
+    """
+    given = {
+        name: values.get("value")
+        for name in (_TOTAL, _RELATIVE)
+        if (values := gin_config._CONFIG.get((name, "gin.macro"))) is not None
+    }
+    if None in (given.get(_TOTAL), given.get(_RELATIVE)):
+        return
+    if bound >= {_TOTAL, _RELATIVE}:
+        reader.mistakes.append(
+            f"--gin.{_TOTAL}={given[_TOTAL]} and --gin.{_RELATIVE}={given[_RELATIVE]} are both "
+            f"given, and one counts; leave one out: {_TOTAL} counts the steps of the checkpoint "
+            f"that the run starts from, {_RELATIVE} does not"
+        )
+        return
+    own = reader.own_macros
+    if _TOTAL in bound or (_TOTAL in own and _RELATIVE not in own | bound):
+        gin.parse_config(f"{_RELATIVE} = None")
+
+
+def _macros(reader: Reader, bindings: Sequence[str]) -> None:
+    given = {scope for scope, selector in gin_config._CONFIG if selector == "gin.macro"}
+    references = gin_config.iterate_references(
+        gin_config._CONFIG, to=gin.get_configurable(gin_config.macro)
+    )
+    used = {reference.scopes[-1] for reference in references}
+    reader.mistakes += [
+        f"macro {name} is used but has no value; give one with --gin.{name}=VALUE"
+        for name in sorted(used - given)
+    ]
+    for binding in bindings:
+        name = _target(binding)
+        if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name) or name in used:
+            continue
+        if name in MACROS | reader.used_without_effect:
+            reader.without_effect.setdefault(name, "nothing that is read uses it")
+        else:
+            reader.mistakes.append(str(unknown_name("macro", name, used)))
+
+
+def _scopes(reader: Reader, bindings: Sequence[str]) -> None:
+    """Refuses a binding without a scope where scoped ones of its parameter win over it."""
+    for binding in bindings:
+        target = _target(binding)
+        selector, _, parameter = target.rpartition(".")
+        if not selector or "/" in target:
+            continue
+        full = gin_config._REGISTRY.get_match(selector)
+        scoped = [
+            scope
+            for (scope, name), values in gin_config._CONFIG.items()
+            if scope and full is not None and name == full.selector and parameter in values
+        ]
+        if scoped:
+            forms = ", ".join(f"{scope}/{target}" for scope in sorted(scoped))
+            reader.mistakes.append(
+                f"binding {target} would change nothing, as it is bound for each use; bind {forms}"
+            )
