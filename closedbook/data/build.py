@@ -4,8 +4,8 @@ It is SeqIO's, apart from plain text, which is tokenised here without TensorFlow
 """
 
 import dataclasses
-import inspect
 import functools
+import inspect
 import itertools
 import logging
 import os

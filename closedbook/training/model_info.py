@@ -10,8 +10,8 @@ from typing import Any
 import jax
 from flax import linen
 
-from closedbook.training.adafactor import AdafactorState
 from closedbook.training.model import TransformerModel
+from closedbook.training.optimizers.adafactor import AdafactorState
 from closedbook.training.state import TrainState
 
 

@@ -186,7 +186,5 @@ def test_byte_pairs_give_text_their_ids_and_their_end(my_text, tmp_path):
         == batch["decoder_loss_weights"].sum()
         > np.count_nonzero(batch["decoder_target_tokens"])
     )
-    with pytest.raises(
-        UserError, match=r"atlas_qa is tokenised by SeqIO, .*Piece and bytes"
-    ):
+    with pytest.raises(UserError, match=r"atlas_qa is tokenised by SeqIO, .*Piece and bytes"):
         training_sources("atlas_qa", vocabulary=vocabulary, cache_dir=tmp_path)

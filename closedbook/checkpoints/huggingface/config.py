@@ -223,8 +223,14 @@ def fields_of(config: T5Config, dtype: np.dtype) -> dict[str, Any]:
         dtype: Type of the parameters.
 
     Raises:
-        UserError: The feed-forward unit cannot be expressed.
+        UserError: The feed-forward unit cannot be expressed, or the scale of attention.
     """
+    if config.scale_attn_logits:
+        raise UserError(
+            "T5Config.scale_attn_logits is True, which no Hugging Face config of a T5 can say; "
+            "multiply the query kernels by head_dim ** -0.5 and set it to False, or write another "
+            "format"
+        )
     if config.mlp_activations not in _PROJECTIONS:
         raise UserError(
             f"T5Config.mlp_activations {config.mlp_activations!r} cannot be expressed in a Hugging "
