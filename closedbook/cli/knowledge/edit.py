@@ -169,23 +169,7 @@ def edit(
         raise UserError("give --subject, --prompt and --target for one edit, or --edits FILE")
     if edits is None and (prompt is None or target is None):
         raise UserError("--subject needs --prompt and --target; give all three")
-    options = {
-        "stack": stack,
-        "layers": edit_options.layer_numbers(layers),
-        "key_mode": key_mode,
-        "effect": effect,
-        "steps": steps,
-        "learning_rate": learning_rate,
-        "kl": kl,
-        "decay": decay,
-        "stop": stop,
-        "preserve": preserve,
-        "ridge": ridge,
-        "accumulate_keys": accumulate_keys,
-        "null_space": null_space,
-        "null_threshold": null_threshold,
-        "norm_anchor": norm_anchor,
-    }
+    options = edit_options.given(arguments)
 
     def settled(loaded: "LoadedModel", number: int) -> "Settings":
         from closedbook.knowledge.editing import presets

@@ -113,23 +113,7 @@ def edit_eval(
 
     chosen = run.methods(comma_separated(methods))
     points = _numbers(sequence)
-    options = {
-        "stack": stack,
-        "layers": edit_options.layer_numbers(layers),
-        "key_mode": key_mode,
-        "effect": effect,
-        "steps": steps,
-        "learning_rate": learning_rate,
-        "kl": kl,
-        "decay": decay,
-        "stop": stop,
-        "preserve": preserve,
-        "ridge": ridge,
-        "accumulate_keys": accumulate_keys,
-        "null_space": null_space,
-        "null_threshold": null_threshold,
-        "norm_anchor": norm_anchor,
-    }
+    options = edit_options.given(arguments)
 
     result_folders.check_target(out, force=force)
     name = model or DEFAULT_MODEL

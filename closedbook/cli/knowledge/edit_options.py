@@ -91,33 +91,63 @@ CorpusOption = Annotated[
 ]
 
 
+_NAMES = (
+    "stack",
+    "key_mode",
+    "effect",
+    "steps",
+    "learning_rate",
+    "kl",
+    "decay",
+    "stop",
+    "preserve",
+    "ridge",
+    "accumulate_keys",
+    "null_space",
+    "null_threshold",
+    "norm_anchor",
+)
+
+
+def given(arguments: Mapping[str, object]) -> dict[str, object]:
+    """Those of a command's arguments that say how an edit is made, and are given.
+
+    Args:
+        arguments: By the names of the command's parameters; None is not given.
+
+    Raises:
+        UserError: The layers are no numbers.
+    """
+    layers = arguments["layers"]
+    found = {name: arguments[name] for name in _NAMES}
+    found["layers"] = None if layers is None else _numbers(str(layers))
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def changed(made: "Settings", options: Mapping[str, object]) -> "Settings":
-    """Settings with those options that were given.
+    """Settings with other values.
 
     Args:
         made: What a method does for a model where nothing is said.
-        options: Names of fields, of `Settings` or of its search for the value; None is not given.
+        options: Names of fields, of `Settings` or of its search for the value.
     """
     from closedbook.knowledge.editing.values import ValueSettings
 
-    given = {name: value for name, value in options.items() if value is not None}
     of_search = {field.name for field in dataclasses.fields(ValueSettings)}
-    search = {name: value for name, value in given.items() if name in of_search}
-    rest = {name: value for name, value in given.items() if name not in of_search}
+    search = {name: value for name, value in options.items() if name in of_search}
+    rest = {name: value for name, value in options.items() if name not in of_search}
     value = dataclasses.replace(made.value, **search)  # type: ignore[arg-type]  # typer checked it
     return dataclasses.replace(made, value=value, **rest)  # type: ignore[arg-type]
 
 
-def layer_numbers(text: str | None) -> tuple[int, ...] | None:
-    """The layers of --layer, None where it is not given.
+def _numbers(text: str) -> tuple[int, ...]:
+    """The layers of --layer.
 
     Raises:
         UserError: They are no numbers.
     """
     from closedbook.errors import UserError
 
-    if text is None:
-        return None
     found = comma_separated(text, drop_empty=False)
     if not all(each.isdecimal() for each in found):
         raise UserError(f"--layer is {text!r}; give numbers from 0: --layer 1, or --layer 0,1")
