@@ -179,6 +179,67 @@ def test_corrected_verdicts_are_saved_as_labels_that_analyze_reads(
     assert opened.errors == []
 
 
+def test_ids_that_cannot_be_shown_as_they_stand_are_linked_and_saved_as_they_stand(
+    open_report, make_analysis, make_example, tmp_path
+):
+    strange = ["\u202eabc", "x" * 5000, "constructor", "__proto__"]
+    made = make_analysis([make_example(5 * k + 4, id=name) for k, name in enumerate(strange)])
+    why = [dataclasses.replace(each, ids=strange) for each in made.disagreements[0].why]
+    differing = dataclasses.replace(made.disagreements[0], why=why)
+    opened = open_report(html.render_html(dataclasses.replace(made, disagreements=[differing])))
+    opened.page.locator("#protocols button.link").first.click()
+    assert _info(opened) == "1 to 4 of 4"
+    for name in strange:
+        opened.page.goto(opened.page.url.split("#")[0] + html.address(name))
+    selects = opened.page.get_by_label("Your verdict")
+    for place in range(len(strange)):
+        assert selects.nth(place).input_value() == ""
+        selects.nth(place).select_option("phrasing")
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("button", name="Save corrections").click()
+    download.value.save_as(tmp_path / "labels.jsonl")
+    assert labels.read(tmp_path / "labels.jsonl") == dict.fromkeys(strange, Kind.PHRASING)
+    assert opened.errors == []
+
+
+def test_a_count_of_the_first_screen_leads_to_as_many_examples(
+    open_report, make_analysis, make_example
+):
+    rows = [
+        *(make_example(5 * k + 4, candidate=0.0) for k in range(6)),  # wrong
+        *(make_example(5 * k + 2, candidate=0.9) for k in range(3)),  # "incomplete?"
+        make_example(1, candidate=0.2),  # phrasing, and listed for review
+    ]
+    opened = open_report(html.render_html(make_analysis(rows)))
+    kinds = opened.page.locator("#story .kinds button.link")
+    kinds.get_by_text("really wrong").click()
+    assert _info(opened) == "1 to 9 of 9 (of 10)"  # what is only listed for review counts as wrong
+    kinds.get_by_text("missing from the gold").click()
+    assert _info(opened) == "1 to 4 of 4 (of 10)"
+
+
+def test_a_link_that_shows_the_first_of_many_examples_says_so(
+    open_report, make_analysis, make_example
+):
+    made = make_analysis([make_example(k) for k in range(10)])
+    opened = open_report(html.render_html(made))
+    opened.page.locator("#protocols table button.link", has_text="show").click()
+    assert opened.page.locator("#picked").inner_text() == (
+        "Only: stop at a comma (the first 2 of 12)"
+    )
+
+
+def test_slices_lead_to_their_examples_whatever_spaces_their_names_have(
+    open_report, make_analysis, make_example
+):
+    rows = [make_example(k, slices={"a  b\u202e": "v"}) for k in range(3)]
+    made = make_analysis(rows)
+    named = dataclasses.replace(made.slices[0], slice="a  b\u202e", value="v")
+    opened = open_report(html.render_html(dataclasses.replace(made, slices=[named])))
+    opened.page.locator("#slices button.link").click()
+    assert _info(opened) == "1 to 3 of 3"
+
+
 def test_the_picker_shows_one_slice(open_report, make_analysis, make_example):
     made = make_analysis([make_example(k) for k in range(10)])
     others = [dataclasses.replace(made.slices[0], slice="task", value=text) for text in ("a", "b")]
