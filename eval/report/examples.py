@@ -125,6 +125,8 @@ def table_data(
         "slices": [inline(name) for name in slices],
         # The ids that the page cannot show as they stand; a labels file needs them as they stand.
         "ids": {shown(row.id): row.id for row in examples if shown(row.id) != row.id},
+        # Rows whose prediction it cannot show as it stands.
+        "altered": [row.id for row in examples if shown(row.row.prediction) != row.row.prediction],
         "labels": {key: str(label) for key, label in labels.items()},
         "sample": bool(labels) and not corrections,
         "rows": [_row(row, protocols, slices) for row in examples],

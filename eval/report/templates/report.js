@@ -26,13 +26,18 @@ const said = new Map(); // id -> label, where it was chosen here
 const corrections = document.getElementById("corrections");
 
 // Lines of labels.jsonl: what was said before and what was chosen here. Corrections of single
-// verdicts say which they replace; labels of a sample do not.
+// verdicts say which they replace, and of what prediction; labels of a sample do not.
 function labelLines() {
-  const verdicts = new Map(rows.map((row) => [key(row), row[VERDICT]]));
+  const altered = new Set(source.altered);
+  const known = new Map(rows.map((row) => [key(row), row]));
+  const replaced = (id) => ({
+    corrects: known.get(id)?.[VERDICT] ?? "",
+    prediction: altered.has(id) ? undefined : known.get(id)?.[PREDICTION],
+  });
   return [...new Map([...before, ...said])]
     .filter(([, label]) => label)
     .map(([id, label]) => JSON.stringify(
-      source.sample ? { id, label } : { id, label, corrects: verdicts.get(id) ?? "" },
+      source.sample ? { id, label } : { id, label, ...replaced(id) },
     ) + "\n");
 }
 

@@ -172,6 +172,12 @@ def test_corrected_verdicts_are_saved_as_labels_that_analyze_reads(
     rows = [dataclasses.replace(each.row, id=each.id) for each in before.examples]
     after = analyze(rows, labels=found)
     assert [after.examples[row].verdict for row in (4, 1)] == ["incomplete?", "wrong"]
+    # A correction is of the prediction that was seen, not of what another run answers.
+    rows[4] = dataclasses.replace(rows[4], prediction="someone else")
+    again = analyze(rows, labels=found)
+    assert [again.examples[row].label for row in (4, 1)] == [None, Kind.TRUE_NEGATIVE]
+    assert again.meta.notes == {"corrections of other predictions than these, set aside": 1}
+    rows[4] = before.examples[4].row
     # The page of the new report begins with what has been said.
     opened = open_report(html.render_html(after))
     opened.page.evaluate("location.hash = '#row=q4'")
@@ -189,9 +195,10 @@ def test_ids_that_cannot_be_shown_as_they_stand_are_linked_and_saved_as_they_sta
     opened = open_report(html.render_html(dataclasses.replace(made, disagreements=[differing])))
     opened.page.locator("#protocols button.link").first.click()
     assert _info(opened) == "1 to 4 of 4"
-    for name in strange:
-        opened.page.goto(opened.page.url.split("#")[0] + html.address(name))
     selects = opened.page.get_by_label("Your verdict")
+    for place, name in enumerate(strange):
+        opened.page.goto(opened.page.url.split("#")[0] + html.address(name))
+        selects.nth(place).wait_for()
     for place in range(len(strange)):
         assert selects.nth(place).input_value() == ""
         selects.nth(place).select_option("phrasing")
