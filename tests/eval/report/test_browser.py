@@ -143,6 +143,8 @@ def test_a_row_has_an_address_that_opens_it(open_report, make_analysis, make_exa
     assert detail.locator("dd").first.inner_text() == "q/32 ü&'\""
     assert opened.page.evaluate("document.activeElement.className") == "opener"
     address = opened.page.url
+    link.click()  # once more, from elsewhere in the page
+    assert opened.page.evaluate("document.activeElement.className") == "opener"
     opened.page.goto("about:blank")
     opened.page.goto(address)
     opened.page.wait_for_selector("html[data-ready]")
