@@ -239,7 +239,9 @@ def _print(analysis: "Analysis", out: pathlib.Path) -> None:
         screen.print(f"({meta.protocol}, n {meta.n:,})")
     else:
         screen.print(f"exact match  {shown(kinds.em)}  ({meta.protocol}, n {meta.n:,})")
-    flagged = f"{kinds.counts[-1].flagged:,} flagged questions left out" if kinds.counts else ""
+    flagged = (
+        f"left out, to flagged questions: {kinds.counts[-1].flagged:,}" if kinds.counts else ""
+    )
     screen.print(f"adjusted     {shown(kinds.adjusted)}{f'  ({flagged})' if flagged else ''}")
     if kinds.doubts:
         screen.print(f"             bounds, not an interval: {'; '.join(kinds.doubts)}")

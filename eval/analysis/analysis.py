@@ -120,6 +120,12 @@ def analyze(
     judge = judges.named(judge) if isinstance(judge, str) else judge
     given = _Evidence(labels=labels, train=train, also=also or {}, other_gold=other_gold)
     ids = _checked_ids(rows, threshold, given)
+    notes = dict(notes or {})
+    if isinstance(labels, Corrections):
+        given_labels = len(labels)
+        labels = labels.of({key: row.prediction for key, row in zip(ids, rows, strict=True)})
+        if set_aside := given_labels - len(labels):
+            notes["corrections of other predictions than these, set aside"] = set_aside
     asked = Asked(protocols=scoring.names(rows, protocol), judge=judge, threshold=threshold)
     tell = _Steps(progress)
     tell.next()
@@ -180,7 +186,7 @@ def analyze(
             ),
             source=source,
             form=form,
-            notes=notes or {},
+            notes=notes,
             corrections=isinstance(labels, Corrections),
         ),
         protocols=[scoring.table(rows, values, name) for name, values in scores.items()],
@@ -259,7 +265,7 @@ def _meta(
         training_rows=None if given.train is None else len(given.train),
         closedbook=__version__,
         form=form,
-        notes=dict(notes),
+        notes=notes,
         corrections=corrections,
     )
 

@@ -1,8 +1,8 @@
 """labels.jsonl: what people say of wrong predictions, one object per line: {"id", "label"}.
 
 Lines are of all wrong predictions or of a random sample of them, and stand for the others; or each
-corrects a verdict of a report and stands for itself: {"id", "label", "corrects"}, as a report's
-page saves them.
+corrects a verdict of a report and stands for itself: {"id", "label", "corrects", "prediction"}, as
+a report's page saves them.
 """
 
 import os
@@ -26,6 +26,26 @@ _KINDS = {name: kind for kind, names in _NAMES.items() for name in (str(kind), *
 class Corrections(dict[str, Kind]):
     """Labels that replace single verdicts; the judge's stand for all other rows."""
 
+    def __init__(
+        self, labels: Mapping[str, Kind] = {}, predictions: Mapping[str, str] = {}
+    ) -> None:
+        """Corrections by id, and what the corrected predictions were, where that is known."""
+        super().__init__(labels)
+        self.predictions = dict(predictions)
+
+    def of(self, predictions: Mapping[str, str]) -> "Corrections":
+        """The corrections that are not of another prediction than a row has now.
+
+        Args:
+            predictions: By id.
+        """
+        kept = {
+            key: kind
+            for key, kind in self.items()
+            if self.predictions.get(key) in (None, predictions.get(key))
+        }
+        return Corrections(kept, self.predictions)
+
 
 def read(path: str | os.PathLike[str]) -> dict[str, Kind]:
     """Kinds by the ids of predictions; the ids of a file without them are its row numbers, from 1.
@@ -38,6 +58,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Kind]:
             some lines are corrections; the message names file and line.
     """
     labels: dict[str, Kind] = {}
+    predictions: dict[str, str] = {}
     correcting = 0
     remedy = 'give one object per line: {"id": ..., "label": "phrasing"}'
     for number, row in json_lines.read(path, what="labels", remedy=remedy):
@@ -49,13 +70,15 @@ def read(path: str | os.PathLike[str]) -> dict[str, Kind]:
             if str(key) in labels:
                 raise UserError(f"id {shown(key)} is labelled twice; keep one of the lines")
             labels[str(key)] = parse(found.get("label"))
+            if isinstance(prediction := found.get("prediction"), str):
+                predictions[str(key)] = prediction
             correcting += "corrects" in found
             if 0 < correcting < len(labels):
                 raise UserError(
                     'some lines have "corrects" and some have not; corrections stand for '
                     "themselves and a sample for all, so give two files, or one kind of line"
                 )
-    return Corrections(labels) if correcting else labels
+    return Corrections(labels, predictions) if correcting else labels
 
 
 def parse(value: object) -> Kind:

@@ -163,7 +163,7 @@ def _category(value: object) -> str | None:
     if isinstance(value, int):
         return str(value) if abs(value) < 10**15 else None
     if isinstance(value, str) and len(value) <= _LONGEST_VALUE:
-        return value.strip() or None
+        return " ".join(value.split()) or None
     return None
 
 

@@ -144,11 +144,12 @@ def _how(rows: SortedRows) -> str:
     return (
         "phrasing is what the judge calls a gold answer in other words; unanswerable are the other "
         "wrong answers to flagged questions. The adjusted score leaves out all "
-        f"{every.flagged:,} flagged questions: {exact.flagged:,} exact matches, {other.flagged:,} "
-        f"answers of phrasing, {failed.flagged:,} unanswerable. It counts {exact.answerable:,} "
-        f"exact matches and {other.answerable:,} answers of phrasing{missing} among the other "
-        f"{every.answerable:,}{_of_phrasing(rows, other.answerable)}. Answers that may be right "
-        "but missing from the gold are listed for review and count as wrong. "
+        f"{every.flagged:,} answers to flagged questions: {exact.flagged:,} exact matches, "
+        f"{other.flagged:,} answers of phrasing, {failed.flagged:,} unanswerable. It counts "
+        f"{exact.answerable:,} exact matches and {other.answerable:,} answers of phrasing"
+        f"{missing} among the other {every.answerable:,}"
+        f"{_of_phrasing(rows, other.answerable)}. Answers that may be right but missing "
+        "from the gold are listed for review and count as wrong. "
         f"{_interval(rows.trust)}"
     )
 

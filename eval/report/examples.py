@@ -9,7 +9,7 @@ from closedbook.eval.analysis.comparison.results import ComparedExample, Compari
 from closedbook.eval.analysis.results import Example, Outcome
 from closedbook.eval.analysis.summarized import Json
 from closedbook.eval.equivalence.reasons import Reason
-from closedbook.eval.report.text import clip, visible
+from closedbook.eval.report.text import clip, inline, visible
 
 # Longer texts end in a note; examples.jsonl has them whole. The page shows the first few words
 # of a cell and all of this on request.
@@ -122,7 +122,11 @@ def table_data(
     return {
         "reasons": {str(reason): reason.description for reason in Reason},
         "protocols": [*protocols],
-        "slices": [*slices],
+        "slices": [inline(name) for name in slices],
+        # The ids that the page cannot show as they stand; a labels file needs them as they stand.
+        "ids": {shown(row.id): row.id for row in examples if shown(row.id) != row.id},
+        # Rows whose prediction it cannot show as it stands.
+        "altered": [row.id for row in examples if shown(row.row.prediction) != row.row.prediction],
         "labels": {key: str(label) for key, label in labels.items()},
         "sample": bool(labels) and not corrections,
         "rows": [_row(row, protocols, slices) for row in examples],
@@ -146,16 +150,20 @@ def comparison_data(comparison: Comparison, places: Sequence[int]) -> dict[str, 
         row = comparison.examples[place]
         rows.append(
             [
-                _text(place + 1 if row.id is None else row.id),
-                _text(row.question),
+                shown(place + 1 if row.id is None else row.id),
+                shown(row.question),
                 _texts(row.answers),
                 _texts([row.predictions[name] for name in names], limit=len(names)),
                 [int(row.correct[name]) for name in names],
                 [int(row.accepted[name]) for name in names],
-                [_text(row.slices.get(name)) for name in slices],
+                [shown(row.slices.get(name)) for name in slices],
             ]
         )
-    return {"systems": _texts(names, limit=len(names)), "slices": [*slices], "rows": rows}
+    return {
+        "systems": _texts(names, limit=len(names)),
+        "slices": [inline(name) for name in slices],
+        "rows": rows,
+    }
 
 
 def solved(row: ComparedExample) -> str:
@@ -172,23 +180,23 @@ def compared_size(row: ComparedExample) -> int:
 
 def _row(row: Example, protocols: Sequence[str], slices: Sequence[str]) -> list[Json]:
     return [
-        _text(row.id),
-        _text(row.row.question),
+        shown(row.id),
+        shown(row.row.question),
         _texts(row.row.answers),
-        _text(row.row.prediction),
-        _text(row.verdict),
-        _text(_reason(row)),
+        shown(row.row.prediction),
+        shown(row.verdict),
+        shown(_reason(row)),
         _number(row.probability, 3),
         _number(row.scores[protocols[0]].f1, 3) if protocols else None,
         _number(row.row.score, 4),
-        _text(row.flag),
+        shown(row.flag),
         _number(row.candidate, 3),
-        _text(row.evidence),
-        _text(row.flag_reason),
+        shown(row.evidence),
+        shown(row.flag_reason),
         [round(row.scores[name].em) for name in protocols],
-        [_text(row.slices.get(name)) for name in slices],
+        [shown(row.slices.get(name)) for name in slices],
         _texts([other.text for other in row.row.alternatives]),
-        _text(row.label),
+        shown(row.label),
     ]
 
 
@@ -199,12 +207,13 @@ def _reason(row: Example) -> str | None:
 
 def _texts(values: Sequence[str], limit: int = 100) -> list[Json]:
     """The first texts of a list, and how many were left out."""
-    kept: list[Json] = [_text(value) for value in values[:limit]]
+    kept: list[Json] = [shown(value) for value in values[:limit]]
     left_out = len(values) - limit
     return kept if left_out <= 0 else [*kept, f"… ({left_out:,} more)"]
 
 
-def _text(value: str | int | None) -> str:
+def shown(value: str | int | None) -> str:
+    """A text as a row of the page has it: visible, and not longer than a page bears."""
     return "" if value is None else visible(clip(str(value), _KEPT))
 
 

@@ -63,7 +63,6 @@ def render_html(analysis: Analysis) -> str:
         measures=measures,
         story=story,
         looks=looks,
-        verdicts={row.verdict for row in rows},
         shown=len(chosen.places),
         left_out=chosen.left_out,
         reviewed=REVIEWED,
@@ -131,7 +130,7 @@ def page(template: pathlib.Path, *, script: pathlib.Path, data: Json, **context:
 
 def address(key: object) -> str:
     """Where a page shows the row of an id."""
-    return f"#row={urllib.parse.quote(text.visible(key), safe='')}"
+    return f"#row={urllib.parse.quote(examples.shown(str(key)), safe='')}"
 
 
 def _template(name: str) -> str:
@@ -161,6 +160,7 @@ def _environment(folder: pathlib.Path) -> "jinja2.Environment":
         decimal=numbers.decimal,
         p_value=numbers.p_value,
         line=text.inline,
+        shown=examples.shown,
     )
     environment.globals["address"] = address
     return environment

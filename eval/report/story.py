@@ -31,7 +31,6 @@ class Share:
     count: int | None  # None: nobody has counted
     share: str  # of the errors, in percent with its interval; what is known instead without a count
     words: str  # what these answers do
-    outcome: Outcome  # of the examples
 
 
 def opening(analysis: Analysis) -> str:
@@ -79,18 +78,9 @@ def shares(analysis: Analysis) -> list[Share]:
                 count=count,
                 share=share,
                 words=words,
-                outcome=_OUTCOMES[kind],
             )
         )
     return table
-
-
-_OUTCOMES = {
-    Kind.TRUE_NEGATIVE: Outcome.WRONG,
-    Kind.PHRASING: Outcome.PHRASING,
-    Kind.UNANSWERABLE: Outcome.UNANSWERABLE,
-    Kind.INCOMPLETE: Outcome.INCOMPLETE,
-}
 
 
 def conclusion(analysis: Analysis) -> str:
@@ -100,7 +90,8 @@ def conclusion(analysis: Analysis) -> str:
     if adjusted == UNKNOWN:
         return "No question is left that can be answered, so that no adjusted score follows."
     left = taxonomy.counts[-1].flagged if taxonomy.counts else 0
-    without = f", over the {numbers.count(taxonomy.n - left)} questions that can be answered"
+    counted = numbers.counted(taxonomy.n - left, "answer")
+    without = f", over the {counted} to questions that can be answered"
     span = f"between {numbers.percent(adjusted.low)} and {numbers.percent(adjusted.high)}"
     if taxonomy.doubts:
         return f"The score may be anything {span}%; exact match is {numbers.percent(em.mean)}%."

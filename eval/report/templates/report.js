@@ -10,22 +10,39 @@ const KINDS = {
   "really wrong": "true negative", "same in other words": "phrasing",
   "right, missing from the gold": "incomplete", "unanswerable": "unanswerable",
 };
+const KIND_OF = {
+  "wrong": "true negative", "incomplete?": "true negative",
+  "phrasing": "phrasing", "unanswerable": "unanswerable",
+};
+// The kind that a row is counted as: people's word, else the judge's, unless people's is of a sample.
+const kindOf = (row) => row[VERDICT] === "correct" ? null
+  : row[LABEL] || (source.sample ? null : KIND_OF[row[VERDICT]]);
+
+// Some ids cannot be shown as they stand.
+const ids = new Map(Object.entries(source.ids));
+const key = (row) => ids.get(row[ID]) ?? row[ID];
+const before = new Map(Object.entries(source.labels));
 const said = new Map(); // id -> label, where it was chosen here
 const corrections = document.getElementById("corrections");
 
 // Lines of labels.jsonl: what was said before and what was chosen here. Corrections of single
-// verdicts say which they replace; labels of a sample do not.
+// verdicts say which they replace, and of what prediction; labels of a sample do not.
 function labelLines() {
-  const verdicts = new Map(rows.map((row) => [row[ID], row[VERDICT]]));
-  return [...Object.entries({ ...source.labels, ...Object.fromEntries(said) })]
+  const altered = new Set(source.altered);
+  const known = new Map(rows.map((row) => [key(row), row]));
+  const replaced = (id) => ({
+    corrects: known.get(id)?.[VERDICT] ?? "",
+    prediction: altered.has(id) ? undefined : known.get(id)?.[PREDICTION],
+  });
+  return [...new Map([...before, ...said])]
     .filter(([, label]) => label)
     .map(([id, label]) => JSON.stringify(
-      source.sample ? { id, label } : { id, label, corrects: verdicts.get(id) ?? "" },
+      source.sample ? { id, label } : { id, label, ...replaced(id) },
     ) + "\n");
 }
 
 function choose(id, label) {
-  if (label === (source.labels[id] ?? "")) said.delete(id);
+  if (label === (before.get(id) ?? "")) said.delete(id);
   else said.set(id, label);
   corrections.hidden = said.size === 0;
   const count = said.size.toLocaleString("en");
@@ -38,8 +55,8 @@ function corrector(row) {
   const select = element("select", { "aria-label": "Your verdict" },
     element("option", { value: "" }, `as it is: ${row[VERDICT]}`),
     ...Object.entries(KINDS).map(([name, label]) => element("option", { value: label }, name)));
-  select.value = said.get(row[ID]) ?? source.labels[row[ID]] ?? "";
-  select.addEventListener("change", () => choose(row[ID], select.value));
+  select.value = said.get(key(row)) ?? before.get(key(row)) ?? "";
+  select.addEventListener("change", () => choose(key(row), select.value));
   return select;
 }
 
@@ -90,15 +107,17 @@ const pick = makeTable({
 
 // Numbers elsewhere on the page lead to their rows.
 document.querySelector("main").addEventListener("click", (event) => {
-  const { ids, what, flag, slice, value, verdict } =
+  const { ids, what, flag, slice, value, kind, review } =
     event.target.closest("button.link")?.dataset ?? {};
   if (ids) {
     const wanted = new Set(JSON.parse(ids));
     pick((row) => wanted.has(row[ID]), what);
   } else if (flag) {
     pick((row) => row[FLAG] === flag, words(flag));
-  } else if (verdict) {
-    pick((row) => row[VERDICT] === verdict, verdict);
+  } else if (kind) {
+    pick((row) => kindOf(row) === kind, what);
+  } else if (review) {
+    pick((row) => row[CANDIDATE] > 0, what);
   } else if (slice) {
     const place = slices.indexOf(slice);
     pick((row) => row[SLICES][place] === value, `${slice}: ${value}`);

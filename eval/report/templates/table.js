@@ -194,6 +194,10 @@ function makeTable({ columns, describe, groupOf, groups, idOf }) {
     row.node().scrollIntoView({ block: "center" });
   }
   addEventListener("hashchange", goTo);
+  // A link to the address that the page has already changes nothing, and leads there all the same.
+  document.addEventListener("click", (event) => {
+    if (event.target.closest("a[href^='#row=']")?.getAttribute("href") === location.hash) goTo();
+  });
   goTo();
 
   // A table of slices: one of them, or all.

@@ -161,6 +161,11 @@ def test_columns_with_few_values_are_slices_and_others_are_not():
     assert values == ["9", "10"]
 
 
+def test_values_that_differ_in_spaces_alone_are_one():
+    rows = [row(extra={"source": ["a b", " a  b", "c\n"][n % 3]}) for n in range(12)]
+    assert [part["source"] for part in slices.assign(rows)[:3]] == ["a b", "a b", "c"]
+
+
 def test_at_most_twenty_values_and_columns():
     many = [row(extra={"n": n % 21, **{f"c{k}": n % 2 for k in range(30)}}) for n in range(84)]
     assert list(slices.columns(many)) == [f"c{k}" for k in range(20)]

@@ -69,7 +69,7 @@ def test_flagged_questions_leave_the_count_whether_right_or_wrong():
     assert table.adjusted.mean == pytest.approx(2 / 3)
     assert (table.adjusted.low, table.adjusted.high) == pytest.approx(intervals.wilson(2, 3))
     assert [row.asserted for row in table.rows] == [True, True, False, True]
-    assert "leaves out all 3 flagged questions" in table.how
+    assert "leaves out all 3 answers to flagged questions" in table.how
     assert "1 exact matches and 1 answers of phrasing among the other 3" in table.how
 
 

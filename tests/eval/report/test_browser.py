@@ -143,6 +143,8 @@ def test_a_row_has_an_address_that_opens_it(open_report, make_analysis, make_exa
     assert detail.locator("dd").first.inner_text() == "q/32 ü&'\""
     assert opened.page.evaluate("document.activeElement.className") == "opener"
     address = opened.page.url
+    link.click()  # once more, from elsewhere in the page
+    assert opened.page.evaluate("document.activeElement.className") == "opener"
     opened.page.goto("about:blank")
     opened.page.goto(address)
     opened.page.wait_for_selector("html[data-ready]")
@@ -172,11 +174,79 @@ def test_corrected_verdicts_are_saved_as_labels_that_analyze_reads(
     rows = [dataclasses.replace(each.row, id=each.id) for each in before.examples]
     after = analyze(rows, labels=found)
     assert [after.examples[row].verdict for row in (4, 1)] == ["incomplete?", "wrong"]
+    # A correction is of the prediction that was seen, not of what another run answers.
+    rows[4] = dataclasses.replace(rows[4], prediction="someone else")
+    again = analyze(rows, labels=found)
+    assert [again.examples[row].label for row in (4, 1)] == [None, Kind.TRUE_NEGATIVE]
+    assert again.meta.notes == {"corrections of other predictions than these, set aside": 1}
+    rows[4] = before.examples[4].row
     # The page of the new report begins with what has been said.
     opened = open_report(html.render_html(after))
     opened.page.evaluate("location.hash = '#row=q4'")
     assert opened.page.get_by_label("Your verdict").input_value() == "incomplete"
     assert opened.errors == []
+
+
+def test_ids_that_cannot_be_shown_as_they_stand_are_linked_and_saved_as_they_stand(
+    open_report, make_analysis, make_example, tmp_path
+):
+    strange = ["\u202eabc", "x" * 5000, "constructor", "__proto__"]
+    made = make_analysis([make_example(5 * k + 4, id=name) for k, name in enumerate(strange)])
+    why = [dataclasses.replace(each, ids=strange) for each in made.disagreements[0].why]
+    differing = dataclasses.replace(made.disagreements[0], why=why)
+    opened = open_report(html.render_html(dataclasses.replace(made, disagreements=[differing])))
+    opened.page.locator("#protocols button.link").first.click()
+    assert _info(opened) == "1 to 4 of 4"
+    selects = opened.page.get_by_label("Your verdict")
+    for place, name in enumerate(strange):
+        opened.page.goto(opened.page.url.split("#")[0] + html.address(name))
+        selects.nth(place).wait_for()
+    for place in range(len(strange)):
+        assert selects.nth(place).input_value() == ""
+        selects.nth(place).select_option("phrasing")
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("button", name="Save corrections").click()
+    download.value.save_as(tmp_path / "labels.jsonl")
+    assert labels.read(tmp_path / "labels.jsonl") == dict.fromkeys(strange, Kind.PHRASING)
+    assert opened.errors == []
+
+
+def test_a_count_of_the_first_screen_leads_to_as_many_examples(
+    open_report, make_analysis, make_example
+):
+    rows = [
+        *(make_example(5 * k + 4, candidate=0.0) for k in range(6)),  # wrong
+        *(make_example(5 * k + 2, candidate=0.9) for k in range(3)),  # "incomplete?"
+        make_example(1, candidate=0.2),  # phrasing, and listed for review
+    ]
+    opened = open_report(html.render_html(make_analysis(rows)))
+    kinds = opened.page.locator("#story .kinds button.link")
+    kinds.get_by_text("really wrong").click()
+    assert _info(opened) == "1 to 9 of 9 (of 10)"  # what is only listed for review counts as wrong
+    kinds.get_by_text("missing from the gold").click()
+    assert _info(opened) == "1 to 4 of 4 (of 10)"
+
+
+def test_a_link_that_shows_the_first_of_many_examples_says_so(
+    open_report, make_analysis, make_example
+):
+    made = make_analysis([make_example(k) for k in range(10)])
+    opened = open_report(html.render_html(made))
+    opened.page.locator("#protocols table button.link", has_text="show").click()
+    assert opened.page.locator("#picked").inner_text() == (
+        "Only: stop at a comma (the first 2 of 12)"
+    )
+
+
+def test_slices_lead_to_their_examples_whatever_spaces_their_names_have(
+    open_report, make_analysis, make_example
+):
+    rows = [make_example(k, slices={"a  b\u202e": "v"}) for k in range(3)]
+    made = make_analysis(rows)
+    named = dataclasses.replace(made.slices[0], slice="a  b\u202e", value="v")
+    opened = open_report(html.render_html(dataclasses.replace(made, slices=[named])))
+    opened.page.locator("#slices button.link").click()
+    assert _info(opened) == "1 to 3 of 3"
 
 
 def test_the_picker_shows_one_slice(open_report, make_analysis, make_example):
