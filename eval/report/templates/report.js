@@ -52,6 +52,8 @@ function choose(id, label) {
 
 function corrector(row) {
   if (row[VERDICT] === "correct") return null;
+  // A sample stands for all wrong answers, so that none that somebody picked may join it.
+  if (source.sample && !before.has(key(row))) return "not in the sample of labels";
   const select = element("select", { "aria-label": "Your verdict" },
     element("option", { value: "" }, `as it is: ${row[VERDICT]}`),
     ...Object.entries(KINDS).map(([name, label]) => element("option", { value: label }, name)));

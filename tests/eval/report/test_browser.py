@@ -187,6 +187,20 @@ def test_corrected_verdicts_are_saved_as_labels_that_analyze_reads(
     assert opened.errors == []
 
 
+def test_a_sample_of_labels_takes_no_row_that_a_reader_picks(
+    open_report, make_analysis, make_example
+):
+    before = make_analysis([make_example(k) for k in range(10)])
+    rows = [dataclasses.replace(each.row, id=each.id) for each in before.examples]
+    opened = open_report(html.render_html(analyze(rows, labels={"q1": Kind.TRUE_NEGATIVE})))
+    for row in (1, 4):
+        opened.page.evaluate("row => { location.hash = `#row=q${row}`; }", row)
+    picked = opened.page.locator("dl.detail", has_text="#row=q4")
+    assert "not in the sample of labels" in picked.inner_text()
+    assert opened.page.get_by_label("Your verdict").count() == 1
+    assert opened.errors == []
+
+
 def test_ids_that_cannot_be_shown_as_they_stand_are_linked_and_saved_as_they_stand(
     open_report, make_analysis, make_example, tmp_path
 ):
