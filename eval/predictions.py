@@ -231,6 +231,7 @@ def parse(row: object) -> Prediction:
     )
 
 
+_ELSE = "a key that means something else needs another name"
 _KNOWN = {field.name for field in dataclasses.fields(Prediction)} - {"extra"}
 
 
@@ -263,7 +264,7 @@ def _typed(
 def _optional(
     row: Mapping[str, object], key: str, kind: type[_Kind] | tuple[type[_Kind], ...], words: str
 ) -> _Kind | None:
-    return None if row.get(key) is None else _typed(row, key, kind, f"{words} or null")
+    return None if row.get(key) is None else _typed(row, key, kind, f"{words} or null; {_ELSE}")
 
 
 def _number(row: Mapping[str, object], key: str) -> float | None:
@@ -282,7 +283,7 @@ def _id(row: Mapping[str, object]) -> str | int | None:
     value = row.get("id")
     if value is None or isinstance(value, str):
         return value
-    return _typed(row, "id", int, "a string or an integer or null")
+    return _typed(row, "id", int, f"a string or an integer or null; {_ELSE}")
 
 
 def _meta(row: Mapping[str, object]) -> Mapping[str, Any]:
@@ -290,7 +291,7 @@ def _meta(row: Mapping[str, object]) -> Mapping[str, Any]:
     if value is None:
         return {}
     if not isinstance(value, Mapping):
-        raise UserError(f'"meta" is {shown(value)}; it must be an object or null')
+        raise UserError(f'"meta" is {shown(value)}; it must be an object or null; {_ELSE}')
     return value
 
 
@@ -308,7 +309,7 @@ def _alternatives(value: object) -> tuple[Alternative, ...]:
     if value is None:
         return ()
     if not isinstance(value, list | tuple):
-        raise UserError(f'"alternatives" is {shown(value)}; it must be a list of objects')
+        raise UserError(f'"alternatives" is {shown(value)}; it must be a list of objects; {_ELSE}')
     result = []
     for item in value:
         if not isinstance(item, Mapping) or not isinstance(item.get("text"), str):
