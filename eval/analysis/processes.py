@@ -68,7 +68,7 @@ class _Workers:
             self._free.put(_Worker())
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *raised: object) -> None:
         for _ in range(self._count):
             self._free.get().end()
 
