@@ -107,8 +107,12 @@ def log_without_effect() -> None:
 
 
 def config_text() -> str:
-    """The whole configuration as a gin file, for `config.gin`."""
-    return gin.config_str(max_line_length=100)
+    """The whole configuration as a gin file, for `config.gin`.
+
+    Modules of tasks need not be there, so gin, which would import them, is not told of them.
+    """
+    imports = sorted({line for reader in _READERS for line in reader.imports})
+    return "\n".join([*imports, *([""] if imports else []), gin.config_str(max_line_length=100)])
 
 
 def _arguments(mode: str) -> dict[str, Any]:

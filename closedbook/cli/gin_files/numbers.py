@@ -1,6 +1,7 @@
-"""Values against the types of the parameters that they are bound to: whole numbers, and None.
+"""Values against the types of the parameters that they are bound to.
 
-Shells and gin files write whole numbers as floats (`TRAIN_STEPS = 1e6`); those are taken.
+Shells and gin files write whole numbers as floats (`TRAIN_STEPS = 1e6`); those are taken. A text
+where a number is needed, None where something is needed, and their like are refused.
 """
 
 import functools
@@ -13,6 +14,16 @@ from typing import Any
 from closedbook.errors import UserError
 
 _PLAIN = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "True or False"}
+# Values of gin files by type, and the types of parameters that take them.
+_TAKEN_BY: dict[type, set[Any]] = {
+    str: {str},
+    bool: {bool},
+    int: {int, float, bool},  # 0 and 1 are used as False and True
+    float: {float},
+    list: set(),
+    tuple: set(),
+    dict: set(),
+}
 
 
 def checking(constructor: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -42,8 +53,8 @@ def checked(
         name: Of the function, in gin files.
 
     Raises:
-        UserError: A number is no whole one, or None is given where something is needed; it tells
-            all of them.
+        UserError: A number is no whole one, None is given where something is needed, or a value of
+            another type where numbers, texts, or True and False are needed; it tells all of them.
     """
     hints = _types(function)
     mistakes: list[str] = []
@@ -58,6 +69,8 @@ def checked(
                 mistakes.append(f"{where} is {value}; give a whole number")
             else:
                 result[parameter] = int(value)
+        elif _is_other(value, allowed):
+            mistakes.append(f"{where} is {value!r}; it needs {_wanted(allowed)}")
     if mistakes:
         raise UserError("; ".join(mistakes))
     return result
@@ -87,6 +100,13 @@ def _alternatives(hint: Any) -> set[Any]:
     return {typing.get_origin(hint) or hint}
 
 
+def _is_other(value: Any, allowed: set[Any]) -> bool:
+    """Whether a parameter of plain types gets a value of another plain type."""
+    taken_by = _TAKEN_BY.get(type(value))
+    plain = allowed <= {int, float, bool, str, type(None)}
+    return plain and taken_by is not None and not taken_by & allowed
+
+
 def _wanted(allowed: set[Any]) -> str:
-    names = sorted(getattr(each, "__name__", str(each)) for each in allowed)
+    names = sorted(getattr(each, "__name__", str(each)) for each in allowed - {type(None)})
     return " or ".join(_PLAIN.get(name, f"a {name}") for name in names)

@@ -48,6 +48,7 @@ class Reader:
         self.mistakes: list[str] = []
         self.without_effect: dict[str, str] = {}
         self.modules: dict[str, str] = {}
+        self.imports: set[str] = set()  # lines of gin that import them
         self.own_macros: set[str] = set()
         self.used_without_effect: set[str] = set()
 
@@ -155,7 +156,7 @@ class Reader:
                 self._refused.discard(bound)
         else:
             self.modules.setdefault(module, place)
-            gin_config._IMPORTS.add(statement)
+            self.imports.add(statement.format())
 
     def canonical(self, selector: str) -> str:
         """The name of a configurable, with what a file calls its module undone."""

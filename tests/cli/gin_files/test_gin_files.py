@@ -289,3 +289,15 @@ def test_mistakes_exit_with_code_2_and_one_message(monkeypatch, capsys, words, m
     assert code == 2
     assert message in err
     assert "Traceback" not in err + out
+
+
+def test_a_configuration_names_modules_of_tasks_that_are_not_here(tmp_path):
+    file = tmp_path / "mine.gin"
+    file.write_text("include 'nq_tiny.gin'\nimport no_such_package.tasks\n")
+    gin_files.resolve("train", [str(file)], ["VOCABULARY_FILE = 'v'"])
+    text = gin_files.config_text()
+    assert text.startswith("import no_such_package.tasks\n")
+    written = tmp_path / "config.gin"
+    written.write_text(text)
+    gin_files.resolve("train", [str(written)], [])
+    assert gin_files.config_text() == text
