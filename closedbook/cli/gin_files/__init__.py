@@ -8,7 +8,7 @@ from typing import Any
 import gin
 from gin import config as gin_config
 
-from closedbook.cli.gin_files import messages, numbers, settling
+from closedbook.cli.gin_files import messages, numbers, parts, settling
 from closedbook.cli.gin_files.constructors import MODES, TASK_MAKERS, register
 from closedbook.cli.gin_files.packaged import PACKAGED, packaged_files
 from closedbook.cli.gin_files.reading import Reader
@@ -40,16 +40,12 @@ _RUNS = {
     "eval": "runs/eval.gin, t5x/configs/runs/eval.gin",
     "infer": "runs/infer.gin, t5x/configs/runs/infer.gin",
 }
-_MISTAKES = (
-    ValueError,
-    TypeError,
-    RuntimeError,
-    OSError,
-    AttributeError,
-    KeyError,
-    ImportError,
-    UserError,
-)
+# Objects that T5X needs too: None would be the default here and nothing there.
+_DEFAULT_NAMES = {
+    "trainer": "@trainer.Trainer()",
+    "partitioner": "@partitioning.PjitPartitioner()",
+    "inference_evaluator": "@seqio.Evaluator()",
+}
 _READERS: list[Reader] = []  # that of the configuration that gin holds
 
 
@@ -86,7 +82,11 @@ def resolve(
     if not reader.mistakes:
         settling.settle(reader, bindings)
     if reader.mistakes:
-        raise messages.together(reader.mistakes)
+        # What is read stays as it is, so that wrong values are told beside wrong names.
+        bound = gin.get_bindings(MODES[mode], resolve_references=False)
+        found = (each for each in parts.mistakes(bound) if isinstance(each, UserError))
+        wrong = map(messages.explained, found)
+        raise messages.together(list(dict.fromkeys([*reader.mistakes, *wrong])))
     return _arguments(mode)
 
 
@@ -121,7 +121,7 @@ def _arguments(mode: str) -> dict[str, Any]:
     try:
         for maker in TASK_MAKERS:
             gin.get_configurable(f"tasks.{maker}")()
-    except _MISTAKES as error:
+    except parts.MISTAKES as error:
         mistakes.append(messages.explained(error))
     arguments: dict[str, Any] = {}
     bound = gin.get_bindings(MODES[mode], resolve_references=False)
@@ -134,8 +134,14 @@ def _arguments(mode: str) -> dict[str, Any]:
     for name, value in bound.items():
         try:
             arguments[name] = copy.deepcopy(value)  # which calls what it refers to
-        except _MISTAKES as error:
-            mistakes.append(messages.explained(error))
+        except parts.MISTAKES:
+            # One faulty part hides those beside it, so that each is made for itself.
+            mistakes += map(messages.explained, parts.mistakes({name: value}))
+        if value is None and name in _DEFAULT_NAMES:
+            mistakes.append(
+                f"{MODES[mode]}.{name} is None; leave the binding out, or bind "
+                f"{_DEFAULT_NAMES[name]}"
+            )
     try:
         arguments = numbers.checked(function, arguments, MODES[mode])
     except UserError as error:

@@ -39,7 +39,13 @@ def checking(constructor: Callable[..., Any], name: str) -> Callable[..., Any]:
         return constructor(*args, **checked(constructor, kwargs, name))
 
     checks.__signature__ = inspect.signature(constructor)  # type: ignore[attr-defined]
+    checks.__qualname__ = name
     return checks
+
+
+def name_of(constructor: Callable[..., Any]) -> str:
+    """The name in gin files of what `checking` made."""
+    return constructor.__qualname__
 
 
 def checked(

@@ -1,0 +1,51 @@
+"""All mistakes of a configuration are told at once, whatever hides which."""
+
+import pytest
+
+from closedbook.cli import gin_files
+from closedbook.errors import UserError
+from closedbook.tasks.atlas import VOCABULARY
+
+FILES = ("t5x/examples/t5/t5_1_1/tiny.gin", "t5x/configs/runs/finetune.gin")
+GIVEN = (
+    "MIXTURE_OR_TASK_NAME = 'web_questions_open'",
+    "TASK_FEATURE_LENGTHS = {'inputs': 64, 'targets': 16}",
+    "TRAIN_STEPS = 100",
+    "INITIAL_CHECKPOINT_PATH = '/c'",
+    f"VOCABULARY_FILE = {str(VOCABULARY)!r}",
+)
+
+
+def told(*bindings):
+    with pytest.raises(UserError) as caught:
+        gin_files.resolve("train", FILES, [*GIVEN, *bindings])
+    head, *lines = str(caught.value).splitlines()
+    return [line.removeprefix("- ") for line in lines] if lines else [head]
+
+
+def test_wrong_names_do_not_hide_wrong_values():
+    name, value = told("train.bogus = 1", "BATCH_SIZE = 4.5")
+    assert name.startswith("train has no parameter 'bogus'")
+    assert value == "utils.DatasetConfig.batch_size is 4.5; give a whole number"
+
+
+def test_an_object_does_not_hide_those_around_it_and_beside_it():
+    assert told(
+        "network.T5Config.num_heads = None",
+        "adafactor.Adafactor.decay_rate = None",
+        "Z_LOSS = None",
+        "utils.RestoreCheckpointConfig.mode = 'x'",
+        "utils.SaveCheckpointConfig.dtype = 'int8'",
+    ) == [
+        "network.T5Config.num_heads is None; it needs a whole number",
+        "adafactor.Adafactor.decay_rate is None; it needs a number",
+        "models.EncoderDecoderModel.z_loss is None; it needs a number",
+        "unknown RestoreCheckpointConfig.mode 'x'; valid: all, latest, specific",
+        "unknown SaveCheckpointConfig.dtype 'int8'; valid: bfloat16, float16, float32",
+    ]
+
+
+def test_objects_that_t5x_needs_are_not_none():
+    trainer, partitioner = told("train.trainer = None", "train.partitioner = None")
+    assert trainer.startswith("train_script.train.trainer is None")
+    assert "@partitioning.PjitPartitioner()" in partitioner
