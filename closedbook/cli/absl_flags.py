@@ -6,6 +6,11 @@ from closedbook.errors import UserError, unknown_name
 
 _GIN = "--gin."
 # absl's own flags about its log, with and without a value. Ours goes to standard error already.
+# Modes of T5X, and what there is in their place.
+_ELSEWHERE = {
+    "precompile": "a run compiles its own programs; `--run_mode=train --dry_run` checks one",
+    "export": "`closedbook convert` writes a checkpoint for T5X or transformers",
+}
 _LOG_SWITCHES = {"alsologtostderr", "logtostderr", "showprefixforinfo"}
 _LOG_VALUES = {"v", "verbosity", "stderrthreshold", "log_dir", "logger_levels"}
 _SWITCHES = {"dry_run", "multiprocess_gpu"}
@@ -60,6 +65,8 @@ def rewritten(words: Sequence[str], modes: Sequence[str]) -> list[str]:
 
 def _mode(name: str, modes: Sequence[str]) -> str:
     if name not in modes:
+        if name in _ELSEWHERE:
+            raise UserError(f"closedbook has no mode {name}: {_ELSEWHERE[name]}")
         raise unknown_name("--run_mode", name, modes)
     return name
 

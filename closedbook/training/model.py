@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import optax
 
 from closedbook.data.converters import EncDecFeatureConverter, FeatureConverter, LMFeatureConverter
+from closedbook.errors import UserError
 from closedbook.models import T5, DecoderOnly, decoder_only, t5, unboxed
 from closedbook.models.families import Config, Network
 from closedbook.models.parameters import Params
@@ -32,6 +33,9 @@ class TransformerModel(abc.ABC):
         label_smoothing: Probability mass spread over wrong pieces.
         loss_normalizing_factor: See `loss.normalize_weights`.
         decoding: How questions are answered where the evaluation does not say.
+
+    Raises:
+        UserError: The label smoothing is no share.
     """
 
     module: Network
@@ -41,6 +45,12 @@ class TransformerModel(abc.ABC):
     label_smoothing: float = 0.0
     loss_normalizing_factor: float | str | None = None
     decoding: Decoding = dataclasses.field(default_factory=Decoding)
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise UserError(
+                f"the label smoothing is {self.label_smoothing}; it must be 0 or more and below 1"
+            )
 
     @property
     def config(self) -> Config:

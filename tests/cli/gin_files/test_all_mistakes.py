@@ -49,3 +49,9 @@ def test_objects_that_t5x_needs_are_not_none():
     trainer, partitioner = told("train.trainer = None", "train.partitioner = None")
     assert trainer.startswith("train_script.train.trainer is None")
     assert "@partitioning.PjitPartitioner()" in partitioner
+
+
+def test_a_label_smoothing_that_is_no_share_is_told():
+    assert told("LABEL_SMOOTHING = 2") == [
+        "the label smoothing is 2; it must be 0 or more and below 1"
+    ]
