@@ -6,6 +6,7 @@ data and what is too large lie, and a test that needs it skips elsewhere.
 
 import dataclasses
 import io
+import logging
 import os
 import pathlib
 import random
@@ -38,6 +39,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 _REPOSITORY = pathlib.Path(__file__).resolve().parent.parent
 _GOLDEN = _REPOSITORY / "tests" / "golden"
+
+
+@pytest.fixture(autouse=True)
+def _log_of_a_new_process() -> None:
+    """The package's log as a process begins with it; commands that ran before have changed it."""
+    logger = logging.getLogger("closedbook")
+    logger.handlers.clear()
+    logger.propagate = True
+    logger.setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -115,7 +115,6 @@ def test_a_task_of_another_package_is_evaluated_and_told_of_first(
         batch_size=8,
         cache_dir=str(tmp_path / "cache"),
     )
-    logging.getLogger("closedbook").propagate = True
     with caplog.at_level(logging.INFO, logger="closedbook"):
         result = run(1, infer_eval_dataset_cfg=questions, eval_period=1)
     told = [record.message for record in caplog.records]

@@ -78,7 +78,6 @@ def test_a_t5x_checkpoint_starts_a_run_with_its_state_and_step(
     upstream_run, factored_checkpoint, factored, tmp_path, caplog
 ):
     path = factored_checkpoint if factored else upstream_run / "checkpoint_20"
-    logging.getLogger("closedbook").propagate = True
     with caplog.at_level(logging.INFO, logger="closedbook"):
         start = _begin(path, tmp_path / "run")
     assert (start.step, start.first_step, int(start.state.opt_state.count)) == (20, 20, 20)
@@ -102,7 +101,6 @@ def test_parameters_are_laid_out_over_devices_and_stacked_layers(golden, tmp_pat
 
 def test_a_hugging_face_folder_starts_at_step_zero_without_state(golden, tmp_path, caplog):
     folder = convert(golden, tmp_path / "hf", Options(to="huggingface"))
-    logging.getLogger("closedbook").propagate = True
     with caplog.at_level(logging.INFO, logger="closedbook"):
         start = _begin(folder, tmp_path / "run")
     assert (start.step, int(start.state.opt_state.count)) == (0, 0)
@@ -113,7 +111,6 @@ def test_another_optimizer_is_not_given_adafactors_state(golden, tmp_path, caplo
     message = r"holds an Adafactor state, the run's optimiser is another; set .* 'reset'"
     with pytest.raises(UserError, match=message):
         _begin(golden, tmp_path / "run", optimizer=adamw())
-    logging.getLogger("closedbook").propagate = True
     with caplog.at_level(logging.INFO, logger="closedbook"):
         start = _begin(golden, tmp_path / "run", optimizer=adamw(), state="reset")
     assert "optimiser state reset (as asked)" in caplog.text

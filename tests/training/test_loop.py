@@ -104,7 +104,6 @@ def test_a_run_writes_the_files_of_t5x_and_learns(run, tiny, tmp_path):
 
 
 def test_questions_that_stand_in_training_are_told(run, caplog):
-    logging.getLogger("closedbook").propagate = True
     with caplog.at_level(logging.WARNING, logger="closedbook"):
         run(1)
     assert "5 of 15 evaluation questions (33.3%)" in caplog.text
@@ -158,7 +157,6 @@ def test_infinite_loss_stops_with_its_step_and_the_last_good_checkpoint(run, tmp
 
 
 def test_fine_tuning_counts_on_from_the_checkpoint(run, tiny, tmp_path, caplog):
-    logging.getLogger("closedbook").propagate = True
     run(4, "first")
     restore = RestoreCheckpointConfig(path=str(tmp_path / "first"))
     with caplog.at_level(logging.INFO, logger="closedbook"):
@@ -174,7 +172,6 @@ def test_fine_tuning_counts_on_from_the_checkpoint(run, tiny, tmp_path, caplog):
 
 
 def test_restoring_with_a_raw_sum_as_loss_is_warned_of(run, tiny, tmp_path, caplog):
-    logging.getLogger("closedbook").propagate = True
     run(4, "first")
     model = dataclasses.replace(tiny, loss_normalizing_factor=None)
     with caplog.at_level(logging.WARNING, logger="closedbook"):

@@ -89,7 +89,6 @@ def test_added_tokens_have_the_ids_and_texts_of_transformers(
     added: pathlib.Path, tmp_path: pathlib.Path, both: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     transformers = pytest.importorskip("transformers", reason="extra 'test' is not installed")
-    logging.getLogger("closedbook").propagate = True
     folder = shutil.copytree(added, tmp_path / "hub")
     if not both:
         (folder / "spiece.model").unlink()
@@ -191,7 +190,6 @@ def test_of_files_that_disagree_the_one_that_transformers_runs_is_read(
     message: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    logging.getLogger("closedbook").propagate = True
     edit(folder)
     with caplog.at_level(logging.INFO, logger="closedbook"):
         assert find_vocabulary(folder) == (folder / "tokenizer.json", 0)

@@ -2,7 +2,6 @@
 
 import ast
 import logging
-import os
 import pathlib
 
 import pytest
@@ -337,18 +336,17 @@ def test_the_config_file_of_a_run_of_t5x_loads_and_ours_of_it_too(outside, resol
     assert resolved("train", ["again.gin"]) == found
 
 
-def _cases() -> list[str]:
-    shared = os.environ.get("CLOSEDBOOK_SHARED", "")
-    file = pathlib.Path(shared) / "cases" / "training" / "t5x_bindings.txt"
-    if not shared or not file.is_file():
-        pytest.skip("CLOSEDBOOK_SHARED holds no cases/training/t5x_bindings.txt")
+def _cases(shared: pathlib.Path) -> list[str]:
+    file = shared / "cases" / "training" / "t5x_bindings.txt"
+    if not file.is_file():
+        pytest.skip(f"{shared} holds no cases/training/t5x_bindings.txt")
     lines = file.read_text(encoding="utf-8").partition("# combinations")[0].splitlines()
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def test_of_usual_bindings_almost_all_work(outside, required):
-    refused = []
-    for case in _cases():
+def test_of_usual_bindings_almost_all_work(outside, required, shared):
+    cases, refused = _cases(shared), []
+    for case in cases:
         mode, binding = case.split("\t")
         run = {"train": "finetune"}.get(mode, mode)
         given = [
@@ -359,4 +357,4 @@ def test_of_usual_bindings_almost_all_work(outside, required):
             modes.plan(mode, arguments)
         except UserError:
             refused.append(case)
-    assert len(_cases()) - len(refused) >= 135, refused
+    assert len(cases) - len(refused) >= 135, refused
