@@ -1,12 +1,16 @@
 """Where things are kept that can be made or fetched again."""
 
 import atexit
+import contextlib
 import functools
 import logging
 import os
 import pathlib
 import shutil
 import tempfile
+from collections.abc import Iterator
+
+from closedbook.errors import UserError
 
 VARIABLE = "CLOSEDBOOK_CACHE"
 
@@ -31,6 +35,21 @@ def cache_folder(variable: str = VARIABLE, *, inside: str = "") -> pathlib.Path:
         return pathlib.Path(given or f"~/.cache/closedbook/{inside}").expanduser().absolute()
     except RuntimeError:  # neither HOME nor an entry in passwd
         return _of_this_process() / inside
+
+
+@contextlib.contextmanager
+def writing(path: pathlib.Path) -> Iterator[None]:
+    """Says, of a file or folder of the cache that the disk refuses, how to have it elsewhere.
+
+    Raises:
+        UserError: What happens inside is refused.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}; set {VARIABLE} to another folder"
+        ) from error
 
 
 @functools.cache

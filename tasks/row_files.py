@@ -8,7 +8,6 @@ The form is told from the file's name and content:
 """
 
 import csv
-import gzip
 import json
 import pathlib
 import re
@@ -40,40 +39,28 @@ def objects(path: pathlib.Path, on_fault: json_lines.OnFault) -> Iterator[tuple[
     """
     suffix = text_files.suffix(path)
     if suffix == ".json":
-        return _json_objects(_text(path), path)
+        return _json_objects("".join(line for _, line in _lines(path)), path)
     if suffix not in _TABLES:
-        return _jsonl_objects(_text(path), path, on_fault)
-    lines = text_files.lines(path, what="questions", remedy=f"give {_TABLE}")
-    first = next((line for _, line in lines if line.strip()), "")
+        return _jsonl_objects(path, on_fault)
+    first = next((line for _, line in _lines(path) if line.strip()), "")
     separators = (tables.separator(path), ",", "\t", ";", "|")
     if any(_are_names(tables.header(first, mark)) for mark in separators):
         return _table_objects(path, on_fault)
-    return _two_columns(_text(path), path, on_fault)
+    return _two_columns(path, on_fault)
 
 
-def _text(path: pathlib.Path) -> str:
-    try:
-        content = path.read_bytes()
-        if path.suffix.lower() == ".gz":
-            content = gzip.decompress(content)
-        return content.decode("utf-8-sig")
-    except (OSError, EOFError) as error:
-        raise UserError(f"cannot read {path}: {error}") from error
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        raise UserError(f"{path}:{line}: not UTF-8 text ({error.reason})") from error
+def _lines(path: pathlib.Path) -> Iterator[tuple[int, str]]:
+    return text_files.lines(path, what="questions", remedy=f"give rows such as {FORM}, or {_TABLE}")
 
 
-def _jsonl_objects(
-    text: str, path: pathlib.Path, on_fault: json_lines.OnFault
-) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(text.split("\n"), start=1):
+def _jsonl_objects(path: pathlib.Path, on_fault: json_lines.OnFault) -> Iterator[tuple[str, Any]]:
+    for number, line in _lines(path):
         if not line.strip():
             continue
         try:
             content = json.loads(line)
-        except ValueError as error:
-            what = getattr(error, "msg", "a number of too many digits")
+        except (ValueError, RecursionError) as error:
+            what = getattr(error, "msg", "a number or a nesting that cannot be read")
             column = getattr(error, "colno", 1)
             on_fault(
                 UserError(
@@ -134,16 +121,14 @@ def _table_objects(path: pathlib.Path, on_fault: json_lines.OnFault) -> Iterator
             yield place, {**row, answers: tables.answers(row[answers]) if row[answers] else []}
 
 
-def _two_columns(
-    text: str, path: pathlib.Path, on_fault: json_lines.OnFault
-) -> Iterator[tuple[str, Any]]:
-    for number, line in enumerate(text.split("\n"), start=1):  # other line ends stand in questions
+def _two_columns(path: pathlib.Path, on_fault: json_lines.OnFault) -> Iterator[tuple[str, Any]]:
+    for number, line in _lines(path):  # "\n" alone ends one: others stand in questions
         if not line.strip():
             continue
         place = f"{path}:{number}"
         with json_lines.noted(on_fault), json_lines.place(place):
             try:
-                question, listed = next(csv.reader([line.rstrip("\r")], delimiter="\t"))
+                question, listed = next(csv.reader([line.rstrip("\r\n")], delimiter="\t"))
                 answers = tables.answers(listed) if listed.strip() else []
             except (ValueError, csv.Error, UserError) as error:
                 raise UserError(f"expected {_TABLE}") from error

@@ -192,7 +192,7 @@ def test_wrong_rows_are_named(tmp_path, name, text, message):
 def test_text_that_is_not_utf8_is_named_by_its_line(tmp_path):
     path = tmp_path / "a.jsonl"
     path.write_bytes(GOOD.encode() + b'{"question": "\xff"}\n')
-    with pytest.raises(UserError, match=r"a\.jsonl:2: not UTF-8"):
+    with pytest.raises(UserError, match=r"a\.jsonl:2: byte 15 is not UTF-8"):
         rows.read(path)
 
 

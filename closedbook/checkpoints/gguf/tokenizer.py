@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from closedbook import whole_files
-from closedbook.cache_folders import cache_folder
+from closedbook.cache_folders import cache_folder, writing
 from closedbook.checkpoints.files.gguf import GGUFFile
 from closedbook.errors import UserError, unknown_name
 from closedbook.vocabulary.pipelines import (
@@ -57,15 +57,11 @@ def vocabulary(file: GGUFFile) -> PipelineVocabulary:
     digest = hashlib.sha256(f"{pipeline}\0{config}".encode()).hexdigest()
     folder = cache_folder() / "vocabularies" / digest
     content = {TOKENIZER_CONFIG: config, TOKENIZER_JSON: pipeline}
-    try:
+    with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for name, text in content.items():
             if not (folder / name).is_file():
                 whole_files.write_text(folder / name, text)
-    except OSError as error:
-        raise UserError(
-            f"{folder} cannot be written: {error.strerror}; set CLOSEDBOOK_CACHE to another folder"
-        ) from error
     return PipelineVocabulary(folder)
 
 

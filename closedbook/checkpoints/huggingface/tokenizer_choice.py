@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from closedbook import whole_files
-from closedbook.cache_folders import cache_folder
+from closedbook.cache_folders import cache_folder, writing
 from closedbook.checkpoints.huggingface import tokenizer_json
 from closedbook.checkpoints.huggingface.config import CONFIG_FILE, read_json
 from closedbook.errors import UserError
@@ -227,11 +227,7 @@ def _as_sentencepiece(content: bytes, data: Any, source: pathlib.Path) -> pathli
         return target
     model = tokenizer_json.to_model(data, str(source))
     sentencepiece.tokenizer(model, source)  # refuses what SentencePiece does not load
-    try:
+    with writing(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         whole_files.write_bytes(target, model.SerializeToString())
-    except OSError as error:
-        raise UserError(
-            f"{target} cannot be written: {error.strerror}; set CLOSEDBOOK_CACHE to another folder"
-        ) from error
     return target

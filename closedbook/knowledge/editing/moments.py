@@ -17,7 +17,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from closedbook import whole_files
-from closedbook.cache_folders import cache_folder
+from closedbook.cache_folders import cache_folder, writing
 from closedbook.errors import UserError
 from closedbook.knowledge.editing.keys import recorded
 from closedbook.knowledge.editing.places import Place, has_encoder
@@ -199,10 +199,6 @@ def _arrays(file: pathlib.Path) -> dict[str, np.ndarray] | None:
 def _write(file: pathlib.Path, arrays: dict[str, np.ndarray]) -> None:
     content = io.BytesIO()
     np.savez(content, allow_pickle=False, **arrays)
-    try:
+    with writing(file):
         file.parent.mkdir(parents=True, exist_ok=True)
         whole_files.write_bytes(file, content.getvalue())
-    except OSError as error:
-        raise UserError(
-            f"{file} cannot be written: {error.strerror}; set CLOSEDBOOK_CACHE to another folder"
-        ) from error
