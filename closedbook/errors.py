@@ -26,6 +26,25 @@ def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:
     return UserError(f"unknown {kind} {name!r}; {'; '.join(remedies)}")
 
 
+def require_least(settings: object, least: float, *names: str) -> None:
+    """Checks that numbers of an object with settings are not too small; None passes.
+
+    Args:
+        settings: The object; a message begins with the name of its class.
+        least: That is taken.
+        *names: Of its attributes.
+
+    Raises:
+        UserError: One is smaller, or not a number.
+    """
+    for name in names:
+        value = getattr(settings, name)
+        if value is not None and not value >= least:
+            raise UserError(
+                f"{type(settings).__name__}.{name} is {value!r}; it must be at least {least}"
+            )
+
+
 def listed(lines: Iterable[str], most: int = 40) -> str:
     """Lines of a message, the first ones if there are many, and how many more there are."""
     every = list(lines)

@@ -5,7 +5,6 @@ looks like a checkpoint.
 """
 
 import contextlib
-import errno
 import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
@@ -17,6 +16,7 @@ from closedbook.checkpoints.locate import steps
 from closedbook.checkpoints.restoring import check_item
 from closedbook.checkpoints.retention import Retention
 from closedbook.errors import UserError
+from closedbook.file_faults import file_fault
 
 Params = TypeVar("Params")  # trees, as `restoring.Tree`
 OptState = TypeVar("OptState")
@@ -90,7 +90,7 @@ class CheckpointStore:
                 the state.
 
         Raises:
-            UserError: The disk is full.
+            UserError: The disk is full, or the folder cannot be written to.
         """
         if step in self._manager.all_steps():
             if not passing:
@@ -175,22 +175,16 @@ class CheckpointStore:
         try:
             yield
         except Exception as error:
-            if not _disk_full(error):
+            fault = file_fault(error, contexts=True)
+            if fault is None:
                 raise
             good = steps(self._folder)
             last = f"checkpoint_{good[-1]}" if good else "none"
+            what = f"the disk of {self._folder} is full"
+            if not fault.is_full:
+                place = f" ({fault.path})" if fault.path else ""
+                what = f"no checkpoint can be saved in {self._folder}: {fault.reason}{place}"
             raise UserError(
-                f"the disk of {self._folder} is full; the last good checkpoint is {last}; free "
-                "some space and run the same command again to go on from it"
+                f"{what}; the last good checkpoint is {last}; "
+                f"{fault.remedy or 'mend that'} and run the same command again to go on from it"
             ) from error
-
-
-def _disk_full(error: BaseException | None) -> bool:
-    while error is not None:
-        full = (errno.ENOSPC, errno.EDQUOT)
-        if isinstance(error, OSError) and error.errno in full:
-            return True
-        if "No space left on device" in str(error) or "Disk quota exceeded" in str(error):
-            return True
-        error = error.__cause__ or error.__context__
-    return False

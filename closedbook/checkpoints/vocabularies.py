@@ -6,6 +6,7 @@ import pathlib
 from collections.abc import Iterable
 
 from closedbook import whole_files
+from closedbook.errors import UserError
 from closedbook.vocabulary import EXTRA_IDS, Vocabulary
 from closedbook.vocabulary.pipelines import (
     MERGES_TXT,
@@ -67,6 +68,9 @@ def copy_vocabulary(path: str | os.PathLike[str], folder: pathlib.Path) -> None:
 
     Of a JSON file the ids that begin and end a text are written out, because they may come from
     files that say other things too. Bytes have no file.
+
+    Raises:
+        UserError: A copy cannot be made; it is named, and the file that it is of.
     """
     if os.fspath(path) == BYTES:
         return
@@ -88,5 +92,11 @@ def copy_vocabulary(path: str | os.PathLike[str], folder: pathlib.Path) -> None:
 
 
 def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
-    if not target.exists() or target.read_bytes() != source.read_bytes():
-        whole_files.copy(source, target)
+    try:
+        if not target.exists() or target.read_bytes() != source.read_bytes():
+            whole_files.copy(source, target)
+    except OSError as error:
+        raise UserError(
+            f"{target}, the run's copy of the vocabulary {source}, cannot be made: "
+            f"{error.strerror or error} ({error.filename or target})"
+        ) from error

@@ -13,7 +13,7 @@ _ELSEWHERE = {
 }
 _LOG_SWITCHES = {"alsologtostderr", "logtostderr", "showprefixforinfo"}
 _LOG_VALUES = {"v", "verbosity", "stderrthreshold", "log_dir", "logger_levels"}
-_SWITCHES = {"dry_run", "multiprocess_gpu"}
+_SWITCHES = {"dry_run", "multiprocess_gpu", "no_imports"}
 _TRUE, _FALSE = {"true", "t", "1", "yes", "y"}, {"false", "f", "0", "no", "n"}
 
 

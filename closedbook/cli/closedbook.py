@@ -1,6 +1,5 @@
 """The command `closedbook`: ask a model, look into what it knows."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -16,8 +15,7 @@ from closedbook.cli.knowledge.edit import edit
 from closedbook.cli.knowledge.edit_eval import edit_eval
 from closedbook.cli.knowledge.probe import probe
 from closedbook.cli.knowledge.trace import trace
-from closedbook.cli.run import guarded, log_to_stderr, to_any_terminal
-from closedbook.cli.tensorflow_start import prepare_tensorflow
+from closedbook.cli.run import program, tell_of_traceback
 
 app = typer.Typer(
     name="closedbook",
@@ -105,9 +103,9 @@ def ask(
     )
 
 
+tell_of_traceback(app)
+
+
 def main() -> None:
     """Entry point of `closedbook`."""
-    to_any_terminal()
-    log_to_stderr()
-    prepare_tensorflow()
-    sys.exit(guarded(lambda: app(prog_name="closedbook")))
+    program(lambda words: app(args=words, prog_name="closedbook"))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from closedbook.cli import gin_files
+from closedbook.cli.gin_files import visible
 from closedbook.models import parameter_count
 
 
@@ -34,11 +35,15 @@ def run(
     search_paths: Sequence[str],
     *,
     dry_run: bool,
+    imports_allowed: bool = True,
     seqio_cache_dirs: Sequence[str],
 ) -> None:
     """Resolves the configuration and runs the mode's function, or only prints the plan."""
-    arguments = gin_files.resolve(mode, files, bindings, search_paths)
+    arguments = gin_files.resolve(
+        mode, files, bindings, search_paths, imports_allowed=imports_allowed
+    )
     gin_files.log_without_effect()
+    visible.check(mode, arguments)
     if dry_run:
         print(gin_files.config_text())
         print(plan(mode, arguments))

@@ -1,45 +1,80 @@
 """What all commands share: messages for mistakes, logging, values of options."""
 
+import contextlib
 import io
 import json
 import logging
 import pathlib
 import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 import typer
 
+from closedbook.cli import background, faults
+from closedbook.cli.tensorflow_start import prepare_tensorflow
 from closedbook.errors import UserError, unknown_name
 
 Choice = TypeVar("Choice", bound=str)
+_EPILOG = (
+    f"`{background.TRACEBACK}`, with any command, shows the whole traceback of an error, and all "
+    "that libraries say; so does the environment variable CLOSEDBOOK_TRACEBACK=1."
+)
 
 
-def guarded(command: Callable[[], object]) -> int:
-    """Runs a command; returns its exit code: 0, 2 after a user's mistake, 130 after Ctrl-C."""
+def guarded(command: Callable[[], object], *, whole: bool = False) -> int:
+    """Runs a command; returns its exit code.
+
+    Args:
+        command: What to run.
+        whole: Show whole tracebacks, and all that libraries say.
+
+    Returns:
+        0; 1 after a fault of closedbook; 2 after a mistake of the user or a fault of the machine;
+        130 after Ctrl-C.
+    """
     try:
-        command()
-    except UserError as error:
-        from closedbook.eval.report.text import visible  # values are quoted, whatever is in them
-
-        print(f"error: {visible(error)}", file=sys.stderr)
-        return 2
+        with contextlib.nullcontext() if whole else background.short():
+            command()
     except BrokenPipeError:  # the reader of a pipe has gone; that is no error
         sys.stderr.close()
-    except OSError as error:
-        if not error.filename:
-            raise
-        print(f"error: {error.filename}: {error.strerror}", file=sys.stderr)
-        return 2
-    except RuntimeError as error:
-        if "home directory" not in str(error):  # of a path with ~, without HOME or a passwd entry
-            raise
-        print("error: a path begins with ~, and there is no home folder; set HOME", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except Exception as error:
+        from closedbook.eval.report.text import visible  # values are quoted, whatever is in them
+
+        if whole:
+            faults.show_whole(error)
+        message = faults.told(error)
+        print(f"error: {visible(message or faults.short_report(error))}", file=sys.stderr)
+        return 1 if message is None else 2
     return 0
+
+
+def program(run: Callable[[list[str]], object]) -> NoReturn:
+    """Runs a program with the words of its command line, and ends.
+
+    Args:
+        run: Takes the words after its name, without --traceback.
+    """
+    words, whole = background.asked_for_all(sys.argv[1:])
+    to_any_terminal()
+    log_to_stderr()
+    prepare_tensorflow()
+    code = guarded(lambda: run(words), whole=whole)
+    if code and not whole:
+        background.end_of_errors()
+    sys.exit(code)
+
+
+def tell_of_traceback(app: typer.Typer) -> None:
+    """Adds a line about --traceback to the help of all commands of a program."""
+    for command in app.registered_commands:
+        command.epilog = _EPILOG
+    for group in app.registered_groups:
+        if group.typer_instance is not None:
+            tell_of_traceback(group.typer_instance)
 
 
 def print_json(row: object) -> None:

@@ -7,8 +7,7 @@ from typing import Annotated
 import typer
 
 from closedbook.cli.absl_flags import rewritten
-from closedbook.cli.run import guarded, log_to_stderr, to_any_terminal
-from closedbook.cli.tensorflow_start import prepare_tensorflow
+from closedbook.cli.run import program, tell_of_traceback
 from closedbook.errors import UserError
 
 app = typer.Typer(
@@ -61,6 +60,14 @@ Coordinator = Annotated[
 ]
 ProcessCount = Annotated[int | None, typer.Option("--process_count", help="Processes in all.")]
 ProcessIndex = Annotated[int | None, typer.Option("--process_index", help="This one, from 0.")]
+NoImports = Annotated[
+    bool,
+    typer.Option(
+        "--no_imports",
+        help="Refuse gin files that import modules, and MIXTURE_OR_TASK_MODULE: either runs that "
+        "module's code, an import in a dry run too. For files of people that you do not know.",
+    ),
+]
 Timeout = Annotated[
     int, typer.Option("--initialization_timeout", help="Seconds to wait for all processes.")
 ]
@@ -79,6 +86,7 @@ def _command(mode: str) -> None:
         process_count: ProcessCount = None,
         process_index: ProcessIndex = None,
         initialization_timeout: Timeout = 300,
+        no_imports: NoImports = False,
     ) -> None:
         from closedbook.cli import modes
 
@@ -100,6 +108,7 @@ def _command(mode: str) -> None:
             gin_bindings or [],
             [path for path in gin_search_paths.split(",") if path],
             dry_run=dry_run,
+            imports_allowed=not no_imports,
             seqio_cache_dirs=[path for path in seqio_additional_cache_dirs.split(",") if path],
         )
 
@@ -124,10 +133,13 @@ def files() -> None:
         print(name)
 
 
+tell_of_traceback(app)
+
+
 def main() -> None:
     """Entry point of `t5x`."""
-    to_any_terminal()
-    log_to_stderr()
-    prepare_tensorflow()
-    sys.path.insert(0, "")  # a user's module of tasks may lie in the working directory
-    sys.exit(guarded(lambda: app(args=rewritten(sys.argv[1:], _MODES), prog_name="t5x")))
+    # A user's module of tasks may lie in the working directory; last, so that no file there takes
+    # the place of a module of Python's or of an installed package.
+    if "" not in sys.path:
+        sys.path.append("")
+    program(lambda words: app(args=rewritten(words, _MODES), prog_name="t5x"))

@@ -2,6 +2,7 @@
 
 import difflib
 import logging
+import os
 import re
 import shlex
 import sys
@@ -56,7 +57,10 @@ def _local_runner(workers: int) -> PipelineRunner:
     """The runner that "DirectRunner" ends at after it has tried to download another one."""
     if workers == 1:
         return fn_runner.FnApiRunner()
-    command = f"{shlex.quote(sys.executable)} -m closedbook.corpora.beam_worker"
+    # -P: no file of the working directory takes the place of a module.
+    path = shlex.quote(os.pathsep.join(filter(None, sys.path)))
+    python = f"PYTHONPATH={path} {shlex.quote(sys.executable)} -P"
+    command = f"{python} -m closedbook.corpora.beam_worker"
     environment = environments.SubprocessSDKEnvironment.from_command_string(command)
     return fn_runner.FnApiRunner(default_environment=environment)
 

@@ -11,6 +11,8 @@ from closedbook.parallel import Partitioner
 from closedbook.training.model import TransformerModel
 from closedbook.training.settings import DatasetConfig, SaveCheckpointConfig, Trainer
 
+_LARGEST_SEED = 2**31 - 1  # what processes tell each other has 32 bits
+
 
 def check_periods(
     total: int | None, relative: int | None, save: SaveCheckpointConfig, evaluated: bool
@@ -47,17 +49,57 @@ def check_metric(save: SaveCheckpointConfig, names: Sequence[str]) -> None:
         )
 
 
+def check_numbers(
+    total_steps: int | None = None,
+    relative_steps: int | None = None,
+    stats_period: int | None = None,
+    eval_steps: int | None = None,
+    random_seed: int | None = None,
+) -> None:
+    """Checks a run's plain numbers; None passes.
+
+    Raises:
+        UserError: Some are out of their range; all are named.
+    """
+    ranges = {
+        "TRAIN_STEPS": (total_steps, 1, "1 or more"),
+        "TRAIN_STEPS_RELATIVE": (relative_steps, 1, "1 or more"),
+        "STATS_PERIOD": (stats_period, 0, "1 or more, or 0 for no lines between evaluations"),
+        "EVAL_STEPS": (eval_steps, 1, "1 or more"),
+        "RANDOM_SEED": (random_seed, 0, f"a number from 0 to {_LARGEST_SEED}"),
+    }
+    wrong = [
+        f"{name} is {value}; give {remedy}"
+        for name, (value, least, remedy) in ranges.items()
+        if value is not None and value < least
+    ]
+    if random_seed is not None and random_seed > _LARGEST_SEED:
+        wrong.append(f"RANDOM_SEED is {random_seed}; give {ranges['RANDOM_SEED'][2]}")
+    if wrong:
+        raise UserError("; ".join(wrong))
+
+
+def check_microbatches(cfg: DatasetConfig, trainer: Trainer) -> None:
+    """Checks that a batch splits into microbatches.
+
+    Raises:
+        UserError: It does not.
+    """
+    if cfg.batch_size % trainer.microbatches:
+        divisors = [n for n in range(1, cfg.batch_size + 1) if cfg.batch_size % n == 0]
+        raise UserError(
+            f"Trainer.num_microbatches is {trainer.microbatches}, which does not divide "
+            f"BATCH_SIZE {cfg.batch_size}; give one of {', '.join(map(str, divisors))}"
+        )
+
+
 def check_batches(cfg: DatasetConfig, trainer: Trainer, partitioner: Partitioner) -> None:
     """Checks that a batch splits into microbatches, and each of them over the devices.
 
     Raises:
         UserError: It does not.
     """
-    if cfg.batch_size % trainer.microbatches:
-        raise UserError(
-            f"Trainer.num_microbatches is {trainer.microbatches}, which does not divide "
-            f"BATCH_SIZE {cfg.batch_size}"
-        )
+    check_microbatches(cfg, trainer)
     rows = cfg.batch_size // trainer.microbatches
     partitioner.check_batch(rows, "BATCH_SIZE / num_microbatches")
 

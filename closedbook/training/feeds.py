@@ -4,6 +4,7 @@ import contextlib
 import importlib
 import logging
 import os
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypedDict
 
@@ -39,13 +40,36 @@ def import_task_modules(*configs: DatasetConfig | None) -> None:
         UserError: A module cannot be imported.
     """
     for module in dict.fromkeys(cfg.module for cfg in configs if cfg is not None and cfg.module):
-        try:
-            importlib.import_module(module)
-        except ImportError as error:
-            raise UserError(
-                f"MIXTURE_OR_TASK_MODULE {module!r} cannot be imported: {error}; it must be "
-                "installed, or lie in the working directory"
-            ) from error
+        import_module(module, f"MIXTURE_OR_TASK_MODULE {module!r} cannot be imported")
+
+
+def import_module(module: str, what: str) -> None:
+    """Imports a user's module.
+
+    Args:
+        module: Its name.
+        what: Who asks for it, for the message.
+
+    Raises:
+        UserError: There is no such module, or its code fails; the message has the line.
+    """
+    if not all(part.isidentifier() for part in module.split(".")):
+        raise UserError(f"{what}: that is no name of a module; give one such as my_project.tasks")
+    try:
+        importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        raise UserError(
+            f"{what}: {error}; it must be installed, or lie in the working directory"
+        ) from error
+    except Exception as error:
+        raise UserError(f"{what}: its code failed{_failed_at(error)}") from error
+
+
+def _failed_at(error: Exception) -> str:
+    if isinstance(error, SyntaxError):
+        return f": {error.msg} ({error.filename}, line {error.lineno})"
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    return f": {type(error).__name__}: {error} ({frame.filename}, line {frame.lineno})"
 
 
 class RunData:

@@ -105,6 +105,7 @@ def train(
     held_out, questions = train_eval_dataset_cfg, infer_eval_dataset_cfg
     evaluated = bool(eval_period) and bool(held_out or questions)
     checks.check_periods(total_steps, relative_steps, save, evaluated)
+    checks.check_numbers(total_steps, relative_steps, stats_period, eval_steps, random_seed)
     folder = startup.run_folder(model_dir)
     checks.check_batches(train_dataset_cfg, trainer, partitioner)
     checks.check_vocabulary_ids(model)

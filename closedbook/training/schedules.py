@@ -1,11 +1,12 @@
 """Learning-rate schedules, with the names and factors of T5X."""
 
+import math
 from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
 
-from closedbook.errors import unknown_name
+from closedbook.errors import UserError, unknown_name
 
 Schedule = Callable[[jax.Array], jax.Array]
 FACTORS = (
@@ -56,12 +57,23 @@ def create_learning_rate_scheduler(
         step_offset: Taken off the step, which counts the steps of a restored checkpoint.
 
     Raises:
-        UserError: A factor is unknown.
+        UserError: A factor is unknown, or a number negative.
     """
     names = [name.strip() for name in factors.split("*")]
     for name in names:
         if name not in FACTORS:
             raise unknown_name("learning-rate factor", name, FACTORS)
+    if not (math.isfinite(base_learning_rate) and base_learning_rate >= 0):
+        raise UserError(f"base_learning_rate is {base_learning_rate}; give a number from 0 on")
+    if warmup_steps < 0 or (decay_steps is not None and decay_steps < 1):
+        raise UserError(
+            f"warmup_steps is {warmup_steps}, decay_steps {decay_steps}; use 0 and 1 or more"
+        )
+    if min(steps_per_decay, steps_per_cycle) < 1:
+        raise UserError(
+            f"steps_per_decay is {steps_per_decay}, steps_per_cycle {steps_per_cycle}; use 1 or "
+            "more"
+        )
 
     def schedule(step: jax.Array) -> jax.Array:
         step = jnp.maximum(jnp.asarray(step, jnp.float32) - step_offset, 0.0)

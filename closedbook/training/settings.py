@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from closedbook.errors import UserError, unknown_name
+from closedbook.errors import UserError, require_least, unknown_name
 from closedbook.inference.settings import DecodeSettings
 from closedbook.training.schedules import Schedule, constant
 
@@ -30,6 +30,7 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UserError(f"DatasetConfig.batch_size is {self.batch_size}; use 1 or more")
+        require_least(self, 0, "seed")
         for name, length in (self.task_feature_lengths or {}).items():
             if name not in ("inputs", "targets") or length < 1:
                 raise UserError(
@@ -104,11 +105,12 @@ class SaveCheckpointConfig:
             raise unknown_name("SaveCheckpointConfig.dtype", self.dtype, _DTYPES)
         if self.best_mode not in ("max", "min"):
             raise unknown_name("SaveCheckpointConfig.best_mode", self.best_mode, ("max", "min"))
-        for name in ("keep", "keep_best"):
-            if getattr(self, name) is not None and getattr(self, name) < 1:
-                raise UserError(
-                    f"SaveCheckpointConfig.{name} is {getattr(self, name)}; use 1 or more"
-                )
+        require_least(self, 1, "keep", "keep_best")
+        require_least(self, 0, "period")
+        if early := [step for step in self.checkpoint_steps or () if step < 0]:
+            raise UserError(
+                f"SaveCheckpointConfig.checkpoint_steps has {early[0]}; give steps from 0 on"
+            )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,3 +145,7 @@ class Evaluator:
     decode: DecodeSettings | None = None  # the model's own way up to the targets' length if None
     num_examples: int | None = None  # first examples only
     write_n_results: int | None = None  # rows of the files of predictions; None: all
+
+    def __post_init__(self) -> None:
+        require_least(self, 1, "num_examples")
+        require_least(self, 0, "write_n_results")

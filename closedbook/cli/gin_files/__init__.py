@@ -2,19 +2,20 @@
 
 import copy
 import pathlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gin
 from gin import config as gin_config
 
-from closedbook.cli.gin_files import messages, numbers, parts, settling
+from closedbook.cli.gin_files import messages, numbers, parts, settling, upstream
 from closedbook.cli.gin_files.constructors import MODES, TASK_MAKERS, register
 from closedbook.cli.gin_files.packaged import PACKAGED, packaged_files
 from closedbook.cli.gin_files.reading import Reader
 from closedbook.errors import UserError
+from closedbook.training.settings import DatasetConfig
 
-__all__ = ["PACKAGED", "config_text", "packaged_files", "resolve", "start"]
+__all__ = ["PACKAGED", "config_text", "packaged_files", "resolve", "start", "task_modules"]
 
 # What a mode has where no file says otherwise. T5X's model files ask for a rate of dropout, which
 # evaluation and inference do not use.
@@ -54,6 +55,8 @@ def resolve(
     files: Sequence[str],
     bindings: Sequence[str],
     search_paths: Sequence[str] = (),
+    *,
+    imports_allowed: bool = True,
 ) -> dict[str, Any]:
     """The arguments of a mode's function, after all files and bindings.
 
@@ -63,13 +66,15 @@ def resolve(
             among the packaged ones.
         bindings: Like "TRAIN_STEPS = 100"; they win over the files.
         search_paths: Folders to look in.
+        imports_allowed: Whether files and bindings may name modules that are imported, which runs
+            their code.
 
     Raises:
         UserError: A file is missing, or bindings are malformed, misspelt or absent; it tells all
             of them.
     """
     gin.clear_config()
-    reader = Reader(register(), search_paths)
+    reader = Reader(register(), search_paths, imports_allowed=imports_allowed)
     _READERS[:] = [reader]
     gin.parse_config([line.strip() for line in _DEFAULTS[mode].splitlines()])
     if mode == "train" and files:
@@ -87,7 +92,30 @@ def resolve(
         found = (each for each in parts.mistakes(bound) if isinstance(each, UserError))
         wrong = map(messages.explained, found)
         raise messages.together(list(dict.fromkeys([*reader.mistakes, *wrong])))
-    return _arguments(mode)
+    arguments = _arguments(mode)
+    if not imports_allowed:
+        _refuse_task_modules(arguments)
+    return arguments
+
+
+def task_modules(arguments: Mapping[str, Any]) -> list[str]:
+    """Modules of tasks that a run imports before its data is looked up: by gin's `import`, and
+    by MIXTURE_OR_TASK_MODULE.
+
+    Args:
+        arguments: Of a mode's function, as `resolve` gives them.
+    """
+    configs = (each for each in arguments.values() if isinstance(each, DatasetConfig))
+    bound = [config.module for config in configs if config.module]
+    return list(dict.fromkeys([*bound, *(name for each in _READERS for name in each.modules)]))
+
+
+def _refuse_task_modules(arguments: Mapping[str, Any]) -> None:
+    """Refuses modules that are not closedbook's, which `Reader` has done for `import`."""
+    foreign = [each for each in task_modules(arguments) if each.partition(".")[0] != "closedbook"]
+    if foreign:
+        told = (upstream.refused_import(f"MIXTURE_OR_TASK_MODULE = {each!r}") for each in foreign)
+        raise messages.together(list(told))
 
 
 def start() -> None:

@@ -9,6 +9,7 @@ from gin import config as gin_config
 from closedbook.errors import UserError, unknown_name
 
 _ADDED_BY_GIN = "\n  In call to configurable "
+_CALLED = re.compile(r"'[\w.]+' \(<(?:function|class) '?([\w.]+)")  # in what gin adds
 
 
 def together(mistakes: Sequence[str]) -> UserError:
@@ -33,8 +34,9 @@ def no_parameter(selector: str, parameter: str, place: str) -> str:
 
 def explained(error: Exception) -> str:
     """A message for what gin raises, or a constructor that it calls."""
+    told, _, added = str(error).partition(_ADDED_BY_GIN)
     if isinstance(error, UserError):
-        return str(error).partition(_ADDED_BY_GIN)[0]
+        return told
     text = " ".join(str(error).split())
     required = re.search(
         r"Required bindings for `([\w./]+)` not provided in config: (\[.*?\])", text
@@ -49,4 +51,6 @@ def explained(error: Exception) -> str:
     )
     if missing:
         return f"{missing.group(1)} needs {missing.group(2)}; bind it in a gin file"
-    return text
+    called = _CALLED.match(added)
+    told = " ".join(told.split())
+    return f"{called.group(1)}: {told}" if called else told

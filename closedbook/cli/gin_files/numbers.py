@@ -6,24 +6,14 @@ where a number is needed, None where something is needed, and their like are ref
 
 import functools
 import inspect
-import types
 import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from closedbook.cli.gin_files import kinds
 from closedbook.errors import UserError
 
-_PLAIN = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "True or False"}
-# Values of gin files by type, and the types of parameters that take them.
-_TAKEN_BY: dict[type, set[Any]] = {
-    str: {str},
-    bool: {bool},
-    int: {int, float, bool},  # 0 and 1 are used as False and True
-    float: {float},
-    list: set(),
-    tuple: set(),
-    dict: set(),
-}
+_MAKERS: dict[str, Callable[..., Any]] = {}  # what `checking` was given, by name
 
 
 def checking(constructor: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -33,6 +23,8 @@ def checking(constructor: Callable[..., Any], name: str) -> Callable[..., Any]:
         constructor: A function or class whose parameters have types.
         name: Its name in gin files.
     """
+
+    _MAKERS[name] = constructor
 
     @functools.wraps(constructor, updated=())
     def checks(*args: Any, **kwargs: Any) -> Any:
@@ -66,17 +58,16 @@ def checked(
     mistakes: list[str] = []
     result = dict(arguments)
     for parameter, value in arguments.items():
-        allowed = _alternatives(hints.get(parameter, Any))
+        hint = hints.get(parameter, Any)
         where = f"{name}.{parameter}"
-        if value is None and not allowed & {Any, object, type(None)}:
-            mistakes.append(f"{where} is None; it needs {_wanted(allowed)}")
-        elif int in allowed and isinstance(value, bool | float) and not allowed & {bool, float}:
-            if isinstance(value, bool) or not value.is_integer():
+        try:
+            result[parameter] = kinds.taken(value, hint)
+        except kinds.OtherKind:
+            if isinstance(value, bool | float) and int in kinds.alternatives(hint):
                 mistakes.append(f"{where} is {value}; give a whole number")
-            else:
-                result[parameter] = int(value)
-        elif _is_other(value, allowed):
-            mistakes.append(f"{where} is {value!r}; it needs {_wanted(allowed)}")
+                continue
+            needed = kinds.wanted(hint, where, _MAKERS)
+            mistakes.append(f"{where} is {kinds.shown(value)}; it needs {needed}")
     if mistakes:
         raise UserError("; ".join(mistakes))
     return result
@@ -97,22 +88,3 @@ def _types(function: Callable[..., Any]) -> dict[str, Any]:
         return typing.get_type_hints(function)
     except NameError:  # a type that only the type checker imports
         return {}
-
-
-def _alternatives(hint: Any) -> set[Any]:
-    """The types of a union, or the one type."""
-    if typing.get_origin(hint) in (typing.Union, types.UnionType):
-        return {part for each in typing.get_args(hint) for part in _alternatives(each)}
-    return {typing.get_origin(hint) or hint}
-
-
-def _is_other(value: Any, allowed: set[Any]) -> bool:
-    """Whether a parameter of plain types gets a value of another plain type."""
-    taken_by = _TAKEN_BY.get(type(value))
-    plain = allowed <= {int, float, bool, str, type(None)}
-    return plain and taken_by is not None and not taken_by & allowed
-
-
-def _wanted(allowed: set[Any]) -> str:
-    names = sorted(getattr(each, "__name__", str(each)) for each in allowed - {type(None)})
-    return " or ".join(_PLAIN.get(name, f"a {name}") for name in names)

@@ -4,7 +4,7 @@ gin's parser is used, statement by statement, so that all mistakes are told at o
 files give to imported modules are followed, and what T5X says without effect here is noted.
 """
 
-import importlib
+import contextlib
 import io
 import logging
 import pathlib
@@ -18,6 +18,7 @@ from gin import config_parser
 
 from closedbook.cli.gin_files import messages, packaged, upstream, without_effect
 from closedbook.errors import UserError
+from closedbook.training import feeds
 
 _log = logging.getLogger(__name__)
 _REQUIRED = "%gin.REQUIRED"
@@ -29,6 +30,8 @@ class Reader:
     Args:
         names: What is registered, for messages.
         search: Folders in which files are looked up.
+        imports_allowed: Whether files may import modules; else each import of one that is not
+            closedbook's or known to it by name is a mistake.
 
     Attributes:
         mistakes: Messages, in the order in which they were found.
@@ -38,8 +41,11 @@ class Reader:
         used_without_effect: Macros that parameters without effect refer to.
     """
 
-    def __init__(self, names: Sequence[str], search: Sequence[str]) -> None:
+    def __init__(
+        self, names: Sequence[str], search: Sequence[str], *, imports_allowed: bool = True
+    ) -> None:
         self._names, self._search = names, search
+        self._imports_allowed = imports_allowed
         self._aliases: dict[str, str] = {}
         self._refused: set[str] = set()  # names of modules that were refused
         self._vocabularies: dict[str, object] = {}
@@ -96,13 +102,7 @@ class Reader:
             UserError: One cannot be imported.
         """
         for module, place in self.modules.items():
-            try:
-                importlib.import_module(module)
-            except ImportError as error:
-                raise UserError(
-                    f"import {module}{place}: {error}; it must be installed, or lie in the "
-                    "working directory"
-                ) from error
+            feeds.import_module(module, f"import {module}{place}")
 
     def log_without_effect(self) -> None:
         """Lists once what was bound without effect."""
@@ -154,6 +154,9 @@ class Reader:
             if statement.alias or statement.is_from:
                 self._aliases[bound] = last
                 self._refused.discard(bound)
+        elif not self._imports_allowed and module.partition(".")[0] != "closedbook":
+            self._refused.add(bound)
+            self._mistake(upstream.refused_import(f"import {module}"), place)
         else:
             self.modules.setdefault(module, place)
             self.imports.add(statement.format())
@@ -173,10 +176,8 @@ class Reader:
         head = selector.partition(".")[0]
         for module in self.modules:
             if head in module.split(".") and module not in sys.modules:
-                try:
-                    importlib.import_module(module)
-                except ImportError:
-                    continue
+                with contextlib.suppress(UserError):  # told when the run begins
+                    feeds.import_module(module, f"import {module}")
         return _registered(selector) is not None
 
     def is_refused(self, selector: str) -> bool:

@@ -54,6 +54,18 @@ def refused_module(module: str) -> str | None:
     return None
 
 
+def refused_import(what: str) -> str:
+    """The message for an import of a file where --no_imports is given.
+
+    Args:
+        what: Such as "import my_tasks".
+    """
+    return (
+        f"{what} is refused by --no_imports, as it runs that module's code; take it out, or leave "
+        "--no_imports out if you trust the file"
+    )
+
+
 _OWN_MODULES = {
     "adafactor",
     "checkpoints",

@@ -70,6 +70,7 @@ class DecoderOnlyConfig:
         object.__setattr__(self, "mlp_activations", tuple(self.mlp_activations))
         for name in self.mlp_activations:
             self._one_of("mlp_activations", name, ACTIVATIONS)
+        self._require("mlp_activations", bool(self.mlp_activations), "one name or two")
         self._one_of("norm", self.norm, NORMS)
         self._one_of("positions", self.positions, POSITIONS)
         self._one_of("remat_policy", self.remat_policy, REMAT_POLICIES)

@@ -3,7 +3,7 @@
 import dataclasses
 from typing import ClassVar
 
-from closedbook.errors import UserError, unknown_name
+from closedbook.errors import UserError, require_least, unknown_name
 from closedbook.models.layers import ACTIVATIONS, DTYPES, Precision
 from closedbook.models.sites import AttentionUnit, Stack
 from closedbook.models.stack import REMAT_POLICIES
@@ -61,6 +61,12 @@ class T5Config:
     def __post_init__(self) -> None:
         # gin and JSON hand over lists; a tuple keeps the config hashable.
         object.__setattr__(self, "mlp_activations", tuple(self.mlp_activations))
+        require_least(self, 1, "vocab_size", "emb_dim", "num_heads", "head_dim", "mlp_dim")
+        require_least(self, 1, "num_encoder_layers", "num_decoder_layers")
+        require_least(self, 4, "relpos_buckets")  # half for each direction, half of it exact
+        require_least(self, self.relpos_buckets // 2 + 1, "relpos_max_distance")
+        if not self.mlp_activations:
+            raise UserError("T5Config.mlp_activations is empty; give one name, or two for a gate")
         for name in self.mlp_activations:
             if name not in ACTIVATIONS:
                 raise unknown_name("activation in T5Config.mlp_activations", name, ACTIVATIONS)

@@ -1,0 +1,86 @@
+"""What is wrong with a configuration that shows without data, devices or a network."""
+
+import os
+import pathlib
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from closedbook.cli import gin_files
+from closedbook.cli.gin_files import messages
+from closedbook.data.task_facts import task_rates, task_splits
+from closedbook.errors import UserError, unknown_name
+from closedbook.tasks import specs
+from closedbook.training import checks
+from closedbook.training.settings import DatasetConfig, Trainer
+
+
+def check(mode: str, arguments: Mapping[str, Any]) -> None:
+    """Checks a mode's arguments, so that a dry run tells what a run would end by.
+
+    Args:
+        mode: "train", "eval" or "infer".
+        arguments: Of its function, as `gin_files.resolve` gives them.
+
+    Raises:
+        UserError: Something is wrong; it tells all of that.
+    """
+    found: list[str] = []
+    for look in (_vocabulary, _tasks, _training):
+        found += look(mode, arguments)
+    if found:
+        raise messages.together(list(dict.fromkeys(found)))
+
+
+def _told(check: Any, *args: Any, **kwargs: Any) -> list[str]:
+    """The message of a check, in a list, or none."""
+    try:
+        check(*args, **kwargs)
+    except UserError as error:
+        return [str(error)]
+    return []
+
+
+def _vocabulary(mode: str, arguments: Mapping[str, Any]) -> list[str]:
+    """The vocabulary's file, where it is one of this machine."""
+    vocabulary = arguments["model"].vocabulary
+    if "://" in os.fspath(vocabulary.path):
+        return []
+    return _told(checks.check_vocabulary_ids, arguments["model"])
+
+
+def _tasks(mode: str, arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Names of tasks and splits, where no module that is imported later may add some."""
+    if gin_files.task_modules(arguments):
+        return
+    for each in arguments.values():
+        if not isinstance(each, DatasetConfig):
+            continue
+        name = each.mixture_or_task_name
+        if name not in specs.SPECS and name not in specs.MIXTURES:
+            error = unknown_name("task or mixture", name, {*specs.SPECS, *specs.MIXTURES})
+            yield (
+                f"{error}; your own files become a task by tasks.qa_from_files.files, your own "
+                "module by MIXTURE_OR_TASK_MODULE"
+            )
+            continue
+        splits = {split for task in task_rates(name) for split in task_splits(task).names}
+        if each.split not in splits:
+            error = unknown_name("split", each.split, splits)
+            yield f"{error} ({name})"
+        if each.data_dir is not None and not pathlib.Path(each.data_dir).expanduser().is_dir():
+            yield f"DATA_DIR is {each.data_dir!r}; there is no such folder"
+
+
+def _training(mode: str, arguments: Mapping[str, Any]) -> Iterator[str]:
+    """What only training has: lengths of rows, parts of batches, steps."""
+    if mode != "train":
+        return
+    cfg, model = arguments["train_dataset_cfg"], arguments["model"]
+    trainer = arguments.get("trainer") or Trainer()
+    lengths = _told(cfg.lengths_of, model.converter.features)
+    yield from lengths or _told(checks.check_positions, model, cfg)
+    yield from _told(checks.check_microbatches, cfg, trainer)
+    given = ("total_steps", "relative_steps", "stats_period", "eval_steps", "random_seed")
+    yield from _told(
+        checks.check_numbers, **{name: arguments[name] for name in given if name in arguments}
+    )
