@@ -31,7 +31,7 @@ def qa_from_files(
         The names of the tasks.
 
     Raises:
-        UserError: A file is missing, a name is taken by a packaged task, or the metric unknown.
+        UserError: A file is missing or empty, a name is taken by a packaged task, or the metric unknown.
     """
     if metric not in _METRICS:
         raise unknown_name("metric", metric, _METRICS)
@@ -45,6 +45,8 @@ def qa_from_files(
                     f"task {name!r}, split {split!r}: there is no file {path}; give one that is "
                     "there"
                 )
+            if not path.stat().st_size:
+                raise UserError(f"task {name!r}, split {split!r}: {path} is empty")
         source = OwnFiles(splits=splits)
         specs.add_task(specs.TaskSpec(name=name, source=source, prefix=prefix, metric=metric))
     return tuple(files or {})

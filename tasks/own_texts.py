@@ -65,4 +65,6 @@ def _paths(name: str, split: str, given: _Files) -> tuple[pathlib.Path, ...]:
                 f"task {name!r}, split {split!r}: there is no file {path}; give one that is there "
                 "(in lm_tiny.gin and lm_from_files.gin by TEXT)"
             )
+        if not path.stat().st_size:
+            raise UserError(f"task {name!r}, split {split!r}: {path} is empty")
     return paths

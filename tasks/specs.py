@@ -9,6 +9,7 @@ A user's own tasks and mixtures join the packaged ones by `add_task` and `add_mi
 """
 
 import dataclasses
+import re
 from collections.abc import Callable, Mapping
 from typing import Literal
 
@@ -222,12 +223,13 @@ def add_task(spec: TaskSpec) -> None:
     """Makes a user's own task known; it replaces an own one of the same name.
 
     Raises:
-        UserError: The name is that of a packaged task, or of a mixture.
+        UserError: The name is that of a packaged task, or of a mixture, or cannot be one.
     """
     if spec.name in _PACKAGED or spec.name in MIXTURES:
         raise UserError(
             f"{spec.name!r} is a packaged task or a mixture; give your own another name"
         )
+    _check_name(spec.name)
     SPECS[spec.name] = spec
     _tell(spec.name)
 
@@ -240,13 +242,22 @@ def add_mixture(name: str, rates: Mapping[str, float]) -> None:
         rates: Task -> rate, above 0; only their proportion matters.
 
     Raises:
-        UserError: The name is that of a task, or of a packaged mixture.
+        UserError: The name is that of a task, or of a packaged mixture, or cannot be one.
     """
     if name in _PACKAGED or name in SPECS:
         raise UserError(f"{name!r} is a task or a packaged mixture; give yours another name")
+    _check_name(name)
     MIXTURES[name] = tuple(rates)
     RATES[name] = dict(rates)
     _tell(name)
+
+
+def _check_name(name: str) -> None:
+    """Refuses a name that no file could begin with: files of answers and scores do."""
+    if not re.fullmatch(r"\w[\w.:-]*", name):
+        raise UserError(
+            f"{name!r} cannot be the name of a task; use letters, digits, _ and -, such as my_quiz"
+        )
 
 
 def subscribe(hear: Callable[[str], None]) -> None:

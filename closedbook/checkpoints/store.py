@@ -176,15 +176,19 @@ class CheckpointStore:
             yield
         except Exception as error:
             fault = file_fault(error, contexts=True)
-            if fault is None:
+            if isinstance(error, UserError | RuntimeError) and fault is None:
                 raise
             good = steps(self._folder)
             last = f"checkpoint_{good[-1]}" if good else "none"
             what = f"the disk of {self._folder} is full"
-            if not fault.is_full:
+            if fault is None:  # for example a file that was taken away while it was written
+                reason = " ".join(str(error).split())[:300]
+                what = f"no checkpoint can be saved in {self._folder}: {reason}"
+            elif not fault.is_full:
                 place = f" ({fault.path})" if fault.path else ""
                 what = f"no checkpoint can be saved in {self._folder}: {fault.reason}{place}"
+            remedy = (fault and fault.remedy) or "look at the folder"
             raise UserError(
-                f"{what}; the last good checkpoint is {last}; "
-                f"{fault.remedy or 'mend that'} and run the same command again to go on from it"
+                f"{what}; the last good checkpoint is {last}; {remedy} and run the same command "
+                "again to go on from it"
             ) from error

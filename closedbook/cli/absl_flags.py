@@ -35,12 +35,15 @@ def rewritten(words: Sequence[str], modes: Sequence[str]) -> list[str]:
     """
     kept: list[str] = []
     mode: str | None = None
-    rest = iter(words)
+    rest, before = iter(words), ""
     for word in rest:
+        before, last = word, before
         if word.startswith(_GIN):
             kept.append(f"--gin_bindings={word[len(_GIN) :]}")
             continue
         if not word.startswith("-") or word == "--":
+            if mode is not None or (kept and kept[0] in modes):
+                _refuse_stray(word, last)
             kept.append(word)
             continue
         name, sign, value = word.lstrip("-").partition("=")
@@ -61,6 +64,20 @@ def rewritten(words: Sequence[str], modes: Sequence[str]) -> list[str]:
         else:
             kept.append(word if word.startswith("--") or len(word) == 2 else f"-{word}")
     return kept if mode is None else [mode, *(word for word in kept if word != mode)]
+
+
+def _refuse_stray(word: str, last: str) -> None:
+    """Refuses a word that is no option's value, where it is clear what was meant."""
+    if last.startswith("--") and "=" not in last and last.lstrip("-") not in _SWITCHES:
+        return  # the value of the option before it
+    if word.endswith(".gin"):
+        raise UserError(f"{word} stands alone; give gin files as --gin_file={word}")
+    if last.startswith(_GIN):
+        name = last[len(_GIN) :].partition("=")[0]
+        raise UserError(
+            f"{word!r} stands alone behind {last}; the shell cuts a value at its blanks: put all "
+            f'of it into quotes, --gin.{name}="..."'
+        )
 
 
 def _mode(name: str, modes: Sequence[str]) -> str:

@@ -52,7 +52,7 @@ class _Held(logging.Handler):
         self._ended = threading.Event()
         threading.Thread(target=self._watch, daemon=True).start()
 
-    def createLock(self) -> None:  # noqa: N802
+    def createLock(self) -> None:
         """None: what is called works without."""
         self.lock = None
 

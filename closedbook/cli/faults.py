@@ -7,6 +7,7 @@ from closedbook.cli import background
 from closedbook.errors import UserError
 from closedbook.file_faults import file_fault
 
+_ADDED_BY_GIN = "\n  In call to configurable "
 _FRAMES = 4  # of closedbook's own, the last ones
 
 
@@ -32,9 +33,9 @@ def short_report(error: Exception) -> str:
     shown = dict.fromkeys([*own[-_FRAMES:], *places[-1:]])
     where = "".join(f"  {name}, line {line}, in {code.co_name}\n" for name, code, line in shown)
     notes = "".join(f"  {note}\n" for note in getattr(error, "__notes__", ()))
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).partition(_ADDED_BY_GIN)[0].split())
     return (
-        f"{where}{type(error).__name__}: {text[:500]}\n{notes}"
+        f"{type(error).__name__}: {text[:500]}\n{where}{notes}"
         "This is a fault of closedbook, not yours. Please report it, with what the same command "
         f"prints with {background.TRACEBACK} added."
     )
@@ -43,4 +44,3 @@ def short_report(error: Exception) -> str:
 def show_whole(error: BaseException) -> None:
     """Prints the whole traceback, as Python does."""
     traceback.print_exception(error, file=sys.stderr)
-

@@ -37,6 +37,10 @@ class Partitioner:
     backend: str | None = None
 
     def __post_init__(self) -> None:
+        if self.num_partitions is not None and self.num_partitions < 1:
+            raise UserError(
+                f"PjitPartitioner.num_partitions is {self.num_partitions}; use 1 or more"
+            )
         partitions = self.num_partitions or 1
         if self.model_parallel_submesh:
             object.__setattr__(self, "model_parallel_submesh", tuple(self.model_parallel_submesh))

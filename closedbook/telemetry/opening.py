@@ -37,6 +37,17 @@ class _Writers(MetricWriter):
             writer.close()
 
 
+def check_services(services: Sequence[str]) -> None:
+    """Checks the names of services.
+
+    Raises:
+        UserError: One is not one of `SERVICES`.
+    """
+    for name in services:
+        if name not in SERVICES:
+            raise unknown_name("metric service", name, SERVICES)
+
+
 def open_writer(
     folder: str | os.PathLike[str],
     *,

@@ -53,8 +53,10 @@ def import_module(module: str, what: str) -> None:
     Raises:
         UserError: There is no such module, or its code fails; the message has the line.
     """
-    if not all(part.isidentifier() for part in module.split(".")):
-        raise UserError(f"{what}: that is no name of a module; give one such as my_project.tasks")
+    if module.endswith(".py") or not all(part.isidentifier() for part in module.split(".")):
+        raise UserError(
+            f"{what}: that is no name of a module; give one such as my_project.tasks, without .py"
+        )
     try:
         importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -131,13 +131,7 @@ def infer(
     Returns:
         The files, one per task.
     """
-    if mode not in INFER_MODES:
-        raise unknown_name("infer mode", mode, INFER_MODES)
-    if not 0 <= shard_id < num_shards:
-        raise UserError(
-            f"infer.shard_id is {shard_id} and infer.num_shards {num_shards}; give a shard from 0 "
-            f"to num_shards - 1"
-        )
+    check_infer(mode, checkpoint_period, shard_id, num_shards)
     partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
     folder = pathlib.Path(output_dir).expanduser().absolute()
     path = _path(restore_checkpoint_cfg)
@@ -166,6 +160,25 @@ def infer(
             )
             files.append(job.run(predictor, params))
     return files
+
+
+def check_infer(
+    mode: str = "predict", checkpoint_period: int = 100, shard_id: int = 0, num_shards: int = 1
+) -> None:
+    """Checks settings of `infer`, whose defaults they have here too.
+
+    Raises:
+        UserError: The mode is unknown, or a number out of its range.
+    """
+    if mode not in INFER_MODES:
+        raise unknown_name("infer mode", mode, INFER_MODES)
+    if checkpoint_period < 1:
+        raise UserError(f"infer.checkpoint_period is {checkpoint_period}; use 1 or more batches")
+    if not 0 <= shard_id < num_shards:
+        raise UserError(
+            f"infer.shard_id is {shard_id} and infer.num_shards {num_shards}; give a shard from 0 "
+            f"to num_shards - 1"
+        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from closedbook.errors import unknown_name
+from closedbook.errors import UserError, unknown_name
 
 FACTORS = ("NUM_REAL_TARGET_TOKENS", "NUM_TOTAL_TARGET_TOKENS", "AVERAGE_PER_SEQUENCE")
 _Saved = tuple[jax.Array, jax.Array, jax.Array]  # logits, targets, log Z: for the gradient
@@ -84,6 +84,22 @@ def _losses_backward(
 
 
 _losses.defvjp(_losses_forward, _losses_backward)
+
+
+def check_factor(factor: float | str | None) -> None:
+    """Checks LOSS_NORMALIZING_FACTOR.
+
+    Raises:
+        UserError: It is neither a positive number nor one of `FACTORS`, nor None.
+    """
+    if isinstance(factor, str):
+        if factor not in FACTORS:
+            raise unknown_name("LOSS_NORMALIZING_FACTOR", factor, FACTORS)
+    elif factor is not None and not 0 < factor < float("inf"):
+        raise UserError(
+            f"LOSS_NORMALIZING_FACTOR is {factor}; give a number above 0, None for a raw sum, or "
+            f"one of {', '.join(FACTORS)}"
+        )
 
 
 def normalize_weights(

@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import math
 from collections.abc import Mapping
 
 import jax
@@ -14,7 +15,7 @@ from closedbook.models import T5, DecoderOnly, decoder_only, t5, unboxed
 from closedbook.models.families import Config, Network
 from closedbook.models.parameters import Params
 from closedbook.training.decoding import Decoding
-from closedbook.training.loss import cross_entropy
+from closedbook.training.loss import check_factor, cross_entropy
 from closedbook.vocabulary.protocol import AnyVocabulary
 
 Batch = dict[str, jax.Array]  # SeqIO's names; int32 [batch, length]
@@ -35,7 +36,7 @@ class TransformerModel(abc.ABC):
         decoding: How questions are answered where the evaluation does not say.
 
     Raises:
-        UserError: The label smoothing is no share.
+        UserError: The label smoothing is no share, the z-loss negative, or the factor no divisor.
     """
 
     module: Network
@@ -51,6 +52,9 @@ class TransformerModel(abc.ABC):
             raise UserError(
                 f"the label smoothing is {self.label_smoothing}; it must be 0 or more and below 1"
             )
+        if not 0 <= self.z_loss < math.inf:
+            raise UserError(f"the z-loss is {self.z_loss}; it must be 0 or more")
+        check_factor(self.loss_normalizing_factor)
 
     @property
     def config(self) -> Config:

@@ -10,6 +10,8 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from closedbook.cli.gin_files import without_effect
+
 _WORDS = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "True or False"}
 _PLAIN = (str, bool, int, float, list, tuple, dict, type(None))  # what gin files write out
 _MOST_MAKERS = 4  # that a message names
@@ -42,6 +44,8 @@ def taken(value: object, hint: Any) -> Any:
     Raises:
         OtherKind: The type does not take it.
     """
+    if isinstance(value, without_effect.Unknown):
+        return value  # its name is no one's, which has been told
     try:
         return _first(value, hint, convert=False)  # as it is written, if some type takes that
     except OtherKind:
@@ -81,7 +85,8 @@ def wanted(hint: Any, where: str, makers: Mapping[str, Callable[..., Any]]) -> s
         elif _is_structure(origin):
             found.append("a list")
         elif able := [f"@{name}()" for name, made in makers.items() if _makes(made, part)]:
-            found.append(f"a {part.__name__}, such as {' or '.join(able[:_MOST_MAKERS])}")
+            name = "function" if origin is collections.abc.Callable else part.__name__
+            found.append(f"a {name}, such as {' or '.join(able[:_MOST_MAKERS])}")
         elif origin is collections.abc.Callable:
             found.append("a function, such as @decoding.greedy")
         else:
@@ -144,9 +149,7 @@ def _mapping(value: Any, inner: tuple[Any, ...], convert: bool) -> Any:
     if not isinstance(value, dict):
         raise OtherKind
     key, kind = inner or (Any, Any)
-    return {
-        _first(name, key, convert): _first(each, kind, convert) for name, each in value.items()
-    }
+    return {_first(name, key, convert): _first(each, kind, convert) for name, each in value.items()}
 
 
 def _sequence(value: Any, origin: Any, inner: tuple[Any, ...], convert: bool) -> Any:

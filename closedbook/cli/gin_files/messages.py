@@ -32,6 +32,54 @@ def no_parameter(selector: str, parameter: str, place: str) -> str:
     return f"{selector} has no parameter {parameter!r}{place}; it has {parameters}"
 
 
+def malformed_binding(name: str, value: str) -> str:
+    """For a binding of the command line whose value gin cannot read; it says why.
+
+    Args:
+        name: Left of the equals sign.
+        value: Right of it.
+    """
+    binding = f"malformed value in binding {f'{name}={value}'!r}"
+    if value.lower() in ("true", "false", "none"):
+        return f"{binding}; write {value.capitalize()}"
+    if value.lower() in ("nan", "inf", "-inf", "null"):
+        return f"{binding}; it needs a finite number, or None for none"
+    if re.match(r"[-+]?[\d.]", value):
+        return f"{binding}; a number has no unit and no commas: {name}=10000, or 1e4"
+    if any(value.count(quote) % 2 for quote in "\"'"):
+        return f"{binding}; a quotation mark is not closed{_in_quotes(name, value)}"
+    if any(value.count(left) != value.count(right) for left, right in ("()", "[]", "{}")):
+        return f"{binding}; a bracket is not closed"
+    if re.match(r"[\w.]+\(", value):
+        return (
+            f"{binding}; gin calls no functions of Python: give a number, a text in quotes, True, "
+            "False, None, a list or a dict of those, %MACRO, or @name() of what is registered"
+        )
+    if re.fullmatch(r"[^\"'(){}\[\],]+", value):
+        return f"{binding}; strings need quotes inside the shell's:{_in_quotes(name, value)[1:]}"
+    return (
+        f"{binding}; give a number, a text in quotes, True, False, None, a list or a dict of "
+        "those, %MACRO or @name()"
+    )
+
+
+def _in_quotes(name: str, value: str) -> str:
+    plain = value.strip("\"' ")
+    return f": --gin.{name}=\"'{plain}'\"" if not set(plain) & set("\"'") else ""
+
+
+def malformed_line(line: str, place: str) -> str:
+    """For a line of a file that gin cannot read.
+
+    Args:
+        line: Its text; it may be binary.
+        place: File and number, in brackets.
+    """
+    shown = line.strip()[:80]
+    hint = "NAME = VALUE with texts in quotes, include 'FILE.gin', import MODULE, or # a remark"
+    return f"malformed value or line {shown!r}{place}; a line of a gin file is {hint}"
+
+
 def explained(error: Exception) -> str:
     """A message for what gin raises, or a constructor that it calls."""
     told, _, added = str(error).partition(_ADDED_BY_GIN)

@@ -36,6 +36,8 @@ def found(path: str, search: Sequence[str] = ()) -> str:
                 return file
     if message := upstream.refused_file(path):
         raise UserError(message)
+    if os.path.isdir(path):
+        raise UserError(f"the gin file {path} is a folder; name a file in it")
     looked = ", ".join(folder or "the working directory" for folder in ["", *search])
     error = unknown_name("gin file", path, packaged_files())
     raise UserError(f"{error} (looked in {looked} and among the packaged files)")

@@ -10,6 +10,7 @@ import logging
 import pathlib
 import re
 import sys
+import tokenize
 from collections.abc import Iterator, Sequence
 
 import gin
@@ -90,10 +91,8 @@ class Reader:
         before = len(self.mistakes)
         self._statements(binding, None)
         if any("malformed value" in each for each in self.mistakes[before:]):
-            self.mistakes[before:] = [
-                f"malformed value in binding {binding!r}; strings need quotes inside the shell's: "
-                f"--gin.{name.strip()}=\"'{value.strip()}'\""
-            ]
+            told = messages.malformed_binding(name.strip(), value.strip())
+            self.mistakes[before:] = [told]
 
     def import_modules(self) -> None:
         """Imports the modules of tasks.
@@ -123,10 +122,12 @@ class Reader:
                 line = statement.location.line_num
                 place = f" ({file}, line {line})" if file is not None else ""
                 self._statement(statement, place)
-        except SyntaxError as error:
-            words = " ".join(str(error.msg).split())
-            where = f" ({file}, line {error.lineno})" if file is not None else ""
-            self._mistake(f"malformed value or line: {words}{where}")
+        except (SyntaxError, tokenize.TokenError) as error:
+            number = error.lineno if isinstance(error, SyntaxError) else error.args[1][0] - 1
+            lines = text.splitlines()
+            at = min(max(number or 1, 1), max(len(lines), 1))
+            where = f" ({file}, line {at})" if file is not None else ""
+            self._mistake(messages.malformed_line(lines[at - 1] if lines else "", where))
 
     def _statement(self, statement: object, place: str) -> None:
         if isinstance(statement, config_parser.IncludeStatement):

@@ -1,5 +1,6 @@
 """What is decided once all files and bindings are read: steps, macros, scopes."""
 
+import difflib
 import re
 from collections.abc import Sequence
 
@@ -65,12 +66,15 @@ def _macros(reader: Reader, bindings: Sequence[str]) -> None:
     ]
     for binding in bindings:
         name = _target(binding)
-        if not re.fullmatch(r"[A-Z][A-Z0-9_]*", name) or name in used:
+        if not re.fullmatch(r"[A-Za-z_]\w*", name) or name in used:
             continue
         if name in MACROS | reader.used_without_effect:
             reader.without_effect.setdefault(name, "nothing that is read uses it")
         else:
             reader.mistakes.append(str(unknown_name("macro", name, used)))
+    for name in sorted(reader.own_macros - used - reader.used_without_effect):
+        if near := difflib.get_close_matches(name, used - given, n=1, cutoff=0.8):
+            reader.without_effect[name] = f"nothing that is read uses it; is it to be {near[0]}?"
 
 
 def _scopes(reader: Reader, bindings: Sequence[str]) -> None:

@@ -10,7 +10,8 @@ from closedbook.cli.gin_files import messages
 from closedbook.data.task_facts import task_rates, task_splits
 from closedbook.errors import UserError, unknown_name
 from closedbook.tasks import specs
-from closedbook.training import checks
+from closedbook.telemetry.opening import check_services
+from closedbook.training import checks, jobs, startup
 from closedbook.training.settings import DatasetConfig, Trainer
 
 
@@ -25,7 +26,7 @@ def check(mode: str, arguments: Mapping[str, Any]) -> None:
         UserError: Something is wrong; it tells all of that.
     """
     found: list[str] = []
-    for look in (_vocabulary, _tasks, _training):
+    for look in (_vocabulary, _tasks, _folders, _training, _inference):
         found += look(mode, arguments)
     if found:
         raise messages.together(list(dict.fromkeys(found)))
@@ -71,6 +72,26 @@ def _tasks(mode: str, arguments: Mapping[str, Any]) -> Iterator[str]:
             yield f"DATA_DIR is {each.data_dir!r}; there is no such folder"
 
 
+def _folders(mode: str, arguments: Mapping[str, Any]) -> Iterator[str]:
+    """Folders that are to be written to."""
+    names = {"model_dir": "MODEL_DIR", "output_dir": "the folder of results (output_dir)"}
+    for name in names.keys() & arguments.keys():
+        given = str(arguments[name])
+        if not given.strip():
+            yield f"{names[name]} is empty; give a folder, such as 'runs/my_run'"
+        elif "://" not in given and pathlib.Path(given).expanduser().is_file():
+            yield f"{names[name]} is {given!r}, which is a file; give a folder"
+        elif name == "model_dir":
+            yield from _told(startup.run_folder, given)
+
+
+def _inference(mode: str, arguments: Mapping[str, Any]) -> list[str]:
+    """What only `infer` has."""
+    names = ("mode", "checkpoint_period", "shard_id", "num_shards")
+    given = {name: arguments[name] for name in names if name in arguments}
+    return _told(jobs.check_infer, **given) if mode == "infer" else []
+
+
 def _training(mode: str, arguments: Mapping[str, Any]) -> Iterator[str]:
     """What only training has: lengths of rows, parts of batches, steps."""
     if mode != "train":
@@ -80,6 +101,7 @@ def _training(mode: str, arguments: Mapping[str, Any]) -> Iterator[str]:
     lengths = _told(cfg.lengths_of, model.converter.features)
     yield from lengths or _told(checks.check_positions, model, cfg)
     yield from _told(checks.check_microbatches, cfg, trainer)
+    yield from _told(check_services, arguments.get("metric_services") or ())
     given = ("total_steps", "relative_steps", "stats_period", "eval_steps", "random_seed")
     yield from _told(
         checks.check_numbers, **{name: arguments[name] for name in given if name in arguments}
