@@ -1,7 +1,7 @@
 """Errors that a user can mend. Commands print the message alone and exit with code 2."""
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 _FEW = 8  # names that are all listed, beside the nearest
 
@@ -43,6 +43,26 @@ def require_least(settings: object, least: float, *names: str) -> None:
             raise UserError(
                 f"{type(settings).__name__}.{name} is {value!r}; it must be at least {least}"
             )
+
+
+def causes(error: BaseException, *, contexts: bool = False) -> Iterator[BaseException]:
+    """An exception and all that it came from, each once.
+
+    Args:
+        error: Its causes and the parts of groups follow it.
+        contexts: Also what was being handled when one was raised.
+    """
+    waiting: list[BaseException | None] = [error]
+    seen: set[int] = set()
+    while waiting:
+        each = waiting.pop(0)
+        if each is None or id(each) in seen:
+            continue
+        seen.add(id(each))
+        yield each
+        if isinstance(each, BaseExceptionGroup):
+            waiting += each.exceptions
+        waiting += [each.__cause__, each.__context__ if contexts else None]
 
 
 def listed(lines: Iterable[str], most: int = 40) -> str:

@@ -7,7 +7,8 @@ import dataclasses
 import errno
 import os
 import re
-from collections.abc import Iterator
+
+from closedbook.errors import causes
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 # As TensorStore writes: Failed to write 5 bytes to file 29: File too large [os_error_code='27']
@@ -60,7 +61,7 @@ def file_fault(error: BaseException, *, contexts: bool = False) -> FileFault | N
         error: Any exception; its causes and the parts of a group are looked at.
         contexts: Also look at what was being handled when it was raised.
     """
-    for each in _chain(error, contexts):
+    for each in causes(error, contexts=contexts):
         if isinstance(each, OSError) and each.errno is not None:
             path = each.filename2 or each.filename
             shown = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
@@ -76,18 +77,3 @@ def file_fault(error: BaseException, *, contexts: bool = False) -> FileFault | N
             paths = _QUOTED.findall(text)
             return FileFault(code, os.strerror(code), paths[-1] if paths else "")
     return None
-
-
-def _chain(error: BaseException, contexts: bool) -> Iterator[BaseException]:
-    """An exception and all that it came from, each once."""
-    waiting, seen = [error], set()
-    while waiting:
-        each = waiting.pop(0)
-        if id(each) in seen:
-            continue
-        seen.add(id(each))
-        yield each
-        if isinstance(each, BaseExceptionGroup):
-            waiting += each.exceptions
-        came_from = (each.__cause__, each.__context__ if contexts else None)
-        waiting += [other for other in came_from if other is not None]

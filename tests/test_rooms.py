@@ -35,7 +35,15 @@ ALLOWED: dict[str, set[str]] = {
     },
     "vocabulary": set(),
 }
-COMMON = {"cache_folders", "errors", "file_faults", "whole_files", "on_import", "__init__"}
+COMMON = {
+    "cache_folders",
+    "errors",
+    "file_faults",
+    "memory",
+    "whole_files",
+    "on_import",
+    "__init__",
+}
 # Take seconds to import, reserve GPU memory, or are not there on a machine with GPUs.
 TENSORFLOW = {
     "tensorflow",

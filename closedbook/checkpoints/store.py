@@ -176,7 +176,7 @@ class CheckpointStore:
             yield
         except Exception as error:
             fault = file_fault(error, contexts=True)
-            if isinstance(error, UserError | RuntimeError) and fault is None:
+            if isinstance(error, UserError | RuntimeError | MemoryError) and fault is None:
                 raise
             good = steps(self._folder)
             last = f"checkpoint_{good[-1]}" if good else "none"

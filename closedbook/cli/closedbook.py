@@ -10,12 +10,13 @@ from closedbook.cli.analyze import analyze
 from closedbook.cli.calibrate import calibrate
 from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
+from closedbook.cli.faults.memory_advice import advising
 from closedbook.cli.knowledge import memories, memory_analyses
 from closedbook.cli.knowledge.edit import edit
 from closedbook.cli.knowledge.edit_eval import edit_eval
 from closedbook.cli.knowledge.probe import probe
 from closedbook.cli.knowledge.trace import trace
-from closedbook.cli.run import program, tell_of_traceback
+from closedbook.cli.run import complete, program
 
 app = typer.Typer(
     name="closedbook",
@@ -103,7 +104,7 @@ def ask(
     )
 
 
-tell_of_traceback(app)
+complete(app, advising)
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from closedbook.cli import gin_files
+from closedbook.cli.faults import memory_advice
 from closedbook.cli.gin_files import visible
 from closedbook.models import parameter_count
 
@@ -53,6 +54,18 @@ def run(
         from closedbook.data.build import add_seqio_cache_dirs
 
         add_seqio_cache_dirs(seqio_cache_dirs)
+    try:
+        _run(mode, arguments)
+    except Exception as error:
+        message = memory_advice.told(
+            error, lambda found: memory_advice.of_run(mode, arguments, found)
+        )
+        if message is None:
+            raise
+        raise message from error
+
+
+def _run(mode: str, arguments: dict[str, Any]) -> None:
     from closedbook.training import jobs
     from closedbook.training.loop import train
 

@@ -7,15 +7,16 @@ import logging
 import pathlib
 import sys
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import typer
 
-from closedbook.cli import background, faults
+from closedbook.cli.faults import background, told
 from closedbook.cli.tensorflow_start import prepare_tensorflow
 from closedbook.errors import UserError, unknown_name
 
 Choice = TypeVar("Choice", bound=str)
+Around = Callable[[str, Callable[..., Any]], Callable[..., Any]]
 _EPILOG = (
     f"`{background.TRACEBACK}`, with any command, shows the whole traceback of an error, and all "
     "that libraries say; so does the environment variable CLOSEDBOOK_TRACEBACK=1."
@@ -45,9 +46,9 @@ def guarded(command: Callable[[], object], *, whole: bool = False) -> int:
         from closedbook.eval.report.text import visible  # values are quoted, whatever is in them
 
         if whole:
-            faults.show_whole(error)
-        message = faults.told(error)
-        print(f"error: {visible(message or faults.short_report(error))}", file=sys.stderr)
+            told.show_whole(error)
+        message = told.message(error)
+        print(f"error: {visible(message or told.short_report(error))}", file=sys.stderr)
         return 1 if message is None else 2
     return 0
 
@@ -68,13 +69,21 @@ def program(run: Callable[[list[str]], object]) -> NoReturn:
     sys.exit(code)
 
 
-def tell_of_traceback(app: typer.Typer) -> None:
-    """Adds a line about --traceback to the help of all commands of a program."""
+def complete(app: typer.Typer, around: Around | None = None) -> None:
+    """Gives all commands of a program what they share: a line about --traceback in their help.
+
+    Args:
+        app: The program, with all its commands.
+        around: Makes another function of each command's name and function.
+    """
     for command in app.registered_commands:
         command.epilog = _EPILOG
+        if around is not None and command.callback is not None:
+            name = command.name or command.callback.__name__.replace("_", "-")
+            command.callback = around(name, command.callback)
     for group in app.registered_groups:
         if group.typer_instance is not None:
-            tell_of_traceback(group.typer_instance)
+            complete(group.typer_instance, around)
 
 
 def print_json(row: object) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from closedbook.cli.absl_flags import rewritten
-from closedbook.cli.run import program, tell_of_traceback
+from closedbook.cli.run import complete, program
 from closedbook.errors import UserError
 
 app = typer.Typer(
@@ -133,7 +133,7 @@ def files() -> None:
         print(name)
 
 
-tell_of_traceback(app)
+complete(app)
 
 
 def main() -> None:

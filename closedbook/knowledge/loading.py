@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import math
 import pathlib
 
 import jax
@@ -17,6 +18,7 @@ from closedbook.checkpoints.card import GIVE_VOCABULARY, check_fits
 from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.errors import UserError
 from closedbook.knowledge.loaded_model import LoadedModel
+from closedbook.memory import check_size
 from closedbook.models import abstract_parameters
 from closedbook.vocabulary.protocol import AnyVocabulary
 
@@ -76,6 +78,8 @@ def load_model(
         lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
         abstract_parameters(config),
     )
+    sizes = (math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(wanted))
+    check_size(f"the model {checkpoint.path}", sum(sizes))
     params = load_params(checkpoint, wanted)
     return LoadedModel(
         config=config, params=params, vocabulary=words, card=card, step=checkpoint.step or 0

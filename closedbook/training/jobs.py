@@ -19,6 +19,7 @@ from closedbook.inference.predictor import Predictor
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import is_first
+from closedbook.parallel.programs_memory import check_arrays_fit
 from closedbook.telemetry import Progress, TensorBoardWriter
 from closedbook.training import checks, feeds, programs, report
 from closedbook.training.evaluators import QuestionScores
@@ -88,6 +89,7 @@ def evaluate(
         )
         for each in paths:
             checkpoint = open_checkpoint(each)
+            check_arrays_fit(abstract.params, "the model")
             params = load_params(checkpoint, abstract.params)
             params = rounded(params, restore_checkpoint_cfg.dtype)
             step = checkpoint.step or 0
@@ -147,6 +149,7 @@ def infer(
         abstract = abstract_state(model, partitioner)
         info = describe(model, abstract, optimizer=False)
         report.write_config(folder, info, config_text)
+        check_arrays_fit(abstract.params, "the model")
         params = rounded(load_params(checkpoint, abstract.params), restore_checkpoint_cfg.dtype)
         for cache in caches:
             job = _Chunks(

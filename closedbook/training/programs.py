@@ -17,6 +17,7 @@ from closedbook.inference.predictor import Predictor
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import gather
+from closedbook.parallel.programs_memory import FittingProgram
 from closedbook.training.model import Batch, Sums, TransformerModel
 from closedbook.training.settings import DatasetConfig, Evaluator, Trainer
 from closedbook.training.state import TrainState, abstract_state, split_seed
@@ -76,7 +77,7 @@ def train_step(
     keys = functools.partial(split_seed, hardware_rng=use_hardware_rng)
     return Program(
         name="train step",
-        function=jax.jit(step, donate_argnums=0),
+        function=FittingProgram(jax.jit(step, donate_argnums=0), "train step"),
         arguments=(
             abstract_state(model, partitioner),
             abstract_batch(model, cfg, partitioner),
@@ -97,7 +98,7 @@ def held_out_loss(
     """
     return Program(
         name="held-out loss",
-        function=jax.jit(make_eval_step(model)),
+        function=FittingProgram(jax.jit(make_eval_step(model)), "held-out loss"),
         arguments=(
             abstract_state(model, partitioner).params,
             abstract_batch(model, cfg, partitioner),
@@ -136,7 +137,7 @@ def predictor(
     lengths = cfg.task_feature_lengths or longest_of(caches)
     longest = lengths.get("targets", _LONGEST_ANSWER)
     ways = partitioner.mesh.shape["data"]
-    return Predictor(
+    found = Predictor(
         model.module,
         model.vocabulary,
         settings=settings.decode or model.decoding.up_to(longest),
@@ -146,6 +147,9 @@ def predictor(
         place=partitioner.put_rows,
         fetch=gather,
     )
+    found.decode_function = FittingProgram(found.decode_function, "decoding of a batch")
+    found.score_function = FittingProgram(found.score_function, "scoring of a batch")
+    return found
 
 
 def longest_of(caches: Sequence[TokenCache]) -> dict[str, int]:

@@ -23,6 +23,7 @@ from closedbook.errors import UserError
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import of_first
+from closedbook.parallel.programs_memory import check_arrays_fit
 from closedbook.training import checks
 from closedbook.training.assignment import assigned
 from closedbook.training.model import TransformerModel
@@ -110,6 +111,7 @@ def begin(
             run that started from another checkpoint or has other data.
     """
     wanted = str((restore.path if restore else None) or "")
+    check_arrays_fit(abstract_state(model, partitioner), "the state (parameters and optimiser)")
     step = store.latest_step()
     if step is not None:
         return _resumed(model, partitioner, store, folder, step, wanted, seed, data)

@@ -132,12 +132,13 @@ def end_of_errors() -> None:
 
     What is left of them fails in turn while Python shuts down. Only of a process of its own.
     """
-    if sys.stderr is None or sys.stderr is not sys.__stderr__:
+    errors = sys.__stderr__
+    if errors is None or sys.stderr is not errors:
         return
     with contextlib.suppress(OSError, ValueError):
-        sys.stderr.flush()
+        errors.flush()
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stderr.fileno())
+        os.dup2(nowhere, errors.fileno())
         os.close(nowhere)
 
 

@@ -3,18 +3,21 @@
 import sys
 import traceback
 
-from closedbook.cli import background
+from closedbook.cli.faults import background
 from closedbook.errors import UserError
 from closedbook.file_faults import file_fault
+from closedbook.memory import shortage
 
 _ADDED_BY_GIN = "\n  In call to configurable "
 _FRAMES = 4  # of closedbook's own, the last ones
 
 
-def told(error: Exception) -> str | None:
+def message(error: Exception) -> str | None:
     """The message for what a user, or the machine's owner, can mend; None for anything else."""
     if isinstance(error, UserError):
         return str(error)
+    if (short := shortage(error)) is not None:
+        return short.message()
     if (fault := file_fault(error)) is not None:
         return fault.message
     if isinstance(error, RuntimeError) and "home directory" in str(error):
