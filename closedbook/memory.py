@@ -46,11 +46,12 @@ class TooLarge(Exception):
         asked: Bytes that it needs.
         what: The program, for people.
         on_device: Whether it needs them on a device with memory of its own.
+        lasting: Whether it is to stay there, whatever the batch is.
     """
 
-    def __init__(self, what: str, asked: int, *, on_device: bool) -> None:
+    def __init__(self, what: str, asked: int, *, on_device: bool, lasting: bool = False) -> None:
         super().__init__(f"{what} needs {readable(asked)}")
-        self.asked, self.what, self.on_device = asked, what, on_device
+        self.asked, self.what, self.on_device, self.lasting = asked, what, on_device, lasting
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,11 +62,13 @@ class Shortage:
         asked: Bytes that were asked for; None if that is not told.
         on_device: Whether on a device with memory of its own, or else on the host.
         what: Who asked; "" if unknown.
+        lasting: Whether for what is to stay, so that smaller batches do not help.
     """
 
     asked: int | None
     on_device: bool
     what: str = ""
+    lasting: bool = False
 
     def times_too_large(self) -> float:
         """How many times what is free was asked for; 1 if that is not known, or less was."""
@@ -90,7 +93,7 @@ def shortage(error: BaseException) -> Shortage | None:
     """The shortage of memory that an exception tells of, or that it was raised from; or None."""
     for each in causes(error):
         if isinstance(each, TooLarge):
-            return Shortage(each.asked, each.on_device, each.what)
+            return Shortage(each.asked, each.on_device, each.what, each.lasting)
         text, kind = str(each), type(each).__name__
         if kind in _XLA_ERRORS and "RESOURCE_EXHAUSTED" in text:
             return Shortage(_asked(text), has_own_memory())
@@ -116,7 +119,7 @@ def check_size(what: str, size: int) -> None:
     on_device = has_own_memory()
     memory = device_memory() if on_device else host_memory()
     if memory is not None and size > memory.total:
-        raise TooLarge(what, size, on_device=on_device)
+        raise TooLarge(what, size, on_device=on_device, lasting=True)
 
 
 def host_memory() -> Memory | None:

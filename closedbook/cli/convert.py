@@ -63,6 +63,15 @@ def convert(
     max_shard_gb: Annotated[
         float, typer.Option(help="Largest file of the Hugging Face format, in GB.")
     ] = 5.0,
+    no_imports: Annotated[
+        bool,
+        typer.Option(
+            "--no-imports",
+            "--no_imports",
+            help="Import no code that SRC names. It is always so: a checkpoint is data, and its "
+            "config.gin is not read.",
+        ),
+    ] = True,
     force: Annotated[
         bool, typer.Option("--force", help="Replace DST if it is a checkpoint already.")
     ] = False,
@@ -78,6 +87,7 @@ def convert(
 
     `closedbook convert runs/nq_small/checkpoint_1010000 exported --to huggingface`
     """
+    del no_imports  # nothing here imports what a checkpoint names
     from closedbook.checkpoints import convert as converting
     from closedbook.checkpoints import open_checkpoint, recognise
     from closedbook.checkpoints.vocabularies import open_vocabulary

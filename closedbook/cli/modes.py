@@ -1,5 +1,6 @@
 """Runs one mode of `t5x` on a resolved configuration."""
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -57,9 +58,8 @@ def run(
     try:
         _run(mode, arguments)
     except Exception as error:
-        message = memory_advice.told(
-            error, lambda found: memory_advice.of_run(mode, arguments, found)
-        )
+        advice = functools.partial(memory_advice.of_run, mode, arguments)
+        message = memory_advice.told(error, advice)
         if message is None:
             raise
         raise message from error

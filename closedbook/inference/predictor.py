@@ -146,9 +146,8 @@ class Predictor:
         # Programs of this object alone: logical axis rules are no part of jit's cache key.
         options = quick_options() if quick_compile else None
         jit = functools.partial(jax.jit, compiler_options=options)
-        self.decode_function: Callable[..., Any] = jit(
-            functools.partial(decode, module, self.settings)
-        )
+        decoding = functools.partial(decode, module, self.settings)
+        self.decode_function: Callable[..., Any] = jit(decoding)
         self._log_possible = log_possible(module, self.settings.max_decode_length)
         self.score_function: Callable[..., Any] = jit(functools.partial(score_candidates, module))
 

@@ -99,7 +99,9 @@ def of_run(mode: str, arguments: Mapping[str, Any], found: Shortage) -> list[str
     model, partitioner = arguments["model"], arguments.get("partitioner")
     cfg = arguments["train_dataset_cfg" if mode == "train" else "dataset_cfg"]
     ways = partitioner.mesh.shape["data"] if partitioner is not None else 1
-    if mode == "train":
+    if found.lasting:
+        advice, cfg = [], None
+    elif mode == "train":
         advice = _of_training(model, arguments, ways, found)
     else:
         smaller = _smaller(cfg.batch_size, ways, found)
@@ -111,12 +113,17 @@ def of_run(mode: str, arguments: Mapping[str, Any], found: Shortage) -> list[str
                 f"{settings.num_beams // 2} beams (there are {settings.num_beams}: "
                 "decoding.beam_search.num_decodes, or decoding.DecodeSettings.num_beams)"
             )
-    if lengths := dict(cfg.task_feature_lengths or {}):
+    if cfg is not None and (lengths := dict(cfg.task_feature_lengths or {})):
         advice.append(f"shorter TASK_FEATURE_LENGTHS (they are {lengths})")
     if partitioner is not None and (devices := partitioner.mesh.size) > 1:
         advice.append(
             "partitioning.standard_logical_axis_rules.parameter_partitioning_dims = 2, or "
             f"partitioning.PjitPartitioner.num_partitions up to {devices}: the model over devices"
+        )
+    if found.on_device:
+        advice.append(
+            "XLA_PYTHON_CLIENT_MEM_FRACTION=0.95 in the environment, on a GPU that is yours alone: "
+            "JAX takes 0.75 of its memory"
         )
     return [*advice, f"a smaller model than this {model.config.title}"]
 
@@ -145,4 +152,5 @@ def _of_training(model: Any, arguments: Mapping[str, Any], ways: int, found: Sho
 def _smaller(batch: int, ways: int, found: Shortage) -> list[int]:
     """A smaller batch that splits over the devices and should fit, if there is one."""
     most = int(batch / max(found.times_too_large(), 2))
-    return [each for each in (most // ways * ways, ways) if 0 < each < batch][:1]
+    powers = [ways * 2**n for n in range(max(most // ways, 1).bit_length())]
+    return [each for each in powers[-1:] if each < batch]

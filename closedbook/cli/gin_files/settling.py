@@ -73,7 +73,7 @@ def _macros(reader: Reader, bindings: Sequence[str]) -> None:
         else:
             reader.mistakes.append(str(unknown_name("macro", name, used)))
     for name in sorted(reader.own_macros - used - reader.used_without_effect):
-        if near := difflib.get_close_matches(name, used - given, n=1, cutoff=0.8):
+        if near := difflib.get_close_matches(name, used - reader.own_macros, n=1, cutoff=0.8):
             reader.without_effect[name] = f"nothing that is read uses it; is it to be {near[0]}?"
 
 
