@@ -50,8 +50,8 @@ class FileFault:
     @property
     def message(self) -> str:
         """One line for people."""
-        place = f"{self.path}: " if self.path else ""
-        return place + self.reason + (f"; {self.remedy}" if self.remedy else "")
+        place = self.path or "a file, or the output, cannot be written or read"
+        return f"{place}: " + self.reason + (f"; {self.remedy}" if self.remedy else "")
 
 
 def file_fault(error: BaseException, *, contexts: bool = False) -> FileFault | None:

@@ -276,8 +276,11 @@ def _fault(error: OSError, folder: pathlib.Path, new: pathlib.Path | None) -> st
         folder: The target.
         new: Where it is written until it is whole, if that was made.
     """
-    if error.filename is None or error.filename2 is not None:  # a full disk; a rename or a copy
-        return f"{folder} cannot be made: {error}"
+    reason = error.strerror or str(error)
+    if error.filename is None:  # a full disk
+        return f"{folder} cannot be made: {reason}"
+    if error.filename2 is not None:  # a rename or a copy
+        return f"{folder} cannot be made: {reason} (while {error.filename} was copied into it)"
     file = pathlib.Path(str(error.filename))
     if new is None or file == folder or file.is_relative_to(new):
         return f"{folder} cannot be made: {file}: {error.strerror}"

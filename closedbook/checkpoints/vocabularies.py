@@ -70,7 +70,7 @@ def copy_vocabulary(path: str | os.PathLike[str], folder: pathlib.Path) -> None:
     files that say other things too. Bytes have no file.
 
     Raises:
-        UserError: A copy cannot be made; it is named, and the file that it is of.
+        UserError: A copy cannot be written, or its source not be read; it is named.
     """
     if os.fspath(path) == BYTES:
         return
@@ -96,7 +96,9 @@ def _copy(source: pathlib.Path, target: pathlib.Path) -> None:
         if not target.exists() or target.read_bytes() != source.read_bytes():
             whole_files.copy(source, target)
     except OSError as error:
+        reason = error.strerror or str(error)
+        if error.filename == os.fspath(source) and error.filename2 is None:
+            raise UserError(f"the vocabulary {source} cannot be read: {reason}") from error
         raise UserError(
-            f"{target}, the run's copy of the vocabulary {source}, cannot be made: "
-            f"{error.strerror or error} ({error.filename or target})"
+            f"{target}, the run's copy of its vocabulary, cannot be written: {reason}"
         ) from error

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import logging
+import os
 import pathlib
 import sys
 from collections.abc import Callable
@@ -27,18 +28,23 @@ def guarded(command: Callable[[], object], *, whole: bool = False) -> int:
     """Runs a command; returns its exit code.
 
     Args:
-        command: What to run.
+        command: What to run; it may end by `SystemExit`, as Typer's commands do.
         whole: Show whole tracebacks, and all that libraries say.
 
     Returns:
         0; 1 after a fault of closedbook; 2 after a mistake of the user or a fault of the machine;
         130 after Ctrl-C.
     """
+    code: object = 0
     try:
         with contextlib.nullcontext() if whole else background.short():
-            command()
+            try:
+                command()
+            except SystemExit as ended:
+                code = ended.code
+        sys.stdout.flush()
     except BrokenPipeError:  # the reader of a pipe has gone; that is no error
-        sys.stderr.close()
+        _forget_output()
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -49,8 +55,18 @@ def guarded(command: Callable[[], object], *, whole: bool = False) -> int:
             told.show_whole(error)
         message = told.message(error)
         print(f"error: {visible(message or told.short_report(error))}", file=sys.stderr)
+        if isinstance(error, OSError):  # of standard output, perhaps
+            _forget_output()
         return 1 if message is None else 2
-    return 0
+    return code if isinstance(code, int) else int(code is not None)
+
+
+def _forget_output() -> None:
+    """Lets what is left for standard output go, which Python would try again as it ends."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def program(run: Callable[[list[str]], object]) -> NoReturn:

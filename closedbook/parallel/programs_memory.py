@@ -62,11 +62,13 @@ def check_arrays_fit(tree: Any, what: str) -> None:
     Raises:
         TooLarge: They are.
     """
-    shards = (
-        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+    sizes = (
+        math.prod(leaf.sharding.shard_shape(leaf.shape))
+        * leaf.dtype.itemsize
+        * _sharing(len(leaf.sharding.addressable_devices))
         for leaf in jax.tree.leaves(tree)
     )
-    check_size(what, sum(shards) * _sharing())
+    check_size(what, sum(sizes))
 
 
 def check_fits(compiled: jax.stages.Compiled, name: str) -> None:
@@ -87,15 +89,15 @@ def check_fits(compiled: jax.stages.Compiled, name: str) -> None:
     memory = device_memory() if on_device else host_memory()
     if needs is None or memory is None:
         return
-    copies = _sharing()
+    copies = _sharing(len(compiled.runtime_executable().local_devices()))
     new = needs.temp_size_in_bytes + needs.output_size_in_bytes - needs.alias_size_in_bytes
     whole = needs.argument_size_in_bytes + new
     _compare(copies * new, copies * whole, memory, name, on_device)
 
 
-def _sharing() -> int:
-    """How many devices share one memory: those of the host do."""
-    return 1 if has_own_memory() else jax.local_device_count()
+def _sharing(devices: int) -> int:
+    """How many of some devices share one memory: those of the host do."""
+    return 1 if has_own_memory() else devices
 
 
 def _compare(new: int, whole: int, memory: Memory, name: str, on_device: bool) -> None:

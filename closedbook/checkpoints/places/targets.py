@@ -5,6 +5,7 @@ import re
 import shutil
 
 from closedbook.errors import UserError
+from closedbook.memory import readable
 
 # What conversions write into a target, and nothing that somebody could miss.
 _OWN = re.compile(
@@ -44,9 +45,7 @@ def check_target(folder: pathlib.Path, source: str, nbytes: int, *, force: bool)
         raise UserError(f"{folder} cannot be made: {parent} is not a folder")
     free = shutil.disk_usage(parent).free
     if free < nbytes:
-        raise UserError(
-            f"{folder} needs {nbytes / 1e9:.1f} GB, its disk has {free / 1e9:.1f} GB free"
-        )
+        raise UserError(f"{folder} needs {readable(nbytes)}, its disk has {readable(free)} free")
 
 
 def _check_replaceable(folder: pathlib.Path) -> None:
