@@ -31,7 +31,8 @@ def qa_from_files(
         The names of the tasks.
 
     Raises:
-        UserError: A file is missing or empty, a name is taken by a packaged task, or the metric unknown.
+        UserError: A file is missing or empty, a name is taken by a packaged task, or the metric is
+            unknown.
     """
     if metric not in _METRICS:
         raise unknown_name("metric", metric, _METRICS)
