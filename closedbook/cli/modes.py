@@ -1,9 +1,10 @@
 """Runs one mode of `t5x` on a resolved configuration."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from closedbook.cli import gin_files
+from closedbook.errors import UserError
 from closedbook.models import parameter_count
 
 
@@ -40,6 +41,7 @@ def run(
     arguments = gin_files.resolve(mode, files, bindings, search_paths)
     gin_files.log_without_effect()
     if dry_run:
+        check(mode, arguments)
         print(gin_files.config_text())
         print(plan(mode, arguments))
         return
@@ -64,8 +66,37 @@ def run(
             print(path)
 
 
+def check(mode: str, arguments: Mapping[str, Any]) -> None:
+    """What a run checks of its arguments before it reads anything.
+
+    Raises:
+        UserError: The run would stop there.
+    """
+    from closedbook.training import checks
+
+    if mode == "train":
+        checks.check_run(**arguments)
+    elif mode == "infer":
+        checks.check_shards(**arguments)
+    else:
+        checks.check_trained(arguments["restore_checkpoint_cfg"])
+
+
+def _not_here(path: str) -> str | None:
+    """Why a run could not start from a local path; None for one that is there, or elsewhere."""
+    from closedbook.checkpoints.opening import find
+
+    if "://" in path:
+        return None
+    try:
+        find(path)
+    except UserError as error:
+        return str(error).splitlines()[0]
+    return None
+
+
 def plan(mode: str, arguments: dict[str, Any]) -> str:
-    """What a run would do, in a few lines; nothing is read and no network is reached."""
+    """What a run would do, in a few lines; no array is read and no network is reached."""
     model = arguments["model"]
     config = model.config
     layers = "+".join(str(stack.layers) for stack in config.stacks.values())
@@ -95,8 +126,10 @@ def plan(mode: str, arguments: dict[str, Any]) -> str:
         until = f"{relative} more" if relative else f"until {arguments['total_steps']}"
         lines.append(f"steps           {until}")
         lines.append(f"MODEL_DIR       {arguments['model_dir']}")
-    start = restore.path if restore is not None and restore.path else "random parameters"
-    lines.append(f"starts from     {start}")
+    start = restore.path if restore is not None and restore.path else None
+    lines.append(f"starts from     {start or 'random parameters'}")
+    if start and (problem := _not_here(str(start))):
+        lines.append(f"  but           {problem}")
     if mode == "train":
         lines.append(f"saves           {arguments['checkpoint_cfg'].save}")
     return "\n".join(lines)

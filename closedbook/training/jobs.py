@@ -14,13 +14,14 @@ from closedbook.checkpoints import load_params, model_folder, open_checkpoint, s
 from closedbook.data.cache import TokenCache
 from closedbook.data.evaluation import lines
 from closedbook.data.example_features import plain
-from closedbook.errors import UserError, unknown_name
+from closedbook.errors import UserError
 from closedbook.inference.predictor import Predictor
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import is_first
 from closedbook.telemetry import Progress, TensorBoardWriter
 from closedbook.training import checks, feeds, programs, report
+from closedbook.training.assignment import taken
 from closedbook.training.evaluators import QuestionScores
 from closedbook.training.model import TransformerModel
 from closedbook.training.model_info import describe
@@ -28,7 +29,6 @@ from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckp
 from closedbook.training.state import abstract_state, rounded
 
 _log = logging.getLogger(__name__)
-INFER_MODES = ("predict", "score", "predict_with_aux")
 
 
 def evaluate(
@@ -57,6 +57,7 @@ def evaluate(
     """
     partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
     folder = pathlib.Path(output_dir).expanduser().absolute()
+    checks.check_trained(restore_checkpoint_cfg)
     path = _path(restore_checkpoint_cfg)
     paths = [path]
     if restore_checkpoint_cfg.mode == "all":
@@ -87,7 +88,7 @@ def evaluate(
             },
         )
         for each in paths:
-            checkpoint = open_checkpoint(each)
+            checkpoint = taken(open_checkpoint(each), abstract, restore_checkpoint_cfg)
             params = load_params(checkpoint, abstract.params)
             params = rounded(params, restore_checkpoint_cfg.dtype)
             step = checkpoint.step or 0
@@ -131,13 +132,13 @@ def infer(
     Returns:
         The files, one per task.
     """
-    if mode not in INFER_MODES:
-        raise unknown_name("infer mode", mode, INFER_MODES)
-    if not 0 <= shard_id < num_shards:
-        raise UserError(
-            f"infer.shard_id is {shard_id} and infer.num_shards {num_shards}; give a shard from 0 "
-            f"to num_shards - 1"
-        )
+    checks.check_shards(
+        restore_checkpoint_cfg=restore_checkpoint_cfg,
+        mode=mode,
+        shard_id=shard_id,
+        num_shards=num_shards,
+        checkpoint_period=checkpoint_period,
+    )
     partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
     folder = pathlib.Path(output_dir).expanduser().absolute()
     path = _path(restore_checkpoint_cfg)
@@ -153,6 +154,7 @@ def infer(
         abstract = abstract_state(model, partitioner)
         info = describe(model, abstract, optimizer=False)
         report.write_config(folder, info, config_text)
+        checkpoint = taken(checkpoint, abstract, restore_checkpoint_cfg)
         params = rounded(load_params(checkpoint, abstract.params), restore_checkpoint_cfg.dtype)
         for cache in caches:
             job = _Chunks(

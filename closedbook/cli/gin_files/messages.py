@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gin import config as gin_config
 
+from closedbook.cli.gin_files.numbers import Mistakes
 from closedbook.errors import UserError, unknown_name
 
 _ADDED_BY_GIN = "\n  In call to configurable "
@@ -31,10 +32,17 @@ def no_parameter(selector: str, parameter: str, place: str) -> str:
     return f"{selector} has no parameter {parameter!r}{place}; it has {parameters}"
 
 
-def explained(error: Exception) -> str:
-    """A message for what gin raises, or a constructor that it calls."""
+def explained(error: Exception) -> list[str]:
+    """A message for each mistake of which gin, or a constructor that it calls, raises an error."""
+    if isinstance(error, Mistakes):
+        return list(error.messages)
     if isinstance(error, UserError):
-        return str(error).partition(_ADDED_BY_GIN)[0]
+        return [str(error).partition(_ADDED_BY_GIN)[0]]
+    return [_of_python(error)]
+
+
+def _of_python(error: Exception) -> str:
+    """A message for an error of Python's own kinds."""
     text = " ".join(str(error).split())
     required = re.search(
         r"Required bindings for `([\w./]+)` not provided in config: (\[.*?\])", text

@@ -8,12 +8,38 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from closedbook.errors import UserError
 
-_PLAIN = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "True or False"}
+
+class Mistakes(UserError):
+    """Several mistakes, each with a message of its own."""
+
+    def __init__(self, messages: Sequence[str]) -> None:
+        super().__init__("\n".join(messages))
+        self.messages = tuple(messages)
+
+
+_KINDS = {
+    "int": "a whole number",
+    "float": "a number",
+    "str": "a text",
+    "bool": "True or False",
+    "AnyVocabulary": "a vocabulary",
+    "GradientTransformation": "an optimiser",
+}
+_MADE_BY = {
+    "AnyVocabulary": "@seqio.SentencePieceVocabulary()",
+    "CheckpointConfig": "@utils.CheckpointConfig()",
+    "DatasetConfig": "@utils.DatasetConfig()",
+    "GradientTransformation": "@adafactor.Adafactor()",
+    "RestoreCheckpointConfig": "@utils.RestoreCheckpointConfig()",
+    "T5": "@network.Transformer()",
+    "T5Config": "@network.T5Config()",
+    "TransformerModel": "@models.EncoderDecoderModel()",
+}
 # Values of gin files by type, and the types of parameters that take them.
 _TAKEN_BY: dict[type, set[Any]] = {
     str: {str},
@@ -59,8 +85,8 @@ def checked(
         name: Of the function, in gin files.
 
     Raises:
-        UserError: A number is no whole one, None is given where something is needed, or a value of
-            another type where numbers, texts, or True and False are needed; it tells all of them.
+        Mistakes: A number is no whole one, None is given where something is needed, or a value of
+            another type where numbers, texts, or True and False are needed.
     """
     hints = _types(function)
     mistakes: list[str] = []
@@ -69,7 +95,7 @@ def checked(
         allowed = _alternatives(hints.get(parameter, Any))
         where = f"{name}.{parameter}"
         if value is None and not allowed & {Any, object, type(None)}:
-            mistakes.append(f"{where} is None; it needs {_wanted(allowed)}")
+            mistakes.append(none_where(function, parameter, where))
         elif int in allowed and isinstance(value, bool | float) and not allowed & {bool, float}:
             if isinstance(value, bool) or not value.is_integer():
                 mistakes.append(f"{where} is {value}; give a whole number")
@@ -78,8 +104,13 @@ def checked(
         elif _is_other(value, allowed):
             mistakes.append(f"{where} is {value!r}; it needs {_wanted(allowed)}")
     if mistakes:
-        raise UserError("; ".join(mistakes))
+        raise Mistakes(mistakes)
     return result
+
+
+def none_where(function: Callable[..., Any], parameter: str, name: str) -> str:
+    """The message for a None that a parameter of a function does not take, named as users do."""
+    return f"{name} is None; it needs {_wanted(_alternatives(_types(function)[parameter]))}"
 
 
 def missing(function: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str]:
@@ -115,4 +146,6 @@ def _is_other(value: Any, allowed: set[Any]) -> bool:
 
 def _wanted(allowed: set[Any]) -> str:
     names = sorted(getattr(each, "__name__", str(each)) for each in allowed - {type(None)})
-    return " or ".join(_PLAIN.get(name, f"a {name}") for name in names)
+    words = " or ".join(_KINDS.get(name, f"a {name}") for name in names)
+    makers = [_MADE_BY[name] for name in names if name in _MADE_BY]
+    return f"{words}; bind {' or '.join(makers)}" if makers else words
