@@ -7,6 +7,7 @@ from typing import Any
 from closedbook.cli import gin_files
 from closedbook.cli.faults import memory_advice
 from closedbook.cli.gin_files import visible
+from closedbook.errors import UserError
 from closedbook.models import parameter_count
 
 
@@ -82,8 +83,21 @@ def _run(mode: str, arguments: dict[str, Any]) -> None:
             print(path)
 
 
+def _not_here(path: str) -> str | None:
+    """Why a run could not start from a local path; None for one that is there, or elsewhere."""
+    from closedbook.checkpoints.opening import find
+
+    if "://" in path:
+        return None
+    try:
+        find(path)
+    except UserError as error:
+        return str(error).splitlines()[0]
+    return None
+
+
 def plan(mode: str, arguments: dict[str, Any]) -> str:
-    """What a run would do, in a few lines; nothing is read and no network is reached."""
+    """What a run would do, in a few lines; no array is read and no network is reached."""
     model = arguments["model"]
     config = model.config
     layers = "+".join(str(stack.layers) for stack in config.stacks.values())
@@ -113,8 +127,10 @@ def plan(mode: str, arguments: dict[str, Any]) -> str:
         until = f"{relative} more" if relative else f"until {arguments['total_steps']}"
         lines.append(f"steps           {until}")
         lines.append(f"MODEL_DIR       {arguments['model_dir']}")
-    start = restore.path if restore is not None and restore.path else "random parameters"
-    lines.append(f"starts from     {start}")
+    start = restore.path if restore is not None and restore.path else None
+    lines.append(f"starts from     {start or 'random parameters'}")
+    if start and (problem := _not_here(str(start))):
+        lines.append(f"  but           {problem}")
     if mode == "train":
         lines.append(f"saves           {arguments['checkpoint_cfg'].save}")
     return "\n".join(lines)

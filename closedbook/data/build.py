@@ -10,6 +10,7 @@ import itertools
 import logging
 import os
 import pathlib
+import re
 import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
@@ -114,12 +115,27 @@ def _by_seqio(
     """The examples that SeqIO makes; errors as in `build`."""
     spec = specs.SPECS.get(name)
     task = over_vocabulary(name, vocabulary, settings["data_dir"])
-    if split not in task.splits:
-        raise UserError(f"task {name} has no split {split!r}; it has {', '.join(task.splits)}")
-    if settings["lengths"] is None:
-        _check_no_lengths(task)
-    dataset, in_batches = _dataset(task, spec, split, settings)
-    return examples(
+    note = f"while SeqIO made the examples of task {name}, split {split}"
+    try:
+        if split not in task.splits and not _is_slice(task, split):
+            raise UserError(f"task {name} has no split {split!r}; it has {', '.join(task.splits)}")
+        if settings["lengths"] is None:
+            _check_no_lengths(task)
+        if task.requires_caching and not settings["use_seqio_cached"]:
+            raise UserError(
+                f"task {name} is read from SeqIO's own cache alone; set USE_CACHED_TASKS = True, "
+                "and name the cache's folder with --seqio_additional_cache_dirs"
+            )
+        dataset, in_batches = _dataset(task, spec, split, settings)
+    except UserError:
+        raise
+    except Exception as error:
+        traced = str(error).startswith("in user code")  # a task's own function, by TensorFlow
+        if isinstance(error, ValueError) and not traced:  # what SeqIO checks of a task
+            raise UserError(f"task {name}, split {split}: {error}") from error
+        error.add_note(note)
+        raise
+    made = examples(
         dataset,
         task,
         spec,
@@ -128,6 +144,32 @@ def _by_seqio(
         alternatives=alternatives,
         in_batches=in_batches,
     )
+    return _noted(made, f"task {name}, split {split}", note)
+
+
+def _noted(made: Iterator[Example], task: str, note: str) -> Iterator[Example]:
+    """The same examples; errors of a task's own functions get a note."""
+    import tensorflow as tf
+
+    try:
+        yield from made
+    except UserError:
+        raise
+    except tf.errors.NotFoundError as error:
+        file = re.sub(r"\{\{.*?\}\}\s*|\s*\[Op:.*", "", error.message)
+        raise UserError(f"{task}: {file}") from error
+    except Exception as error:
+        error.add_note(note)
+        raise
+
+
+def _is_slice(task: "seqio.Task", split: str) -> bool:
+    """Whether a split is a part of TFDS's ("train[:100]", "train+validation") for a task of it."""
+    import seqio
+
+    names = [part.partition("[")[0] for part in split.split("+")]
+    sliced = isinstance(task.source, seqio.TfdsDataSource) and split not in task.splits
+    return sliced and all(name in task.splits for name in names)
 
 
 def _check_no_lengths(task: "seqio.Task") -> None:

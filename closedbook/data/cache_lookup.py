@@ -101,6 +101,8 @@ def training_sources(
         UserError: The name is unknown, or as in `token_cache`.
     """
     rates = task_rates(task_or_mixture)
+    # As in SeqIO: a task of rate 0 is only evaluated.
+    rates = {name: rate for name, rate in rates.items() if rate != 0} or rates
     if where_present:
         present = {name: rate for name, rate in rates.items() if split in task_splits(name).names}
         rates = present or rates  # where no task has it, the first to be opened says so

@@ -111,7 +111,12 @@ class EncDecFeatureConverter:
     begin_id: int = PAD_ID
 
     def check(self, task: str, features: Sequence[str]) -> None:
-        """Refuses a task without inputs; errors as in `FeatureConverter`."""
+        """Refuses a task without inputs or targets; errors as in `FeatureConverter`."""
+        if "targets" not in features:
+            raise UserError(
+                f"task {task} has no targets, only {', '.join(features)}; an encoder-decoder is "
+                "trained and asked by inputs and targets"
+            )
         if "inputs" not in features:
             raise UserError(
                 f"task {task} is text without inputs, and an encoder-decoder reads inputs; train "

@@ -11,6 +11,7 @@ import numpy as np
 from closedbook.data.cache import TOKEN_FEATURES
 from closedbook.data.example_features import encoded, plain
 from closedbook.data.task_facts import is_evaluated
+from closedbook.errors import UserError
 from closedbook.tasks import specs
 from closedbook.vocabulary import EOS_ID
 from closedbook.vocabulary.protocol import AnyVocabulary
@@ -52,13 +53,18 @@ def examples(
 
     Returns:
         An iterator over each example's rows of ids by feature, and its line of examples.jsonl:
-        None for a task that is only trained on.
+        None for a task that is only trained on. It raises a `UserError` where an example's inputs
+        or targets are not ids of the vocabulary.
     """
+    size = vocabulary.vocab_size
     # Other packages' tasks without a metric may be answered, though not scored.
     kept = is_evaluated(task) or (spec is None and split != "train")
 
     def made() -> Iterator[Example]:
         for count, example in enumerate(_elements(dataset, in_batches)):
+            for name in TOKEN_FEATURES:
+                if name in example:
+                    _check_ids(example[name], f"{name} of task {task.name}, row {count}", size)
             rows: dict[str, Sequence[Sequence[int]]] = {
                 name: [example[name]] for name in TOKEN_FEATURES if name in example
             }
@@ -70,6 +76,32 @@ def examples(
             yield rows, line
 
     return _logged(made(), task.name, split)
+
+
+def _check_ids(ids: Any, what: str, size: int) -> None:
+    """Checks that a feature is a row of a vocabulary's ids.
+
+    Args:
+        ids: Of an example.
+        what: The feature, for the message.
+        size: Ids of the vocabulary.
+
+    Raises:
+        UserError: It has another rank, numbers with fractions, or an id that there is not.
+    """
+    array = np.asarray(ids)
+    if array.ndim != 1:
+        raise UserError(f"{what} has {array.ndim} axes; a T5 reads one row of ids")
+    if not array.size:
+        return
+    if array.dtype.kind not in "iu":
+        raise UserError(f"{what} is of {array.dtype}; a T5 reads ids, which are whole numbers")
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high >= size:
+        raise UserError(
+            f"{what} has the id {low if low < 0 else high}, and the model's vocabulary has the "
+            f"ids 0 to {size - 1}; give the model the task's vocabulary (VOCABULARY_FILE)"
+        )
 
 
 def texts(

@@ -84,7 +84,13 @@ def task_rates(task_or_mixture: str) -> dict[str, float | None]:
     provider = seqio.get_mixture_or_task(name)
     if isinstance(provider, seqio.Task):
         return {name: None}
-    return {task.name: float(provider.get_rate(task)) for task in provider.tasks}
+    try:
+        return {task.name: float(provider.get_rate(task)) for task in provider.tasks}
+    except (TypeError, ValueError) as error:  # a task's source does not say how many there are
+        raise UserError(
+            f"mixture {name} has a rate that cannot be worked out ({error}); give its tasks' "
+            "sources num_input_examples, or its tasks rates that are numbers"
+        ) from error
 
 
 def registered_task(name: str) -> "seqio.Task":

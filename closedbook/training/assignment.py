@@ -6,19 +6,68 @@ are those of T5X's states, "target/<parameter>" and "state/param_states/<paramet
 """
 
 import dataclasses
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
 
 from closedbook.checkpoints import Checkpoint, Tensor
 from closedbook.checkpoints.layouts import arranged, is_scanned
-from closedbook.errors import UserError, unknown_name
+from closedbook.errors import UserError, listed, unknown_name
+from closedbook.training.settings import RestoreCheckpointConfig
 from closedbook.training.state import TrainState
 
+_log = logging.getLogger(__name__)
 _TARGET, _SLOTS = "target/", "state/param_states/"
 Rules = Sequence[tuple[str, str | None]]
+
+
+def taken(
+    checkpoint: Checkpoint,
+    wanted: TrainState,
+    restore: RestoreCheckpointConfig,
+    scratch: Callable[[], TrainState] | None = None,
+) -> Checkpoint:
+    """What a run takes of a checkpoint, as `RestoreCheckpointConfig` says; nothing is read yet.
+
+    Args:
+        checkpoint: To start from.
+        wanted: The run's state, or its shapes.
+        restore: Its `assignment_map`, `fallback_to_scratch` and `strict`.
+        scratch: Makes a fresh state for `fallback_to_scratch`; None where nothing is trained.
+
+    Raises:
+        UserError: As `assigned`.
+    """
+    fresh = scratch() if scratch and restore.fallback_to_scratch else None
+    if restore.assignment_map or fresh is not None:
+        checkpoint = assigned(checkpoint, wanted, restore.assignment_map or (), fresh)
+    return checkpoint if restore.strict else _without_extra(checkpoint, wanted)
+
+
+def _without_extra(checkpoint: Checkpoint, wanted: TrainState) -> Checkpoint:
+    """The checkpoint without arrays that the run has no place for, which the log names."""
+    names = list(_leaves(wanted.params))
+    same = arranged(checkpoint, scanned=is_scanned(names))
+    extra = [name for name in same.params if name not in names]
+    if not extra:
+        return checkpoint
+    _log.warning(
+        "left out of %s, as RestoreCheckpointConfig.strict is False:\n%s",
+        checkpoint.path,
+        listed(f"  {name} {same.params[name].shape}" for name in extra),
+    )
+    slots = same.slots
+    if slots is not None:
+        slots = {name: x for name, x in slots.items() if name.rpartition("/")[0] in names}
+    return dataclasses.replace(
+        same,
+        format=_read_one_by_one(same),
+        params={name: x for name, x in same.params.items() if name in names},
+        slots=slots,
+    )
 
 
 def assigned(
@@ -55,7 +104,7 @@ def assigned(
         }
     return dataclasses.replace(
         checkpoint,
-        format=f"{checkpoint.format}, assigned",  # its arrays are read one by one
+        format=_read_one_by_one(checkpoint),
         params=_below(chosen, _TARGET),
         slots=None if checkpoint.slots is None else _below(chosen, _SLOTS),
     )
@@ -95,6 +144,11 @@ def _chosen(
         )
     kept |= {key: found[key] for key in keys if key in found}
     return {key: each for key, each in kept.items() if key not in left_out} | chosen, left_out
+
+
+def _read_one_by_one(checkpoint: Checkpoint) -> str:
+    """A format that is not closedbook's own, of which all arrays are read together."""
+    return checkpoint.format if "," in checkpoint.format else f"{checkpoint.format}, in part"
 
 
 def _matched(pattern: str, key: str) -> re.Match[str] | None:

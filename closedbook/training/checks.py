@@ -5,30 +5,146 @@ from collections.abc import Sequence
 from closedbook.checkpoints import Checkpoint
 from closedbook.checkpoints.card import check_fits
 from closedbook.checkpoints.vocabularies import open_vocabulary
-from closedbook.errors import UserError, listed
+from closedbook.errors import UserError, listed, unknown_name
 from closedbook.models.families import differences
 from closedbook.parallel import Partitioner
 from closedbook.training.model import TransformerModel
-from closedbook.training.settings import DatasetConfig, SaveCheckpointConfig, Trainer
+from closedbook.training.settings import (
+    CheckpointConfig,
+    DatasetConfig,
+    RestoreCheckpointConfig,
+    SaveCheckpointConfig,
+    Trainer,
+    check_least,
+)
 
 _LARGEST_SEED = 2**31 - 1  # what processes tell each other has 32 bits
 
 
-def check_periods(
-    total: int | None, relative: int | None, save: SaveCheckpointConfig, evaluated: bool
+_TRAIN = "train_script.train"
+INFER_MODES = ("predict", "score", "predict_with_aux")
+
+
+def check_run(
+    *,
+    model: TransformerModel,
+    train_dataset_cfg: DatasetConfig,
+    checkpoint_cfg: CheckpointConfig,
+    total_steps: int | None = None,
+    relative_steps: int | None = None,
+    train_eval_dataset_cfg: DatasetConfig | None = None,
+    infer_eval_dataset_cfg: DatasetConfig | None = None,
+    trainer: Trainer | None = None,
+    eval_period: int | None = 1000,
+    eval_steps: int = 20,
+    stats_period: int | None = None,
+    random_seed: int | None = None,
+    **others: object,
 ) -> None:
-    """Checks that the run has an end, and evaluations where the best state is to be kept.
+    """Checks what the arguments of `train` tell alone, so that a dry run can do it.
+
+    Args:
+        model: As there, like all that follow.
+        train_dataset_cfg: What to train on.
+        checkpoint_cfg: What to save, and when.
+        total_steps: Of the run.
+        relative_steps: Of the run, without those of the checkpoint that it starts from.
+        train_eval_dataset_cfg: Of the held-out loss.
+        infer_eval_dataset_cfg: Of the questions.
+        trainer: Its microbatches.
+        eval_period: Steps; 0 or None for never.
+        eval_steps: Batches of the held-out loss.
+        stats_period: Steps; 0 or None for never.
+        random_seed: Of the run.
+        **others: Not looked at.
 
     Raises:
-        UserError: It has not.
+        UserError: Several checkpoints are to start from, a number is negative, the run has no end,
+            the seed is no seed, the best state is to be kept and nothing is evaluated, microbatches
+            do not divide a batch, or a row is longer than the model's positions.
     """
-    if total is None and relative is None:
-        raise UserError("how long to train is not given; set TRAIN_STEPS or TRAIN_STEPS_RELATIVE")
-    if save.keep_best and not evaluated:
+    if checkpoint_cfg.restore and checkpoint_cfg.restore.mode == "all":
+        raise UserError(
+            "RestoreCheckpointConfig.mode is 'all', which evaluates every checkpoint; training "
+            "starts from one: set 'specific' or 'latest'"
+        )
+    periods = {"eval_period": eval_period, "eval_steps": eval_steps, "stats_period": stats_period}
+    for name, steps in periods.items():
+        if steps is not None and steps < 0:
+            raise UserError(f"{_TRAIN}.{name} is {steps}; give 1 or more, or 0 for none")
+    check_seed(random_seed)
+    check_least(0, _TRAIN, total_steps=total_steps, relative_steps=relative_steps)
+    if total_steps is None and not relative_steps:
+        raise UserError(
+            f"how long to train is not given: {_TRAIN}.total_steps is None, and relative_steps "
+            f"{relative_steps}; set TRAIN_STEPS or TRAIN_STEPS_RELATIVE"
+        )
+    evaluated = eval_period and (train_eval_dataset_cfg or infer_eval_dataset_cfg)
+    if checkpoint_cfg.save and checkpoint_cfg.save.keep_best and not evaluated:
         raise UserError(
             "SaveCheckpointConfig.keep_best needs evaluations; set EVAL_PERIOD, and a data set to "
             "evaluate on"
         )
+    parts = trainer.microbatches if trainer else 1
+    if (rows := train_dataset_cfg.batch_size) % parts:
+        divisors = ", ".join(str(n) for n in range(1, rows + 1) if rows % n == 0)
+        raise UserError(
+            f"Trainer.num_microbatches is {parts}, which does not divide BATCH_SIZE "
+            f"{train_dataset_cfg.batch_size}; give one of {divisors}"
+        )
+    check_positions(model, train_dataset_cfg)
+
+
+def check_trained(restore: RestoreCheckpointConfig) -> None:
+    """Checks that evaluation or inference takes all parameters from the checkpoint.
+
+    Raises:
+        UserError: Some are to begin at random.
+    """
+    if restore.fallback_to_scratch:
+        raise UserError(
+            "RestoreCheckpointConfig.fallback_to_scratch is True, but evaluation and inference "
+            "answer with a checkpoint's parameters alone; leave it out"
+        )
+
+
+def check_shards(
+    *,
+    restore_checkpoint_cfg: RestoreCheckpointConfig,
+    mode: str = "predict",
+    shard_id: int = 0,
+    num_shards: int = 1,
+    checkpoint_period: int = 100,
+    **others: object,
+) -> None:
+    """Checks what the arguments of `infer` tell alone, so that a dry run can do it.
+
+    Args:
+        restore_checkpoint_cfg: As there, like all that follow.
+        mode: What is written.
+        shard_id: Which part of the questions.
+        num_shards: How many parts there are.
+        checkpoint_period: Batches of a chunk.
+        **others: Not looked at.
+
+    Raises:
+        UserError: The mode is unknown, a number has no meaning, or the answers are not to be of
+            one checkpoint alone.
+    """
+    check_trained(restore_checkpoint_cfg)
+    if restore_checkpoint_cfg.mode == "all":
+        raise UserError(
+            "RestoreCheckpointConfig.mode is 'all', but one checkpoint's answers are written; set "
+            "'specific' or 'latest', or run t5x eval"
+        )
+    if mode not in INFER_MODES:
+        raise unknown_name("infer mode", mode, INFER_MODES)
+    if not 0 <= shard_id < num_shards:
+        raise UserError(
+            f"infer.shard_id is {shard_id} and infer.num_shards {num_shards}; give a shard from 0 "
+            f"to num_shards - 1"
+        )
+    check_least(1, "infer_script.infer", checkpoint_period=checkpoint_period)
 
 
 def check_metric(save: SaveCheckpointConfig, names: Sequence[str]) -> None:
@@ -42,6 +158,11 @@ def check_metric(save: SaveCheckpointConfig, names: Sequence[str]) -> None:
         UserError: None gives it.
     """
     given = (save.metric or "").partition("/")[0]
+    if save.keep_best and not names:
+        raise UserError(
+            "SaveCheckpointConfig.keep_best needs evaluations, and no task has what they need (the "
+            "log says what); give another data set to evaluate on"
+        )
     if save.keep_best and given not in names:
         raise UserError(
             f"SaveCheckpointConfig.metric is {save.metric!r}, but the names of this run's scores "
@@ -49,57 +170,22 @@ def check_metric(save: SaveCheckpointConfig, names: Sequence[str]) -> None:
         )
 
 
-def check_numbers(
-    total_steps: int | None = None,
-    relative_steps: int | None = None,
-    stats_period: int | None = None,
-    eval_steps: int | None = None,
-    random_seed: int | None = None,
-) -> None:
-    """Checks a run's plain numbers; None passes.
+def check_seed(random_seed: int | None) -> None:
+    """Checks a run's seed.
 
     Raises:
-        UserError: Some are out of their range; all are named.
+        UserError: It is no number that all processes can be told.
     """
-    ranges = {
-        "TRAIN_STEPS": (total_steps, 1, "1 or more"),
-        "TRAIN_STEPS_RELATIVE": (relative_steps, 1, "1 or more"),
-        "STATS_PERIOD": (stats_period, 0, "1 or more, or 0 for no lines between evaluations"),
-        "EVAL_STEPS": (eval_steps, 1, "1 or more"),
-        "RANDOM_SEED": (random_seed, 0, f"a number from 0 to {_LARGEST_SEED}"),
-    }
-    wrong = [
-        f"{name} is {value}; give {remedy}"
-        for name, (value, least, remedy) in ranges.items()
-        if value is not None and value < least
-    ]
-    if random_seed is not None and random_seed > _LARGEST_SEED:
-        wrong.append(f"RANDOM_SEED is {random_seed}; give {ranges['RANDOM_SEED'][2]}")
-    if wrong:
-        raise UserError("; ".join(wrong))
-
-
-def check_microbatches(cfg: DatasetConfig, trainer: Trainer) -> None:
-    """Checks that a batch splits into microbatches.
-
-    Raises:
-        UserError: It does not.
-    """
-    if cfg.batch_size % trainer.microbatches:
-        divisors = [n for n in range(1, cfg.batch_size + 1) if cfg.batch_size % n == 0]
-        raise UserError(
-            f"Trainer.num_microbatches is {trainer.microbatches}, which does not divide "
-            f"BATCH_SIZE {cfg.batch_size}; give one of {', '.join(map(str, divisors))}"
-        )
+    if random_seed is not None and not 0 <= random_seed <= _LARGEST_SEED:
+        raise UserError(f"RANDOM_SEED is {random_seed}; give a number from 0 to {_LARGEST_SEED}")
 
 
 def check_batches(cfg: DatasetConfig, trainer: Trainer, partitioner: Partitioner) -> None:
-    """Checks that a batch splits into microbatches, and each of them over the devices.
+    """Checks that a microbatch splits over the devices.
 
     Raises:
         UserError: It does not.
     """
-    check_microbatches(cfg, trainer)
     rows = cfg.batch_size // trainer.microbatches
     partitioner.check_batch(rows, "BATCH_SIZE / num_microbatches")
 

@@ -20,7 +20,7 @@ from closedbook.data.evaluation_tasks import evaluation_task
 from closedbook.data.leakage import leakage
 from closedbook.data.prefetch import Prefetch
 from closedbook.data.stream import Stream
-from closedbook.data.task_facts import task_features, task_rates
+from closedbook.data.task_facts import task_features, task_rates, task_splits
 from closedbook.errors import UserError
 from closedbook.parallel.processes import is_alone, is_first
 from closedbook.training.settings import DatasetConfig
@@ -161,6 +161,31 @@ class RunData:
         return evaluation_caches(
             cfg.mixture_or_task_name, scored=scored, opened=self._open, **self._arguments(cfg)
         )
+
+    def possible(self, cfg: DatasetConfig | None, *, scored: bool) -> DatasetConfig | None:
+        """What a run evaluates on; None, as in T5X, where no task has what that needs.
+
+        Each task that is left out is named in the log.
+
+        Args:
+            cfg: Held-out data or questions.
+            scored: Whether a task needs a metric, beside the split.
+        """
+        if cfg is None:
+            return None
+        tasks = {name: task_splits(name) for name in task_rates(cfg.mixture_or_task_name)}
+        left_out = []
+        for name, splits in tasks.items():
+            if cfg.split not in splits.names:
+                left_out.append(
+                    f"{name} has no split {cfg.split!r}, only {', '.join(splits.names)}"
+                )
+            elif scored and not splits.evaluated:
+                left_out.append(f"{name} has no metric")
+        if left_out and is_first():
+            kind = "answers" if scored else "the held-out loss"
+            _log.warning("left out of the evaluation of %s: %s", kind, "; ".join(left_out))
+        return cfg if len(left_out) < len(tasks) else None
 
     def evaluation_tasks(
         self, cfg: DatasetConfig, num_examples: int | None = None

@@ -14,7 +14,7 @@ from closedbook.checkpoints import load_params, model_folder, open_checkpoint, s
 from closedbook.data.cache import TokenCache
 from closedbook.data.evaluation import lines
 from closedbook.data.example_features import plain
-from closedbook.errors import UserError, unknown_name
+from closedbook.errors import UserError
 from closedbook.inference.predictor import Predictor
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
@@ -22,6 +22,7 @@ from closedbook.parallel.processes import is_first
 from closedbook.parallel.programs_memory import check_arrays_fit
 from closedbook.telemetry import Progress, TensorBoardWriter
 from closedbook.training import checks, feeds, programs, report
+from closedbook.training.assignment import taken
 from closedbook.training.evaluators import QuestionScores
 from closedbook.training.model import TransformerModel
 from closedbook.training.model_info import describe
@@ -29,7 +30,6 @@ from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckp
 from closedbook.training.state import abstract_state, rounded
 
 _log = logging.getLogger(__name__)
-INFER_MODES = ("predict", "score", "predict_with_aux")
 
 
 def evaluate(
@@ -58,6 +58,7 @@ def evaluate(
     """
     partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
     folder = pathlib.Path(output_dir).expanduser().absolute()
+    checks.check_trained(restore_checkpoint_cfg)
     path = _path(restore_checkpoint_cfg)
     paths = [path]
     if restore_checkpoint_cfg.mode == "all":
@@ -88,7 +89,7 @@ def evaluate(
             },
         )
         for each in paths:
-            checkpoint = open_checkpoint(each)
+            checkpoint = taken(open_checkpoint(each), abstract, restore_checkpoint_cfg)
             check_arrays_fit(abstract.params, "the model")
             params = load_params(checkpoint, abstract.params)
             params = rounded(params, restore_checkpoint_cfg.dtype)
@@ -133,7 +134,13 @@ def infer(
     Returns:
         The files, one per task.
     """
-    check_infer(mode, checkpoint_period, shard_id, num_shards)
+    checks.check_shards(
+        restore_checkpoint_cfg=restore_checkpoint_cfg,
+        mode=mode,
+        shard_id=shard_id,
+        num_shards=num_shards,
+        checkpoint_period=checkpoint_period,
+    )
     partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
     folder = pathlib.Path(output_dir).expanduser().absolute()
     path = _path(restore_checkpoint_cfg)
@@ -149,6 +156,7 @@ def infer(
         abstract = abstract_state(model, partitioner)
         info = describe(model, abstract, optimizer=False)
         report.write_config(folder, info, config_text)
+        checkpoint = taken(checkpoint, abstract, restore_checkpoint_cfg)
         check_arrays_fit(abstract.params, "the model")
         params = rounded(load_params(checkpoint, abstract.params), restore_checkpoint_cfg.dtype)
         for cache in caches:
@@ -163,25 +171,6 @@ def infer(
             )
             files.append(job.run(predictor, params))
     return files
-
-
-def check_infer(
-    mode: str = "predict", checkpoint_period: int = 100, shard_id: int = 0, num_shards: int = 1
-) -> None:
-    """Checks settings of `infer`, whose defaults they have here too.
-
-    Raises:
-        UserError: The mode is unknown, or a number out of its range.
-    """
-    if mode not in INFER_MODES:
-        raise unknown_name("infer mode", mode, INFER_MODES)
-    if checkpoint_period < 1:
-        raise UserError(f"infer.checkpoint_period is {checkpoint_period}; use 1 or more batches")
-    if not 0 <= shard_id < num_shards:
-        raise UserError(
-            f"infer.shard_id is {shard_id} and infer.num_shards {num_shards}; give a shard from 0 "
-            f"to num_shards - 1"
-        )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

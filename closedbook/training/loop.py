@@ -103,24 +103,38 @@ def train(
     partitioner, trainer = partitioner or Partitioner(), trainer or Trainer()
     save = checkpoint_cfg.save or SaveCheckpointConfig(period=0)  # the first and the last state
     held_out, questions = train_eval_dataset_cfg, infer_eval_dataset_cfg
-    evaluated = bool(eval_period) and bool(held_out or questions)
-    checks.check_periods(total_steps, relative_steps, save, evaluated)
-    checks.check_numbers(total_steps, relative_steps, stats_period, eval_steps, random_seed)
+    checks.check_run(
+        model=model,
+        train_dataset_cfg=train_dataset_cfg,
+        checkpoint_cfg=checkpoint_cfg,
+        total_steps=total_steps,
+        relative_steps=relative_steps,
+        train_eval_dataset_cfg=held_out,
+        infer_eval_dataset_cfg=questions,
+        trainer=trainer,
+        eval_period=eval_period,
+        eval_steps=eval_steps,
+        stats_period=stats_period,
+        random_seed=random_seed,
+    )
     folder = startup.run_folder(model_dir)
     checks.check_batches(train_dataset_cfg, trainer, partitioner)
     checks.check_vocabulary_ids(model)
-    checks.check_positions(model, train_dataset_cfg)
     feeds.import_task_modules(train_dataset_cfg, held_out, questions)
     # Data that is missing is told before a folder is made.
     data = feeds.RunData(model.vocabulary, model.converter)
     record = data.record(train_dataset_cfg)
+    held_out = data.possible(held_out, scored=False)
+    questions = data.possible(questions, scored=True)
     with contextlib.ExitStack() as stack:
         store = stack.enter_context(contextlib.closing(startup.open_store(folder, save)))
         stack.enter_context(partitioner.activate())
         start = startup.begin(
             model, partitioner, store, folder, checkpoint_cfg.restore, random_seed, record
         )
-        last = _last_step(total_steps, relative_steps, start)
+        last = start.last_step(
+            total_steps, relative_steps, evaluated_first=run_eval_before_training
+        )
         report.write_run_files(
             folder, model, abstract_state(model, partitioner), train_dataset_cfg, config_text
         )
@@ -377,21 +391,3 @@ def _finite_rows(
                     f"{last}; lower the learning rate or look at the data there"
                 )
     return rows
-
-
-def _last_step(total: int | None, relative: int | None, start: startup.Start) -> int:
-    """The last step of the run, which counts the steps of a restored checkpoint.
-
-    Raises:
-        UserError: It lies before the first.
-    """
-    last = start.first_step + relative if relative is not None else total
-    assert last is not None  # checks.check_periods
-    if start.resumed and last == start.step:
-        _log.info("nothing to do: the run has reached step %d", last)
-    elif last <= start.step:
-        raise UserError(
-            f"TRAIN_STEPS is {last}, but the run starts at step {start.step}; TRAIN_STEPS counts "
-            "the steps of the restored checkpoint: make it larger, or set TRAIN_STEPS_RELATIVE"
-        )
-    return last

@@ -3,9 +3,21 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 
-from closedbook.errors import UserError, require_least, unknown_name
+from closedbook.errors import UserError, unknown_name
 from closedbook.inference.settings import DecodeSettings
 from closedbook.training.schedules import Schedule, constant
+
+
+def check_least(least: int, owner: str, **numbers: int | None) -> None:
+    """Checks numbers of an object's, None among them.
+
+    Raises:
+        UserError: One is smaller.
+    """
+    for name, number in numbers.items():
+        if number is not None and number < least:
+            raise UserError(f"{owner}.{name} is {number}; give {least} or more")
+
 
 _DTYPES = ("float32", "bfloat16", "float16")
 
@@ -30,7 +42,7 @@ class DatasetConfig:
     def __post_init__(self) -> None:
         if self.batch_size < 1:
             raise UserError(f"DatasetConfig.batch_size is {self.batch_size}; use 1 or more")
-        require_least(self, 0, "seed")
+        check_least(0, "DatasetConfig", seed=self.seed)
         for name, length in (self.task_feature_lengths or {}).items():
             if name not in ("inputs", "targets") or length < 1:
                 raise UserError(
@@ -67,6 +79,7 @@ class RestoreCheckpointConfig:
     # Pairs (pattern of a parameter's name, name in the checkpoint or None), as T5X has them.
     assignment_map: Sequence[tuple[str, str | None]] | None = None
     fallback_to_scratch: bool = False  # whether what the checkpoint lacks begins at random
+    strict: bool = True  # False: what the checkpoint has and the model lacks is left out
 
     def __post_init__(self) -> None:
         if isinstance(self.path, list | tuple):
@@ -91,7 +104,7 @@ class RestoreCheckpointConfig:
 class SaveCheckpointConfig:
     """When checkpoints are written and which are kept."""
 
-    period: int | None = 5000  # steps; None: no regular ones
+    period: int | None = 5000  # steps; None or 0: no regular ones
     checkpoint_steps: Sequence[int] | None = None  # steps that are saved besides
     dtype: str | None = "float32"  # of the parameters that are written
     keep: int | None = None  # newest to keep; None: all, but one where `keep_best` is set
@@ -105,12 +118,11 @@ class SaveCheckpointConfig:
             raise unknown_name("SaveCheckpointConfig.dtype", self.dtype, _DTYPES)
         if self.best_mode not in ("max", "min"):
             raise unknown_name("SaveCheckpointConfig.best_mode", self.best_mode, ("max", "min"))
-        require_least(self, 1, "keep", "keep_best")
-        require_least(self, 0, "period")
-        if early := [step for step in self.checkpoint_steps or () if step < 0]:
-            raise UserError(
-                f"SaveCheckpointConfig.checkpoint_steps has {early[0]}; give steps from 0 on"
-            )
+        kind = type(self).__name__
+        check_least(1, kind, keep=self.keep, keep_best=self.keep_best)
+        check_least(0, kind, period=self.period)
+        for step in self.checkpoint_steps or ():
+            check_least(0, kind, checkpoint_steps=step)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -129,8 +141,7 @@ class Trainer:
     num_microbatches: int | None = None  # parts of a batch, for memory; None or 0: one
 
     def __post_init__(self) -> None:
-        if self.num_microbatches is not None and self.num_microbatches < 0:
-            raise UserError(f"Trainer.num_microbatches is {self.num_microbatches}; use 1 or more")
+        check_least(0, type(self).__name__, num_microbatches=self.num_microbatches)
 
     @property
     def microbatches(self) -> int:
@@ -143,9 +154,11 @@ class Evaluator:
     """How predictions are made and written during training."""
 
     decode: DecodeSettings | None = None  # the model's own way up to the targets' length if None
-    num_examples: int | None = None  # first examples only
+    num_examples: int | None = None  # first examples only; None (SeqIO: 0 and -1 too): all
     write_n_results: int | None = None  # rows of the files of predictions; None: all
 
     def __post_init__(self) -> None:
-        require_least(self, 1, "num_examples")
-        require_least(self, 0, "write_n_results")
+        if self.num_examples in (0, -1):
+            object.__setattr__(self, "num_examples", None)
+        check_least(1, "Evaluator", num_examples=self.num_examples)
+        check_least(0, "Evaluator", write_n_results=self.write_n_results)

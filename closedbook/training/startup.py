@@ -25,7 +25,7 @@ from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import of_first
 from closedbook.parallel.programs_memory import check_arrays_fit
 from closedbook.training import checks
-from closedbook.training.assignment import assigned
+from closedbook.training.assignment import taken
 from closedbook.training.model import TransformerModel
 from closedbook.training.optimizers.adafactor import AdafactorState
 from closedbook.training.settings import RestoreCheckpointConfig, SaveCheckpointConfig
@@ -65,6 +65,32 @@ class Start:
     data: dict[str, object]
     resumed: bool
     unscored: bool = False
+
+    def last_step(
+        self, total: int | None, relative: int | None, *, evaluated_first: bool = False
+    ) -> int:
+        """The last step of the run, which counts the steps of a restored checkpoint.
+
+        Args:
+            total: Steps in all.
+            relative: Steps after the restored checkpoint; counts before `total`.
+            evaluated_first: Whether the first state is evaluated, so that a run without a step
+                does something.
+
+        Raises:
+            UserError: It lies before the first.
+        """
+        last = self.first_step + relative if relative else total
+        assert last is not None  # checks.check_periods
+        if last == self.step and (self.resumed or evaluated_first):
+            _log.info("no step to train: the run is at step %d", last)
+        elif last <= self.step:
+            raise UserError(
+                f"TRAIN_STEPS is {last}, but the run starts at step {self.step}; TRAIN_STEPS "
+                "counts the steps of the restored checkpoint: make it larger, or set "
+                "TRAIN_STEPS_RELATIVE"
+            )
+        return last
 
     def run_record(self, position: dict[str, int], *, evaluated: bool) -> dict[str, object]:
         """What a checkpoint keeps beside parameters and optimiser state.
@@ -217,21 +243,12 @@ def _restored(
     data: dict[str, object],
 ) -> Start:
     """The state of another run's or tool's checkpoint, whose steps count on."""
-    if restore.mode == "all":
-        raise UserError(
-            "RestoreCheckpointConfig.mode is 'all', which evaluates every checkpoint; training "
-            "starts from one: set 'specific' or 'latest'"
-        )
     path = str(restore.path)
     checkpoint = open_checkpoint(path)
     checks.check_checkpoint(checkpoint, model)
     step = checkpoint.step or 0
     abstract = abstract_state(model, partitioner)
-    if restore.assignment_map or restore.fallback_to_scratch:
-        scratch = None
-        if restore.fallback_to_scratch:
-            scratch = fresh_state(model, partitioner, seed)
-        checkpoint = assigned(checkpoint, abstract, restore.assignment_map or (), scratch)
+    checkpoint = taken(checkpoint, abstract, restore, lambda: fresh_state(model, partitioner, seed))
     params = rounded(load_params(checkpoint, abstract.params), restore.dtype)
     what = f"{path} ({checkpoint.format}, step {checkpoint.step})"
     why = _why_reset(checkpoint, restore, abstract.opt_state)

@@ -26,7 +26,7 @@ def begun(factored_checkpoint, tmp_path):
     """Begins a run from T5X's checkpoint: (state, the checkpoint's parameters)."""
     checkpoint = open_checkpoint(factored_checkpoint)
 
-    def begin(rules=None, *, scratch=False, layers=None) -> tuple[Any, Any]:
+    def begin(rules=None, *, scratch=False, layers=None, strict=True) -> tuple[Any, Any]:
         config = recognise(checkpoint)
         if layers:
             config = dataclasses.replace(config, num_decoder_layers=layers)
@@ -37,7 +37,10 @@ def begun(factored_checkpoint, tmp_path):
             loss_normalizing_factor=10.0,
         )
         restore = RestoreCheckpointConfig(
-            path=str(factored_checkpoint), assignment_map=rules, fallback_to_scratch=scratch
+            path=str(factored_checkpoint),
+            assignment_map=rules,
+            fallback_to_scratch=scratch,
+            strict=strict,
         )
         partitioner = Partitioner(devices=tuple(jax.devices()[:1]))
         store = CheckpointStore(tmp_path / "run")
@@ -96,3 +99,24 @@ def test_a_rule_that_cannot_be_followed_is_one_message(begun, rules, message):
     with pytest.raises(UserError) as caught:
         begun(rules)
     assert message in str(caught.value)
+
+
+def test_what_the_model_lacks_is_left_out_where_that_is_asked_for(begun, caplog):
+    extra = "decoder/layers_1/mlp/wo/kernel"
+    with pytest.raises(UserError, match=rf"extra: {extra}"):
+        begun(layers=1)
+    state, checkpoint = begun(layers=1, strict=False)
+    assert set(state.params["decoder"]) >= {"layers_0"}
+    assert "layers_1" not in state.params["decoder"]
+    assert "layers_1" not in state.opt_state.v["decoder"]
+    same = "decoder/layers_0/mlp/wo/kernel"
+    np.testing.assert_array_equal(_at(state.params, same), checkpoint.params[same].read())
+    assert "strict is False" in caplog.text
+    assert extra in caplog.text
+    assert same not in caplog.text
+
+
+def test_what_the_checkpoint_lacks_is_no_less_missing_without_strictness(begun):
+    with pytest.raises(UserError, match="missing: decoder/layers_2/") as caught:
+        begun(layers=3, strict=False)
+    assert "extra" not in str(caught.value)

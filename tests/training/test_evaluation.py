@@ -1,5 +1,6 @@
 """Evaluations inside a run: of any SeqIO task, and never at the cost of a step."""
 
+import dataclasses
 import json
 import logging
 
@@ -103,6 +104,39 @@ def their_quiz(tiny):
     )
     yield "their_quiz"
     seqio.TaskRegistry.remove("their_quiz")
+
+
+@pytest.fixture
+def unscored_quiz(their_quiz):
+    """A task of one split and without a metric."""
+    import seqio
+
+    task = seqio.TaskRegistry.get(their_quiz)
+    seqio.TaskRegistry.add(
+        "unscored_quiz",
+        source=task.source,
+        preprocessors=task.preprocessors,
+        output_features=task.output_features,
+    )
+    yield "unscored_quiz"
+    seqio.TaskRegistry.remove("unscored_quiz")
+
+
+def test_what_cannot_be_evaluated_is_left_out_with_a_word(run, unscored_quiz, quiz, caplog):
+    """T5X skips tasks without the split, and tasks without a metric where answers are scored."""
+    data = {"split": "validation", "cache_dir": str(quiz / "cache"), "batch_size": 4}
+    without_metric = DatasetConfig(
+        mixture_or_task_name=unscored_quiz, task_feature_lengths=LENGTHS, **data
+    )
+    without_split = dataclasses.replace(without_metric, split="test")
+    given = {"infer_eval_dataset_cfg": without_metric, "train_eval_dataset_cfg": without_split}
+    result = run(2, eval_period=1, **given)
+    assert (result.finished, result.scores) == (True, {})
+    answers, loss = [line for line in caplog.messages if line.startswith("left out of")][::-1]
+    assert answers == f"left out of the evaluation of answers: {unscored_quiz} has no metric"
+    assert f"{unscored_quiz} has no split 'test', only validation" in loss
+    with pytest.raises(UserError, match="no task has what they need"):
+        run(2, "b", eval_period=1, save={"keep_best": 1, "metric": "eval/loss"}, **given)
 
 
 def test_a_task_of_another_package_is_evaluated_and_told_of_first(

@@ -312,6 +312,15 @@ def test_total_steps_that_lie_before_the_checkpoint_are_refused(run, tmp_path):
     with pytest.raises(UserError, match=r"TRAIN_STEPS is 3, .* starts at step 4.*RELATIVE"):
         run(3, "second", restore=restore)
     assert run(4, "first").finished
+    # As in T5X, where that is how a checkpoint is evaluated alone.
+    given = {"restore": restore, "run_eval_before_training": True, "eval_period": 2}
+    assert run(4, "third", **given).step == 4
+    rows = (tmp_path / "third/inference_eval/loop_quiz-metrics.jsonl").read_text().splitlines()
+    assert [json.loads(row)["step"] for row in rows] == [4]
+
+
+def test_no_relative_steps_are_as_none_at_all(run):
+    assert run(2, relative_steps=0).step == 2
 
 
 def test_best_needs_evaluations(run):

@@ -94,6 +94,33 @@ def test_shards_answer_every_question_once(run, tiny, questions, tmp_path):
         jobs.infer(**given, shard_id=2, num_shards=2)
 
 
+def test_evaluation_takes_a_checkpoint_as_its_settings_say(run, tiny, questions, tmp_path):
+    run(1, **ALONE)
+    path = str(tmp_path / "run")
+    given = {
+        "model": tiny,
+        "dataset_cfg": questions,
+        "output_dir": str(tmp_path / "out"),
+        "partitioner": Partitioner(devices=tuple(jax.devices()[:1])),
+    }
+    for job in (jobs.evaluate, jobs.infer):
+        scratch = RestoreCheckpointConfig(path=path, fallback_to_scratch=True)
+        with pytest.raises(UserError, match="fallback_to_scratch is True, but evaluation and inf"):
+            job(**given, restore_checkpoint_cfg=scratch)
+        renamed = RestoreCheckpointConfig(
+            path=path, assignment_map=[("target/decoder/decoder_norm/scale", "target/nothing")]
+        )
+        with pytest.raises(UserError, match="takes target/decoder/decoder_norm/scale from target/"):
+            job(**given, restore_checkpoint_cfg=renamed)
+    every = RestoreCheckpointConfig(path=path, mode="all")
+    with pytest.raises(UserError, match="mode is 'all', but one checkpoint's answers are written"):
+        jobs.infer(**given, restore_checkpoint_cfg=every)
+
+
+def test_as_in_seqio_no_number_and_minus_one_are_all_examples():
+    assert Evaluator(num_examples=-1) == Evaluator(num_examples=0) == Evaluator()
+
+
 @pytest.mark.parametrize(
     ("settings", "wanted"),
     [

@@ -89,8 +89,8 @@ def resolve(
     if reader.mistakes:
         # What is read stays as it is, so that wrong values are told beside wrong names.
         bound = gin.get_bindings(MODES[mode], resolve_references=False)
-        found = (each for each in parts.mistakes(bound) if isinstance(each, UserError))
-        wrong = map(messages.explained, found)
+        found = parts.mistakes(bound).items()
+        wrong = [message for message, error in found if isinstance(error, UserError)]
         raise messages.together(list(dict.fromkeys([*reader.mistakes, *wrong])))
     arguments = _arguments(mode)
     if not imports_allowed:
@@ -150,7 +150,7 @@ def _arguments(mode: str) -> dict[str, Any]:
         for maker in TASK_MAKERS:
             gin.get_configurable(f"tasks.{maker}")()
     except parts.MISTAKES as error:
-        mistakes.append(messages.explained(error))
+        mistakes += messages.explained(error)
     arguments: dict[str, Any] = {}
     bound = gin.get_bindings(MODES[mode], resolve_references=False)
     function = gin_config._REGISTRY.get_match(MODES[mode]).wrapped
@@ -164,7 +164,7 @@ def _arguments(mode: str) -> dict[str, Any]:
             arguments[name] = copy.deepcopy(value)  # which calls what it refers to
         except parts.MISTAKES:
             # One faulty part hides those beside it, so that each is made for itself.
-            mistakes += map(messages.explained, parts.mistakes({name: value}))
+            mistakes += parts.mistakes({name: value})
         if value is None and name in _DEFAULT_NAMES:
             mistakes.append(
                 f"{MODES[mode]}.{name} is None; leave the binding out, or bind "
@@ -173,7 +173,7 @@ def _arguments(mode: str) -> dict[str, Any]:
     try:
         arguments = numbers.checked(function, arguments, MODES[mode])
     except UserError as error:
-        mistakes.append(str(error))
+        mistakes += messages.explained(error)
     if mistakes:
         raise messages.together(list(dict.fromkeys(mistakes)))
     return arguments

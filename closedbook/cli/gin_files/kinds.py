@@ -14,6 +14,7 @@ from closedbook.cli.gin_files import without_effect
 
 _WORDS = {"int": "a whole number", "float": "a number", "str": "a text", "bool": "True or False"}
 _PLAIN = (str, bool, int, float, list, tuple, dict, type(None))  # what gin files write out
+_NAMES = {"AnyVocabulary": "a vocabulary", "GradientTransformation": "an optimiser"}
 _MOST_MAKERS = 4  # that a message names
 # What a structure looks like, by the end of the parameter's name.
 _EXAMPLES = {
@@ -85,8 +86,10 @@ def wanted(hint: Any, where: str, makers: Mapping[str, Callable[..., Any]]) -> s
         elif _is_structure(origin):
             found.append("a list")
         elif able := [f"@{name}()" for name, made in makers.items() if _makes(made, part)]:
-            name = "function" if origin is collections.abc.Callable else part.__name__
-            found.append(f"a {name}, such as {' or '.join(able[:_MOST_MAKERS])}")
+            called = origin is collections.abc.Callable
+            kind = "function" if called else part.__name__
+            name = _NAMES.get(kind, f"a {kind}")
+            found.append(f"{name}; bind {' or '.join(able[:_MOST_MAKERS])}")
         elif origin is collections.abc.Callable:
             found.append("a function, such as @decoding.greedy")
         else:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gin import config as gin_config
 
+from closedbook.cli.gin_files.numbers import Mistakes
 from closedbook.errors import UserError, unknown_name
 
 _ADDED_BY_GIN = "\n  In call to configurable "
@@ -80,11 +81,18 @@ def malformed_line(line: str, place: str) -> str:
     return f"malformed value or line {shown!r}{place}; a line of a gin file is {hint}"
 
 
-def explained(error: Exception) -> str:
-    """A message for what gin raises, or a constructor that it calls."""
-    told, _, added = str(error).partition(_ADDED_BY_GIN)
+def explained(error: Exception) -> list[str]:
+    """A message for each mistake of which gin, or a constructor that it calls, raises an error."""
+    if isinstance(error, Mistakes):
+        return list(error.messages)
     if isinstance(error, UserError):
-        return told
+        return [str(error).partition(_ADDED_BY_GIN)[0]]
+    return [_of_python(error)]
+
+
+def _of_python(error: Exception) -> str:
+    """A message for an error of Python's own kinds."""
+    told, _, added = str(error).partition(_ADDED_BY_GIN)
     text = " ".join(str(error).split())
     required = re.search(
         r"Required bindings for `([\w./]+)` not provided in config: (\[.*?\])", text

@@ -7,13 +7,21 @@ where a number is needed, None where something is needed, and their like are ref
 import functools
 import inspect
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from closedbook.cli.gin_files import kinds
 from closedbook.errors import UserError
 
 _MAKERS: dict[str, Callable[..., Any]] = {}  # what `checking` was given, by name
+
+
+class Mistakes(UserError):
+    """Several mistakes, each with a message of its own."""
+
+    def __init__(self, messages: Sequence[str]) -> None:
+        super().__init__("\n".join(messages))
+        self.messages = tuple(messages)
 
 
 def checking(constructor: Callable[..., Any], name: str) -> Callable[..., Any]:
@@ -51,8 +59,8 @@ def checked(
         name: Of the function, in gin files.
 
     Raises:
-        UserError: A number is no whole one, None is given where something is needed, or a value of
-            another type where numbers, texts, or True and False are needed; it tells all of them.
+        Mistakes: A number is no whole one, None is given where something is needed, or a value of
+            another type where numbers, texts, or True and False are needed.
     """
     hints = _types(function)
     mistakes: list[str] = []
@@ -69,8 +77,13 @@ def checked(
             needed = kinds.wanted(hint, where, _MAKERS)
             mistakes.append(f"{where} is {kinds.shown(value)}; it needs {needed}")
     if mistakes:
-        raise UserError("; ".join(mistakes))
+        raise Mistakes(mistakes)
     return result
+
+
+def none_where(function: Callable[..., Any], parameter: str, name: str) -> str:
+    """The message for a None that a parameter of a function does not take, named as users do."""
+    return f"{name} is None; it needs {kinds.wanted(_types(function)[parameter], name, _MAKERS)}"
 
 
 def missing(function: Callable[..., Any], arguments: Mapping[str, Any]) -> list[str]:

@@ -25,18 +25,22 @@ MISTAKES = (
 """What gin, or a constructor that it calls, raises for a mistake of a configuration."""
 
 
-def mistakes(bound: Mapping[str, Any]) -> list[Exception]:
-    """What is wrong with the objects of some arguments, each told once, inner ones first.
+def mistakes(bound: Mapping[str, Any]) -> dict[str, Exception]:
+    """What is wrong with the objects of some arguments, inner ones first.
 
     Args:
         bound: Arguments with gin's references in them, not resolved.
+
+    Returns:
+        A message for each mistake, and what was raised.
     """
     found: dict[str, Exception] = {}
     seen: set[tuple[str, ...]] = set()
     for value in bound.values():
         for error in _of(value, seen):
-            found.setdefault(messages.explained(error), error)
-    return list(found.values())
+            for message in messages.explained(error):
+                found.setdefault(message, error)
+    return found
 
 
 def _of(value: Any, seen: set[tuple[str, ...]]) -> Iterator[Exception]:

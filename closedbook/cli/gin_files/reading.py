@@ -5,6 +5,7 @@ files give to imported modules are followed, and what T5X says without effect he
 """
 
 import contextlib
+import inspect
 import io
 import logging
 import pathlib
@@ -17,7 +18,7 @@ import gin
 from gin import config as gin_config
 from gin import config_parser
 
-from closedbook.cli.gin_files import messages, packaged, upstream, without_effect
+from closedbook.cli.gin_files import messages, numbers, packaged, upstream, without_effect
 from closedbook.errors import UserError
 from closedbook.training import feeds
 
@@ -39,7 +40,7 @@ class Reader:
         without_effect: Why, by the name of each parameter that changes nothing.
         modules: Modules of tasks that files import, by the place where they do.
         own_macros: Macros that files of the user's set.
-        used_without_effect: Macros that parameters without effect refer to.
+        referred_macros: Macros that anything refers to, counting or not.
     """
 
     def __init__(
@@ -49,7 +50,7 @@ class Reader:
         self._imports_allowed = imports_allowed
         self._aliases: dict[str, str] = {}
         self._refused: set[str] = set()  # names of modules that were refused
-        self._vocabularies: dict[str, object] = {}
+        self._vocabularies: dict[str, tuple[object, str]] = {}  # value and place
         self._foreign: dict[tuple[str, str], tuple[without_effect.WithoutEffect, object, str]] = {}
         self._open: list[str] = []  # files that are being read
         self.mistakes: list[str] = []
@@ -57,7 +58,7 @@ class Reader:
         self.modules: dict[str, str] = {}
         self.imports: set[str] = set()  # lines of gin that import them
         self.own_macros: set[str] = set()
-        self.used_without_effect: set[str] = set()
+        self.referred_macros: set[str] = set()
 
     def file(self, path: str) -> None:
         """Reads a file and what it includes; a file that is missing is a mistake."""
@@ -136,6 +137,7 @@ class Reader:
             self._import(statement, place)
         elif isinstance(statement, config_parser.BindingStatement):
             scope, selector, parameter, value, _ = statement
+            self.referred_macros.update(_macros_in(value))
             if parameter:
                 self._parameter(scope, selector, parameter, value, place)
             else:
@@ -167,8 +169,9 @@ class Reader:
         head, dot, rest = selector.partition(".")
         if dot and head in self._aliases:
             module = self._aliases[head]
-            return f"{module}.{rest}" if module else rest
-        return selector
+            selector = f"{module}.{rest}" if module else rest
+        module, dot, name = selector.rpartition(".")
+        return module + dot + without_effect.FORMER_NAMES.get(name, name)
 
     def is_known(self, selector: str) -> bool:
         """Whether a configurable is registered, after the files' own modules if need be."""
@@ -209,7 +212,9 @@ class Reader:
             return
         if ours := without_effect.renamed(owner, parameter):
             if parameter.endswith("_vocabulary"):
-                self._vocabularies[parameter] = without_effect.written(value)
+                self._vocabularies[f"{owner}.{parameter}"] = without_effect.written(value), place
+                if value is None:
+                    return
             name, _, parameter = ours.rpartition(".")
         elif not known:
             self._mistake(str(messages.unknown("configurable", name, self._names)), place)
@@ -227,7 +232,6 @@ class Reader:
     def finish(self) -> None:
         """Judges what only all files and bindings together tell; call it once, after them."""
         for (_, name), (row, value, place) in self._foreign.items():
-            self.used_without_effect.update(_macros_in(value))
             if row.accepts(value):
                 self.without_effect.setdefault(name, row.why)
                 continue
@@ -241,11 +245,19 @@ class Reader:
 
     def _check_vocabularies(self) -> None:
         """Takes two vocabularies of one model, for inputs and for targets, for a mistake."""
-        given = list(self._vocabularies.values())
-        if any(each != given[0] for each in given):
+        given = {name: value for name, (value, _) in self._vocabularies.items()}
+        for name, value in given.items():
+            if value is None:
+                model = gin_config._REGISTRY.get_match(name.rpartition(".")[0]).wrapped
+                message = numbers.none_where(inspect.unwrap(model), "vocabulary", name)
+                self._mistake(message, self._vocabularies[name][1])
+        if None not in given.values() and len(set(map(str, given.values()))) > 1:
+            values = " and ".join(
+                f"{name} is {value}{self._vocabularies[name][1]}" for name, value in given.items()
+            )
             self._mistake(
-                f"input_vocabulary and output_vocabulary differ ({', '.join(map(str, given))}); "
-                "closedbook has one vocabulary for inputs and targets"
+                f"{values}, but closedbook has one vocabulary for inputs and targets; give both "
+                "the same"
             )
 
     def _check_references(self, value: object, place: str) -> None:

@@ -31,27 +31,24 @@ def _target(binding: str) -> str:
 
 
 def _steps(reader: Reader, bound: set[str]) -> None:
-    """Lets TRAIN_STEPS count where the user gives it over a TRAIN_STEPS_RELATIVE of a file.
+    """Decides which of TRAIN_STEPS and TRAIN_STEPS_RELATIVE counts where both have a value.
 
-    Else the relative number counts where both are there, as in T5X.
+    The relative number, as in T5X, unless it is a file's and the user gives TRAIN_STEPS over it.
+    Where only the relative number is given, the other one needs no value.
     """
-    given = {
-        name: values.get("value")
-        for name in (_TOTAL, _RELATIVE)
-        if (values := gin_config._CONFIG.get((name, "gin.macro"))) is not None
-    }
-    if None in (given.get(_TOTAL), given.get(_RELATIVE)):
+    total, relative = (
+        gin_config._CONFIG.get((name, "gin.macro"), {}).get("value") for name in (_TOTAL, _RELATIVE)
+    )
+    if not relative:
         return
-    if bound >= {_TOTAL, _RELATIVE}:
-        reader.mistakes.append(
-            f"--gin.{_TOTAL}={given[_TOTAL]} and --gin.{_RELATIVE}={given[_RELATIVE]} are both "
-            f"given, and one counts; leave one out: {_TOTAL} counts the steps of the checkpoint "
-            f"that the run starts from, {_RELATIVE} does not"
-        )
+    if total is None:
+        gin.parse_config(f"{_TOTAL} = None")
         return
     own = reader.own_macros
-    if _TOTAL in bound or (_TOTAL in own and _RELATIVE not in own | bound):
+    if _RELATIVE not in bound and (_TOTAL in bound or (_TOTAL in own and _RELATIVE not in own)):
         gin.parse_config(f"{_RELATIVE} = None")
+    elif _TOTAL in bound | own:
+        reader.without_effect.setdefault(_TOTAL, f"{_RELATIVE} = {relative} counts, as in T5X")
 
 
 def _macros(reader: Reader, bindings: Sequence[str]) -> None:
@@ -68,11 +65,11 @@ def _macros(reader: Reader, bindings: Sequence[str]) -> None:
         name = _target(binding)
         if not re.fullmatch(r"[A-Za-z_]\w*", name) or name in used:
             continue
-        if name in MACROS | reader.used_without_effect:
-            reader.without_effect.setdefault(name, "nothing that is read uses it")
+        if name in MACROS | reader.referred_macros:
+            reader.without_effect.setdefault(name, "no binding that counts refers to it")
         else:
             reader.mistakes.append(str(unknown_name("macro", name, used)))
-    for name in sorted(reader.own_macros - used - reader.used_without_effect):
+    for name in sorted(reader.own_macros - used - reader.referred_macros):
         if near := difflib.get_close_matches(name, used - reader.own_macros, n=1, cutoff=0.8):
             reader.without_effect[name] = f"nothing that is read uses it; is it to be {near[0]}?"
 

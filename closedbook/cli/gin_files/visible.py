@@ -11,8 +11,8 @@ from closedbook.data.task_facts import task_rates, task_splits
 from closedbook.errors import UserError, unknown_name
 from closedbook.tasks import specs
 from closedbook.telemetry.opening import check_services
-from closedbook.training import checks, jobs, startup
-from closedbook.training.settings import DatasetConfig, Trainer
+from closedbook.training import checks, startup
+from closedbook.training.settings import DatasetConfig
 
 
 def check(mode: str, arguments: Mapping[str, Any]) -> None:
@@ -26,7 +26,7 @@ def check(mode: str, arguments: Mapping[str, Any]) -> None:
         UserError: Something is wrong; it tells all of that.
     """
     found: list[str] = []
-    for look in (_vocabulary, _tasks, _folders, _training, _inference):
+    for look in (_vocabulary, _tasks, _folders, _settings):
         found += look(mode, arguments)
     if found:
         raise messages.together(list(dict.fromkeys(found)))
@@ -68,7 +68,9 @@ def _tasks(mode: str, arguments: Mapping[str, Any]) -> Iterator[str]:
         if each.split not in splits:
             error = unknown_name("split", each.split, splits)
             yield f"{error} ({name})"
-        if each.data_dir is not None and not pathlib.Path(each.data_dir).expanduser().is_dir():
+        if each.data_dir is None or "://" in each.data_dir:
+            continue
+        if not pathlib.Path(each.data_dir).expanduser().is_dir():
             yield f"DATA_DIR is {each.data_dir!r}; there is no such folder"
 
 
@@ -85,24 +87,25 @@ def _folders(mode: str, arguments: Mapping[str, Any]) -> Iterator[str]:
             yield from _told(startup.run_folder, given)
 
 
-def _inference(mode: str, arguments: Mapping[str, Any]) -> list[str]:
-    """What only `infer` has."""
-    names = ("mode", "checkpoint_period", "shard_id", "num_shards")
-    given = {name: arguments[name] for name in names if name in arguments}
-    return _told(jobs.check_infer, **given) if mode == "infer" else []
+def _settings(mode: str, arguments: Mapping[str, Any]) -> list[str]:
+    """What the mode's function itself checks before it reads anything."""
+    return _told(check_settings, mode, arguments)
 
 
-def _training(mode: str, arguments: Mapping[str, Any]) -> Iterator[str]:
-    """What only training has: lengths of rows, parts of batches, steps."""
-    if mode != "train":
-        return
-    cfg, model = arguments["train_dataset_cfg"], arguments["model"]
-    trainer = arguments.get("trainer") or Trainer()
-    lengths = _told(cfg.lengths_of, model.converter.features)
-    yield from lengths or _told(checks.check_positions, model, cfg)
-    yield from _told(checks.check_microbatches, cfg, trainer)
-    yield from _told(check_services, arguments.get("metric_services") or ())
-    given = ("total_steps", "relative_steps", "stats_period", "eval_steps", "random_seed")
-    yield from _told(
-        checks.check_numbers, **{name: arguments[name] for name in given if name in arguments}
-    )
+def check_settings(mode: str, arguments: Mapping[str, Any]) -> None:
+    """What a run checks of its arguments before it reads anything.
+
+    Args:
+        mode: "train", "eval" or "infer".
+        arguments: Of its function.
+
+    Raises:
+        UserError: The run would stop there.
+    """
+    if mode == "train":
+        check_services(arguments.get("metric_services") or ())
+        checks.check_run(**arguments)
+    elif mode == "infer":
+        checks.check_shards(**arguments)
+    else:
+        checks.check_trained(arguments["restore_checkpoint_cfg"])

@@ -124,10 +124,6 @@ WITHOUT_EFFECT = (
         "utils.RestoreCheckpointConfig.state_transformation_fns", _NO_TRANSFORMATION, ([], (), None)
     ),
     WithoutEffect(
-        "utils.RestoreCheckpointConfig.strict",
-        "accumulators are restored where a checkpoint has them",
-    ),
-    WithoutEffect(
         "utils.RestoreCheckpointConfig.is_tensorflow", "formats are recognised by content"
     ),
     WithoutEffect("utils.RestoreCheckpointConfig.use_gda", "arrays are always global"),
@@ -188,6 +184,12 @@ RENAMED = {
     "seqio.JSONLogger.write_n_results": "seqio.Evaluator.write_n_results",
 }
 """Parameters that have another name here."""
+
+FORMER_NAMES = {
+    "ModelBasedPartitioner": "PjitPartitioner",
+    "ModelBasedPjitPartitioner": "PjitPartitioner",
+}
+"""Configurables of earlier versions of T5X, by the names that they have now."""
 
 # Macros of T5X's files that may be given where no file that is read uses them.
 MACROS = {

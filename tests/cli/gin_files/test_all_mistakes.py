@@ -55,3 +55,22 @@ def test_a_label_smoothing_that_is_no_share_is_told():
     assert told("LABEL_SMOOTHING = 2") == [
         "the label smoothing is 2; it must be 0 or more and below 1"
     ]
+
+
+def test_mistakes_of_one_object_stand_on_lines_of_their_own():
+    assert told("BATCH_SIZE = 4.5", "train/utils.DatasetConfig.pack = 'yes'") == [
+        "utils.DatasetConfig.batch_size is 4.5; give a whole number",
+        "utils.DatasetConfig.pack is 'yes'; it needs True or False",
+    ]
+    assert told("MODEL_DIR = 3", "EVAL_PERIOD = 'never'") == [
+        "train_script.train.model_dir is 3; it needs a text",
+        "train_script.train.eval_period is 'never'; it needs a whole number",
+    ]
+
+
+def test_a_vocabulary_for_inputs_and_one_for_targets_are_told_apart():
+    needs = "is None; it needs a vocabulary; bind @seqio.SentencePieceVocabulary() or "
+    names = [f"models.EncoderDecoderModel.{side}_vocabulary" for side in ("input", "output")]
+    found = told(*(f"{name} = None" for name in names))
+    for name, message in zip(names, found, strict=True):
+        assert message.startswith(f"{name} {needs}")

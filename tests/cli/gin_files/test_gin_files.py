@@ -1,6 +1,7 @@
 """Gin files and bindings: what the packaged files say, and one clear message for each mistake."""
 
 import dataclasses
+import logging
 import pathlib
 import sys
 
@@ -187,12 +188,31 @@ def test_steps_in_a_file_of_ones_own_win_over_the_packaged_ones(tmp_path, lines,
     assert bound == (9, None)
 
 
-def test_both_numbers_of_steps_on_one_command_line_are_refused():
+def test_of_both_numbers_of_steps_the_relative_one_counts_and_the_log_says_so(caplog):
     bindings = ["TEXT = 'x.txt'", "TRAIN_STEPS = 9", "TRAIN_STEPS_RELATIVE = 5"]
-    with pytest.raises(
-        UserError, match=r"TRAIN_STEPS=9 and .*RELATIVE=5 are both given.*leave one"
-    ):
+    with pytest.raises(UserError, match=r"no file x\.txt"):
         gin_files.resolve("train", ["lm_tiny.gin"], bindings)
+    files = ["t5x/examples/t5/t5_1_1/tiny.gin", "t5x/configs/runs/finetune.gin"]
+    given = [
+        "MIXTURE_OR_TASK_NAME = 'x'",
+        "TASK_FEATURE_LENGTHS = {'inputs': 8, 'targets': 8}",
+        "INITIAL_CHECKPOINT_PATH = '/c'",
+    ]
+    arguments = gin_files.resolve("train", files, [*given, *bindings[1:]])
+    assert (arguments["total_steps"], arguments["relative_steps"]) == (9, 5)
+    with caplog.at_level(logging.INFO):
+        gin_files.log_without_effect()
+    assert "TRAIN_STEPS: TRAIN_STEPS_RELATIVE = 5 counts, as in T5X" in caplog.text
+    arguments = gin_files.resolve("train", files, [*given, bindings[2]])
+    assert (arguments["total_steps"], arguments["relative_steps"]) == (None, 5)
+
+
+def test_a_macro_whose_place_another_binding_takes_is_listed_without_effect(caplog):
+    bindings = ["VOCABULARY_FILE = 'v'", "TRAIN_STEPS = 7", "train.total_steps = 5"]
+    assert gin_files.resolve("train", ["nq_tiny.gin"], bindings)["total_steps"] == 5
+    with caplog.at_level(logging.INFO):
+        gin_files.log_without_effect()
+    assert "TRAIN_STEPS: no binding that counts refers to it" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -246,6 +266,64 @@ def test_dry_run_prints_the_configuration_and_reads_nothing(monkeypatch, capsys,
     assert "196,608 tokens" in out
     assert "T5Config.emb_dim = 1024" in out
     assert list(pathlib.Path().iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("binding", "message"),
+    [
+        ("train.total_steps=None", "total_steps is None, and relative_steps None; set TRAIN_STEPS"),
+        ("EVAL_PERIOD=-1", "train_script.train.eval_period is -1; give 1 or more, or 0 for none"),
+        ("STATS_PERIOD=-1", "train_script.train.stats_period is -1"),
+        ("EVAL_STEPS=-1", "train_script.train.eval_steps is -1"),
+        ("TRAIN_STEPS=-1", "train_script.train.total_steps is -1; give 0 or more"),
+        ("trainer.Trainer.num_microbatches=5", "is 5, which does not divide BATCH_SIZE"),
+        ("utils.RestoreCheckpointConfig.mode='all'", "training starts from one"),
+    ],
+)
+def test_a_dry_run_tells_what_a_run_would_refuse(monkeypatch, capsys, binding, message):
+    code, out, err = _command(
+        monkeypatch, capsys, "train", "--gin_file=nq_1_1_small.gin", "--dry_run",
+        "--gin.TRAIN_STEPS=1000010", f"--gin.{binding}",
+    )  # fmt: skip
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+@pytest.mark.parametrize(
+    ("binding", "message"),
+    [
+        ("infer.checkpoint_period=0", "infer_script.infer.checkpoint_period is 0; give 1 or more"),
+        ("infer.mode='answer'", "unknown infer mode 'answer'"),
+        ("utils.RestoreCheckpointConfig.mode='all'", "one checkpoint's answers are written"),
+        ("utils.RestoreCheckpointConfig.fallback_to_scratch=True", "parameters alone; leave it"),
+    ],
+)
+def test_a_dry_run_of_inference_tells_what_it_would_refuse(monkeypatch, capsys, binding, message):
+    code, out, err = _command(monkeypatch, capsys, *_INFER, f"--gin.{binding}")
+    assert (code, out) == (2, "")
+    assert message in err
+
+
+_INFER = (
+    "infer", "--gin_file=models/t5_1_1_small.gin", "--gin_file=runs/infer.gin", "--dry_run",
+    "--gin.MIXTURE_OR_TASK_NAME='web_questions_open'", "--gin.CHECKPOINT_PATH='nowhere/at_all'",
+    "--gin.INFER_OUTPUT_DIR='o'",
+)  # fmt: skip
+
+
+def test_a_dry_run_says_that_a_checkpoint_is_not_there(monkeypatch, capsys, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    code, out, _ = _command(monkeypatch, capsys, *_INFER)
+    assert code == 0
+    start, but = out.splitlines()[-2:]
+    assert start == "starts from     nowhere/at_all"
+    assert but.startswith("  but           no checkpoint at nowhere/at_all; known are folders of")
+    _, out, _ = _command(monkeypatch, capsys, *_INFER, "--gin.CHECKPOINT_PATH='gs://far/off'")
+    assert out.splitlines()[-1] == "starts from     gs://far/off"  # no network is reached
+    _, out, _ = _command(
+        monkeypatch, capsys, *_INFER, "--gin.CHECKPOINT_PATH='closedbook://atlas_qa'"
+    )
+    assert out.splitlines()[-1] == "starts from     closedbook://atlas_qa"
 
 
 def test_flags_are_those_of_upstream(monkeypatch, capsys, tmp_path):
