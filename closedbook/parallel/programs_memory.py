@@ -89,7 +89,9 @@ def check_fits(compiled: jax.stages.Compiled, name: str) -> None:
     memory = device_memory() if on_device else host_memory()
     if needs is None or memory is None:
         return
-    copies = _sharing(len(compiled.runtime_executable().local_devices()))
+    executable = compiled.runtime_executable()
+    devices = jax.local_devices() if executable is None else executable.local_devices()
+    copies = _sharing(len(devices))
     new = needs.temp_size_in_bytes + needs.output_size_in_bytes - needs.alias_size_in_bytes
     whole = needs.argument_size_in_bytes + new
     _compare(copies * new, copies * whole, memory, name, on_device)
