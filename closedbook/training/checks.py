@@ -18,7 +18,6 @@ from closedbook.training.settings import (
     check_least,
 )
 
-
 _TRAIN = "train_script.train"
 INFER_MODES = ("predict", "score", "predict_with_aux")
 
@@ -55,9 +54,9 @@ def check_run(
         **others: Not looked at.
 
     Raises:
-        UserError: Several checkpoints are to start from, a number is negative, the run has no end, the best state is to be kept and
-            nothing is evaluated, microbatches do not divide a batch, or a row is longer than the
-            model's positions.
+        UserError: Several checkpoints are to start from, a number is negative, the run has no end,
+            the best state is to be kept and nothing is evaluated, microbatches do not divide a
+            batch, or a row is longer than the model's positions.
     """
     if checkpoint_cfg.restore and checkpoint_cfg.restore.mode == "all":
         raise UserError(

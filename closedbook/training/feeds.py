@@ -151,7 +151,9 @@ class RunData:
         left_out = []
         for name, splits in tasks.items():
             if cfg.split not in splits.names:
-                left_out.append(f"{name} has no split {cfg.split!r}, only {', '.join(splits.names)}")
+                left_out.append(
+                    f"{name} has no split {cfg.split!r}, only {', '.join(splits.names)}"
+                )
             elif scored and not splits.evaluated:
                 left_out.append(f"{name} has no metric")
         if left_out and is_first():

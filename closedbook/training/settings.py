@@ -7,6 +7,7 @@ from closedbook.errors import UserError, unknown_name
 from closedbook.inference.settings import DecodeSettings
 from closedbook.training.schedules import Schedule, constant
 
+
 def check_least(least: int, owner: str, **numbers: int | None) -> None:
     """Checks numbers of an object's, None among them.
 

@@ -84,9 +84,11 @@ def mixed(add):
 def test_ids_of_eight_bytes_and_features_of_other_ranks_are_read(add, opened, vocabulary):
     def widened(dataset):
         return dataset.map(
-            lambda row: row
-            | {name: tf.cast(row[name], tf.int64) for name in ("inputs", "targets")}
-            | {"weights": tf.constant([[0.5, 1.0]])}
+            lambda row: (
+                row
+                | {name: tf.cast(row[name], tf.int64) for name in ("inputs", "targets")}
+                | {"weights": tf.constant([[0.5, 1.0]])}
+            )
         )
 
     wide = seqio.Feature(add.feature.vocabulary, dtype=tf.int64, add_eos=False)

@@ -190,7 +190,7 @@ def test_steps_in_a_file_of_ones_own_win_over_the_packaged_ones(tmp_path, lines,
 
 def test_of_both_numbers_of_steps_the_relative_one_counts_and_the_log_says_so(caplog):
     bindings = ["TEXT = 'x.txt'", "TRAIN_STEPS = 9", "TRAIN_STEPS_RELATIVE = 5"]
-    with pytest.raises(UserError, match="no file x.txt"):
+    with pytest.raises(UserError, match=r"no file x\.txt"):
         gin_files.resolve("train", ["lm_tiny.gin"], bindings)
     files = ["t5x/examples/t5/t5_1_1/tiny.gin", "t5x/configs/runs/finetune.gin"]
     given = [
@@ -320,7 +320,9 @@ def test_a_dry_run_says_that_a_checkpoint_is_not_there(monkeypatch, capsys, tmp_
     assert but.startswith("  but           no checkpoint at nowhere/at_all; known are folders of")
     _, out, _ = _command(monkeypatch, capsys, *_INFER, "--gin.CHECKPOINT_PATH='gs://far/off'")
     assert out.splitlines()[-1] == "starts from     gs://far/off"  # no network is reached
-    _, out, _ = _command(monkeypatch, capsys, *_INFER, "--gin.CHECKPOINT_PATH='closedbook://atlas_qa'")
+    _, out, _ = _command(
+        monkeypatch, capsys, *_INFER, "--gin.CHECKPOINT_PATH='closedbook://atlas_qa'"
+    )
     assert out.splitlines()[-1] == "starts from     closedbook://atlas_qa"
 
 
