@@ -351,6 +351,15 @@ def test_the_config_file_of_a_run_of_t5x_loads_and_ours_of_it_too(outside, resol
     assert resolved("train", ["again.gin"]) == found
 
 
+def test_macros_of_t5x_that_no_file_uses_are_listed_without_effect(outside, required, caplog):
+    file = "t5x/examples/t5/t5_1_1/examples/base_wmt_eval.gin"
+    arguments = gin_files.resolve("eval", [file], required["eval"])
+    assert arguments["dataset_cfg"].task_feature_lengths is None
+    with caplog.at_level(logging.INFO):
+        gin_files.log_without_effect()
+    assert "TASK_FEATURE_LENGTHS: no binding that counts refers to it" in caplog.text
+
+
 def _cases(shared: pathlib.Path) -> list[str]:
     file = shared / "cases" / "training" / "t5x_bindings.txt"
     if not file.is_file():
