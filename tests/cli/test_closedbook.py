@@ -10,7 +10,7 @@ import sys
 
 import pytest
 
-from closedbook.cli import closedbook
+from closedbook.cli import ask, closedbook
 
 
 @pytest.fixture
@@ -103,6 +103,38 @@ def test_ask_says_which_questions_are_cut(command):
     assert "question 2: the question is longer than the 128 tokens" in err
     assert long["cut_to_tokens"] == 128
     assert "cut_to_tokens" not in short
+
+
+def test_ask_answers_what_came_before_the_pipe_paused(tmp_path):
+    command = pathlib.Path(sys.executable).parent / "closedbook"
+    process = subprocess.Popen(
+        [command, "ask", "--alternatives", "0"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for country, capital in (("Japan", "Tokyo"), ("Italy", "Rome")):
+        process.stdin.write(f"What is the capital of {country}?\n")
+        process.stdin.flush()  # and the pipe stays open
+        assert process.stdout.readline() == f"What is the capital of {country}?\n"
+        assert process.stdout.readline().startswith(f"{capital}  (probability ")
+    process.stdin.write("What is the capital of Kenya?")
+    out, _ = process.communicate()
+    assert out.splitlines()[1].startswith("Nairobi")
+    assert process.returncode == 0
+
+
+def test_ask_answers_more_at_once_while_answers_come_soon(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"what is {n}?\n" for n in range(500))))
+    pace, sizes, asked = ask._Pace(), [], []
+    for group in ask._chunks([], pace):
+        sizes.append(len(group))
+        asked += [line.row["question"] for line in group]
+        pace.took(0.1 if len(sizes) < 3 else 60.0)
+    assert sizes == [64, 128, 256, 52]
+    assert asked == [f"what is {n}?" for n in range(500)]
+    assert pace.size == 64
 
 
 @pytest.mark.parametrize(("encoding", "as_json"), [("ascii", False), ("latin-1", True)])
