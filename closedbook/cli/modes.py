@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from closedbook.cli import gin_files
+from closedbook.cli import gin_files, next_steps
 from closedbook.models import parameter_count
 
 
@@ -48,6 +48,7 @@ def run(
         from closedbook.data.build import add_seqio_cache_dirs
 
         add_seqio_cache_dirs(seqio_cache_dirs)
+    from closedbook.parallel.processes import is_first
     from closedbook.training import jobs
     from closedbook.training.loop import train
 
@@ -56,6 +57,8 @@ def run(
         state = "finished" if result.finished else "stopped"
         scores = "".join(f"\n  {name} {value:.4g}" for name, value in result.scores.items())
         print(f"{state} at step {result.step}; MODEL_DIR {arguments['model_dir']}{scores}")
+        if result.finished and is_first():
+            print(next_steps.after_training(arguments, result.step))
     elif mode == "eval":
         for step, found in jobs.evaluate(**arguments, config_text=gin_files.config_text()).items():
             print(f"step {step}" + "".join(f"\n  {k} {v:.2f}" for k, v in found.items()))

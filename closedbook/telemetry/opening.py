@@ -55,8 +55,8 @@ def open_writer(
     Args:
         folder: For example `MODEL_DIR/train`; made if missing.
         start_step: Step of the checkpoint that training starts from.
-        resumed: Whether that is one of this run's own, be it of step 0, so that the folder's metrics
-            are its own too; if None, where it is of a later step.
+        resumed: Whether that is one of this run's own, be it of step 0, so that the folder's
+            metrics are its own too; if None, where it is of a later step.
         process_index: `jax.process_index()`; only process 0 writes.
         services: Which of "wandb" and "mlflow" get the metrics too; each is an extra to install.
         project: Project at Weights & Biases, experiment at MLflow.
