@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
+from closedbook.cli.amounts import shown_bytes
+
 if TYPE_CHECKING:
     from closedbook.checkpoints import Checkpoint
     from closedbook.models.families import Config
@@ -130,10 +132,10 @@ def convert(
             progress=lambda nbytes: bar.advance(task, nbytes),
         )
     seconds = time.monotonic() - started
-    rate = plan.nbytes / 1e6 / max(seconds, 1e-9)
+    rate = plan.nbytes / max(seconds, 1e-9)
     out.print(
         f"target  {written}\n        {_words(plan.result, plan.config, to)}; "
-        f"{plan.nbytes / 1e6:,.0f} MB in {seconds:.1f} s, {rate:,.0f} MB/s"
+        f"{shown_bytes(plan.nbytes)} in {seconds:.1f} s, {shown_bytes(rate)}/s"
     )
 
 

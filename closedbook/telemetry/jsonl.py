@@ -23,7 +23,9 @@ class JsonlWriter(MetricWriter):
     that JSON lacks (NaN, infinities) become null.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, start_step: int = 0, resumed: bool = False) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, start_step: int = 0, resumed: bool = False
+    ) -> None:
         """Opens the file for entries of the steps after `start_step`.
 
         Args:
