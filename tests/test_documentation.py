@@ -13,7 +13,17 @@ from closedbook.cli.absl_flags import rewritten
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROGRAMS = {"closedbook": closedbook.app, "t5x": t5x.app}
+SPAN = re.compile(r"`((?:closedbook|t5x) [^`]+)`")  # in a table, where a command is whole
 BLOCK = re.compile(r"^( *)```(\w*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+# What makes another run of the same files.
+DECIDES = {
+    "DATA_DIR",
+    "INITIAL_CHECKPOINT_PATH",
+    "MIXTURE_OR_TASK_NAME",
+    "SENTENCES",
+    "TEXT",
+    "VOCABULARY_FILE",
+}
 # A shell's words before a command: variables, and what starts it on several machines.
 BEFORE = re.compile(r"(?:[A-Z][A-Z0-9_]*=\S+ +|srun +)*")
 
@@ -25,18 +35,31 @@ def _commands(text):
             continue
         for line in block.replace("\\\n", " ").splitlines():
             line = re.sub(r"\$\w+", "0", line.strip().removeprefix("$ "))
-            lexer = shlex.shlex(line, posix=True, punctuation_chars="|<>;&()")
-            lexer.whitespace_split = True
             if (
                 not re.match(r"(closedbook|t5x)\b", BEFORE.sub("", line, count=1))
                 and "|" not in line
             ):
                 continue
             try:
-                words = list(lexer)
+                words = _words(line)
             except ValueError:
                 continue  # what a command prints
             yield from _split(words)
+
+
+def _rows(text):
+    """The commands of ours in a page's tables, those with places to fill in left out."""
+    for line in BLOCK.sub("", text).splitlines():
+        if line.startswith("|"):
+            for span in SPAN.findall(line):
+                if "..." not in span and not re.search(r"\b[A-Z]{3,}\b(?!_)", span):
+                    yield from (words for words in _split(_words(span)) if len(words) > 2)
+
+
+def _words(line):
+    lexer = shlex.shlex(line, posix=True, punctuation_chars="|<>;&()")
+    lexer.whitespace_split = True
+    return list(lexer)
 
 
 def _split(words):
@@ -55,7 +78,9 @@ def _split(words):
 
 def _found():
     for page in PAGES:
-        for words in _commands(page.read_text("utf-8")):
+        text = page.read_text("utf-8")
+        rows = _rows(text) if page.stem.startswith("from_") else ()
+        for words in (*_commands(text), *rows):
             yield pytest.param(words, id=f"{page.relative_to(ROOT)}: {' '.join(words)[:90]}")
 
 
@@ -122,6 +147,22 @@ def test_a_command_is_taken_as_it_is_printed(words, groups, project, monkeypatch
             context.command.name, given["gin_file"] or [], given["gin_bindings"] or []
         )
         assert found["model"]
+
+
+def test_runs_of_different_pages_have_folders_of_their_own(project, monkeypatch):
+    monkeypatch.chdir(project)
+    told = {}
+    for words in (param.values[0] for param in _found()):
+        words = rewritten(words[1:], ("train", "eval", "infer")) if words[0] == "t5x" else []
+        if words[:1] != ["train"] or "--dry_run" in words:
+            continue
+        files = [word.partition("=")[2] for word in words if word.startswith("--gin_file=")]
+        bindings = [word.partition("=")[2] for word in words if word.startswith("--gin_bindings=")]
+        folder = gin_files.resolve("train", files, bindings)["model_dir"]
+        what = [each for each in bindings if each.split("=")[0] in DECIDES]
+        told.setdefault(folder, set()).add((*files, *what))
+    assert len(told) > 8
+    assert {folder: runs for folder, runs in told.items() if len(runs) > 1} == {}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
