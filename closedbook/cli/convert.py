@@ -121,7 +121,8 @@ def convert(
     columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
     screen = Console(stderr=True)
     quiet = not screen.is_terminal
-    with Progress(*columns, console=screen, transient=True, disable=quiet) as bar:
+    bar = Progress(*columns, console=screen, transient=True, redirect_stdout=False, disable=quiet)
+    with bar:
         task = bar.add_task("", total=plan.nbytes)
         written = converting.convert(
             source,

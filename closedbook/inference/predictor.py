@@ -171,7 +171,7 @@ class Predictor:
                 {
                     "encoder_input_tokens": self._pad(inputs, batch),
                     "rows": _rows(batch),
-                    "leave": np.int32(len(batch[0]) // 4 if some_may_wait else 0),
+                    "leave": np.array(len(batch[0]) // 4 if some_may_wait else 0, np.int32),
                 }
                 for batch in batches
             )
@@ -218,7 +218,7 @@ class Predictor:
             tokens = batch["encoder_input_tokens"]
             rows = batch.get("rows", np.arange(seen, seen + len(tokens), dtype=np.int32))
             seen += len(tokens)
-            leave = (batch.get("leave", np.int32(0)),) if self._sets_aside else ()
+            leave = (batch.get("leave", np.array(0, np.int32)),) if self._sets_aside else ()
             running = self.decode_function(params, self._place(tokens), self._place(rows), *leave)
             # The next batch is prepared while the devices work on this one.
             if waiting is not None:

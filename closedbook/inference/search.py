@@ -110,7 +110,8 @@ def beam_search(
     keep = ~filler[:, None]
     return Decoded(
         jnp.where(keep[..., None], tokens, pad_id),
-        *(jnp.where(keep, x, 0.0) for x in (log_probs, scores)),
+        jnp.where(keep, log_probs, 0.0),
+        jnp.where(keep, scores, 0.0),
         done=found.done | (found.index == length),
     )
 

@@ -1,10 +1,12 @@
 """The command `closedbook`: asking, the atlas, mistakes."""
 
+import contextlib
 import io
 import json
 import math
 import os
 import pathlib
+import pty
 import subprocess
 import sys
 
@@ -123,6 +125,32 @@ def test_ask_answers_what_came_before_the_pipe_paused(tmp_path):
     out, _ = process.communicate()
     assert out.splitlines()[1].startswith("Nairobi")
     assert process.returncode == 0
+
+
+def test_answers_go_to_their_file_while_progress_is_on_the_terminal(tmp_path):
+    command = pathlib.Path(sys.executable).parent / "closedbook"
+    terminal, inner = pty.openpty()
+    with (tmp_path / "answers").open("w") as answers:
+        process = subprocess.Popen(
+            [command, "ask", "--alternatives", "0"],
+            cwd=tmp_path,
+            env=os.environ | {"TERM": "xterm"},
+            stdin=subprocess.PIPE,
+            stdout=answers,
+            stderr=inner,
+        )
+        process.stdin.write(b"What is the capital of Japan?\nWhat is the capital of Italy?\n")
+        process.stdin.close()
+        os.close(inner)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal is gone
+            while piece := os.read(terminal, 1 << 16):
+                shown += piece
+        assert process.wait() == 0
+    os.close(terminal)
+    assert "Tokyo" in (tmp_path / "answers").read_text()
+    assert b"Tokyo" not in shown
+    assert b"2 questions" in shown
 
 
 def test_ask_answers_more_at_once_while_answers_come_soon(monkeypatch):
