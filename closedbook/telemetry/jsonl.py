@@ -116,4 +116,4 @@ def _move_aside(path: pathlib.Path) -> None:
     while (other := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():
         number += 1
     path.rename(other)
-    _log.warning("%s is of an earlier run; moved it to %s", path, other.name)
+    _log.warning("%s is of another run; moved it to %s", path, other.name)
