@@ -203,7 +203,9 @@ def progress_bar() -> "Iterator[Progress]":
     # Steps may be names that stand in data, brackets and all.
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
     quiet = not screen.is_terminal
-    with Progress(*columns, console=screen, transient=True, disable=quiet) as bar:
+    # Standard output may be a file while standard error is a terminal: what is printed stays there.
+    bar = Progress(*columns, console=screen, transient=True, redirect_stdout=False, disable=quiet)
+    with bar:
         task = bar.add_task("reading", total=None)
         yield lambda step, done, total: bar.update(
             task, description=inline(step, 40), completed=done, total=total

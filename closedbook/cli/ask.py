@@ -5,7 +5,9 @@ import dataclasses
 import json
 import math
 import os
+import select
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +17,31 @@ from closedbook.errors import UserError
 if TYPE_CHECKING:
     from closedbook.inference.predictor import Prediction
 
-_CHUNK = 64  # lines of a pipe that are answered at once
+# Questions that are answered at once. More of them, sorted by length, need less time each; fewer of
+# them are shown sooner.
+_FEWEST, _MOST = 64, 2048
+_SOON = 1.0  # seconds between answers that are shown, beyond which no group grows
+_PAUSE = 0.1  # seconds without another line of a pipe, after which those that came are answered
 _MANY = 256  # questions, from which on the search is worth optimising
 _MOST_BEAMS = 64
+
+
+class _Pace:
+    """How many questions are answered at once: more while answers come soon, fewer if they do not.
+
+    Attributes:
+        size: Of the next group.
+    """
+
+    def __init__(self, size: int = _FEWEST) -> None:
+        self.size = size
+
+    def took(self, seconds: float) -> None:
+        """Takes the time of a group into account."""
+        if seconds < _SOON:
+            self.size = min(2 * self.size, _MOST)
+        elif seconds > 4 * _SOON:
+            self.size = max(self.size // 2, _FEWEST)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,10 +92,11 @@ def run(
     )
     # Without a penalty of length, so that the answer is the most probable of what is shown.
     settings = DecodeSettings(method="beam", num_beams=max(beams, alternatives + 1), alpha=0.0)
-    several, done, faults = len(questions) != 1, 0, []
+    several, done, faults, pace = len(questions) != 1, 0, [], _Pace()
     quiet = sys.stdout.isatty()  # the answers themselves show how far it is
     with contextlib.nullcontext() if quiet else progress_bar() as progress:
-        for chunk in _chunks(questions):
+        for chunk in _chunks(questions, pace):
+            began = time.monotonic()
             asked = [line.row["question"] for line in chunk if line.fault is None]
             found = iter(loaded.ask(asked, settings, many=done >= _MANY) if asked else ())
             for line in chunk:
@@ -89,6 +114,7 @@ def run(
                     _print(line, answer, alternatives, several=several)
             sys.stdout.flush()
             done += len(chunk)
+            pace.took(time.monotonic() - began)
             if progress is not None:
                 progress(f"{done:,} questions", done, max(done, len(questions)))
     if faults:
@@ -124,20 +150,52 @@ def _print(line: _Line, found: "Prediction", alternatives: int, *, several: bool
         print(f"  or: {shown or 'nothing else that reads differently'}")
 
 
-def _chunks(questions: Sequence[str]) -> Iterator[Sequence[_Line]]:
+def _chunks(questions: Sequence[str], pace: _Pace) -> Iterator[Sequence[_Line]]:
+    """The questions in groups, those of standard input as they come."""
     if questions:
         given = (_line(text, f"question {n}") for n, text in enumerate(questions, start=1))
-        yield from _groups(given, _CHUNK)
+        yield from _groups(given, pace)
         return
-    interactive = sys.stdin.isatty()
-    if interactive:
+    if sys.stdin.isatty():
         print("One question per line; end with Ctrl-D.", file=sys.stderr)
-        read: Iterable[str] = sys.stdin
-    else:
-        # A pipe or a file holds UTF-8, whatever the terminal speaks.
-        read = map(_decoded, getattr(sys.stdin, "buffer", sys.stdin))
-    lines = (_line(text.strip(), f"line {n}") for n, text in enumerate(read, 1) if text.strip())
-    yield from _groups(lines, 1 if interactive else _CHUNK)
+        typed = (_line(text.strip(), f"line {n}") for n, text in enumerate(sys.stdin, 1))
+        yield from ([line] for line in typed if line.row["question"])
+        return
+    yield from _groups(_piped(), pace)
+
+
+def _piped() -> Iterator[_Line | None]:
+    """The lines of a pipe or a file that hold text; None where no other comes for a while."""
+    number = 0
+    # A pipe or a file holds UTF-8, whatever the terminal speaks.
+    for line in _lines(getattr(sys.stdin, "buffer", sys.stdin)):
+        if line is None:
+            yield None
+            continue
+        number += 1
+        text = _decoded(line).strip()
+        if text:
+            yield _line(text, f"line {number}")
+
+
+def _lines(stream: Any) -> Iterator[bytes | str | None]:
+    """The lines of a stream; None where no other comes for a while."""
+    try:
+        descriptor = stream.fileno()
+    except OSError:  # nothing of the operating system's
+        yield from stream
+        return
+    held = b""
+    while True:
+        if not select.select([descriptor], [], [], _PAUSE)[0]:
+            yield None
+        chunk = os.read(descriptor, 1 << 16)  # waits
+        if not chunk:
+            break
+        *whole, held = (held + chunk).split(b"\n")
+        yield from whole
+    if held:
+        yield held
 
 
 def _decoded(line: bytes | str) -> str:
@@ -145,11 +203,13 @@ def _decoded(line: bytes | str) -> str:
     return line if isinstance(line, str) else line.decode("utf-8", "surrogateescape")
 
 
-def _groups(lines: Iterable[_Line], size: int) -> Iterator[list[_Line]]:
+def _groups(lines: Iterable[_Line | None], pace: _Pace) -> Iterator[list[_Line]]:
+    """Groups of the size that the pace says, or of what has come before a pause (None)."""
     group: list[_Line] = []
     for line in lines:
-        group.append(line)
-        if len(group) == size:
+        if line is not None:
+            group.append(line)
+        if group and (line is None or len(group) >= pace.size):
             yield group
             group = []
     if group:

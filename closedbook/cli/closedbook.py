@@ -16,7 +16,7 @@ from closedbook.cli.knowledge.edit import edit
 from closedbook.cli.knowledge.edit_eval import edit_eval
 from closedbook.cli.knowledge.probe import probe
 from closedbook.cli.knowledge.trace import trace
-from closedbook.cli.run import complete, program
+from closedbook.cli.run import complete, print_version, program
 
 app = typer.Typer(
     name="closedbook",
@@ -39,6 +39,18 @@ memories.app.command()(memory_analyses.report)
 memories.app.command()(memory_analyses.sheet)
 app.add_typer(memories.app, name="memories")
 app.add_typer(ssm.app, name="ssm")
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=print_version, is_eager=True, help="Print the version and stop."
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command()

@@ -11,6 +11,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
+from closedbook.cli.amounts import shown_bytes
+
 if TYPE_CHECKING:
     from closedbook.checkpoints import Checkpoint
     from closedbook.models.families import Config
@@ -129,7 +131,8 @@ def convert(
     columns = (BarColumn(), DownloadColumn(), TimeRemainingColumn())
     screen = Console(stderr=True)
     quiet = not screen.is_terminal
-    with Progress(*columns, console=screen, transient=True, disable=quiet) as bar:
+    bar = Progress(*columns, console=screen, transient=True, redirect_stdout=False, disable=quiet)
+    with bar:
         task = bar.add_task("", total=plan.nbytes)
         written = converting.convert(
             source,
@@ -140,10 +143,10 @@ def convert(
             progress=lambda nbytes: bar.advance(task, nbytes),
         )
     seconds = time.monotonic() - started
-    rate = plan.nbytes / 1e6 / max(seconds, 1e-9)
+    rate = plan.nbytes / max(seconds, 1e-9)
     out.print(
         f"target  {written}\n        {_words(plan.result, plan.config, to)}; "
-        f"{plan.nbytes / 1e6:,.0f} MB in {seconds:.1f} s, {rate:,.0f} MB/s"
+        f"{shown_bytes(plan.nbytes)} in {seconds:.1f} s, {shown_bytes(rate)}/s"
     )
 
 

@@ -4,7 +4,7 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from closedbook.cli import gin_files
+from closedbook.cli import gin_files, next_steps
 from closedbook.cli.faults import memory_advice
 from closedbook.cli.gin_files import visible
 from closedbook.errors import UserError
@@ -67,6 +67,7 @@ def run(
 
 
 def _run(mode: str, arguments: dict[str, Any]) -> None:
+    from closedbook.parallel.processes import is_first
     from closedbook.training import jobs
     from closedbook.training.loop import train
 
@@ -75,6 +76,8 @@ def _run(mode: str, arguments: dict[str, Any]) -> None:
         state = "finished" if result.finished else "stopped"
         scores = "".join(f"\n  {name} {value:.4g}" for name, value in result.scores.items())
         print(f"{state} at step {result.step}; MODEL_DIR {arguments['model_dir']}{scores}")
+        if result.finished and is_first():
+            print(next_steps.after_training(arguments, result.step))
     elif mode == "eval":
         for step, found in jobs.evaluate(**arguments, config_text=gin_files.config_text()).items():
             print(f"step {step}" + "".join(f"\n  {k} {v:.2f}" for k, v in found.items()))

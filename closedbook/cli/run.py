@@ -102,6 +102,15 @@ def complete(app: typer.Typer, around: Around | None = None) -> None:
             complete(group.typer_instance, around)
 
 
+def print_version(wanted: bool) -> None:
+    """Prints closedbook's version and ends the command; the callback of `--version`."""
+    if wanted:
+        from closedbook import __version__
+
+        print(f"closedbook {__version__}")
+        raise typer.Exit
+
+
 def print_json(row: object) -> None:
     """Prints a value as one line of JSON, in whatever encoding standard output has."""
     plain_text = (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8"

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from closedbook.cli.amounts import byte_unit, shown_bytes
+
 if TYPE_CHECKING:
     from closedbook.corpora.build import Built
 
@@ -91,16 +93,17 @@ def build(
 
     bar: Progress | None = None
     began = time.monotonic()
-    first = 0
+    first, size, unit = 0, 1, ""
 
     def progress(done: int, total: int) -> None:
-        nonlocal bar, first
+        nonlocal bar, first, size, unit
         if bar is None:
-            first = done
-            bar = Progress(total // building.MB, done // building.MB, description="MB of text")
+            first, (size, unit) = done, byte_unit(total)
+            bar = Progress(-(-total // size), done // size, description=f"{unit} of text")
             bar.__enter__()
-        rate = (done - first) / building.MB / max(time.monotonic() - began, 1e-9)
-        bar.update(done // building.MB, {"MB_per_second": rate})
+        rate = (done - first) / size / max(time.monotonic() - began, 1e-9)
+        # What is begun counts, so that the end is not before the end.
+        bar.update(-(-done // size), {f"{unit}_per_second": rate})
 
     try:
         built = building.build(
@@ -130,7 +133,7 @@ def _summary(built: "Built", output: str) -> list[str]:
     lines = [
         f"{output}: {found['sentences']:,} sentences with {sum(found['spans'].values()):,} spans "
         f"out of {found['documents']:,} documents, {len(found['shards'])} shards, "
-        f"{sum(shard['file_bytes'] for shard in found['shards']) / 1e6:,.1f} MB"
+        f"{shown_bytes(sum(shard['file_bytes'] for shard in found['shards']))}"
     ]
     width = max((len(label) for label in found["spans"]), default=0)
     for label, count in found["spans"].items():
@@ -158,8 +161,10 @@ def _summary(built: "Built", output: str) -> list[str]:
     if not built.seconds:
         lines.append("finished before; nothing was done")
         return lines
-    mb = built.input_bytes / 1e6
-    rate = f"{mb:,.1f} MB of input in {built.seconds:.1f} s, {mb / built.seconds:.2f} MB/s"
+    rate = (
+        f"{shown_bytes(built.input_bytes)} of input in {built.seconds:.1f} s, "
+        f"{shown_bytes(built.input_bytes / built.seconds)}/s"
+    )
     before = f"; {built.shards_before} shards were there already" if built.shards_before else ""
     lines.append(rate + before)
     return lines

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from closedbook.cli.absl_flags import rewritten
-from closedbook.cli.run import complete, program
+from closedbook.cli.run import complete, print_version, program
+from closedbook.cli.t5x_help import HELP
 from closedbook.errors import UserError
 
 app = typer.Typer(
@@ -68,9 +69,20 @@ NoImports = Annotated[
         "module's code, an import in a dry run too. For files of people that you do not know.",
     ),
 ]
+Version = Annotated[
+    bool,
+    typer.Option(
+        "--version", callback=print_version, is_eager=True, help="Print the version and stop."
+    ),
+]
 Timeout = Annotated[
     int, typer.Option("--initialization_timeout", help="Seconds to wait for all processes.")
 ]
+
+
+@app.callback()
+def _root(version: Version = False) -> None:
+    pass
 
 
 def _command(mode: str) -> None:
@@ -112,11 +124,7 @@ def _command(mode: str) -> None:
             seqio_cache_dirs=[path for path in seqio_additional_cache_dirs.split(",") if path],
         )
 
-    command.__doc__ = {
-        "train": "Train or fine-tune; run again with the same MODEL_DIR to go on.",
-        "eval": "Score a checkpoint on a split.",
-        "infer": "Write a checkpoint's answers; run again to go on.",
-    }[mode]
+    command.__doc__ = HELP[mode]
     app.command(mode)(command)
 
 
@@ -126,11 +134,13 @@ for _mode in _MODES:
 
 @app.command()
 def files() -> None:
-    """List the packaged gin files."""
-    from closedbook.cli.gin_files import packaged_files
+    """List the packaged gin files, and what each is for."""
+    from closedbook.cli.gin_files import described_files
 
-    for name in packaged_files():
-        print(name)
+    found = described_files()
+    width = max(map(len, found))
+    for name, purpose in found.items():
+        print(f"{name:{width}}  {purpose}")
 
 
 complete(app)

@@ -1,4 +1,4 @@
-"""Evaluation questions that also stand in training."""
+"""Evaluation questions that also stand in training, and questions that stand there twice."""
 
 import dataclasses
 import hashlib
@@ -37,19 +37,65 @@ class Leakage:
         )
 
 
-def leakage(training: Sequence[TokenCache], evaluation: TokenCache, *, shown: int = 3) -> Leakage:
-    """Compares questions after NQ-open's normaliser (case, punctuation, articles, white space).
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Repeated:
+    """How many training questions stand there before."""
 
-    Eight bytes are held for each training question.
+    questions: int
+    count: int  # of these, those that repeat an earlier one
+    examples: tuple[str, ...]  # some of them
+
+    def note(self) -> str | None:
+        """One line for the log; None if nothing is there twice."""
+        if not self.count:
+            return None
+        shown = "; ".join(repr(question) for question in self.examples)
+        return (
+            f"{self.count:,} of {self.questions:,} training questions repeat an earlier one, for "
+            f"example {shown}; each counts as often as it stands there"
+        )
+
+
+def training_keys(training: Sequence[TokenCache]) -> np.ndarray:
+    """Eight bytes for each training question, uint64 [questions], in their order.
+
+    Questions that are alike after NQ-open's normaliser (case, punctuation, articles, white space)
+    have the same.
 
     Args:
         training: Caches of what is trained on; those of sentences hold no questions.
+    """
+    return np.fromiter(
+        (_key(question) for tokens in training for question in _questions(tokens)), np.uint64
+    )
+
+
+def repeated(training: Sequence[TokenCache], keys: np.ndarray, *, shown: int = 3) -> Repeated:
+    """Counts questions of the training data that stand there more than once.
+
+    Args:
+        training: Caches of what is trained on.
+        keys: Theirs, from `training_keys`.
+        shown: How many examples to name.
+    """
+    first = keys == _key("")  # what has no question repeats none
+    first[np.unique(keys, return_index=True)[1]] = True
+    again = set(np.flatnonzero(~first)[:shown].tolist())
+    every = (question for tokens in training for question in _questions(tokens))
+    examples = [question for index, question in enumerate(every) if index in again] if again else []
+    return Repeated(
+        questions=len(keys), count=len(keys) - int(first.sum()), examples=tuple(examples)
+    )
+
+
+def leakage(known: np.ndarray, evaluation: TokenCache, *, shown: int = 3) -> Leakage:
+    """Counts questions of an evaluation split that stand in training too.
+
+    Args:
+        known: Keys of the training questions, from `training_keys`.
         evaluation: The split to check.
         shown: How many examples to name.
     """
-    known = np.fromiter(
-        (_key(question) for tokens in training for question in _questions(tokens)), np.uint64
-    )
     questions = list(_questions(evaluation))
     asked = np.fromiter(map(_key, questions), np.uint64, len(questions))
     found = np.flatnonzero(np.isin(asked, known))

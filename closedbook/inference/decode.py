@@ -17,6 +17,7 @@ def decode(
     params: Params,
     inputs: jax.Array,
     rows: jax.Array | None = None,
+    leave: jax.Array | int = 0,
 ) -> Decoded:
     """Decodes a batch as `settings` says; jit it with module and settings static.
 
@@ -26,6 +27,7 @@ def decode(
         params: The network's parameters, without metadata boxes.
         inputs: int32 [batch, length]; rows of padding alone only fill the batch.
         rows: Numbers of the inputs [batch], on which the samples depend; 0, 1, ... if None.
+        leave: Of a beam search: see `beam_search`.
     """
     length, alpha = settings.max_decode_length, settings.alpha
     if settings.method == "greedy":
@@ -39,6 +41,7 @@ def decode(
             num_beams=settings.num_beams,
             alpha=alpha,
             rules=settings.beam_rules,
+            leave=leave,
         )
     return sample(
         module,

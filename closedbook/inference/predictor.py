@@ -107,6 +107,8 @@ class Predictor:
         place: Puts a NumPy batch on the devices; as it is if None.
         fetch: Gives a tree of results as NumPy arrays, all rows of them; of one process if None.
         quick_compile: Spend less on optimising programs: worth it for a few questions.
+        sets_aside: Whether a beam search leaves the few inputs of a batch that need it longest, to
+            search them together: less work for hundreds of texts, and the same answers.
 
     Attributes:
         settings: How to decode.
@@ -126,6 +128,7 @@ class Predictor:
         place: Callable[[np.ndarray], jax.Array] | None = None,
         fetch: Callable[[Any], Any] | None = None,
         quick_compile: bool = False,
+        sets_aside: bool = False,
     ) -> None:
         for name, value in (("max_input_length", max_input_length), ("batch_size", batch_size)):
             if value < 1:
@@ -141,6 +144,7 @@ class Predictor:
         self._longest = max_input_length
         self._batch_size = batch_size
         self._multiple = batch_multiple
+        self._sets_aside = sets_aside and self.settings.method == "beam"
         self._place = place or jnp.asarray
         self._fetch = fetch or (lambda results: jax.tree.map(np.asarray, results))
         # Programs of this object alone: logical axis rules are no part of jit's cache key.
@@ -159,12 +163,29 @@ class Predictor:
         """The answer to each input, given as ids, framed as the network wants it (EOS for T5)."""
         lengths = [len(row) for row in inputs]
         inputs = self._cut(inputs)
-        batches = list(self._batches([len(row) for row in inputs]))
-        arrays = ({"encoder_input_tokens": self._pad(inputs, b), "rows": _rows(b)} for b in batches)
         answers: list[Any] = [None] * len(inputs)
-        for (chosen, _), decoded in zip(batches, self.predict_batches(params, arrays), strict=True):
-            for row, number in enumerate(chosen):
-                answers[number] = self._prediction(decoded, row, lengths[number] > self._longest)
+        waiting: Sequence[int] = range(len(inputs))
+        while waiting:
+            batches = list(self._batches(inputs, waiting))
+            some_may_wait = self._sets_aside and len(waiting) > self._batch_size
+            arrays = (
+                {
+                    "encoder_input_tokens": self._pad(inputs, batch),
+                    "rows": _rows(batch),
+                    "leave": np.array(len(batch[0]) // 4 if some_may_wait else 0, np.int32),
+                }
+                for batch in batches
+            )
+            left = []
+            found = self.predict_batches(params, arrays)
+            for (chosen, _), decoded in zip(batches, found, strict=True):
+                for row, number in enumerate(chosen):
+                    if decoded.done is None or decoded.done[row]:
+                        was_cut = lengths[number] > self._longest
+                        answers[number] = self._prediction(decoded, row, was_cut)
+                    else:
+                        left.append(number)
+            waiting = left
         return answers
 
     def token_rows(self, predictions: Sequence[Prediction]) -> np.ndarray:
@@ -189,7 +210,8 @@ class Predictor:
             params: The network's parameters.
             batches: Each with `encoder_input_tokens` int32 [batch, inputs], and optionally
                 `rows` [batch], numbers of the inputs on which samples depend (0, 1, ... over
-                all batches if missing). Other keys are left alone.
+                all batches if missing), and `leave`, with `sets_aside`: see `beam_search`. Other
+                keys are left alone.
         """
         params, waiting = unboxed(params), None
         seen = 0
@@ -197,7 +219,8 @@ class Predictor:
             tokens = batch["encoder_input_tokens"]
             rows = batch.get("rows", np.arange(seen, seen + len(tokens), dtype=np.int32))
             seen += len(tokens)
-            running = self.decode_function(params, self._place(tokens), self._place(rows))
+            leave = (batch.get("leave", np.array(0, np.int32)),) if self._sets_aside else ()
+            running = self.decode_function(params, self._place(tokens), self._place(rows), *leave)
             # The next batch is prepared while the devices work on this one.
             if waiting is not None:
                 yield self._fetch(waiting)
@@ -241,7 +264,7 @@ class Predictor:
         params, pad_id = unboxed(params), self._module.pad_id
         inputs, targets = self._cut(inputs), candidates
         scores: list[list[float]] = [[] for _ in inputs]
-        for batch in self._batches([len(row) for row in inputs]):
+        for batch in self._batches(inputs, range(len(inputs))):
             chosen, size = batch
             width = bucket(max(len(targets[n]) for n in chosen), 2**30, shortest=1)
             length = max((len(t) for n in chosen for t in targets[n]), default=1)
@@ -278,9 +301,16 @@ class Predictor:
         cut, longest = self._module.cut, self._longest
         return [row if len(row) <= longest else cut(row, longest) for row in inputs]
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[tuple[list[int], int]]:
-        """Numbers of the texts of each batch, of like lengths, and its padded size."""
-        order = np.argsort(lengths, kind="stable").tolist()
+    def _batches(
+        self, inputs: Sequence[Sequence[int]], numbers: Sequence[int]
+    ) -> Iterator[tuple[list[int], int]]:
+        """Numbers of the inputs of each batch, of like lengths, and its padded size.
+
+        Args:
+            inputs: All of them.
+            numbers: Those to put into batches.
+        """
+        order = sorted(numbers, key=lambda number: len(inputs[number]))
         for start in range(0, len(order), self._batch_size):
             chosen = order[start : start + self._batch_size]
             yield chosen, self._batch_rows(len(chosen))

@@ -41,6 +41,7 @@ def beam_search(
     num_beams: int = 1,
     alpha: float = 0.6,
     rules: str = "t5x",
+    leave: jax.Array | int = 0,
 ) -> Decoded:
     """Beam search as T5X does it (t5x/decoding.py, after Wu et al. 2016).
 
@@ -64,6 +65,8 @@ def beam_search(
         num_beams: Hypotheses kept and returned.
         alpha: Exponent of the penalty of short answers; 0 for plain log-probabilities.
         rules: "t5x" or "huggingface".
+        leave: The search ends as soon as no more than so many inputs need it longer, an int32
+            scalar; `Decoded.done` says which were left.
     """
     batch, beams, length = inputs.shape[0], num_beams, max_decode_length
     pad_id = module.pad_id
@@ -83,7 +86,7 @@ def beam_search(
 
     def goes_on(carry: tuple) -> jax.Array:
         hypotheses, _ = carry
-        return (hypotheses.index < length) & ~hypotheses.done.all()
+        return (hypotheses.index < length) & ((~hypotheses.done).sum() > leave)
 
     def body(carry: tuple) -> tuple:
         hypotheses, state = carry
@@ -107,7 +110,9 @@ def beam_search(
     keep = ~filler[:, None]
     return Decoded(
         jnp.where(keep[..., None], tokens, pad_id),
-        *(jnp.where(keep, x, 0.0) for x in (log_probs, scores)),
+        jnp.where(keep, log_probs, 0.0),
+        jnp.where(keep, scores, 0.0),
+        done=found.done | (found.index == length),
     )
 
 

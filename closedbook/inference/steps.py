@@ -21,6 +21,8 @@ class Decoded(struct.PyTreeNode):
             included, under the model as it is (no temperature). -inf where a beam search has
             fewer finished hypotheses than beams.
         scores: float32 [batch, beams]; log_probs / brevity penalty, by which they are ranked.
+        done: bool [batch]; False where a beam search was left before its end (what it holds of
+            those inputs is no answer). None of other ways of decoding.
 
     Rows without any input token (fillers of a batch) hold padding and log_probs 0.
     """
@@ -28,6 +30,7 @@ class Decoded(struct.PyTreeNode):
     tokens: jax.Array
     log_probs: jax.Array
     scores: jax.Array
+    done: jax.Array | None = None
 
 
 def brevity_penalty(alpha: float, length: jax.Array | int) -> jax.Array:

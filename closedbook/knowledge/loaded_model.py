@@ -94,6 +94,7 @@ class LoadedModel:
                 settings=settings,
                 max_input_length=longest if room is None else min(longest, room),
                 quick_compile=not many,
+                sets_aside=many,
             )
         return self._predictors[settings, many]
 

@@ -23,14 +23,17 @@ class JsonlWriter(MetricWriter):
     that JSON lacks (NaN, infinities) become null.
     """
 
-    def __init__(self, path: str | os.PathLike[str], *, start_step: int = 0) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, start_step: int = 0, resumed: bool = False
+    ) -> None:
         """Opens the file for entries of the steps after `start_step`.
 
         Args:
             path: The file; folders are made.
-            start_step: Step of the checkpoint that the run starts from. Entries of later steps
-                are taken out: an earlier process wrote them and was stopped before it saved. At
-                step 0 a file that exists belongs to another run and is moved aside.
+            start_step: Step of the checkpoint that the run starts from.
+            resumed: Whether that is a checkpoint of this run. Entries of later steps are then taken
+                out: an earlier process wrote them and was stopped before it saved. Else a file
+                that exists belongs to another run, and is moved aside.
 
         Raises:
             UserError: The file cannot be written.
@@ -39,7 +42,7 @@ class JsonlWriter(MetricWriter):
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if self._path.exists():
-                _move_aside(self._path) if start_step == 0 else _cut(self._path, start_step)
+                _cut(self._path, start_step) if resumed else _move_aside(self._path)
             self._file = self._path.open("a", encoding="utf-8")
         except OSError as error:
             raise self._refused(error) from error
@@ -113,4 +116,4 @@ def _move_aside(path: pathlib.Path) -> None:
     while (other := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():
         number += 1
     path.rename(other)
-    _log.warning("%s is of an earlier run; moved it to %s", path, other.name)
+    _log.warning("%s is of another run; moved it to %s", path, other.name)

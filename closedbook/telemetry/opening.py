@@ -52,6 +52,7 @@ def open_writer(
     folder: str | os.PathLike[str],
     *,
     start_step: int = 0,
+    resumed: bool | None = None,
     process_index: int = 0,
     services: Sequence[str] = (),
     project: str = "closedbook",
@@ -65,6 +66,8 @@ def open_writer(
     Args:
         folder: For example `MODEL_DIR/train`; made if missing.
         start_step: Step of the checkpoint that training starts from.
+        resumed: Whether that is one of this run's own, be it of step 0, so that the folder's
+            metrics are its own too; if None, where it is of a later step.
         process_index: `jax.process_index()`; only process 0 writes.
         services: Which of "wandb" and "mlflow" get the metrics too; each is an extra to install.
         project: Project at Weights & Biases, experiment at MLflow.
@@ -81,6 +84,7 @@ def open_writer(
         return NoWriter()
 
     folder = pathlib.Path(folder)
+    own = start_step > 0 if resumed is None else resumed
     name = run_name or str(folder)
     # Services first: one that is not installed must stop the run before files change.
     writers: list[MetricWriter] = []
@@ -96,7 +100,7 @@ def open_writer(
             ) from error
     return _Writers(
         [
-            JsonlWriter(folder / "metrics.jsonl", start_step=start_step),
+            JsonlWriter(folder / "metrics.jsonl", start_step=start_step, resumed=own),
             TensorBoardWriter(folder, start_step=start_step),
             *writers,
         ]

@@ -17,7 +17,7 @@ from closedbook.data.cache_lookup import evaluation_caches, token_cache, trainin
 from closedbook.data.converters import ENC_DEC, FeatureConverter
 from closedbook.data.evaluation import EvaluationTask
 from closedbook.data.evaluation_tasks import evaluation_task
-from closedbook.data.leakage import leakage
+from closedbook.data.leakage import leakage, repeated, training_keys
 from closedbook.data.prefetch import Prefetch
 from closedbook.data.stream import Stream
 from closedbook.data.task_facts import task_features, task_rates, task_splits
@@ -208,11 +208,14 @@ class RunData:
         return tasks
 
     def warn_of_leakage(self, training: DatasetConfig, questions: DatasetConfig | None) -> None:
-        """Logs how many evaluation questions also stand in training."""
-        if questions is None or training.stream or not is_first():
+        """Logs how many questions stand in training twice, or are evaluated and stand there too."""
+        if training.stream or not is_first():
             return
-        known = [cache for cache, _ in self._sources(training)]
-        for cache in self.questions(questions):
+        sources = [cache for cache, _ in self._sources(training)]
+        known = training_keys(sources)
+        if note := repeated(sources, known).note():
+            _log.info("%s", note)
+        for cache in self.questions(questions) if questions is not None else ():
             if warning := leakage(known, cache).warning():
                 _log.warning("%s", warning)
 

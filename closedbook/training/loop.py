@@ -138,7 +138,7 @@ def train(
         report.write_run_files(
             folder, model, abstract_state(model, partitioner), train_dataset_cfg, config_text
         )
-        parts = _Parts(model, partitioner, folder, data, start.step, stack)
+        parts = _Parts(model, partitioner, folder, data, start, stack)
         every = Every(eval_period or 0, last)
         evaluations: list[Evaluation] = []
         if held_out:
@@ -181,7 +181,7 @@ class _Parts:
     partitioner: Partitioner
     folder: pathlib.Path
     data: feeds.RunData
-    start_step: int
+    start: startup.Start
     stack: contextlib.ExitStack
 
     def writer(
@@ -191,7 +191,8 @@ class _Parts:
         return self.stack.enter_context(
             open_writer(
                 self.folder.joinpath(*place),
-                start_step=self.start_step,
+                start_step=self.start.step,
+                resumed=self.start.resumed,
                 process_index=jax.process_index(),
                 services=services,
                 run_name=run_name,

@@ -199,12 +199,12 @@ def _check_same_run(
         raise UserError(
             f"MODEL_DIR {folder} holds {newest.name} of a run that started from "
             f"{run['initial_checkpoint'] or 'random parameters'}, but INITIAL_CHECKPOINT_PATH "
-            f"is {initial or 'not set'}; give a new MODEL_DIR, or the old checkpoint to resume"
+            f"is {initial or 'not set'}; give {_another(folder)}, or the old checkpoint to resume"
         )
     if seed is not None and seed != run["seed"]:
         raise UserError(
             f"MODEL_DIR {folder} holds a run with RANDOM_SEED {run['seed']}, but RANDOM_SEED "
-            f"is {seed}; give a new MODEL_DIR, or the old seed to resume"
+            f"is {seed}; give {_another(folder)}, or the old seed to resume"
         )
     changed = [
         f"{name} was {run['data'].get(name)}, is {data.get(name)}"
@@ -214,8 +214,18 @@ def _check_same_run(
     if changed:
         raise UserError(
             f"MODEL_DIR {folder} holds a run with other training data: {'; '.join(changed)}; "
-            "give a new MODEL_DIR (with INITIAL_CHECKPOINT_PATH to go on from its parameters)"
+            f"give {_another(folder)} (with INITIAL_CHECKPOINT_PATH to go on from its parameters)"
         )
+
+
+def _another(folder: pathlib.Path) -> str:
+    """The binding that gives a run a folder of its own, beside one that another run has."""
+    number = 2
+    while (free := folder.with_name(f"{folder.name}_{number}")).exists():
+        number += 1
+    here = pathlib.Path.cwd()
+    shown = free.relative_to(here) if free.is_relative_to(here) else free
+    return f"--gin.MODEL_DIR=\"'{shown}'\""
 
 
 def _random(

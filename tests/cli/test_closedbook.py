@@ -1,16 +1,18 @@
 """The command `closedbook`: asking, the atlas, mistakes."""
 
+import contextlib
 import io
 import json
 import math
 import os
 import pathlib
+import pty
 import subprocess
 import sys
 
 import pytest
 
-from closedbook.cli import closedbook
+from closedbook.cli import ask, closedbook
 
 
 @pytest.fixture
@@ -103,6 +105,64 @@ def test_ask_says_which_questions_are_cut(command):
     assert "question 2: the question is longer than the 128 tokens" in err
     assert long["cut_to_tokens"] == 128
     assert "cut_to_tokens" not in short
+
+
+def test_ask_answers_what_came_before_the_pipe_paused(tmp_path):
+    command = pathlib.Path(sys.executable).parent / "closedbook"
+    process = subprocess.Popen(
+        [command, "ask", "--alternatives", "0"],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    for country, capital in (("Japan", "Tokyo"), ("Italy", "Rome")):
+        process.stdin.write(f"What is the capital of {country}?\n")
+        process.stdin.flush()  # and the pipe stays open
+        assert process.stdout.readline() == f"What is the capital of {country}?\n"
+        assert process.stdout.readline().startswith(f"{capital}  (probability ")
+    process.stdin.write("What is the capital of Kenya?")
+    out, _ = process.communicate()
+    assert out.splitlines()[1].startswith("Nairobi")
+    assert process.returncode == 0
+
+
+def test_answers_go_to_their_file_while_progress_is_on_the_terminal(tmp_path):
+    command = pathlib.Path(sys.executable).parent / "closedbook"
+    terminal, inner = pty.openpty()
+    with (tmp_path / "answers").open("w") as answers:
+        process = subprocess.Popen(
+            [command, "ask", "--alternatives", "0"],
+            cwd=tmp_path,
+            env=os.environ | {"TERM": "xterm"},
+            stdin=subprocess.PIPE,
+            stdout=answers,
+            stderr=inner,
+        )
+        process.stdin.write(b"What is the capital of Japan?\nWhat is the capital of Italy?\n")
+        process.stdin.close()
+        os.close(inner)
+        shown = b""
+        with contextlib.suppress(OSError):  # the terminal is gone
+            while piece := os.read(terminal, 1 << 16):
+                shown += piece
+        assert process.wait() == 0
+    os.close(terminal)
+    assert "Tokyo" in (tmp_path / "answers").read_text()
+    assert b"Tokyo" not in shown
+    assert b"2 questions" in shown
+
+
+def test_ask_answers_more_at_once_while_answers_come_soon(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("".join(f"what is {n}?\n" for n in range(500))))
+    pace, sizes, asked = ask._Pace(), [], []
+    for group in ask._chunks([], pace):
+        sizes.append(len(group))
+        asked += [line.row["question"] for line in group]
+        pace.took(0.1 if len(sizes) < 3 else 60.0)
+    assert sizes == [64, 128, 256, 52]
+    assert asked == [f"what is {n}?" for n in range(500)]
+    assert pace.size == 64
 
 
 @pytest.mark.parametrize(("encoding", "as_json"), [("ascii", False), ("latin-1", True)])

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shlex
 import signal
 import subprocess
 import sys
@@ -45,6 +46,7 @@ class Project:
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
+        self.next: dict[str, str] = {}  # commands that the finished run has printed
         rows = [
             {"question": f"what is the capital of country {i}?", "answer": [f"city {i % 7}"]}
             for i in range(120)
@@ -55,14 +57,6 @@ class Project:
         files = {split: f"{split}.jsonl" for split in ("train", "validation")}
         own = f"tasks.qa_from_files.files = {{'quiz': {files}}}\n"
         (folder / "quiz.gin").write_text(own + GIN)
-        model = "network.T5Config" + GIN.split("network.T5Config", 1)[1].rsplit("utils", 2)[0]
-        (folder / "quiz_model.gin").write_text(
-            own
-            + f"include 'models/tiny.gin'\nVOCABULARY_FILE = '{VOCABULARY}'\n"
-            + model
-            + "MIXTURE_OR_TASK_NAME = 'quiz'\n"
-            + "TASK_FEATURE_LENGTHS = {'inputs': 32, 'targets': 16}\nSPLIT = 'validation'\n"
-        )
         # One device, as a user has: eight would only slow the commands down.
         flags = [f for f in os.environ["XLA_FLAGS"].split() if "device_count" not in f]
         cache = {"CLOSEDBOOK_CACHE_DIR": str(folder / "cache"), "XLA_FLAGS": " ".join(flags)}
@@ -117,6 +111,8 @@ def project(tmp_path_factory) -> Project:
     out = project.run("t5x", "train", "--gin_file=quiz.gin")
     assert f"finished at step {STEPS}; MODEL_DIR runs/quiz" in out
     assert "quiz/em" in out
+    _, _, lines = out.partition("next:\n")
+    project.next = {line[2:16].strip(): line[16:].strip() for line in lines.splitlines()}
     return project
 
 
@@ -170,22 +166,27 @@ def test_sigterm_ends_cleanly_and_says_how_to_go_on(project):
     assert "stopped at step" in out
 
 
-def test_eval_scores_a_checkpoint_with_the_files_of_t5x(project):
-    out = project.run(
-        "t5x", "eval", "--gin_file=quiz_model.gin", "--gin_file=runs/eval.gin",
-        "--gin_file=quiz_model.gin", "--gin.CHECKPOINT_PATH='runs/quiz'",
-        "--gin.EVAL_OUTPUT_DIR='scores'",
-    )  # fmt: skip
+def test_a_finished_run_prints_commands_that_work(project):
+    assert list(project.next) == ["ask it", "score it", "see its errors", "see its curves"]
+    assert "probability" in project.run(*shlex.split(project.next["ask it"]))
+    project.run(*shlex.split(project.next["see its errors"]))
+    assert (project.folder / "runs/quiz/report_quiz/report.html").exists()
+    program, option, folder = shlex.split(project.next["see its curves"])
+    assert (program, option) == ("tensorboard", "--logdir")
+    assert any((project.folder / folder).rglob("events.out.tfevents.*"))
+    # With the run's own lengths and data, which the file for evaluation comes after.
+    out = project.run(*shlex.split(project.next["score it"]))
     assert f"step {STEPS}" in out
-    (line,) = (project.folder / "scores/inference_eval/quiz-metrics.jsonl").read_text().splitlines()
+    scores = project.folder / "runs/quiz/eval_validation/inference_eval/quiz-metrics.jsonl"
+    (line,) = scores.read_text().splitlines()
     training = project.folder / "runs/quiz/inference_eval/quiz-metrics.jsonl"
     assert json.loads(line) == json.loads(training.read_text().splitlines()[-1])
 
 
 def test_infer_writes_answers_and_scores(project):
     words = (
-        "t5x", "infer", "--gin_file=quiz_model.gin", "--gin_file=runs/infer.gin",
-        "--gin_file=quiz_model.gin", "--gin.CHECKPOINT_PATH='runs/quiz'",
+        "t5x", "infer", "--gin_file=runs/quiz/config.gin", "--gin_file=runs/infer.gin",
+        "--gin.CHECKPOINT_PATH='runs/quiz'", "--gin.SPLIT='validation'",
         "--gin.INFER_OUTPUT_DIR='answers'", "--gin.BATCH_SIZE=4", "--gin.infer.checkpoint_period=2",
     )  # fmt: skip
     project.run(*words)

@@ -39,8 +39,10 @@ def test_build_says_what_it_wrote_and_what_it_left_out(command):
     assert "sentences left out: 3 without a span" in lines
     assert "documents skipped: 1 (listed in manifest.json), such as" in lines
     assert any(line.startswith("  b: a lone surrogate") for line in lines)
-    assert "MB/s" in lines[-1]
-    assert "MB of text" in err
+    size = pathlib.Path("text.jsonl").stat().st_size
+    assert lines[-1].startswith(f"{size} bytes of input in ")
+    assert f"bytes of text {size}/{size}" in err
+    assert "0.0 MB" not in out
     code, out, _ = command(*words)
     assert (code, out.splitlines()[-1]) == (0, "finished before; nothing was done")
 

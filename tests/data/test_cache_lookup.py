@@ -83,7 +83,7 @@ import sys
 sys.modules["tensorflow"] = sys.modules["seqio"] = sys.modules["tensorflow_datasets"] = None
 from closedbook.data import cache, cache_lookup
 from closedbook.data.batches import Batches
-from closedbook.data.leakage import leakage
+from closedbook.data.leakage import leakage, training_keys
 from closedbook.vocabulary.sentencepiece import Vocabulary
 arguments = dict(vocabulary=Vocabulary({vocabulary.path!r}), data_dir={str(nq_folder)!r},
                  cache_dir={str(cache_dir)!r})
@@ -91,7 +91,7 @@ sources = cache_lookup.training_sources("natural_questions_open", **arguments)
 batch = next(Batches(sources, 8, {{"inputs": 64, "targets": 16}}, True, 0))
 print(batch["encoder_input_tokens"].shape)
 [test] = cache_lookup.evaluation_caches("natural_questions_open", "test", **arguments)
-print(len(test), leakage([sources[0][0]], test).questions)
+print(len(test), leakage(training_keys([sources[0][0]]), test).questions)
 try:
     cache_lookup.token_cache("web_questions_open", "train", **arguments | dict(data_dir=None))
 except Exception as error:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from closedbook.data import cache_lookup
-from closedbook.data.leakage import leakage
+from closedbook.data.leakage import leakage, repeated, training_keys
 from closedbook.data.prefetch import Prefetch
 from closedbook.tasks import own_files
 
@@ -80,14 +80,32 @@ def own(tmp_path, vocabulary):
 
 def test_questions_seen_in_training_are_counted(own):
     training = [own("leak_a", ["Who wrote it?", "when"]), own("leak_b", ["What is the Moon"])]
-    found = leakage(training, own("leak_eval", ["who  wrote it", "what is moon?", "where", "Who?"]))
+    found = leakage(
+        training_keys(training),
+        own("leak_eval", ["who  wrote it", "what is moon?", "where", "Who?"]),
+    )
     assert (found.count, found.questions, found.share) == (2, 4, 0.5)
     assert found.examples == ("who  wrote it", "what is moon?")
     assert found.warning().startswith("2 of 4 evaluation questions (50.0%) of leak_eval train")
 
 
+def test_questions_that_stand_in_training_twice_are_counted(own):
+    training = [
+        own("twice_a", ["Who wrote it?", "when", "who wrote it", "Where?"]),
+        own("twice_b", ["When?", "what", "who wrote the it"]),
+    ]
+    found = repeated(training, training_keys(training), shown=2)
+    assert (found.questions, found.count) == (7, 3)
+    assert found.examples == ("who wrote it", "When?")
+    assert found.note().startswith("3 of 7 training questions repeat an earlier one")
+    once = training[1:]
+    assert repeated(once, training_keys(once)).note() is None
+
+
 def test_no_leak_no_warning(own):
-    assert leakage([own("leak_c", ["a b"])], own("leak_d", ["c d"])).warning() is None
+    assert (
+        leakage(training_keys([own("leak_c", ["a b"])]), own("leak_d", ["c d"])).warning() is None
+    )
 
 
 def test_the_stream_has_the_caches_examples(own, vocabulary, tmp_path):

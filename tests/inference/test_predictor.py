@@ -70,6 +70,33 @@ def test_no_text_no_answer(tiny, predictor):
     assert predictor.score_candidates(tiny.params, [], []) == []
 
 
+@pytest.mark.parametrize("rules", ["t5x", "huggingface"])
+def test_inputs_that_are_set_aside_get_the_answers_that_they_had(tiny, rules):
+    settings = DecodeSettings(
+        method="beam", num_beams=2, alpha=0.0, max_decode_length=12, beam_rules=rules
+    )
+    ways = {"max_input_length": 16, "settings": settings, "batch_size": 8}
+    texts = [letter * n for n in range(1, 6) for letter in "abcdefghij"]
+    whole = Predictor(tiny.module, Letters(), **ways).predict(tiny.params, texts)
+    setting_aside = Predictor(tiny.module, Letters(), sets_aside=True, **ways)
+    asked, search = [], setting_aside.decode_function
+
+    def watched(params, tokens, rows, leave):
+        asked.append(int(leave))
+        return search(params, tokens, rows, leave)
+
+    setting_aside.decode_function = watched
+    found = setting_aside.predict(tiny.params, texts)
+    assert [each.text for each in found] == [each.text for each in whole]
+    np.testing.assert_allclose(
+        [each.log_prob for each in found], [each.log_prob for each in whole], atol=1e-5
+    )
+    # Two of eight may be left; seven batches hold all texts once, and more hold those left.
+    assert asked[:6] == [2] * 6
+    assert len(asked) > 7
+    assert asked[-1] == 0
+
+
 def test_samples_do_not_depend_on_batching(tiny):
     settings = DecodeSettings(method="sample", num_samples=3, max_decode_length=6, seed=5)
     ways = {"max_input_length": 16, "settings": settings}

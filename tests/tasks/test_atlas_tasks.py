@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from closedbook.data import cache_lookup
-from closedbook.data.leakage import leakage
+from closedbook.data.leakage import leakage, training_keys
 from closedbook.tasks import atlas as packaged
 from closedbook.tasks import specs
 from closedbook.vocabulary.sentencepiece import Vocabulary
@@ -96,7 +96,7 @@ def test_no_evaluation_question_stands_in_training(atlas):
         ("atlas_qa_seen", "test"),
         ("atlas_qa_unseen", "test"),
     ):
-        assert leakage(training, opened(task, split)).count == 0
+        assert leakage(training_keys(training), opened(task, split)).count == 0
 
 
 def test_a_folder_for_other_data_sets_does_not_hinder_the_atlas(atlas, monkeypatch, tmp_path):

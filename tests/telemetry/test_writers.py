@@ -18,8 +18,8 @@ def steps(path):
     return [entry["step"] for entry in jsonl.read(path)]
 
 
-def write(folder, numbers, start_step=0, scale=1.0):
-    with open_writer(folder, start_step=start_step) as writer:
+def write(folder, numbers, start_step=0, scale=1.0, resumed=None):
+    with open_writer(folder, start_step=start_step, resumed=resumed) as writer:
         for step in numbers:
             writer.write(step, {"loss": np.float32(step * scale)})
 
@@ -73,6 +73,22 @@ def test_file_of_another_run_is_moved_aside_and_not_lost(tmp_path):
     names = ["metrics-1.jsonl", "metrics-2.jsonl", "metrics.jsonl"]
     assert sorted(path.name for path in tmp_path.glob("metrics*")) == names
     assert all(steps(tmp_path / name) == [1] for name in names)
+
+
+def test_a_run_that_goes_on_from_its_first_checkpoint_keeps_its_file(tmp_path, caplog):
+    write(tmp_path, [0, 1, 2])
+    write(tmp_path, [1, 2, 3], start_step=0, scale=10, resumed=True)
+    assert [path.name for path in tmp_path.glob("metrics*")] == ["metrics.jsonl"]
+    entries = jsonl.read(tmp_path / "metrics.jsonl")
+    assert [entry["loss"] for entry in entries] == [0.0, 10.0, 20.0, 30.0]
+    assert not caplog.records
+
+
+def test_a_fresh_run_from_a_later_checkpoint_takes_over_no_other_runs_metrics(tmp_path):
+    write(tmp_path, [1, 2], resumed=False)
+    write(tmp_path, [1001], start_step=1000, resumed=False)
+    assert steps(tmp_path / "metrics-1.jsonl") == [1, 2]
+    assert steps(tmp_path / "metrics.jsonl") == [1001]
 
 
 def test_resuming_twice_from_one_checkpoint_changes_nothing_before_it(tmp_path):

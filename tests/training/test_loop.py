@@ -182,8 +182,26 @@ def test_restoring_with_a_raw_sum_as_loss_is_warned_of(run, tiny, tmp_path, capl
 def test_a_used_folder_that_shadows_the_initial_checkpoint_is_refused(run, tmp_path):
     run(4, "first")
     run(4, "second")
-    with pytest.raises(UserError, match="started from random parameters, but INITIAL_CHECK"):
+    (tmp_path / "second_2").mkdir()
+    with pytest.raises(
+        UserError, match="started from random parameters, but INITIAL_CHECK"
+    ) as told:
         run(8, "second", restore=RestoreCheckpointConfig(path=str(tmp_path / "first")))
+    assert f"give --gin.MODEL_DIR=\"'{tmp_path / 'second_3'}'\"" in str(told.value)
+
+
+def test_a_run_stopped_before_its_first_save_goes_on_in_its_own_metrics(run, tmp_path, caplog):
+    with pytest.raises(UserError, match="checkpoint_0"):
+        run(20, learning_rate=1e30, save={"period": 100})
+    metrics = tmp_path / "run" / "train" / "metrics.jsonl"
+    metrics.write_text('{"step": 1, "loss": 9.0}\n{"step": 2, "loss": 9.0}\n')
+    with caplog.at_level(logging.WARNING, logger="closedbook"):
+        run(4, save={"period": 100})
+    assert "another run" not in caplog.text
+    assert not list(metrics.parent.glob("metrics-*"))
+    lines = _lines(metrics)
+    assert [line["step"] for line in lines] == [2, 4]
+    assert lines[0]["loss"] != 9.0
 
 
 def test_a_checkpoint_of_another_model_is_refused_with_all_that_differs(run, tiny, tmp_path):

@@ -1,22 +1,37 @@
 """Gin files and bindings to a run's arguments, with one clear message for all mistakes."""
 
 import copy
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import gin
 from gin import config as gin_config
 
-from closedbook.cli.gin_files import messages, numbers, parts, settling, upstream
+from closedbook.cli.gin_files import messages, numbers, parts, run_folders, settling, upstream
 from closedbook.cli.gin_files.constructors import MODES, TASK_MAKERS, register
-from closedbook.cli.gin_files.packaged import PACKAGED, packaged_files
+from closedbook.cli.gin_files.packaged import PACKAGED, described_files, packaged_files
 from closedbook.cli.gin_files.reading import Reader
 from closedbook.errors import UserError
 from closedbook.training.settings import DatasetConfig
 
-__all__ = ["PACKAGED", "config_text", "packaged_files", "resolve", "start", "task_modules"]
+__all__ = [
+    "PACKAGED",
+    "config_text",
+    "described_files",
+    "packaged_files",
+    "resolve",
+    "start",
+    "task_modules",
+]
 
+_CHECKPOINT = "CHECKPOINT_PATH"
+# Of the data, for evaluation and inference: those of a run's config.gin where that is read too.
+_DATA = """
+    MIXTURE_OR_TASK_MODULE = None
+    DATA_DIR = None
+    USE_CACHED_TASKS = False
+    TASK_FEATURE_LENGTHS = None
+"""
 # What a mode has where no file says otherwise. T5X's model files ask for a rate of dropout, which
 # evaluation and inference do not use.
 _DEFAULTS = {
@@ -25,12 +40,14 @@ _DEFAULTS = {
         train_script.train.inference_evaluator = @seqio.Evaluator()
         train_script.train.partitioner = @partitioning.PjitPartitioner()
     """,
-    "eval": """
+    "eval": f"""
+        {_DATA}
         DROPOUT_RATE = 0.0
         eval_script.evaluate.inference_evaluator = @seqio.Evaluator()
         eval_script.evaluate.partitioner = @partitioning.PjitPartitioner()
     """,
-    "infer": """
+    "infer": f"""
+        {_DATA}
         DROPOUT_RATE = 0.0
         infer_script.infer.inference_evaluator = @seqio.Evaluator()
         infer_script.infer.partitioner = @partitioning.PjitPartitioner()
@@ -78,7 +95,7 @@ def resolve(
     _READERS[:] = [reader]
     gin.parse_config([line.strip() for line in _DEFAULTS[mode].splitlines()])
     if mode == "train" and files:
-        gin.parse_config(f"MODEL_DIR = {f'runs/{pathlib.Path(files[0]).stem}'!r}")
+        gin.parse_config(f"MODEL_DIR = {run_folders.default(files, bindings)!r}")
     for file in files:
         reader.file(file)
     for binding in bindings:
@@ -86,6 +103,12 @@ def resolve(
     reader.finish()
     if not reader.mistakes:
         settling.settle(reader, bindings)
+    if _CHECKPOINT in reader.without_effect and mode != "train":
+        reader.mistakes.append(
+            f"{_CHECKPOINT} is given, but the last file that says which checkpoint is read does "
+            f"not use it; name the file for {mode} after the run's: "
+            f"--gin_file=runs/X/config.gin --gin_file=runs/{mode}.gin"
+        )
     if reader.mistakes:
         # What is read stays as it is, so that wrong values are told beside wrong names.
         bound = gin.get_bindings(MODES[mode], resolve_references=False)

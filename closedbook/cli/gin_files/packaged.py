@@ -4,8 +4,10 @@ Below `gin/t5x/` lie files under the paths that T5X's own have, with T5X's value
 wins over them: what is on the disk is what is read.
 """
 
+import itertools
 import os
 import pathlib
+import re
 from collections.abc import Sequence
 
 from closedbook.cli.gin_files import upstream
@@ -13,6 +15,8 @@ from closedbook.errors import UserError, unknown_name
 
 PACKAGED = pathlib.Path(__file__).resolve().parents[2] / "gin"
 # The files for GPUs differ from the others in what `gin/t5x/contrib/gpu/` holds.
+# How comments begin that say where values are from.
+_ORIGIN = ("# closedbook's own defaults", "# The file of this path in T5X")
 _GPU, _SAME = "t5x/contrib/gpu/t5/", ("t5x/examples/t5/", "t5x/")
 
 
@@ -52,6 +56,22 @@ def packaged_files() -> list[str]:
     """Names of the gin files in the package, those under T5X's names last."""
     names = [str(path.relative_to(PACKAGED)) for path in PACKAGED.rglob("*.gin") if path.is_file()]
     return sorted(names, key=lambda name: (name.startswith("t5x/"), name))
+
+
+def described_files() -> dict[str, str]:
+    """What each packaged gin file is for, in a line, by name; in the order of `packaged_files`."""
+    return {
+        name: _first_sentence((PACKAGED / name).read_text("utf-8")) for name in packaged_files()
+    }
+
+
+def _first_sentence(text: str) -> str:
+    """The first sentence of the comment that a file begins with, past where its values are from."""
+    lines = itertools.takewhile(lambda line: line.startswith("#"), text.splitlines())
+    words = [line.removeprefix("#") for line in lines if not line.startswith(_ORIGIN)]
+    comment = itertools.takewhile(lambda line: not line.startswith("   "), words)
+    sentence = re.split(r"\.\s+(?=[A-Z])", " ".join(map(str.strip, comment)), maxsplit=1)[0]
+    return sentence.rstrip(" .:") or "T5X's file of this path, with T5X's values"
 
 
 def _names(path: str) -> list[str]:
