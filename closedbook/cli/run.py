@@ -10,15 +10,23 @@ from typing import TypeVar
 
 import typer
 
-from closedbook.errors import UserError, unknown_name
+from closedbook.cli.signals import raised_as_stopped
+from closedbook.errors import Stopped, UserError, unknown_name
 
 Choice = TypeVar("Choice", bound=str)
 
 
 def guarded(command: Callable[[], object]) -> int:
-    """Runs a command; returns its exit code: 0, 2 after a user's mistake, 130 after Ctrl-C."""
+    """Runs a command; returns its exit code.
+
+    That is 0, 2 after a user's mistake, 130 after Ctrl-C, 143 after SIGTERM and 129 after SIGHUP.
+    """
     try:
-        command()
+        with raised_as_stopped():
+            command()
+    except Stopped as stopped:
+        print(f"{stopped}; nothing half-written is left, give the command again", file=sys.stderr)
+        return stopped.exit_code
     except UserError as error:
         from closedbook.eval.report.text import visible  # values are quoted, whatever is in them
 

@@ -8,6 +8,7 @@ import numpy as np
 from closedbook.errors import UserError
 
 _Tree = TypeVar("_Tree")
+_TEXT_BYTES = 4000
 
 
 def initialize_processes(
@@ -82,14 +83,31 @@ def of_first(number: int) -> int:
     return int(multihost_utils.broadcast_one_to_all(np.int32(number)))
 
 
-def any_is_to_stop(step: int) -> bool:
-    """Whether some process was told to stop, as all see it at the same step.
+def text_of_first(text: str) -> str:
+    """The first process's text, in all processes.
 
     Args:
-        step: Of the training; each process must ask at every step.
+        text: What is beyond 4,000 bytes is cut off.
+    """
+    if is_alone():
+        return text
+    from jax.experimental import multihost_utils
+
+    sent = np.zeros(_TEXT_BYTES, np.uint8)
+    encoded = np.frombuffer(text.encode()[:_TEXT_BYTES], np.uint8)
+    sent[: len(encoded)] = encoded
+    received = np.asarray(multihost_utils.broadcast_one_to_all(sent), np.uint8)
+    return received.tobytes().rstrip(b"\0").decode(errors="ignore")
+
+
+def any_is_to_stop(count: int) -> bool:
+    """Whether some process was told to stop, as all see it at the same count.
+
+    Args:
+        count: How often the process has asked, this time included; all must ask equally often.
     """
     if is_alone():
         return False
     from jax.experimental import multihost_utils
 
-    return multihost_utils.reached_preemption_sync_point(step)
+    return multihost_utils.reached_preemption_sync_point(count)
