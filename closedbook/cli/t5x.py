@@ -130,4 +130,9 @@ def main() -> None:
     log_to_stderr()
     prepare_tensorflow()
     sys.path.insert(0, "")  # a user's module of tasks may lie in the working directory
-    sys.exit(guarded(lambda: app(args=rewritten(sys.argv[1:], _MODES), prog_name="t5x")))
+    code = guarded(lambda: app(args=rewritten(sys.argv[1:], _MODES), prog_name="t5x"))
+    if "closedbook.parallel.processes" in sys.modules:  # else there are no other processes
+        from closedbook.parallel.processes import leave
+
+        leave(code, "its own message says which")
+    sys.exit(code)

@@ -18,7 +18,7 @@ from closedbook.errors import UserError, unknown_name
 from closedbook.inference.predictor import Predictor
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
-from closedbook.parallel.processes import is_first
+from closedbook.parallel.processes import is_first, lost_peers_named
 from closedbook.telemetry import Progress, TensorBoardWriter
 from closedbook.training import checks, feeds, programs, report
 from closedbook.training.evaluators import QuestionScores
@@ -72,7 +72,7 @@ def evaluate(
     checks.check_checkpoint(open_checkpoint(paths[-1]), model)
     feeds.import_task_modules(dataset_cfg)
     results: dict[int, dict[str, float]] = {}
-    with partitioner.activate(), contextlib.ExitStack() as stack:
+    with lost_peers_named(), partitioner.activate(), contextlib.ExitStack() as stack:
         stack.enter_context(only_writer(folder, "EVAL_OUTPUT_DIR"))
         data = feeds.RunData(model.vocabulary, model.converter)
         caches = data.questions(dataset_cfg)
@@ -164,7 +164,8 @@ def infer(
     shard = f"{shard_id:05d}-of-{num_shards:05d}"
     # Other tasks, modes and shards may be written into the folder at the same time.
     name = f"lock-{dataset_cfg.mixture_or_task_name}-{mode}-{shard}".replace("/", "-")
-    with partitioner.activate(), only_writer(folder, "INFER_OUTPUT_DIR", name=name):
+    only = only_writer(folder, "INFER_OUTPUT_DIR", name=name)
+    with lost_peers_named(), partitioner.activate(), only:
         data = feeds.RunData(model.vocabulary, model.converter)
         caches = data.questions(dataset_cfg, scored=False)
         stop = StopRequest()

@@ -14,7 +14,7 @@ from closedbook.checkpoints import steps
 from closedbook.data.prefetch import Prefetch
 from closedbook.errors import Stopped, UserError
 from closedbook.parallel import Partitioner
-from closedbook.parallel.processes import is_first
+from closedbook.parallel.processes import is_first, lost_peers_named
 from closedbook.telemetry import MetricWriter, Progress, Throughput
 from closedbook.training import checks, feeds, programs, report, startup
 from closedbook.training.evaluators import Evaluation, Every
@@ -112,6 +112,7 @@ def train(
     checks.check_positions(model, train_dataset_cfg)
     feeds.import_task_modules(train_dataset_cfg, held_out, questions)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(lost_peers_named())
         lock = stack.enter_context(only_writer(folder, "MODEL_DIR"))
         # Data that is missing is told before a folder is left.
         data = feeds.RunData(model.vocabulary, model.converter)
@@ -277,7 +278,7 @@ def _running(waiting: Sequence[Sums]) -> int:
     """How many of the last steps the devices have not done yet; asks without waiting."""
     count = 0
     for sums in reversed(waiting):
-        if sums["loss"].is_ready():
+        if sums["loss"].is_ready():  # type: ignore[attr-defined]
             break
         count += 1
     return count
