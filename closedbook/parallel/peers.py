@@ -27,7 +27,7 @@ _OF_FIRST, _OF_OTHERS, _VERDICT = "closedbook/first", "closedbook/others", "verd
 _SUSPECTED = 4  # beats without which a process is gone, where an error makes one look for it
 _GRACE = 3.0  # seconds in which a process ends by itself where another has told of an error
 _LAST_BARRIER = 300.0  # seconds to wait for the others at the end
-_ENDED, _FAILED = "ended", "failed"
+_FAILED = "failed"  # what a process says of itself that ends with an error
 _COPIED = 1 << 16  # bytes at once
 
 
@@ -74,6 +74,7 @@ class Peers:
         self._heard: dict[int, tuple[str, float]] = dict.fromkeys(range(count), ("", now))
         self._verdict = ""
         self._over = False
+        self._ending = threading.Event()
         self._connection_ended = connection_ended
 
     def start(self) -> None:
@@ -85,17 +86,6 @@ class Peers:
     def _passing_on(self) -> float:
         """Seconds that the first process waits for the others to read why it ends."""
         return 2 * self._beat + _GRACE
-
-    def tell(self, state: str, why: str = "") -> None:
-        """Tells the others how this process ends, which then is no surprise.
-
-        Args:
-            state: "ended" or "failed".
-            why: The message of a failure.
-        """
-        self._state, self._why = state, why
-        with contextlib.suppress(Exception):  # process 0 may be gone
-            self._write()
 
     def _write(self) -> None:
         self._number += 1
@@ -113,7 +103,8 @@ class Peers:
         """Writes and reads beats; a store that does not answer blocks this thread alone."""
         while not self._over:
             with contextlib.suppress(Exception):  # jaxlib's errors have no common kind
-                self._write()
+                if self._state != _FAILED:  # which is its last word
+                    self._write()
                 found = self._store.key_value_dir_get(_OF_FIRST if self._index else _OF_OTHERS)
                 self._answered = time.monotonic()
                 for key, text in found:
@@ -149,7 +140,7 @@ class Peers:
                 return self._said(index, "")
             # The store itself must have answered meanwhile.
             silent = self._answered - heard
-            if state == "" and silent > self._silence:
+            if state != _FAILED and silent > self._silence:
                 return self._said(index, f"no sign of life for {silent:.0f} s")
         return ""
 
@@ -169,6 +160,7 @@ class Peers:
             f"error: {reason}; process {self._index} of {self._count} ends too, with code "
             f"{EXIT_CODE}; give the same command again, it goes on from the last checkpoint\n"
         )
+        self._ending.set()
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
         with contextlib.suppress(OSError):
@@ -184,11 +176,11 @@ class Peers:
     def wait_for_verdict(self) -> None:
         """Waits, after an error that may be of a collective, for what caused it; else returns."""
         self._silence = min(self._silence, _SUSPECTED * self._beat)
-        time.sleep(self._silence + 3 * self._beat)
+        if self._ending.wait(self._silence + 3 * self._beat):
+            threading.Event().wait()  # until this process is ended
 
     def meet(self) -> None:
         """Waits at the end for all others, which are watched until they are there too."""
-        self.tell(_ENDED)
         with contextlib.suppress(Exception):  # then JAX's own end says what is wrong
             self._store.wait_at_barrier("closedbook/end", int(_LAST_BARRIER * 1000))
         self._over = True
@@ -202,7 +194,9 @@ class Peers:
             code: Exit code.
             why: For the others.
         """
-        self.tell(_FAILED, why)
+        self._state, self._why = _FAILED, why
+        with contextlib.suppress(Exception):  # the first may be gone
+            self._write()
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError):
                 stream.flush()

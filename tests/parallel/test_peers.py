@@ -65,7 +65,13 @@ def test_a_process_that_is_killed_is_named_in_one_line(victim):
 
 
 class Store(dict):
-    """What the processes share, as JAX's client has it."""
+    """What two processes share, as JAX's client has it."""
+
+    def __init__(self):
+        self._meeting = threading.Barrier(2)
+
+    def wait_at_barrier(self, name, timeout_in_ms):
+        self._meeting.wait(timeout_in_ms / 1000)
 
     def key_value_set(self, key, value, allow_overwrite=False):
         self[key] = value
@@ -83,10 +89,23 @@ def ends(monkeypatch):
     return reasons
 
 
-def watched(store, index, count=3):
-    found = peers.Peers(store, index, count, threading.Event(), beat=0.02, silence=0.5)
-    found.start()
-    return found
+@pytest.fixture
+def watched(ends):
+    """Starts to watch as a process of an index."""
+    started = []
+
+    def watched(store, index, count=3):
+        found = peers.Peers(store, index, count, threading.Event(), beat=0.02, silence=0.5)
+        started.append(found)
+        found.start()
+        return found
+
+    yield watched
+    for each in started:
+        each._over = True
+    for thread in threading.enumerate():
+        if thread.name == "peers":
+            thread.join()
 
 
 def until(condition):
@@ -96,45 +115,44 @@ def until(condition):
         time.sleep(0.01)
 
 
-def test_the_first_names_the_one_that_is_silent_and_not_those_that_beat(ends):
+def test_the_first_names_the_one_that_is_silent_and_not_those_that_beat(ends, watched):
     store = Store()
-    first, other = watched(store, 0), watched(store, 1)
+    watched(store, 0)
+    watched(store, 1)
     until(lambda: ends)
-    assert ends[0].startswith("process 2 is gone: no sign of life for 0 s")
-    for each in (first, other):
-        each._over = True
+    assert ends[0].startswith("process 2 is gone: no sign of life for ")
 
 
-def test_a_process_that_has_ended_is_not_missed(ends):
+def test_processes_that_have_met_at_the_end_are_not_missed(ends, watched):
     store = Store()
-    first, other = watched(store, 0, count=2), watched(store, 1, count=2)
-    until(lambda: "closedbook/others/1" in store)
-    other.tell(peers._ENDED)
-    other._over = True
+    both = [watched(store, index, count=2) for index in range(2)]
+    meeting = [threading.Thread(target=each.meet) for each in both]
+    for thread in meeting:
+        thread.start()
+    for thread in meeting:
+        thread.join()
     time.sleep(1)
     assert ends == []
-    first._over = True
 
 
-def test_the_error_of_one_process_and_the_firsts_verdict_reach_the_others(ends):
+def test_the_error_of_one_process_and_the_firsts_verdict_reach_the_others(
+    ends, watched, monkeypatch
+):
     store = Store()
-    first, other = watched(store, 0, count=2), watched(store, 1, count=2)
-    other.tell(peers._FAILED, "the disk is full")
+    watched(store, 0, count=2)
+    other = watched(store, 1, count=2)
+    monkeypatch.setattr(os, "_exit", lambda code: None)
+    other.leave(2, "the disk is full")
     until(lambda: ends)
     assert "process 1" in ends[0]
     assert ends[0].endswith("has ended with an error: the disk is full")
-    first._over = other._over = True
-    ends.clear()
-    another = watched(store, 1, count=2)
     store["closedbook/first/verdict"] = "process 7 is gone"
     until(lambda: "process 7 is gone" in ends)
-    another._over = True
 
 
-def test_beats_say_where_a_process_runs():
+def test_beats_say_where_a_process_runs(watched):
     store = Store()
-    one = watched(store, 1)
-    until(lambda: store)
-    one._over = True
+    watched(store, 1)
+    until(lambda: len(store))
     said = json.loads(store["closedbook/others/1"])
     assert (said["host"], said["process"]) == (os.uname()[1], os.getpid())
