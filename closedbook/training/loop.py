@@ -205,6 +205,7 @@ def _loop(
             progress.update(step - _running(waiting))
             due_save, due, due_log = run.due(step)
             if due_log:
+                run.lock.confirm()
                 _wait(waiting, step, progress)
                 rows = _finite_rows(waiting, step, run)
                 waiting.clear()
