@@ -343,6 +343,7 @@ def locked(
     what: str,
     *,
     name: str = "lock",
+    beside: bool = False,
     heartbeat: float = HEARTBEAT,
 ) -> Iterator[Lock]:
     """Holds the lock of a folder while the `with` lasts.
@@ -351,12 +352,16 @@ def locked(
         folder: On a disk; made if missing.
         what: Its name for people, for example "MODEL_DIR".
         name: Of the lock's file, where a folder has several locks.
+        beside: Whether the file lies beside the folder, under a hidden name.
         heartbeat: Seconds between two.
 
     Raises:
         UserError: Somebody else holds it: says who, since when, and what to do.
     """
-    lock = Lock(LocalFolder(pathlib.Path(folder)), name, f"{what} {folder}", heartbeat=heartbeat)
+    place = pathlib.Path(folder).absolute()
+    if beside:
+        place, name = place.parent, f".{place.name}.{name}"
+    lock = Lock(LocalFolder(place), name, f"{what} {folder}", heartbeat=heartbeat)
     try:
         yield lock
     finally:
