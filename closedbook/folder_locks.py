@@ -61,6 +61,9 @@ class Store(Protocol):
     def where(self, name: str) -> str:
         """A file's place, for people."""
 
+    def keep(self) -> None:
+        """Leaves the folder there at the end, though nothing else may have come to it."""
+
 
 class LocalFolder:
     """A folder on a disk, a network's too.
@@ -115,6 +118,10 @@ class LocalFolder:
     def where(self, name: str) -> str:
         """A file's place, for people."""
         return str(self._folder / name)
+
+    def keep(self) -> None:
+        """Leaves the folder there at the end, though nothing else may have come to it."""
+        self._made = []
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -227,6 +234,10 @@ class Lock:
         """
         self._renew()
         self.check()
+
+    def keep_folder(self) -> None:
+        """Leaves the folder there at the end, even an empty one: threads may look into it."""
+        self._store.keep()
 
     def release(self) -> None:
         """Gives it back; without effect where it is lost or given back already."""
@@ -381,4 +392,7 @@ class NoLock:
         """Does nothing."""
 
     def confirm(self) -> None:
+        """Does nothing."""
+
+    def keep_folder(self) -> None:
         """Does nothing."""

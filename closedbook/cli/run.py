@@ -47,6 +47,10 @@ def guarded(command: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
+    except SystemExit as ended:
+        if ended.code == 130:  # typer's, after Ctrl-C
+            print("interrupted", file=sys.stderr)
+        raise
     return 0
 
 

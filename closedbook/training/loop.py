@@ -117,6 +117,7 @@ def train(
         # Data that is missing is told before a folder is left.
         data = feeds.RunData(model.vocabulary, model.converter)
         record = data.record(train_dataset_cfg)
+        lock.keep_folder()
         store = stack.enter_context(contextlib.closing(startup.open_store(folder, save)))
         stack.enter_context(partitioner.activate())
         start = startup.begin(

@@ -8,6 +8,7 @@ import sys
 import time
 
 import pytest
+import typer
 
 from closedbook import whole_files
 from closedbook.cli.run import guarded
@@ -44,6 +45,12 @@ def test_a_build_of_a_token_cache_that_is_stopped_leaves_nothing(
 def test_after_ctrl_c_too(tmp_path, capsys):
     assert guarded(lambda: _build(tmp_path, signal.SIGINT)) == 130
     assert list(tmp_path.iterdir()) == []
+    app = typer.Typer()
+    app.command()(lambda: _build(tmp_path, signal.SIGINT))
+    with pytest.raises(SystemExit, match="130"):
+        guarded(lambda: app([]))
+    assert list(tmp_path.iterdir()) == []
+    assert capsys.readouterr().err.splitlines() == ["interrupted"] * 2
 
 
 def test_under_nohup_a_hangup_stays_ignored(tmp_path):
