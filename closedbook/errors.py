@@ -1,6 +1,10 @@
-"""Errors that a user can mend. Commands print the message alone and exit with code 2."""
+"""Errors that a user can mend. Commands print the message alone and exit with code 2.
+
+And one that is no error: a signal that asks the process to end.
+"""
 
 import difflib
+import signal
 from collections.abc import Iterable, Iterator
 
 _FEW = 8  # names that are all listed, beside the nearest
@@ -8,6 +12,23 @@ _FEW = 8  # names that are all listed, beside the nearest
 
 class UserError(Exception):
     """A mistake in what the user gave: the message holds the value, its place and the remedy."""
+
+
+class Stopped(BaseException):
+    """A signal asks the process to end; what is begun is undone or kept on the way out.
+
+    Args:
+        number: The signal's.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(number).name}")
+        self.number = number
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell says of a process that the signal has ended."""
+        return 128 + self.number
 
 
 def unknown_name(kind: str, name: str, valid: Iterable[str]) -> UserError:

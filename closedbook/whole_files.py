@@ -17,7 +17,6 @@ Errors of the disk are raised as they are, as an OSError: the caller knows the r
 
 import contextlib
 import errno
-import functools
 import hashlib
 import logging
 import os
@@ -25,12 +24,12 @@ import pathlib
 import re
 import secrets
 import shutil
-import socket
 import stat
 import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
+from closedbook import this_machine
 from closedbook.errors import UserError
 
 Path = str | os.PathLike[str]
@@ -55,7 +54,7 @@ _log = logging.getLogger(__name__)
 
 def hidden_name(name: str) -> str:
     """A new hidden name for a file or folder that is going to be called `name`."""
-    return f".{_short(name)}.{_machine()}-{os.getpid()}-{secrets.token_hex(4)}.partial"
+    return f".{_short(name)}.{this_machine.machine()}-{os.getpid()}-{secrets.token_hex(4)}.partial"
 
 
 def leavings(path: Path, *, scratch: Path | None = None) -> list[pathlib.Path]:
@@ -84,16 +83,6 @@ def _short(name: str) -> str:
         return name
     start = encoded[: _LONGEST_NAME - 20].decode(errors="ignore")
     return f"{start}~{hashlib.sha256(encoded).hexdigest()[:16]}"
-
-
-@functools.cache
-def _machine() -> str:
-    """Stands for where process ids count: this machine since its start, or a container on it."""
-    known = [socket.gethostname()]
-    with contextlib.suppress(OSError):  # Linux has it
-        known.append(pathlib.Path("/proc/sys/kernel/random/boot_id").read_text())
-        known.append(os.readlink("/proc/self/ns/pid"))
-    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:12]
 
 
 # Files
@@ -286,35 +275,49 @@ def _remove(hidden: pathlib.Path, target: pathlib.Path) -> None:
 # What killed processes have left
 
 
+def remove_abandoned(folder: Path) -> list[pathlib.Path]:
+    """Removes what is surely abandoned in a folder, of files and folders of any name.
+
+    A former folder goes back where it was first. What cannot be removed stays.
+
+    Returns:
+        What is gone.
+    """
+    folder = pathlib.Path(folder)
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    found = [(name, _HIDDEN_END.search(name)) for name in names if name.startswith(".")]
+    targets = {folder / name: folder / name[1 : end.start() - 1] for name, end in found if end}
+    for left, target in targets.items():
+        # Of a name that is too long for a hidden one the folder inside has the whole.
+        whole = next(iter((left / _NEW).glob("*")), target)
+        _remove_if_abandoned(left, target.with_name(whole.name))
+    return [left for left in targets if not os.path.lexists(left)]
+
+
 def _remove_abandoned(target: pathlib.Path, folder: pathlib.Path) -> None:
     """Removes what is surely abandoned of a file or folder; a former folder goes back first."""
     for left in leavings(target, scratch=folder):
-        with contextlib.suppress(OSError):  # somebody else removes it, or we may not
-            if not _is_abandoned(left):
-                continue
-            if not stat.S_ISDIR(left.lstat().st_mode):
-                left.unlink()
-            elif set(os.listdir(left)) <= {_NEW, _FORMER}:  # else it is not ours
-                _remove(left, target)
+        _remove_if_abandoned(left, target)
+
+
+def _remove_if_abandoned(left: pathlib.Path, target: pathlib.Path) -> None:
+    with contextlib.suppress(OSError):  # somebody else removes it, or we may not
+        if not _is_abandoned(left):
+            return
+        if not stat.S_ISDIR(left.lstat().st_mode):
+            left.unlink()
+        elif set(os.listdir(left)) <= {_NEW, _FORMER}:  # else it is not ours
+            _remove(left, target)
 
 
 def _is_abandoned(left: pathlib.Path) -> bool:
     found = _HIDDEN_END.search(left.name)
     if found is None:
         return False
-    if found["machine"] == _machine():
-        return not _runs(int(found["process"]))
+    if found["machine"] == this_machine.machine():
+        return not this_machine.runs(int(found["process"]))
     changes = (each.lstat() for each in (left, *left.rglob("*")))
     return time.time() - max(max(each.st_mtime, each.st_ctime) for each in changes) > _SILENCE
-
-
-def _runs(process: int) -> bool:
-    if os.name != "posix":
-        return True  # elsewhere a signal of 0 is not a mere question
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:  # another user's
-        return True
-    return True

@@ -36,13 +36,15 @@ ALLOWED: dict[str, set[str]] = {
     "vocabulary": set(),
 }
 COMMON = {
+    "__init__",
     "cache_folders",
     "errors",
     "file_faults",
+    "folder_locks",
     "memory",
-    "whole_files",
     "on_import",
-    "__init__",
+    "this_machine",
+    "whole_files",
 }
 # Take seconds to import, reserve GPU memory, or are not there on a machine with GPUs.
 TENSORFLOW = {

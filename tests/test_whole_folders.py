@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from closedbook import whole_files
+from closedbook import this_machine, whole_files
 
 
 def _names(folder: pathlib.Path) -> list[str]:
@@ -131,7 +131,7 @@ def test_a_folder_that_cannot_be_put_back_stays_hidden(tmp_path, monkeypatch, se
             _pass(whole_files.folder(target, replace=True))
     (left,) = whole_files.leavings(target)
     assert _names(left / "former") == ["old"]
-    monkeypatch.setattr(whole_files, "_runs", lambda process: process != os.getpid())
+    monkeypatch.setattr(this_machine, "runs", lambda process: process != os.getpid())
     with pytest.raises(FileExistsError, match="exists already"):
         _pass(whole_files.folder(target))
     assert _names(target) == ["old"]
@@ -181,7 +181,7 @@ def _killed(target: pathlib.Path, when: str) -> pathlib.Path:
     """Kills a process that is replacing a folder; returns what it leaves."""
     program = (
         "import os, pathlib, sys\n"
-        "from closedbook import whole_files\n"
+        "from closedbook import this_machine, whole_files\n"
         "target = pathlib.Path(sys.argv[1])\n"
         "with whole_files.folder(target, replace=True) as new:\n"
         "    (new / 'half').touch()\n"

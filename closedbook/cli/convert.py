@@ -2,8 +2,6 @@
 
 import math
 import pathlib
-import signal
-import sys
 import time
 from typing import TYPE_CHECKING, Annotated
 
@@ -94,9 +92,6 @@ def convert(
     from closedbook.checkpoints import open_checkpoint, recognise
     from closedbook.checkpoints.vocabularies import open_vocabulary
     from closedbook.errors import UserError
-
-    # Ended by the system, what was begun is removed, as after Ctrl-C.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
 
     out = Console(highlight=False, soft_wrap=True, markup=False)
     if target is None and not to:

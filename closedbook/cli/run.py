@@ -13,8 +13,9 @@ from typing import Any, NoReturn, TypeVar
 import typer
 
 from closedbook.cli.faults import background, told
+from closedbook.cli.signals import raised_as_stopped
 from closedbook.cli.tensorflow_start import prepare_tensorflow
-from closedbook.errors import UserError, unknown_name
+from closedbook.errors import Stopped, UserError, unknown_name
 
 Choice = TypeVar("Choice", bound=str)
 Around = Callable[[str, Callable[..., Any]], Callable[..., Any]]
@@ -33,16 +34,22 @@ def guarded(command: Callable[[], object], *, whole: bool = False) -> int:
 
     Returns:
         0; 1 after a fault of closedbook; 2 after a mistake of the user or a fault of the machine;
-        130 after Ctrl-C.
+        130 after Ctrl-C, 143 after SIGTERM, 129 after SIGHUP.
     """
     code: object = 0
     try:
         with contextlib.nullcontext() if whole else background.short():
             try:
-                command()
+                with raised_as_stopped():
+                    command()
             except SystemExit as ended:
                 code = ended.code
+                if code == 130:  # typer's, after Ctrl-C
+                    print("interrupted", file=sys.stderr)
         sys.stdout.flush()
+    except Stopped as stopped:
+        print(f"{stopped}; nothing half-written is left, give the command again", file=sys.stderr)
+        return stopped.exit_code
     except BrokenPipeError:  # the reader of a pipe has gone; that is no error
         _forget_output()
     except KeyboardInterrupt:
@@ -82,6 +89,10 @@ def program(run: Callable[[list[str]], object]) -> NoReturn:
     code = guarded(lambda: run(words), whole=whole)
     if code and not whole:
         background.end_of_errors()
+    if "closedbook.parallel.processes" in sys.modules:  # else there are no other processes
+        from closedbook.parallel.processes import leave
+
+        leave(code, "its own message says which")
     sys.exit(code)
 
 

@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from closedbook import folder_locks
 from closedbook.corpora import files, manifest, records, sentence_splitting, taggers, units, work
 from closedbook.corpora.annotate import Limits
 from closedbook.corpora.work import BUILDING
@@ -71,7 +72,8 @@ def build(
         progress: Called about once per second with bytes of input done and in all.
 
     Raises:
-        UserError: The input, the output or an option is wrong, or every document was skipped.
+        UserError: The input, the output or an option is wrong, every document was skipped, or
+            another build writes into the folder.
     """
     started = time.monotonic()
     records.check_format(format)
@@ -107,27 +109,33 @@ def build(
         shards=len(plan.units),
         limits=Limits(min_characters=min_characters, max_characters=max_characters),
     )
-    if _finished_before(job, settings, force=force):
-        whole = json.loads(files.read_text(files.join(out, MANIFEST)) or "{}")
-        return Built(manifest=whole, seconds=0.0, input_bytes=0, shards_before=len(whole["shards"]))
-    todo = [unit for unit in plan.units if not work.is_done(job, unit.index)]
-    hashes = [
-        (name, paths)
-        for name, paths in _hash_work(plan.inputs)
-        if work.read_note(job, name) is None
-    ]
-    if todo or hashes:
-        pipeline = _pipeline()
-        options = pipeline.options(runner, workers or _workers(tagger, todo), pipeline_options)
-        with _watched(job, plan.units, todo, progress):
-            pipeline.run(job, todo, hashes, options)
-    whole = _finish(job, plan, settings, loaded)
-    return Built(
-        manifest=whole,
-        seconds=time.monotonic() - started,
-        input_bytes=sum(unit.size for unit in todo),
-        shards_before=len(plan.units) - len(todo),
-    )
+    alone: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    if not files.is_remote(out):  # where Beam cannot make a file only if there is none
+        alone = folder_locks.locked(out, "--output", beside=True)
+    with alone:
+        if _finished_before(job, settings, force=force):
+            whole = json.loads(files.read_text(files.join(out, MANIFEST)) or "{}")
+            return Built(
+                manifest=whole, seconds=0.0, input_bytes=0, shards_before=len(whole["shards"])
+            )
+        todo = [unit for unit in plan.units if not work.is_done(job, unit.index)]
+        hashes = [
+            (name, paths)
+            for name, paths in _hash_work(plan.inputs)
+            if work.read_note(job, name) is None
+        ]
+        if todo or hashes:
+            pipeline = _pipeline()
+            options = pipeline.options(runner, workers or _workers(tagger, todo), pipeline_options)
+            with _watched(job, plan.units, todo, progress):
+                pipeline.run(job, todo, hashes, options)
+        whole = _finish(job, plan, settings, loaded)
+        return Built(
+            manifest=whole,
+            seconds=time.monotonic() - started,
+            input_bytes=sum(unit.size for unit in todo),
+            shards_before=len(plan.units) - len(todo),
+        )
 
 
 def _workers(tagger: str, todo: Sequence[units.Unit]) -> int:

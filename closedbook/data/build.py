@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
+from closedbook import whole_files
 from closedbook.data import cache, cache_keys
 from closedbook.data.cache import TokenCache
 from closedbook.data.examples import Example, examples, texts
@@ -81,6 +82,8 @@ def build(
         UserError: The task lacks the split, or its data is missing or malformed.
     """
     name, split = key["task"], key["split"]
+    if removed := whole_files.remove_abandoned(folder.parent):
+        _log.info("removed what %d killed builds left in %s", len(removed), folder.parent)
     spec = specs.SPECS.get(name)
     alternatives = spec is not None and spec.random_answer and split == "train"
     if spec is not None and isinstance(spec.source, Texts) and not settings["use_seqio_cached"]:

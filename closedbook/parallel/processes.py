@@ -1,13 +1,24 @@
 """The processes of a multi-host run: how they join, and what they tell each other."""
 
-from typing import TypeVar
+import atexit
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn, TypeVar
 
 import jax
 import numpy as np
 
 from closedbook.errors import UserError
+from closedbook.parallel import peers
 
 _Tree = TypeVar("_Tree")
+_TEXT_BYTES = 4000
+_peers: peers.Peers | None = None  # of this process, once it has joined others
 
 
 def initialize_processes(
@@ -35,13 +46,81 @@ def initialize_processes(
             "give all of --coordinator_address, --process_count and --process_index, or none of "
             "them where JAX finds the processes by itself (TPU pods, SLURM, Open MPI)"
         )
+    ended = threading.Event()
     try:
-        jax.distributed.initialize(*given, initialization_timeout=initialization_timeout)
+        with peers.through_proxy(ended):
+            jax.distributed.initialize(*given, initialization_timeout=initialization_timeout)
     except (ValueError, RuntimeError) as error:
         raise UserError(
             f"the processes of the run did not find each other: {error}; give "
             "--coordinator_address, --process_count and --process_index"
         ) from error
+    _watch_peers(ended)
+    if threading.current_thread() is threading.main_thread():
+        _lead_to_sigterm()
+
+
+def _watch_peers(ended: threading.Event) -> None:
+    global _peers
+    from jax._src import distributed
+
+    state = distributed.global_state
+    if state.client is None or state.num_processes == 1:
+        return
+    _peers = peers.Peers(state.client, state.process_id, state.num_processes, ended)
+    _peers.start()
+    atexit.register(_end)
+
+
+def _end() -> None:
+    assert _peers is not None
+    error = getattr(sys, "last_value", None)
+    if isinstance(error, Exception):  # whose traceback is printed
+        _peers.wait_for_verdict()
+        leave(1, str(error))
+    _peers.meet()
+    jax.distributed.shutdown()
+
+
+def _lead_to_sigterm() -> None:
+    """Lets SIGHUP and the first Ctrl-C do what SIGTERM does, which JAX tells all processes."""
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT:
+            signal.signal(number, signal.default_int_handler)  # the second does not wait
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    for number in (signal.SIGHUP, signal.SIGINT):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, hear)
+
+
+@contextlib.contextmanager
+def lost_peers_named() -> Iterator[None]:
+    """After an error inside, waits for the news that another process is gone, which explains it.
+
+    This process then ends with that message (`peers`), and the error is not shown.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception:
+        if _peers is not None:
+            _peers.wait_for_verdict()
+        raise
+
+
+def leave(code: int, why: str = "") -> NoReturn:
+    """Ends this process; after an error the others are told, and none waits for another.
+
+    Args:
+        code: Exit code.
+        why: What went wrong, for the others.
+    """
+    if code and _peers is not None:
+        _peers.leave(code, why)
+    sys.exit(code)
 
 
 def is_first() -> bool:
@@ -82,14 +161,31 @@ def of_first(number: int) -> int:
     return int(multihost_utils.broadcast_one_to_all(np.int32(number)))
 
 
-def any_is_to_stop(step: int) -> bool:
-    """Whether some process was told to stop, as all see it at the same step.
+def text_of_first(text: str) -> str:
+    """The first process's text, in all processes.
 
     Args:
-        step: Of the training; each process must ask at every step.
+        text: What is beyond 4,000 bytes is cut off.
+    """
+    if is_alone():
+        return text
+    from jax.experimental import multihost_utils
+
+    sent = np.zeros(_TEXT_BYTES, np.uint8)
+    encoded = np.frombuffer(text.encode()[:_TEXT_BYTES], np.uint8)
+    sent[: len(encoded)] = encoded
+    received = np.asarray(multihost_utils.broadcast_one_to_all(sent), np.uint8)
+    return received.tobytes().rstrip(b"\0").decode(errors="ignore")
+
+
+def any_is_to_stop(count: int) -> bool:
+    """Whether some process was told to stop, as all see it at the same count.
+
+    Args:
+        count: How often the process has asked, this time included; all must ask equally often.
     """
     if is_alone():
         return False
     from jax.experimental import multihost_utils
 
-    return multihost_utils.reached_preemption_sync_point(step)
+    return multihost_utils.reached_preemption_sync_point(count)

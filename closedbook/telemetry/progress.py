@@ -1,24 +1,32 @@
 """Progress for the eye: a bar on a terminal, plain lines in a log file."""
 
+import contextlib
 import datetime
+import logging
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Self, SupportsFloat, TextIO
 
 from rich import progress as bars
 from rich.console import Console
+from rich.file_proxy import FileProxy
+
+from closedbook.telemetry.throughput import Throughput
 
 
 class Progress:
     """Shows how far a loop is, its metrics and the time that remains.
 
         with Progress(total=20_000, initial=step, description="train") as progress:
+            with progress.compiling():
+                step = first_step()
             progress.update(step, {"loss": 2.5, "tokens_per_second": 12_000})
 
-    On a terminal a bar moves with every update. Elsewhere a line is printed every
-    `interval` seconds, and always for the last step.
+    On a terminal a bar moves with every update, and what is logged meanwhile stands above it.
+    Elsewhere a line is printed every `interval` seconds, and always for the last step. The time
+    that remains goes by the steps of this run, without what compiles or pauses.
     """
 
     def __init__(
@@ -53,9 +61,13 @@ class Progress:
         self._bar: bars.Progress | None = None
         self._task = bars.TaskID(0)
         self._metrics = ""
+        self._step = initial
+        self._last: int | None = None  # step of the last line
+        self._closing = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self._start = self._last_line = self._clock()
+        self._timer = Throughput(clock=self._clock)
+        self._last_line = self._clock()
         console = Console(file=self._stream)
         if self._enabled and console.is_terminal:
             self._bar = bars.Progress(
@@ -64,13 +76,17 @@ class Progress:
                 bars.MofNCompleteColumn(),
                 bars.TextColumn("{task.fields[metrics]}"),
                 bars.TimeElapsedColumn(),
-                bars.TextColumn("ETA"),
-                bars.TimeRemainingColumn(),
+                bars.TextColumn("{task.fields[remaining]}"),
                 console=console,
             )
             self._task = self._bar.add_task(
-                self._description, total=self._total, completed=self._initial, metrics=""
+                self._description,
+                total=self._total,
+                completed=self._initial,
+                metrics="",
+                remaining="",
             )
+            self._closing.enter_context(_logged_above(console, self._stream))
             self._bar.start()
         return self
 
@@ -82,30 +98,86 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
+        elif self._step == self._total != self._last and self._enabled:
+            self._line(self._metrics)
+        self._closing.close()
+
+    @contextlib.contextmanager
+    def compiling(self) -> Iterator[None]:
+        """Says that a first step compiles, which does not count for the time that remains."""
+        self._say("compiling")
+        yield
+        self._timer.restart()
+        self._step += 1
+        self._say("")
+
+    @contextlib.contextmanager
+    def paused(self) -> Iterator[None]:
+        """Something else is done, such as an evaluation: its time is none of the steps'."""
+        with self._timer.paused():
+            yield
 
     def update(self, step: int, metrics: Mapping[str, SupportsFloat] | None = None) -> None:
         """Shows the state after a step.
 
         Args:
             step: Steps done.
-            metrics: Scalars to show beside it, in their order; none keeps a bar's last ones.
+            metrics: Scalars to show beside it, in their order; none keeps the last ones.
         """
         if not self._enabled:
             return
+        if step > self._step:
+            self._timer.count(steps=step - self._step)
+            self._step = step
+        self._metrics = _shown(metrics) if metrics else self._metrics
         if self._bar is not None:
-            self._metrics = _shown(metrics) if metrics else self._metrics
-            self._bar.update(self._task, completed=step, metrics=self._metrics)
+            remaining = self._remaining() or "ETA -:--:--"
+            self._bar.update(self._task, completed=step, metrics=self._metrics, remaining=remaining)
             return
-        now = self._clock()
-        if step < self._total and now - self._last_line < self._interval:
+        now, last = self._clock(), step == self._total
+        # The last step's line waits for its metrics, or for the end.
+        if step == self._last or (not metrics if last else now - self._last_line < self._interval):
             return
-        self._last_line = now
-        parts = [f"{self._description} {step:,}/{self._total:,}".strip(), _shown(metrics or {})]
-        done = step - self._initial
-        if done > 0 and step < self._total:
-            seconds = (now - self._start) / done * (self._total - step)
-            parts.append(f"ETA {datetime.timedelta(seconds=round(seconds))}")
-        print("  ".join(filter(None, parts)), file=self._stream, flush=True)
+        self._last_line, self._last = now, step
+        self._line(self._metrics, "" if last else self._remaining())
+
+    def _remaining(self) -> str:
+        """The time that the steps which are left take; "" as long as nothing is known."""
+        if not self._timer.steps:
+            return ""
+        seconds = self._timer.seconds / self._timer.steps * (self._total - self._step)
+        return f"ETA {datetime.timedelta(seconds=round(seconds))}"
+
+    def _say(self, doing: str) -> None:
+        """What is done instead of steps, for the eye."""
+        if self._bar is not None:
+            words = f"{self._description}: {doing}" if doing else self._description
+            self._bar.update(self._task, description=words)
+        elif self._enabled and doing:
+            self._line(doing)
+
+    def _line(self, *words: str) -> None:
+        counted = f"{self._description} {self._step:,}/{self._total:,}".strip()
+        print("  ".join(filter(None, (counted, *words))), file=self._stream, flush=True)
+
+
+@contextlib.contextmanager
+def _logged_above(console: Console, stream: TextIO) -> Iterator[None]:
+    """Sends what loggers write to the bar's own stream through its console, which moves the bar."""
+    loggers = [logging.getLogger(), *map(logging.getLogger, logging.root.manager.loggerDict)]
+    handlers = {handler for logger in loggers for handler in logger.handlers}
+    moved = [
+        each
+        for each in handlers
+        if isinstance(each, logging.StreamHandler) and each.stream is stream
+    ]
+    for handler in moved:
+        handler.setStream(FileProxy(console, stream))
+    try:
+        yield
+    finally:
+        for handler in moved:
+            handler.setStream(stream)
 
 
 def _shown(metrics: Mapping[str, SupportsFloat]) -> str:

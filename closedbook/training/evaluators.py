@@ -70,6 +70,7 @@ class HeldOutLoss:
         put: Lays a batch on the devices.
         writer: Takes the losses of each step.
         every: When it is due.
+        check: Called before each batch; raises where the evaluation is to stop.
     """
 
     program: Callable[[Params, Batch], Sums]
@@ -77,6 +78,7 @@ class HeldOutLoss:
     put: Callable[[dict[str, np.ndarray]], Batch]
     writer: MetricWriter
     every: Every
+    check: Callable[[], None] = lambda: None
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -89,7 +91,10 @@ class HeldOutLoss:
 
     def __call__(self, params: Params, step: int) -> Scores:
         """Measures and writes the losses."""
-        rows = [jax.device_get(self.program(params, self.put(batch))) for batch in self.batches()]
+        rows = []
+        for batch in self.batches():
+            self.check()
+            rows.append(jax.device_get(self.program(params, self.put(batch))))
         losses = report.means(rows)
         self.writer.write(step, losses)
         return {f"eval/{name}": losses[name] for name in _SHOWN}

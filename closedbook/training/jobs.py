@@ -18,7 +18,7 @@ from closedbook.errors import UserError
 from closedbook.inference.predictor import Predictor
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
-from closedbook.parallel.processes import is_first
+from closedbook.parallel.processes import is_first, lost_peers_named
 from closedbook.parallel.programs_memory import check_arrays_fit
 from closedbook.telemetry import Progress, TensorBoardWriter
 from closedbook.training import checks, feeds, programs, report
@@ -26,6 +26,8 @@ from closedbook.training.assignment import taken
 from closedbook.training.evaluators import QuestionScores
 from closedbook.training.model import TransformerModel
 from closedbook.training.model_info import describe
+from closedbook.training.run.interrupt import StopRequest
+from closedbook.training.run.lock import only_writer
 from closedbook.training.settings import DatasetConfig, Evaluator, RestoreCheckpointConfig
 from closedbook.training.state import abstract_state, rounded
 
@@ -55,6 +57,10 @@ def evaluate(
 
     Returns:
         Step to scores, "<task>/<metric>".
+
+    Raises:
+        UserError: Another process writes into the folder, or a setting is at fault.
+        Stopped: A signal asks to; scores of checkpoints that are done are written.
     """
     partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
     folder = pathlib.Path(output_dir).expanduser().absolute()
@@ -68,18 +74,22 @@ def evaluate(
     checks.check_checkpoint(open_checkpoint(paths[-1]), model)
     feeds.import_task_modules(dataset_cfg)
     results: dict[int, dict[str, float]] = {}
-    with partitioner.activate(), contextlib.ExitStack() as stack:
+    with lost_peers_named(), partitioner.activate(), contextlib.ExitStack() as stack:
+        stack.enter_context(only_writer(folder, "EVAL_OUTPUT_DIR"))
         data = feeds.RunData(model.vocabulary, model.converter)
         caches = data.questions(dataset_cfg)
         tasks = data.evaluation_tasks(dataset_cfg, settings.num_examples)
         abstract = abstract_state(model, partitioner)
         info = describe(model, abstract, optimizer=False)
         report.write_config(folder, info, config_text)
+        stop = StopRequest()
         place = folder / "inference_eval"
         questions = QuestionScores(
             tasks=tasks,
             target_length=(dataset_cfg.task_feature_lengths or {}).get("targets"),
-            predictor=programs.predictor(model, partitioner, dataset_cfg, settings, caches),
+            predictor=programs.predictor(
+                model, partitioner, dataset_cfg, settings, caches, between=stop.check
+            ),
             folder=place,
             settings=settings,
             writers={
@@ -94,7 +104,8 @@ def evaluate(
             params = load_params(checkpoint, abstract.params)
             params = rounded(params, restore_checkpoint_cfg.dtype)
             step = checkpoint.step or 0
-            results[step] = questions(params, step)
+            with stop:
+                results[step] = questions(params, step)
             del params  # before the next ones are read: memory for one is enough
     return results
 
@@ -133,6 +144,10 @@ def infer(
 
     Returns:
         The files, one per task.
+
+    Raises:
+        UserError: Another process writes the same files, or a setting is at fault.
+        Stopped: A signal asks to; the chunks that are written stay.
     """
     checks.check_shards(
         restore_checkpoint_cfg=restore_checkpoint_cfg,
@@ -149,10 +164,17 @@ def infer(
     checks.check_checkpoint(checkpoint, model)
     feeds.import_task_modules(dataset_cfg)
     files = []
-    with partitioner.activate():
+    shard = f"{shard_id:05d}-of-{num_shards:05d}"
+    # Other tasks, modes and shards may be written into the folder at the same time.
+    name = f"lock-{dataset_cfg.mixture_or_task_name}-{mode}-{shard}".replace("/", "-")
+    only = only_writer(folder, "INFER_OUTPUT_DIR", name=name)
+    with lost_peers_named(), partitioner.activate(), only:
         data = feeds.RunData(model.vocabulary, model.converter)
         caches = data.questions(dataset_cfg, scored=False)
-        predictor = programs.predictor(model, partitioner, dataset_cfg, settings, caches)
+        stop = StopRequest()
+        predictor = programs.predictor(
+            model, partitioner, dataset_cfg, settings, caches, between=stop.check
+        )
         abstract = abstract_state(model, partitioner)
         info = describe(model, abstract, optimizer=False)
         report.write_config(folder, info, config_text)
@@ -167,9 +189,10 @@ def infer(
                 origin=f"{checkpoint.path} {cache.folder.name} {predictor.settings}",
                 size=checkpoint_period * dataset_cfg.batch_size,
                 chosen=range(len(cache))[: settings.num_examples][shard_id::num_shards],
-                shard=f"{shard_id:05d}-of-{num_shards:05d}",
+                shard=shard,
             )
-            files.append(job.run(predictor, params))
+            with stop:
+                files.append(job.run(predictor, params))
     return files
 
 

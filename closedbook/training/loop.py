@@ -3,25 +3,26 @@
 import contextlib
 import dataclasses
 import logging
-import pathlib
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import SupportsFloat
 
 import jax
 import numpy as np
 
-from closedbook.checkpoints import CheckpointStore, steps
+from closedbook.checkpoints import steps
 from closedbook.data.prefetch import Prefetch
-from closedbook.errors import UserError
-from closedbook.models.parameters import Params
+from closedbook.errors import Stopped, UserError
 from closedbook.parallel import Partitioner
-from closedbook.parallel.processes import is_first
-from closedbook.telemetry import MetricWriter, Progress, Throughput, open_writer
+from closedbook.parallel.processes import is_first, lost_peers_named
+from closedbook.telemetry import MetricWriter, Progress, Throughput
 from closedbook.training import checks, feeds, programs, report, startup
-from closedbook.training.evaluators import Evaluation, Every, HeldOutLoss, QuestionScores, evaluate
-from closedbook.training.interrupt import StopRequest
+from closedbook.training.evaluators import Evaluation, Every
 from closedbook.training.model import Sums, TransformerModel
+from closedbook.training.run.interrupt import StopRequest
+from closedbook.training.run.lock import only_writer
+from closedbook.training.run.ongoing import Ongoing
+from closedbook.training.run.parts import Parts
 from closedbook.training.settings import (
     CheckpointConfig,
     DatasetConfig,
@@ -29,7 +30,7 @@ from closedbook.training.settings import (
     SaveCheckpointConfig,
     Trainer,
 )
-from closedbook.training.state import TrainState, abstract_state, converted, split_seed
+from closedbook.training.state import TrainState, abstract_state, split_seed
 from closedbook.training.step import TrainStep
 
 _log = logging.getLogger(__name__)
@@ -121,12 +122,15 @@ def train(
     checks.check_batches(train_dataset_cfg, trainer, partitioner)
     checks.check_vocabulary_ids(model)
     feeds.import_task_modules(train_dataset_cfg, held_out, questions)
-    # Data that is missing is told before a folder is made.
-    data = feeds.RunData(model.vocabulary, model.converter)
-    record = data.record(train_dataset_cfg)
-    held_out = data.possible(held_out, scored=False)
-    questions = data.possible(questions, scored=True)
     with contextlib.ExitStack() as stack:
+        stack.enter_context(lost_peers_named())
+        lock = stack.enter_context(only_writer(folder, "MODEL_DIR"))
+        # Data that is missing is told before a folder is left.
+        data = feeds.RunData(model.vocabulary, model.converter)
+        record = data.record(train_dataset_cfg)
+        held_out = data.possible(held_out, scored=False)
+        questions = data.possible(questions, scored=True)
+        lock.keep_folder()
         store = stack.enter_context(contextlib.closing(startup.open_store(folder, save)))
         stack.enter_context(partitioner.activate())
         start = startup.begin(
@@ -138,7 +142,16 @@ def train(
         report.write_run_files(
             folder, model, abstract_state(model, partitioner), train_dataset_cfg, config_text
         )
-        parts = _Parts(model, partitioner, folder, data, start, stack)
+        stop = StopRequest()
+        parts = Parts(
+            model=model,
+            partitioner=partitioner,
+            folder=folder,
+            data=data,
+            start=start,
+            stack=stack,
+            check=stop.check,
+        )
         every = Every(eval_period or 0, last)
         evaluations: list[Evaluation] = []
         if held_out:
@@ -146,7 +159,7 @@ def train(
         if questions:
             evaluations.append(parts.questions(questions, inference_evaluator, every))
         checks.check_metric(save, [name for each in evaluations for name in each.names])
-        run = _Run(
+        run = Ongoing(
             folder=folder,
             start=start,
             store=store,
@@ -160,6 +173,8 @@ def train(
             save_evaluated=save.keep_best is not None,
             flops=report.flops_of_step(model, train_dataset_cfg),
             tokens=model.converter.tokens,
+            evaluated_first=run_eval_before_training and bool(evaluations),
+            lock=lock,
         )
         step = programs.train_step(
             model, partitioner, train_dataset_cfg, trainer, use_hardware_rng=use_hardware_rng
@@ -168,167 +183,46 @@ def train(
         batches = stack.enter_context(data.training(train_dataset_cfg, start.seed, start.position))
         data.warn_of_leakage(train_dataset_cfg, questions)
         writer = parts.writer("train", services=metric_services, run_name=folder.name)
-        if run_eval_before_training and not start.resumed:
-            evaluate(evaluations, start.state.params, start.step)
-        return _loop(run, start.state, step, key, batches, writer)
-
-
-@dataclasses.dataclass(frozen=True)
-class _Parts:
-    """Makes the parts of a run that write metrics; they are closed with `stack`."""
-
-    model: TransformerModel
-    partitioner: Partitioner
-    folder: pathlib.Path
-    data: feeds.RunData
-    start: startup.Start
-    stack: contextlib.ExitStack
-
-    def writer(
-        self, *place: str, services: Sequence[str] = (), run_name: str | None = None
-    ) -> MetricWriter:
-        """A writer of metrics to a folder of the run; it writes in the first process alone."""
-        return self.stack.enter_context(
-            open_writer(
-                self.folder.joinpath(*place),
-                start_step=self.start.step,
-                resumed=self.start.resumed,
-                process_index=jax.process_index(),
-                services=services,
-                run_name=run_name,
-            )
-        )
-
-    def held_out_loss(self, cfg: DatasetConfig, count: int, every: Every) -> HeldOutLoss:
-        """The loss on `count` batches."""
-        return HeldOutLoss(
-            program=programs.held_out_loss(self.model, self.partitioner, cfg),
-            batches=self.data.held_out(cfg, count),
-            put=self.partitioner.put_batch,
-            writer=self.writer("training_eval", cfg.mixture_or_task_name),
-            every=every,
-        )
-
-    def questions(
-        self, cfg: DatasetConfig, settings: Evaluator | None, every: Every
-    ) -> QuestionScores:
-        """Answers to questions, and their scores."""
-        settings = settings or Evaluator()
-        tasks = self.data.evaluation_tasks(cfg, settings.num_examples)
-        return QuestionScores(
-            tasks=tasks,
-            target_length=(cfg.task_feature_lengths or {}).get("targets"),
-            predictor=programs.predictor(
-                self.model, self.partitioner, cfg, settings, self.data.questions(cfg)
-            ),
-            folder=self.folder / "inference_eval",
-            settings=settings,
-            every=every,
-            writers={task.name: self.writer("inference_eval", task.name) for task in tasks},
-        )
-
-
-@dataclasses.dataclass(kw_only=True)
-class _Run:
-    """What stays the same through the loop."""
-
-    folder: pathlib.Path
-    start: startup.Start
-    store: CheckpointStore
-    partitioner: Partitioner
-    evaluations: Sequence[Evaluation]
-    total: int
-    saves: Every
-    save_steps: frozenset[int]  # that are saved besides
-    save_dtype: str | None  # of the parameters that are saved
-    logs: Every
-    save_evaluated: bool  # whether each evaluated state is saved
-    flops: int  # of a step
-    tokens: Callable[[Mapping[str, np.ndarray]], int]  # of a batch, without padding
-
-    def due(self, step: int) -> tuple[bool, list[Evaluation], bool]:
-        """Whether to save after a step, which evaluations to make, and whether to log."""
-        evaluations = [each for each in self.evaluations if each.due(step)]
-        save = self.saves.due(step) or step in self.save_steps or step == self.total
-        save = save or (self.save_evaluated and bool(evaluations))
-        return save, evaluations, self.logs.due(step) or save or bool(evaluations)
-
-    def save(
-        self,
-        state: TrainState,
-        position: dict[str, int],
-        *,
-        evaluated: bool = False,
-        passing: bool = False,
-    ) -> None:
-        """Saves a checkpoint of a state and of the data's position.
-
-        Args:
-            state: To save.
-            position: Of the data.
-            evaluated: Whether evaluations of the state follow.
-            passing: Whether the checkpoint is kept only while they last.
-        """
-        self.store.save(
-            int(state.step),
-            params=converted(state.params, self.save_dtype),
-            opt_state=state.opt_state,
-            run=self.start.run_record(position, evaluated=evaluated),
-            passing=passing,
-        )
-
-    def evaluate(self, due: Sequence[Evaluation], params: Params, step: int) -> dict[str, float]:
-        """The scores of a state, which is on the disk already: an error here loses no step."""
-        self.store.wait()
-        try:
-            scores = evaluate(due, params, step)
-        except Exception as error:
-            note = (
-                f"in the evaluation of step {step}; checkpoint_{step} is saved: mend the task and "
-                "run the same command again, it evaluates this step and goes on"
-            )
-            if isinstance(error, UserError):  # of which people see the message alone
-                raise UserError(f"{error} ({note})") from error
-            error.add_note(note)
-            raise
-        self.store.scored(step, scores)
-        return scores
+        with stop:
+            return _loop(run, start.state, step, key, batches, writer, stop)
 
 
 def _loop(
-    run: _Run,
+    run: Ongoing,
     state: TrainState,
     step_fn: TrainStep,
     key: jax.Array,
     batches: Prefetch[dict[str, np.ndarray]],
     writer: MetricWriter,
+    stop: StopRequest,
 ) -> Result:
     step, scores = run.start.step, {}
-    waiting: list[Sums] = []
-    if not run.start.resumed:
-        run.save(state, batches.state())  # T5X too writes one before the first step
-    elif run.start.unscored and (due := run.due(step)[1]):
-        scores = run.evaluate(due, state.params, step)
+    try:
+        scores = _before_first_step(run, state, batches.state())
+    except Stopped:
+        return _stopped_in_evaluation(step)
+    waiting: list[Sums] = []  # of steps that are not looked at yet, and may not be done
     started = time.monotonic()
     throughput = Throughput(devices=jax.device_count())
-    with (
-        StopRequest() as stop,
-        Progress(run.total, step, description="train", enabled=is_first()) as progress,
-    ):
-        while step < run.total and not stop.requested(step):
+    with Progress(run.total, step, description="train", enabled=is_first()) as progress:
+        while step < run.total and not stop.requested():
+            run.lock.check()
             batch = next(batches)
             placed = run.partitioner.put_batch(batch)
-            with jax.transfer_guard("disallow"):
-                state, sums = step_fn(state, placed, key)
-            step += 1
-            waiting.append(sums)
+            with _compiling(progress, step == run.start.step, waiting):
+                with jax.transfer_guard("disallow"):
+                    state, sums = step_fn(state, placed, key)
+                step += 1
+                waiting.append(sums)
             if step == run.start.step + 1:
-                jax.block_until_ready(sums)
-                throughput.restart()  # the first step compiles
+                throughput.restart()
             else:
                 throughput.count(tokens=run.tokens(batch))
+            progress.update(step - _running(waiting))
             due_save, due, due_log = run.due(step)
             if due_log:
+                run.lock.confirm()
+                _wait(waiting, step, progress)
                 rows = _finite_rows(waiting, step, run)
                 waiting.clear()
                 metrics = report.means(rows) | report.timing(throughput, rows)
@@ -337,7 +231,7 @@ def _loop(
                 metrics |= rates | report.utilization(run.flops, rates)
                 progress.update(step, report.shown(metrics))
                 try:
-                    with throughput.paused():
+                    with throughput.paused(), progress.paused():
                         if due_save or due:
                             with _timed(metrics, "timing/checkpoint_seconds"):
                                 run.save(
@@ -350,6 +244,8 @@ def _loop(
                             with _timed(metrics, "timing/evaluate_seconds"):
                                 scores = run.evaluate(due, state.params, step)
                             metrics |= scores
+                except Stopped:
+                    return _stopped_in_evaluation(step)
                 finally:
                     writer.write(step, metrics)
         if step < run.total:
@@ -362,6 +258,56 @@ def _loop(
     return Result(step=step, finished=step >= run.total, scores=scores)
 
 
+def _before_first_step(
+    run: Ongoing, state: TrainState, position: dict[str, int]
+) -> dict[str, float]:
+    """Saves a first state, as T5X does, and makes what evaluation it or a resumed one lacks."""
+    if not run.start.resumed:
+        run.save(state, position, evaluated=run.evaluated_first)
+        due = run.evaluations if run.evaluated_first else ()
+    else:
+        due = run.due(run.start.step)[1] if run.start.unscored else ()
+    return run.evaluate(due, state.params, run.start.step) if due else {}
+
+
+def _stopped_in_evaluation(step: int) -> Result:
+    _log.warning(
+        "stopped as asked in the evaluation of step %d; checkpoint_%d is saved, run again to "
+        "evaluate it and go on",
+        step,
+        step,
+    )
+    return Result(step=step, finished=False, scores={})
+
+
+@contextlib.contextmanager
+def _compiling(progress: Progress, first: bool, waiting: list[Sums]) -> Iterator[None]:
+    """Tells that the first step compiles, and waits until it is done."""
+    if not first:
+        yield
+        return
+    with progress.compiling():
+        yield
+        jax.block_until_ready(waiting)
+
+
+def _running(waiting: Sequence[Sums]) -> int:
+    """How many of the last steps the devices have not done yet; asks without waiting."""
+    count = 0
+    for sums in reversed(waiting):
+        if sums["loss"].is_ready():  # type: ignore[attr-defined]
+            break
+        count += 1
+    return count
+
+
+def _wait(waiting: Sequence[Sums], step: int, progress: Progress) -> None:
+    """Waits for all steps up to `step`, and shows each that is done."""
+    for left, sums in zip(range(len(waiting) - 1, -1, -1), waiting, strict=True):
+        jax.block_until_ready(sums["loss"])
+        progress.update(step - left)
+
+
 @contextlib.contextmanager
 def _timed(metrics: dict[str, float], name: str) -> Iterator[None]:
     """Adds the seconds of the `with` to metrics."""
@@ -371,7 +317,7 @@ def _timed(metrics: dict[str, float], name: str) -> Iterator[None]:
 
 
 def _finite_rows(
-    waiting: list[Sums], step: int, run: _Run
+    waiting: list[Sums], step: int, run: Ongoing
 ) -> Sequence[Mapping[str, SupportsFloat]]:
     """The sums of the steps since the last log, on the host.
 

@@ -28,6 +28,7 @@ _LONGEST_ANSWER = 114  # target tokens of the paper; answers are cut there witho
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
+_Tree = TypeVar("_Tree")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -123,6 +124,8 @@ def predictor(
     cfg: DatasetConfig,
     settings: Evaluator,
     caches: Sequence[TokenCache] = (),
+    *,
+    between: Callable[[], None] = lambda: None,
 ) -> Predictor:
     """What answers questions on the mesh and scores given answers.
 
@@ -133,7 +136,13 @@ def predictor(
         settings: How to decode.
         caches: The questions; without lengths the longest of their inputs and targets count, as
             in SeqIO.
+        between: Called between batches; what it raises ends the answering.
     """
+
+    def fetched(results: _Tree) -> _Tree:
+        between()
+        return gather(results)
+
     lengths = cfg.task_feature_lengths or longest_of(caches)
     longest = lengths.get("targets", _LONGEST_ANSWER)
     ways = partitioner.mesh.shape["data"]
@@ -145,7 +154,7 @@ def predictor(
         batch_size=-(-cfg.batch_size // ways) * ways,
         batch_multiple=ways,
         place=partitioner.put_rows,
-        fetch=gather,
+        fetch=fetched,
     )
     found.decode_function = FittingProgram(found.decode_function, "decoding of a batch")
     found.score_function = FittingProgram(found.score_function, "scoring of a batch")

@@ -159,9 +159,14 @@ def test_sigterm_ends_cleanly_and_says_how_to_go_on(project):
     while not (metrics.exists() and metrics.read_text()):
         assert process.poll() is None
         time.sleep(0.05)
+    # Another run in the folder is refused while this one is on.
+    refused = project.run(*words, code=2)
+    assert f"MODEL_DIR {project.folder / 'stopped'} is in use by process {process.pid}" in refused
+    assert len(refused.splitlines()) == 1
     process.terminate()
     out, err = process.communicate()
     assert process.returncode == 0, err
+    assert not list((project.folder / "stopped").glob("lock-*"))
     assert "stopped as asked" in err
     assert "stopped at step" in out
 

@@ -11,6 +11,7 @@ import time
 
 import pytest
 
+from closedbook import folder_locks
 from closedbook.corpora import build, files, work
 from closedbook.errors import UserError
 from closedbook.tasks.spans import sentence_files
@@ -228,6 +229,17 @@ def test_beams_other_file_systems_serve_for_input_and_output(text, tmp_path):
     finally:
         # Beam finds file systems among the subclasses; this one must not outlive its test.
         del Elsewhere
+
+
+def test_a_second_build_of_a_folder_is_refused_while_the_first_is_on(text, tmp_path):
+    with (
+        folder_locks.locked(tmp_path / "out", "--output", beside=True),
+        pytest.raises(UserError, match=f"--output .*out is in use by process {os.getpid()} on "),
+    ):
+        build.build([text], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    build.build([text], tmp_path / "out")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "text"]
 
 
 @pytest.mark.slow

@@ -1,0 +1,1 @@
+"""A run that goes on: its parts, what it saves and evaluates, and what stops it."""
