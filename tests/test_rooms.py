@@ -35,7 +35,7 @@ ALLOWED: dict[str, set[str]] = {
     },
     "vocabulary": set(),
 }
-COMMON = {"cache_folders", "errors", "whole_files", "on_import", "__init__"}
+COMMON = {"cache_folders", "digests", "errors", "whole_files", "on_import", "__init__"}
 # Take seconds to import, reserve GPU memory, or are not there on a machine with GPUs.
 TENSORFLOW = {
     "tensorflow",
