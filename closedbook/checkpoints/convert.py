@@ -13,6 +13,7 @@ import ml_dtypes
 import numpy as np
 
 from closedbook import whole_files
+from closedbook.checkpoints import soundness
 from closedbook.checkpoints.architecture import recognise
 from closedbook.checkpoints.card import (
     GIVE_VOCABULARY,
@@ -24,6 +25,7 @@ from closedbook.checkpoints.formats import WRITABLE, Format
 from closedbook.checkpoints.huggingface.folders import write_huggingface
 from closedbook.checkpoints.layouts import arranged, converted, is_scanned
 from closedbook.checkpoints.opening import open_checkpoint
+from closedbook.checkpoints.places.storage import GCS
 from closedbook.checkpoints.places.targets import check_target
 from closedbook.checkpoints.t5x.native import write_t5x
 from closedbook.checkpoints.t5x.state import MOST_STEPS, state_of
@@ -192,6 +194,8 @@ def _state(opened: Checkpoint, options: Options, *, scalable: bool) -> tuple[boo
             f"{opened.path} holds an Adafactor state, whose factors T5X's scalable network does "
             "not have; leave it out with --optimizer drop"
         )
+    if opened.format == Format.CLOSEDBOOK and not opened.path.startswith(GCS):
+        soundness.check(pathlib.Path(opened.path), soundness.STATE)
     return True, "optimiser state: kept"
 
 
@@ -307,6 +311,7 @@ def _write(folder: pathlib.Path, checkpoint: Checkpoint, work: Plan, options: Op
     """Writes the result into an empty folder; returns the checkpoint's place in it."""
     if options.to == Format.HUGGINGFACE:
         write_huggingface(folder, checkpoint, work.config, max_shard_bytes=options.max_shard_bytes)
+        soundness.seal(folder)
         return ""
     step = f"checkpoint_{checkpoint.step}"
     inside = folder / step
@@ -319,6 +324,7 @@ def _write(folder: pathlib.Path, checkpoint: Checkpoint, work: Plan, options: Op
             _orbax_metadata(inside, {"state": "pytree"})
         case Format.CLOSEDBOOK:
             _write_own(inside, checkpoint)
+    soundness.seal(inside)
     if checkpoint.vocabulary is not None:
         _card(checkpoint, work.config).write(folder, checkpoint.vocabulary)
     return step

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from closedbook.checkpoints import soundness
 from closedbook.checkpoints.card import CARD_FILE, ModelCard
 from closedbook.checkpoints.files.orbax import read_arrays
 from closedbook.checkpoints.formats import Format
@@ -13,7 +14,7 @@ from closedbook.checkpoints.gguf import open_gguf
 from closedbook.checkpoints.huggingface.decoder_only import checkpoint_of as decoder_only_of
 from closedbook.checkpoints.huggingface.folders import open_huggingface
 from closedbook.checkpoints.layouts import UNUSED
-from closedbook.checkpoints.locate import PACKAGED, STEP, packaged_model
+from closedbook.checkpoints.locate import PACKAGED, STEP, packaged_model, steps
 from closedbook.checkpoints.mesh_tf import open_mesh_tf
 from closedbook.checkpoints.places import other_files, remote
 from closedbook.checkpoints.places.hub import HUB
@@ -59,14 +60,17 @@ class Found:
 def open_checkpoint(path: str | pathlib.Path, *, newest: bool = True) -> Checkpoint:
     """Opens a checkpoint of any format; parameters are read later, one at a time.
 
+    Files that closedbook wrote are first compared with their digests, but in a bucket.
+
     Args:
         path: A run's folder, a checkpoint in it, a file, "gs://...", "hf://organisation/name", or
             "closedbook://NAME" for a packaged model.
-        newest: Whether the newest is taken of a run that closedbook itself wrote; of anything
-            else with several checkpoints, one has to be named.
+        newest: Whether the newest whole one is taken of a run that closedbook itself wrote, with
+            a warning of each that is damaged; of anything else with several checkpoints, one has
+            to be named.
 
     Raises:
-        UserError: There is nothing, or several, or something that cannot be read.
+        UserError: There is nothing, or several, or something that is damaged.
     """
     checkpoint = open_found(find(path, newest=newest))
     prefix = checkpoint.card.prefix if checkpoint.card else published_prefix(str(path))
@@ -103,6 +107,8 @@ def find(path: str | pathlib.Path, *, newest: bool = True) -> Found:
     if reason := other_files.adapter(names):
         raise UserError(f"{text} {reason}")
     found = look(place)
+    if not place.remote:
+        found = _whole(place.local, found, newest=newest)
     if not found and (reason := other_files.other_weights(names)):
         raise UserError(f"{text} {reason}")
     if not found:
@@ -118,6 +124,52 @@ def find(path: str | pathlib.Path, *, newest: bool = True) -> Found:
             + listed(f"  {each.path} ({each.format})" for each in found)
         )
     return found[-1]
+
+
+def _whole(folder: pathlib.Path, found: list[Found], *, newest: bool) -> list[Found]:
+    """What was found in a folder, without a run's own checkpoints that are damaged.
+
+    Raises:
+        UserError: None of a run's is whole, or the folder itself is one that is not.
+    """
+    if not found and STEP.match(folder.name) and soundness.is_own(folder):
+        raise UserError(soundness.refusal(folder, soundness.damage(folder)))
+    inside = [folder / f"checkpoint_{step}" for step in reversed(steps(folder))]
+    if any(each.format is not Format.CLOSEDBOOK for each in found) or not inside:
+        return found
+    known = {each.path: each for each in found}
+    if not newest:
+        unknown = [each for each in inside if str(each) not in known]
+        soundness.warn({each: soundness.damage(each) for each in unknown})
+        return found
+    damaged: dict[pathlib.Path, str | None] = {}
+    for each in inside:
+        damaged[each] = soundness.damage(each)
+        if not damaged[each] and str(each) in known:
+            soundness.warn(damaged)
+            return [known[str(each)]]
+    first = inside[0]
+    if not soundness.is_own(first):
+        return found
+    raise UserError(soundness.refusal(first, damaged[first]))
+
+
+def whole_checkpoints(run: pathlib.Path) -> list[str]:
+    """The paths of a run's checkpoints by step, without its own damaged ones, with a warning.
+
+    Raises:
+        UserError: All are damaged.
+    """
+    damaged: dict[pathlib.Path, str | None] = {}
+    for each in (run / f"checkpoint_{step}" for step in steps(run)):
+        formats = {found.format for found in look(Storage.at(each))}
+        own = formats == {Format.CLOSEDBOOK} or (not formats and soundness.is_own(each))
+        damaged[each] = soundness.damage(each) if own else None
+    whole = [str(each) for each, why in damaged.items() if not why]
+    if damaged and not whole:
+        raise UserError(soundness.refusal(*list(damaged.items())[-1]))
+    soundness.warn(damaged)
+    return whole
 
 
 def look(storage: Storage) -> list[Found]:
@@ -203,6 +255,8 @@ def _head(storage: Storage, name: str) -> bytes:
 def open_found(found: Found) -> Checkpoint:
     """Opens what `find` found."""
     storage = found.storage
+    if found.format in (Format.T5X, Format.T5X_ORBAX):
+        soundness.check_written(storage)
     match found.format:
         case Format.CLOSEDBOOK:
             return _open_own(found)
@@ -218,6 +272,7 @@ def open_found(found: Found) -> Checkpoint:
             checkpoint = open_mesh_tf(folder / found.name)
         case Format.HUGGINGFACE:
             folder = storage.local if not storage.remote else remote.fetch(storage.root)
+            soundness.check_written(Storage.at(folder))
             return open_huggingface(folder)
         case Format.GGUF:
             return _open_gguf(storage.local / found.name if not storage.remote else found.path)
@@ -242,6 +297,8 @@ def _open_gguf(path: pathlib.Path | str) -> Checkpoint:
 
 def _open_own(found: Found) -> Checkpoint:
     storage = found.storage
+    if not storage.remote:
+        soundness.check(storage.local)
     run = Storage(storage.root.rpartition("/")[0])
     card = ModelCard.load(run) if CARD_FILE in run.names() else None
     slots: dict[str, Tensor] | None = None

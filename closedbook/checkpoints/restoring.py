@@ -8,6 +8,7 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from closedbook.checkpoints import soundness
 from closedbook.checkpoints.architecture import check_shapes
 from closedbook.checkpoints.formats import Format
 from closedbook.checkpoints.layouts import arranged, is_scanned
@@ -54,10 +55,12 @@ def load_opt_state(checkpoint: Checkpoint, wanted: Tree) -> Tree:
         wanted: Shapes, types and shardings of the same optimiser's state.
 
     Raises:
-        UserError: It is the state of another optimiser, or of other parameters.
+        UserError: It is the state of another optimiser, or of other parameters, or is damaged.
     """
     names = _names(wanted)
     where = f"{checkpoint.path}, optimiser state"
+    if checkpoint.format == Format.CLOSEDBOOK and not checkpoint.path.startswith(GCS):
+        soundness.check(pathlib.Path(checkpoint.path), soundness.STATE)
     if checkpoint.slots is None and checkpoint.path.startswith(GCS):
         raise UserError(
             f"{where}: {checkpoint.other_optimizer} is restored from local folders only; copy the "

@@ -1,9 +1,10 @@
 """Our own checkpoints: Orbax folders `checkpoint_<step>` with `params`, `optimizer` and `run`.
 
 Orbax writes each under a temporary name and renames it, so a killed save leaves nothing that
-looks like a checkpoint.
+looks like a checkpoint. The digests of all processes' files are part of that rename.
 """
 
+import asyncio
 import contextlib
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -12,7 +13,8 @@ from typing import Any, TypeVar
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from closedbook.checkpoints.locate import steps
+from closedbook.checkpoints import soundness
+from closedbook.checkpoints.locate import STEP
 from closedbook.checkpoints.restoring import check_item
 from closedbook.checkpoints.retention import Retention
 from closedbook.errors import UserError
@@ -20,6 +22,16 @@ from closedbook.file_faults import file_fault
 
 Params = TypeVar("Params")  # trees, as `restoring.Tree`
 OptState = TypeVar("OptState")
+
+
+class _SealedPath(ocp.path.atomicity.AtomicRenameTemporaryPath):
+    """Where Orbax writes a checkpoint, and each item in it, until it has its name."""
+
+    async def finalize(self) -> None:
+        """Seals a checkpoint that all processes have written, and renames it; in the first one."""
+        if STEP.match(self.get_final().name):
+            await asyncio.to_thread(soundness.seal, pathlib.Path(self.get()))
+        await super().finalize()
 
 
 class CheckpointStore:
@@ -62,6 +74,7 @@ class CheckpointStore:
                 cleanup_tmp_directories=True,
                 enable_async_checkpointing=asynchronous,
                 save_decision_policy=checkpoint_managers.FixedIntervalPolicy(1),
+                temporary_path_class=_SealedPath,
             ),
             item_names=("params", "optimizer", "run"),
         )
@@ -147,9 +160,11 @@ class CheckpointStore:
             opt_state: The same of the optimiser's state.
 
         Raises:
-            UserError: The checkpoint holds other parameters; the message lists what differs.
+            UserError: The checkpoint is damaged, or holds other parameters; the message lists
+                what differs.
         """
         folder = self._folder / f"checkpoint_{step}"
+        soundness.check(folder, soundness.RUN)
         check_item(folder / "params", params)
         check_item(folder / "optimizer", opt_state)
         args = ocp.args.Composite(
@@ -157,7 +172,11 @@ class CheckpointStore:
             optimizer=ocp.args.StandardRestore(opt_state),
             run=ocp.args.JsonRestore(),
         )
-        restored = self._manager.restore(step, args=args)
+        try:
+            restored = self._manager.restore(step, args=args)
+        except (ValueError, OSError, KeyError) as error:  # of one without digests
+            why = " ".join(str(error).split())[:300]
+            raise UserError(soundness.refusal(folder, f" cannot be read: {why}")) from error
         return restored["params"], restored["optimizer"], restored["run"]
 
     def wait(self) -> None:
@@ -178,8 +197,8 @@ class CheckpointStore:
             fault = file_fault(error, contexts=True)
             if isinstance(error, UserError | RuntimeError | MemoryError) and fault is None:
                 raise
-            good = steps(self._folder)
-            last = f"checkpoint_{good[-1]}" if good else "none"
+            good = soundness.newest_good(self._folder)
+            last = "none" if good is None else f"checkpoint_{good}"
             what = f"the disk of {self._folder} is full"
             if fault is None:  # for example a file that was taken away while it was written
                 reason = " ".join(str(error).split())[:300]

@@ -10,7 +10,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from closedbook import whole_files
-from closedbook.checkpoints import Format, find_checkpoint, model_folder, packaged_models
+from closedbook.checkpoints import (
+    Format,
+    find_checkpoint,
+    model_folder,
+    packaged_models,
+    soundness,
+)
 from closedbook.checkpoints.convert import Options, convert
 from closedbook.cli import gin_files
 from closedbook.errors import UserError, unknown_name
@@ -169,9 +175,11 @@ def pack(
         options = Options(to=Format.CLOSEDBOOK, dtype=dtype, optimizer="drop")
         convert(checkpoint, target, options, force=target.exists())
         return target
+    soundness.check(checkpoint)
     folder = model_folder(source)
     with whole_files.folder(target, replace=True) as packed:
         for name in ("model.json", "vocabulary.model"):
             shutil.copyfile(folder / name, packed / name)
         shutil.copytree(checkpoint / "params", packed / checkpoint.name / "params")
+        soundness.seal(packed / checkpoint.name)
     return target

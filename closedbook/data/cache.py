@@ -3,7 +3,8 @@
 One folder holds `<feature>.tokens` (all ids, one after another), `<feature>.offsets` (where each
 row begins, and the end), `manifest.json`, and for tasks with questions `examples.jsonl`. A task
 that trains on a random one of several answers has several rows of targets per example;
-`alternatives.offsets` then says which.
+`alternatives.offsets` then says which. The manifest has the files' digests, which are compared
+when a process first opens the cache.
 """
 
 import contextlib
@@ -16,7 +17,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from closedbook import whole_files
+from closedbook import digests, whole_files
 from closedbook.errors import UserError
 
 # 2: lines of examples.jsonl hold all features of SeqIO's examples. Caches of format 1 are read, but
@@ -30,7 +31,7 @@ _OFFSET_BYTES = struct.Struct("<q")  # the same, of one
 
 
 class BrokenCacheError(Exception):
-    """A folder is no whole token cache: absent, of another format, or cut short."""
+    """A folder is no whole token cache: absent, of another format, or damaged."""
 
 
 class TokenCache:
@@ -162,9 +163,12 @@ def write(
                 raise UserError(
                     f"task {manifest['task']} has no examples in split {manifest['split']!r}"
                 )
-            sizes = {path.name: path.stat().st_size for path in sorted(new.iterdir())}
-            content = {"format": FORMAT, **manifest, **described, "files": sizes}
-            (new / MANIFEST).write_text(json.dumps(content, indent=1, ensure_ascii=False))
+            record = digests.taken(new, [path.name for path in new.iterdir()])
+            content = {"format": FORMAT, **manifest, **described}
+            content["files"] = {name: each.size for name, each in record.items()}
+            content["digests"] = digests.as_json(record)
+            text = json.dumps(digests.sealed(content), indent=1, ensure_ascii=False)
+            (new / MANIFEST).write_text(text, encoding="utf-8")
     except FileExistsError:
         pass  # another process was faster
     except OSError as error:
@@ -225,8 +229,12 @@ def _is_whole(folder: pathlib.Path) -> bool:
 
 def _checked_manifest(folder: pathlib.Path) -> dict[str, Any]:
     try:
-        manifest = json.loads((folder / MANIFEST).read_text())
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         sizes = manifest["files"]
+        if "digests" in manifest:  # caches of earlier versions have none
+            digests.check_sealed(manifest)
+            if fault := digests.fault(folder, digests.from_json(manifest["digests"])):
+                raise BrokenCacheError(f"{folder} is damaged: {fault}")
         if manifest["format"] not in (FORMAT, 1):
             raise BrokenCacheError(f"{folder} has format {manifest['format']}, not {FORMAT}")
         if (
@@ -235,13 +243,15 @@ def _checked_manifest(folder: pathlib.Path) -> dict[str, Any]:
             and EXAMPLES in sizes
         ):
             raise BrokenCacheError(f"{folder} lacks the features of its examples")
-    except (OSError, ValueError, KeyError) as error:
-        raise BrokenCacheError(f"{folder} has no whole manifest") from error
+    except digests.DamagedError as error:
+        raise BrokenCacheError(f"{folder} is damaged: {MANIFEST} {error}") from error
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise BrokenCacheError(f"{folder} is damaged: {MANIFEST} cannot be read") from error
     for name, size in sizes.items():
         path = folder / name
         found = path.stat().st_size if path.exists() else None
         if found != size:
-            raise BrokenCacheError(f"{path} has {found} bytes, not {size}")
+            raise BrokenCacheError(f"{folder} is damaged: {name} has {found} bytes, not {size}")
     return manifest
 
 

@@ -3,6 +3,7 @@
 Opening one that is there needs neither TensorFlow nor SeqIO; `cache_keys` names its folder.
 """
 
+import logging
 import os
 import pathlib
 from collections.abc import Callable, Mapping
@@ -15,6 +16,8 @@ from closedbook.data.cache import TokenCache
 from closedbook.data.task_facts import task_rates, task_splits
 from closedbook.errors import UserError
 from closedbook.vocabulary.protocol import AnyVocabulary
+
+_log = logging.getLogger(__name__)
 
 
 class CacheOptions(TypedDict, total=False):
@@ -46,7 +49,7 @@ def token_cache(
     num_examples: int | None = None,
     seed: int = 0,
 ) -> TokenCache:
-    """Opens a split's token cache; builds it first if there is none, or if it is not whole.
+    """Opens a split's token cache; builds it first if there is none, or if it is damaged.
 
     Args:
         task_name: A task: packaged, a user's own, or registered with SeqIO by another package.
@@ -62,7 +65,8 @@ def token_cache(
         seed: Of random preprocessors of other packages' tasks.
 
     Raises:
-        UserError: The task or split is unknown, or its data is missing or malformed.
+        UserError: The task or split is unknown, or its data is missing or malformed; of a damaged
+            cache this is said too.
     """
     settings: cache_keys.Settings = {
         "lengths": lengths,
@@ -76,8 +80,14 @@ def token_cache(
     folder /= cache_keys.folder_name(key)
     try:
         return TokenCache(folder)
-    except cache.BrokenCacheError:
-        return build(folder, key, vocabulary, settings)
+    except cache.BrokenCacheError as error:
+        if not folder.exists():
+            return build(folder, key, vocabulary, settings)
+        _log.warning("the token cache %s; it is built again", error)
+        try:
+            return build(folder, key, vocabulary, settings)
+        except UserError as why:
+            raise UserError(f"the token cache {error}; it cannot be built again: {why}") from why
 
 
 def training_sources(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from closedbook import whole_files
-from closedbook.checkpoints import load_params, model_folder, open_checkpoint, steps
+from closedbook.checkpoints import load_params, model_folder, open_checkpoint, whole_checkpoints
 from closedbook.data.cache import TokenCache
 from closedbook.data.evaluation import lines
 from closedbook.data.example_features import plain
@@ -68,8 +68,7 @@ def evaluate(
     path = _path(restore_checkpoint_cfg)
     paths = [path]
     if restore_checkpoint_cfg.mode == "all":
-        run = model_folder(path)
-        paths = [str(run / f"checkpoint_{step}") for step in steps(run)] or [path]
+        paths = whole_checkpoints(model_folder(path)) or [path]
     checks.check_vocabulary_ids(model)
     checks.check_checkpoint(open_checkpoint(paths[-1]), model)
     feeds.import_task_modules(dataset_cfg)

@@ -10,7 +10,7 @@ from typing import SupportsFloat
 import jax
 import numpy as np
 
-from closedbook.checkpoints import steps
+from closedbook.checkpoints import newest_good
 from closedbook.data.prefetch import Prefetch
 from closedbook.errors import Stopped, UserError
 from closedbook.parallel import Partitioner
@@ -331,8 +331,8 @@ def _finite_rows(
         for name, word in _FINITE.items():
             if not np.isfinite(row[name]):
                 run.store.wait()
-                good = [saved for saved in steps(run.folder) if saved < at]
-                last = f"{run.folder}/checkpoint_{good[-1]}" if good else "none"
+                good = newest_good(run.folder, before=at)
+                last = "none" if good is None else f"{run.folder}/checkpoint_{good}"
                 raise UserError(
                     f"the {word} is {float(row[name])} at step {at}; the last good checkpoint is "
                     f"{last}; lower the learning rate or look at the data there"

@@ -1,8 +1,10 @@
 """An array inside a file, mapped only while a part of it is copied out."""
 
 import dataclasses
+import functools
 import mmap
 import pathlib
+import zlib
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -10,7 +12,44 @@ import numpy as np
 from closedbook.checkpoints.tensors import Index, Tensor
 from closedbook.errors import UserError
 
+_AT_ONCE = 2**20  # bytes that a checksum reads at once
 _ROWS, _COLUMNS = 256, 128  # of a tile that is transposed at once: 128 KiB of float32
+
+
+@dataclasses.dataclass(frozen=True)
+class Checksum:
+    """The CRC-32 that a format keeps of some bytes of a file.
+
+    Attributes:
+        start: The first byte.
+        length: How many.
+        crc32: Of them.
+    """
+
+    start: int
+    length: int
+    crc32: int
+
+    def check(self, path: pathlib.Path) -> None:
+        """Compares it with the file, once as long as that does not change.
+
+        Raises:
+            ValueError: The bytes are others.
+        """
+        if _crc32(path, path.stat().st_mtime_ns, self.start, self.length) != self.crc32:
+            raise ValueError("its bytes are not those that were written (CRC-32)")
+
+
+@functools.lru_cache(maxsize=2**16)
+def _crc32(path: pathlib.Path, changed: int, start: int, length: int) -> int:
+    del changed  # of the key alone
+    crc, buffer = 0, memoryview(bytearray(_AT_ONCE))
+    with path.open("rb", buffering=0) as file:
+        file.seek(start)
+        while length and (count := file.readinto(buffer[: min(length, _AT_ONCE)])):
+            crc = zlib.crc32(buffer[:count], crc)
+            length -= count
+    return crc
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,6 +64,7 @@ class FileArray:
         dtype: Type of the elements, little-endian.
         shape: Elements along each axis.
         strides: Steps to the next element of each axis, in elements, never negative.
+        checksum: Of bytes around the array, checked before it is read; None if there is none.
     """
 
     path: pathlib.Path
@@ -32,6 +72,7 @@ class FileArray:
     dtype: np.dtype
     shape: tuple[int, ...]
     strides: tuple[int, ...]
+    checksum: Checksum | None = None
 
     @classmethod
     def contiguous(
@@ -56,8 +97,10 @@ class FileArray:
         """A copy of the part that slices select, in C order.
 
         Raises:
-            ValueError: The file has become shorter.
+            ValueError: The file has become shorter, or its bytes are not those of the checksum.
         """
+        if self.checksum is not None:
+            self.checksum.check(self.path)
         length = self.extent * self.dtype.itemsize
         if not length:
             return np.empty(self.shape, self.dtype)[index]

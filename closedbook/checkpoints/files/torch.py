@@ -1,7 +1,7 @@
 """Reads pytorch_model.bin files without torch: state dicts of tensors, never code.
 
 Two formats: since torch 1.6 an uncompressed zip (`*/data.pkl` describes, `*/data/<key>` are the
-storages); before, a stream of pickles followed by the storages.
+storages), whose CRC-32s are checked; before, a stream of pickles followed by the storages.
 """
 
 import pathlib
@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 import numpy as np
 
-from closedbook.checkpoints.files.file_arrays import FileArray, check_name
+from closedbook.checkpoints.files.file_arrays import Checksum, FileArray, check_name
 from closedbook.checkpoints.files.state_pickles import (
     ForbiddenPickleError,
     StorageRef,
@@ -40,9 +40,10 @@ def open_torch(path: pathlib.Path) -> dict[str, Tensor]:
     try:
         with path.open("rb") as file:
             if file.read(4) == b"PK\x03\x04":
-                state, starts = _read_zip(path, file)
+                state, places = _read_zip(path, file)
             else:
                 state, starts = _read_stream(path, file)
+                places = {key: (start, None) for key, start in starts.items()}
     except ForbiddenPickleError as error:
         raise UserError(
             f"{path} holds {error}, which a file of weights does not need; it was not run. Only "
@@ -54,7 +55,7 @@ def open_torch(path: pathlib.Path) -> dict[str, Tensor]:
         ) from error
     except OSError as error:
         raise UserError(f"{path} cannot be read: {error.strerror or error}") from error
-    return {name: _tensor(path, name, ref, starts) for name, ref in state.items()}
+    return {name: _tensor(path, name, ref, *places[ref.storage.key]) for name, ref in state.items()}
 
 
 def _weights(path: pathlib.Path, state: object) -> dict[str, TensorRef]:
@@ -76,14 +77,17 @@ def _weights(path: pathlib.Path, state: object) -> dict[str, TensorRef]:
     return state
 
 
-def _tensor(path: pathlib.Path, name: str, ref: TensorRef, starts: dict[str, int]) -> Tensor:
+def _tensor(
+    path: pathlib.Path, name: str, ref: TensorRef, start: int, checksum: Checksum | None
+) -> Tensor:
     dtype = ref.storage.dtype
     array = FileArray(
         path=path,
-        start=starts[ref.storage.key] + ref.offset * dtype.itemsize,
+        start=start + ref.offset * dtype.itemsize,
         dtype=dtype,
         shape=ref.shape,
         strides=ref.strides,
+        checksum=checksum,
     )
     return array.tensor(f"{path}: {name}")
 
@@ -98,8 +102,10 @@ def _storages(state: dict[str, TensorRef]) -> dict[str, StorageRef]:
     return found
 
 
-def _read_zip(path: pathlib.Path, file: BinaryIO) -> tuple[dict[str, TensorRef], dict[str, int]]:
-    """The state dict, and the first byte of each storage."""
+def _read_zip(
+    path: pathlib.Path, file: BinaryIO
+) -> tuple[dict[str, TensorRef], dict[str, tuple[int, Checksum | None]]]:
+    """The state dict, and of each storage the first byte and the checksum."""
     size = path.stat().st_size
     with zipfile.ZipFile(file) as archive:
         entries = {entry.filename: entry for entry in archive.infolist()}
@@ -114,9 +120,12 @@ def _read_zip(path: pathlib.Path, file: BinaryIO) -> tuple[dict[str, TensorRef],
             file.seek(_data_start(file, order, size))
             if file.read(min(order.file_size, 10)) != b"little":
                 raise ValueError("its numbers are big-endian")
-        file.seek(_data_start(file, entries[pickles[0]], size))
+        start = _data_start(file, entries[pickles[0]], size)
+        if checksum := _checksum(entries[pickles[0]], start):
+            checksum.check(path)
+        file.seek(start)
         state = _weights(path, read_pickle(file))
-        starts = {}
+        places = {}
         for key, storage in _storages(state).items():
             entry = entries.get(f"{root}/data/{key}")
             if entry is None:
@@ -126,8 +135,14 @@ def _read_zip(path: pathlib.Path, file: BinaryIO) -> tuple[dict[str, TensorRef],
                     f"storage {key[:80]!r} has {entry.file_size} bytes, not {storage.numel} "
                     f"times {storage.dtype}"
                 )
-            starts[key] = _data_start(file, entry, size)
-    return state, starts
+            start = _data_start(file, entry, size)
+            places[key] = start, _checksum(entry, start)
+    return state, places
+
+
+def _checksum(entry: zipfile.ZipInfo, start: int) -> Checksum | None:
+    """An entry's; None where it is 0, which torch writes if it is told to compute none."""
+    return Checksum(start, entry.file_size, entry.CRC) if entry.CRC else None
 
 
 def _data_start(file: BinaryIO, entry: zipfile.ZipInfo, size: int) -> int:

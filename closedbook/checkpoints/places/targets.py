@@ -9,7 +9,7 @@ from closedbook.memory import readable
 
 # What conversions write into a target, and nothing that somebody could miss.
 _OWN = re.compile(
-    r"^(checkpoint_\d+|model\.json|vocabulary\.model|config\.json|generation_config\.json"
+    r"^(checkpoint_\d+|digests\.json|model\.json|vocabulary\.model|config\.json|generation_config\.json"
     r"|model(-\d+-of-\d+)?\.safetensors(\.index\.json)?|spiece\.model|tokenizer\.json"
     r"|tokenizer_config\.json|special_tokens_map\.json)$"
 )

@@ -22,7 +22,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import closedbook
-from closedbook import whole_files
+from closedbook import digests, whole_files
 from closedbook.errors import UserError
 from closedbook.eval.report import numbers
 from closedbook.knowledge import result_folders
@@ -293,7 +293,11 @@ class _Run:
                     path = folder / name / f"{sign}.{part}.npy"
                     np.save(path, np.ascontiguousarray(parts[part], dtype))
                 np.save(folder / name / f"{sign}.active.npy", self._active[name][place])
-        text_of_manifest = json.dumps(self._manifest(named, len(chosen)), indent=1)
+        written = (path for path in folder.rglob("*") if path.is_file())
+        names = [path.relative_to(folder).as_posix() for path in written]
+        content = self._manifest(named, len(chosen))
+        content["digests"] = digests.as_json(digests.taken(folder, names))
+        text_of_manifest = json.dumps(digests.sealed(content), indent=1)
         whole_files.write_text(folder / indexes.MANIFEST, f"{text_of_manifest}\n")
 
     def _manifest(self, named: Mapping[str, Any], kept: int) -> dict[str, Any]:

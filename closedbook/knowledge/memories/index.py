@@ -7,7 +7,8 @@
     DIR/STACK/SIGN.active.npy       int64 [layers, cells], positions of the corpus with this sign
     DIR/texts/                      the texts that are triggers of some cell
 
-Ten bytes per trigger. Opening it needs no JAX and reads the manifest and the arrays' headers alone.
+Ten bytes per trigger. The manifest has the files' digests, which are compared once in a process.
+Opening an index needs no JAX, and then reads the manifest and the arrays' headers alone.
 """
 
 import dataclasses
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from closedbook import digests
 from closedbook.errors import UserError, unknown_name
 from closedbook.knowledge.memories.cells import Cell, Cells, Sign
 from closedbook.knowledge.memories.texts import Texts, opened
@@ -32,7 +34,13 @@ FORMAT = 1
 TEXTS = "texts"
 PARTS = {"coefficient": np.float32, "text": np.int32, "position": np.uint16}
 _NEEDED = {"model": ("name", "sha256"), "corpus": ("name", "made", "in_words", "texts", "sha256")}
-_DAMAGE = (OSError, EOFError, ValueError, LookupError)  # what reading a damaged file raises
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    LookupError,
+    digests.DamagedError,
+)  # what reading a damaged file raises
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,7 +61,7 @@ class Index:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> "Index":
-        """Opens an index; takes milliseconds whatever its size.
+        """Opens an index; takes milliseconds, and the first time some more for each GB.
 
         Raises:
             UserError: There is none, it is damaged, or another version has written it.
@@ -88,7 +96,11 @@ class Index:
             raise _damaged(path, error) from error
 
     def _check_whole(self) -> None:
-        """Raises one of _DAMAGE if a file is missing, cut short or of another shape."""
+        """Raises one of _DAMAGE if a file is missing, changed or of another shape."""
+        if "digests" in self.manifest:  # indexes of earlier versions have none
+            digests.check_sealed(self.manifest)
+            if fault := digests.fault(self.path, digests.from_json(self.manifest["digests"])):
+                raise ValueError(fault)
         for group, names in _NEEDED.items():
             for name in names:
                 if self.manifest[group][name] is None:
@@ -239,6 +251,8 @@ def _damaged(path: pathlib.Path, error: Exception) -> UserError:
             why = f"{pathlib.Path(file).relative_to(path)}: {error.strerror}"
         case KeyError():
             why = f"{MANIFEST} does not say {error.args[0]!r}"
+        case digests.DamagedError():
+            why = f"{MANIFEST} {error}"
         case _:
             why = str(error) or type(error).__name__
     return UserError(
