@@ -18,6 +18,7 @@ from closedbook.cli.knowledge.probe import probe
 from closedbook.cli.knowledge.trace import trace
 from closedbook.cli.run import guarded, log_to_stderr, to_any_terminal
 from closedbook.cli.tensorflow_start import prepare_tensorflow
+from closedbook.compiled_programs import keep_compiled_programs
 
 app = typer.Typer(
     name="closedbook",
@@ -110,4 +111,5 @@ def main() -> None:
     to_any_terminal()
     log_to_stderr()
     prepare_tensorflow()
+    keep_compiled_programs()
     sys.exit(guarded(lambda: app(prog_name="closedbook")))

@@ -9,6 +9,7 @@ import typer
 from closedbook.cli.absl_flags import rewritten
 from closedbook.cli.run import guarded, log_to_stderr, to_any_terminal
 from closedbook.cli.tensorflow_start import prepare_tensorflow
+from closedbook.compiled_programs import keep_compiled_programs
 from closedbook.errors import UserError
 
 app = typer.Typer(
@@ -129,5 +130,6 @@ def main() -> None:
     to_any_terminal()
     log_to_stderr()
     prepare_tensorflow()
+    keep_compiled_programs()
     sys.path.insert(0, "")  # a user's module of tasks may lie in the working directory
     sys.exit(guarded(lambda: app(args=rewritten(sys.argv[1:], _MODES), prog_name="t5x")))
