@@ -187,4 +187,6 @@ def main() -> None:
     prepare_tensorflow()
     keep_compiled_programs()
     sys.path.insert(0, "")  # a user's module of tasks may lie in the working directory
-    sys.exit(guarded(lambda: app(args=rewritten(sys.argv[1:], (*_MODES, "precompile")), prog_name="t5x")))
+    sys.exit(
+        guarded(lambda: app(args=rewritten(sys.argv[1:], (*_MODES, "precompile")), prog_name="t5x"))
+    )

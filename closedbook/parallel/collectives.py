@@ -2,6 +2,7 @@
 
 import collections
 import dataclasses
+import math
 import re
 from collections.abc import Iterator, Mapping
 
@@ -20,7 +21,13 @@ _CALLED = re.compile(
 _CONDITION = re.compile(r"\bcondition=%?(?P<name>[\w.\-]+)")
 _TRIPS = re.compile(r'"known_trip_count":\{"n":"(?P<count>\d+)"\}')
 _BOUND = re.compile(r"= s32\[\]\S* constant\((?P<count>\d+)\)")
-_GROUPS = re.compile(r"replica_groups=(?:\[\d+,(?P<size>\d+)\]|\{\{(?P<first>[\d,]+)\})")
+# Three ways to write groups: a grid, lists, and axes of a mesh.
+_GROUPS = re.compile(
+    r"replica_groups=(?:\[\d+,(?P<size>\d+)\]|\{\{(?P<first>[\d,]+)\}"
+    r"|mesh\[(?P<mesh>[^\]]*)\].*?\{(?P<axes>[^}]*)\})"
+)
+_AXIS = re.compile(r"'(?P<name>\w+)'=(?P<size>\d+)")
+_PART = re.compile(r"'(?P<name>\w+)'(?::\(\d+\)(?P<part>\d+))?")  # an axis, or a part of one
 
 
 @dataclasses.dataclass(frozen=True, order=True)
@@ -108,7 +115,13 @@ def _group(line: str) -> int:
     match = _GROUPS.search(line)
     if match is None:
         return 2 if "source_target_pairs" in line else 0
-    return int(match["size"]) if match["size"] else len(match["first"].split(","))
+    if match["size"]:
+        return int(match["size"])
+    if match["first"]:
+        return len(match["first"].split(","))
+    sizes = {axis["name"]: int(axis["size"]) for axis in _AXIS.finditer(match["mesh"])}
+    parts = _PART.finditer(match["axes"])
+    return math.prod(int(part["part"] or sizes.get(part["name"], 1)) for part in parts)
 
 
 def _size(kind: str, result: str, line: str) -> int:

@@ -1,5 +1,6 @@
 """Devices by the name of their slice, attached or not, to compile programs for."""
 
+import contextlib
 import dataclasses
 import importlib.util
 import math
@@ -64,10 +65,8 @@ def _cpu(name: str, size: str) -> Topology:
     if not re.fullmatch(r"[1-9]\d{0,4}", size):
         raise UserError(f"--topology is {name!r}; give the number of devices, as in cpu:64")
     count = int(size)
-    try:
+    with contextlib.suppress(RuntimeError):  # JAX runs already; it may have as many
         jax.config.update("jax_num_cpu_devices", count)
-    except RuntimeError:
-        pass  # JAX runs already; it may have as many
     devices = tuple(jax.devices("cpu"))
     if len(devices) < count:
         raise UserError(
@@ -115,7 +114,9 @@ def _tpu(name: str, family: str, size: str) -> Topology:
     elif family == "v4":
         settings = {"chip_config_name": "megacore", "chips_per_host_bounds": host}
     try:
-        found = topologies.get_topology_desc(platform="tpu", topology_name=f"{family}:{size}", **settings)
+        found = topologies.get_topology_desc(
+            platform="tpu", topology_name=f"{family}:{size}", **settings
+        )
     except Exception as error:  # of whatever the library raises, by version
         words = " ".join(str(error).split())[:300]
         raise UserError(

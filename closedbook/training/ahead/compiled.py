@@ -139,5 +139,6 @@ def _bytes(leaf: Any) -> int:
 
 def _shortened(words: str) -> str:
     """The sentence of a compiler's message that has the numbers."""
-    match = re.search(r"Used [\d.]+\w? of [\d.]+\w? \w+\.[^.]*\.", words)
+    number = r"[\d.]+[KMGT]?"
+    match = re.search(rf"Used {number} of {number} \w+\. Exceeded \w+ capacity by {number}", words)
     return match[0] if match else words[:300]

@@ -61,7 +61,7 @@ def as_text(plan: Plan, run: Run) -> str:
         f"devices         {chips} of {plan.topology.name}; compiled by {plan.topology.told}",
         f"settings        {'; '.join(plan.settings.bindings(run.model))}",
         f"batch           {plan.batch_size:,} rows, {plan.tokens:,} tokens with padding",
-        f"arithmetic      {plan.flops / 1e12:,.4g} TFLOP a step, what is computed again not counted",
+        f"arithmetic      {plan.flops / 1e12:,.4g} TFLOP a step, without what is computed again",
     ]
     if plan.step_seconds is not None and kind is not None:
         rate = plan.tokens / plan.step_seconds
@@ -89,8 +89,7 @@ def _memory(plan: Plan) -> list[str]:
 def _kinds(memory: Memory) -> list[int | None]:
     rest = memory.temporaries - (memory.activations or 0)
     other = memory.batch + memory.outputs + memory.code
-    kinds = [memory.parameters, memory.optimizer, memory.activations, rest, other, memory.total]
-    return kinds
+    return [memory.parameters, memory.optimizer, memory.activations, rest, other, memory.total]
 
 
 def _exchange(plan: Plan) -> list[str]:
