@@ -38,6 +38,7 @@ ALLOWED: dict[str, set[str]] = {
 COMMON = {
     "__init__",
     "cache_folders",
+    "compiled_programs",
     "digests",
     "errors",
     "file_faults",

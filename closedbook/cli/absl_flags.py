@@ -8,7 +8,6 @@ _GIN = "--gin."
 # absl's own flags about its log, with and without a value. Ours goes to standard error already.
 # Modes of T5X, and what there is in their place.
 _ELSEWHERE = {
-    "precompile": "a run compiles its own programs; `--run_mode=train --dry_run` checks one",
     "export": "`closedbook convert` writes a checkpoint for T5X or transformers",
 }
 _LOG_SWITCHES = {"alsologtostderr", "logtostderr", "showprefixforinfo"}

@@ -15,6 +15,7 @@ import typer
 from closedbook.cli.faults import background, told
 from closedbook.cli.signals import raised_as_stopped
 from closedbook.cli.tensorflow_start import prepare_tensorflow
+from closedbook.compiled_programs import keep_compiled_programs
 from closedbook.errors import Stopped, UserError, unknown_name
 
 Choice = TypeVar("Choice", bound=str)
@@ -86,6 +87,7 @@ def program(run: Callable[[list[str]], object]) -> NoReturn:
     to_any_terminal()
     log_to_stderr()
     prepare_tensorflow()
+    keep_compiled_programs()
     code = guarded(lambda: run(words), whole=whole)
     if code and not whole:
         background.end_of_errors()

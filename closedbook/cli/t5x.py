@@ -133,6 +133,61 @@ for _mode in _MODES:
 
 
 @app.command()
+def precompile(
+    gin_file: GinFile = None,
+    gin_bindings: GinBinding = None,
+    gin_search_paths: SearchPaths = "",
+    topology: Annotated[
+        str,
+        typer.Option(
+            "--topology",
+            help="Devices to compile for, attached or not: a slice of TPUs (v5p:4x4x4, v5e:16x16, "
+            "v6e:4x4, v4:2x2x4; needs closedbook[tpu-aot]), or cpu:64, as many fake devices.",
+        ),
+    ] = "cpu:1",
+    fit: Annotated[
+        bool,
+        typer.Option(
+            "--fit",
+            help="Look for the fastest rematerialisation, microbatches and partitions that fit.",
+        ),
+    ] = False,
+    mfu: Annotated[
+        float, typer.Option(help="Share of the devices' peak that the step's time assumes.")
+    ] = 0.4,
+    device_memory: Annotated[
+        float | None, typer.Option("--device_memory", help="GiB of a device.")
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Compile a training run's programs for devices that need not be there: does it fit?
+
+    Takes the files and bindings of `t5x train`. Prints, for the train step and the evaluations,
+    the memory of one device by kind, what devices send each other, and the time of a step at an
+    assumed share of the peak; the exit code is 1 where the run does not fit. Reads no data and no
+    checkpoint.
+
+    `t5x precompile --gin_file=nq_11b.gin --topology=v5p:4x4x4`
+    """
+    from closedbook.cli import precompile as precompile_command
+
+    if not gin_file and not gin_bindings:
+        raise UserError("t5x precompile needs --gin_file; packaged ones are listed by `t5x files`")
+    code = precompile_command.run(
+        gin_file or [],
+        gin_bindings or [],
+        [path for path in gin_search_paths.split(",") if path],
+        topology=topology,
+        fit=fit,
+        mfu=mfu,
+        device_memory=device_memory,
+        as_json=json,
+    )
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
 def files() -> None:
     """List the packaged gin files, and what each is for."""
     from closedbook.cli.gin_files import described_files
@@ -152,4 +207,4 @@ def main() -> None:
     # the place of a module of Python's or of an installed package.
     if "" not in sys.path:
         sys.path.append("")
-    program(lambda words: app(args=rewritten(words, _MODES), prog_name="t5x"))
+    program(lambda words: app(args=rewritten(words, (*_MODES, "precompile")), prog_name="t5x"))

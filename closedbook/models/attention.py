@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 from flax import struct
 
-from closedbook.models.layers import Dropout, Initializer, Kernel, Precision, drops
+from closedbook.models.layers import Dropout, Initializer, Kernel, drops
+from closedbook.models.precision import Precision, contracted
 from closedbook.models.taps import Tap
 
 MASKED = -1e10  # added to attention logits that must not be seen, as T5X
@@ -63,12 +64,17 @@ def attend(
     Returns:
         [batch, heads, queries, head_dim], in the type of the queries.
     """
-    logits = jnp.einsum(
-        "bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.dtype(precision.accumulate)
-    )
+    if precision.narrow:
+        logits = contracted("bhqd,bhkd->bhqk", precision.operands, query, key)
+    else:
+        logits = jnp.einsum(
+            "bhqd,bhkd->bhqk", query, key, preferred_element_type=jnp.dtype(precision.accumulate)
+        )
     weights = jax.nn.softmax(logits + bias, axis=-1).astype(query.dtype)
     if on_weights is not None:
         weights = on_weights(weights)
+    if precision.narrow:
+        return contracted("bhqk,bhkd->bhqd", precision.operands, weights, value)
     return jnp.einsum("bhqk,bhkd->bhqd", weights, value)
 
 

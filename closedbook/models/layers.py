@@ -5,7 +5,6 @@ They take plain numbers and know no family. Parameter names, shapes and logical 
 otherwise.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any
@@ -14,6 +13,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
+from closedbook.models.precision import Precision, contracted
 from closedbook.models.taps import Tap
 
 Initializer = nn.initializers.Initializer
@@ -23,22 +23,6 @@ ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "silu": nn.silu,
     "linear": lambda x: x,
 }
-DTYPES = ("float32", "bfloat16")  # in which a model may compute
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Precision:
-    """The number types of a model.
-
-    Attributes:
-        parameters: Of parameters as they are stored and updated.
-        compute: Of activations and of both factors of a matrix product.
-        accumulate: Of norms, attention logits, softmax and output logits.
-    """
-
-    parameters: str = "float32"
-    compute: str = "float32"
-    accumulate: str = "float32"
 
 
 def constrain(x: jax.Array, *axes: str) -> jax.Array:
@@ -57,7 +41,12 @@ def product(x: jax.Array, kernel: jax.Array, precision: Precision) -> jax.Array:
     With more axes a CPU computes the kernel's gradient about twice as slowly.
     """
     kernel, x = kernel.astype(precision.compute), x.astype(precision.compute)
-    return jnp.dot(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], kernel.shape[-1])
+    rows = x.reshape(-1, x.shape[-1])
+    if precision.narrow:
+        out = contracted("nk,km->nm", precision.operands, rows, kernel)
+    else:
+        out = jnp.dot(rows, kernel)
+    return out.reshape(*x.shape[:-1], kernel.shape[-1])
 
 
 class Kernel(nn.Module):

@@ -32,7 +32,7 @@ class TrainState(struct.PyTreeNode):
 
 def abstract_state(model: TransformerModel, partitioner: Partitioner) -> TrainState:
     """Shapes, types and shardings of the state, without any memory for it."""
-    boxed = jax.eval_shape(model.init, jax.random.key(0))
+    boxed = jax.eval_shape(lambda: model.init(jax.random.key(0)))
     params = unboxed(boxed)
     shardings = partitioner.parameter_shardings(boxed, params)
     opt_state = jax.eval_shape(model.optimizer.init, params)

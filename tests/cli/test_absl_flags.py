@@ -33,7 +33,6 @@ def test_a_command_line_of_t5x_is_understood(words, kept):
     ("words", "message"),
     [
         (["--run_mode=trian"], "unknown --run_mode 'trian'; nearest: train"),
-        (["--run_mode=precompile"], "closedbook has no mode precompile: a run compiles"),
         (["--run_mode=train", "--run_mode=eval"], "given twice"),
         (["train", "--dry_run=maybe"], "--dry_run is 'maybe'; give true or false"),
     ],

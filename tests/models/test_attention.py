@@ -7,7 +7,7 @@ import pytest
 
 from closedbook.models import Patch, Taps, attention
 from closedbook.models.attention import MASKED, attend
-from closedbook.models.layers import Precision
+from closedbook.models.precision import Precision
 
 
 def test_attend_by_hand():

@@ -22,7 +22,10 @@ _TF_EXAMPLES = (
     "closedbook reads no files of tf.train.Example ({name}); write the inputs as JSON lines and "
     "name them in tasks.qa_from_files.files (docs/your_questions.md)"
 )
-_PRECOMPILE = "closedbook has no mode precompile ({name}); a run compiles its own programs"
+_PRECOMPILE = (
+    "{name} is not needed: `t5x precompile` compiles what a training run compiles, from the files "
+    "of `t5x train`"
+)
 _FILES = {
     "export.gin": _EXPORT,
     "export_seqio.gin": _EXPORT,

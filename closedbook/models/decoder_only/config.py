@@ -5,7 +5,8 @@ import math
 from typing import Any, ClassVar
 
 from closedbook.errors import UserError, unknown_name
-from closedbook.models.layers import ACTIVATIONS, DTYPES, Precision
+from closedbook.models.layers import ACTIVATIONS
+from closedbook.models.precision import DTYPES, Precision
 from closedbook.models.sites import AttentionUnit, Stack
 from closedbook.models.stack import REMAT_POLICIES
 
@@ -169,7 +170,7 @@ class DecoderOnlyConfig:
     @property
     def precision(self) -> Precision:
         """The number types of parameters, products and sums."""
-        return Precision(compute=self.dtype)
+        return Precision.of(self.dtype)
 
     @property
     def stacks(self) -> dict[str, Stack]:

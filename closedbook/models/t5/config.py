@@ -4,7 +4,8 @@ import dataclasses
 from typing import ClassVar
 
 from closedbook.errors import UserError, require_least, unknown_name
-from closedbook.models.layers import ACTIVATIONS, DTYPES, Precision
+from closedbook.models.layers import ACTIVATIONS
+from closedbook.models.precision import DTYPES, Precision
 from closedbook.models.sites import AttentionUnit, Stack
 from closedbook.models.stack import REMAT_POLICIES
 from closedbook.vocabulary import PAD_ID
@@ -111,7 +112,7 @@ class T5Config:
     @property
     def precision(self) -> Precision:
         """The number types of parameters, products and sums."""
-        return Precision(compute=self.dtype)
+        return Precision.of(self.dtype)
 
     @property
     def stacks(self) -> dict[str, Stack]:

@@ -5,7 +5,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from closedbook.models.layers import Precision, with_axes
+from closedbook.models.layers import with_axes
+from closedbook.models.precision import Precision
 
 
 def relative_position_bucket(

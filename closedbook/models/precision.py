@@ -1,0 +1,123 @@
+"""Number types of a model, and products of matrices whose factors are narrower than their sums."""
+
+import dataclasses
+import functools
+import logging
+import pathlib
+
+import jax
+import jax.numpy as jnp
+
+_log = logging.getLogger(__name__)
+# In which a model may compute; the last is XLA's name for bfloat16 factors of float32 products.
+OPERANDS = "bf16_bf16_f32"
+DTYPES = ("float32", "bfloat16", OPERANDS)
+_FAST_PRODUCTS = ("amx_bf16", "avx512_bf16")  # flags of processors that multiply bfloat16 quickly
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Precision:
+    """The number types of a model.
+
+    Attributes:
+        parameters: Of parameters as they are stored and updated.
+        compute: Of activations.
+        operands: Of both factors of a matrix product, forward and backward; "" for those of
+            `compute`. Narrower ones, as bfloat16 below float32, are added up in `compute`: what
+            processors with bfloat16 products are fast at.
+        accumulate: Of norms, attention logits, softmax and output logits.
+    """
+
+    parameters: str = "float32"
+    compute: str = "float32"
+    operands: str = ""
+    accumulate: str = "float32"
+
+    @classmethod
+    def of(cls, dtype: str) -> "Precision":
+        """The policy that a model's configuration names, one of `DTYPES`.
+
+        Parameters and sums are float32 in all of them.
+        """
+        if dtype == OPERANDS:
+            return cls(operands="bfloat16")
+        return cls(compute=dtype)
+
+    @property
+    def narrow(self) -> bool:
+        """Whether factors of products are rounded to another type than activations have."""
+        return self.operands not in ("", self.compute)
+
+
+def dtype_on(dtype: str, platform: str) -> str:
+    """The member of `DTYPES` that a configuration's means on a platform; the log says what changes.
+
+    "bfloat16" is what accelerators are fast at. On a CPU XLA computes it by rounding each result,
+    which is slower than float32: there it means bfloat16 factors of float32 products if the
+    processor has instructions for them, and else float32.
+
+    Args:
+        dtype: Of a model's configuration.
+        platform: JAX's name of the devices, "cpu", "gpu" or "tpu".
+    """
+    if dtype != "bfloat16" or platform != "cpu":
+        return dtype
+    if any(each in _features() for each in _FAST_PRODUCTS):
+        _log.info("bfloat16 on this processor: factors of products, which are added up in float32")
+        return OPERANDS
+    _log.info("this processor has no instructions for bfloat16: computing in float32")
+    return "float32"
+
+
+@functools.cache
+def _features() -> frozenset[str]:
+    """Flags of this machine's processor; none where the system does not tell them."""
+    try:
+        lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return frozenset()
+    return frozenset(
+        flag for line in lines if line.startswith("flags") for flag in line.split(":")[1].split()
+    )
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0, 1))
+def contracted(equation: str, operands: str, a: jax.Array, b: jax.Array) -> jax.Array:
+    """An einsum whose factors are rounded, and added up in the type that they have.
+
+    So are those of its derivatives, which JAX would take in the narrow type.
+
+    Args:
+        equation: Of two factors; each index stands in exactly two of the three terms, or in all.
+        operands: The type that factors are rounded to.
+        a: The first factor.
+        b: The second factor, of the same type.
+    """
+    narrow_a, narrow_b = a.astype(operands), b.astype(operands)
+    return jnp.einsum(equation, narrow_a, narrow_b, preferred_element_type=a.dtype)
+
+
+_Kept = tuple[jax.Array, jax.Array]
+
+
+def _contracted(
+    equation: str, operands: str, a: jax.Array, b: jax.Array
+) -> tuple[jax.Array, _Kept]:
+    # Both are kept narrow: half of the memory, and they need not be rounded again.
+    return contracted(equation, operands, a, b), (a.astype(operands), b.astype(operands))
+
+
+def _contracted_back(
+    equation: str, operands: str, kept: _Kept, change: jax.Array
+) -> tuple[jax.Array, jax.Array]:
+    (first, second), result = equation.partition("->")[0].split(","), equation.partition("->")[2]
+    narrow = change.astype(operands)
+    a, b = kept
+    wide = change.dtype
+    return (
+        jnp.einsum(f"{result},{second}->{first}", narrow, b, preferred_element_type=wide),
+        jnp.einsum(f"{first},{result}->{second}", a, narrow, preferred_element_type=wide),
+    )
+
+
+contracted.defvjp(_contracted, _contracted_back)

@@ -1,0 +1,132 @@
+"""Devices by the name of their slice, attached or not, to compile programs for."""
+
+import contextlib
+import dataclasses
+import importlib.util
+import math
+import os
+import re
+from typing import Any
+
+import jax
+
+from closedbook.errors import UserError, unknown_name
+from closedbook.parallel.devices import DeviceKind, device_kind
+
+# Names of slices, as Google's own commands have them: how many numbers they have, and the chips
+# of a host.
+_TPUS = {
+    "v2": (2, (2, 2, 1)),
+    "v3": (2, (2, 2, 1)),
+    "v4": (3, (2, 2, 1)),
+    "v5e": (2, (2, 2, 1)),
+    "v5p": (3, (2, 2, 1)),
+    "v6e": (2, (2, 2, 1)),
+}
+_EXAMPLES = "v5p:4x4x4, v5e:16x16, v6e:4x4, v4:2x2x4 or cpu:64"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Topology:
+    """Devices that programs can be compiled for.
+
+    Attributes:
+        name: As it was asked for, for example "v5p:4x4x4".
+        devices: Of JAX; those of a slice that is not attached run nothing.
+        kind: What one of them can do and hold; None for CPU devices.
+        told: What its programs are compiled by, for people.
+    """
+
+    name: str
+    devices: tuple[jax.Device, ...]
+    kind: DeviceKind | None
+    told: str
+
+
+def topology(name: str) -> Topology:
+    """The devices of a slice of TPUs, or as many CPU devices.
+
+    Args:
+        name: "v5p:4x4x4", a generation of TPUs with the chips along each axis, or "cpu:64", devices
+            that this machine's processor stands in for.
+
+    Raises:
+        UserError: The name is none of these, there is no such slice, or a package is missing.
+    """
+    family, colon, size = name.strip().lower().partition(":")
+    if family == "cpu":
+        return _cpu(name, size if colon else "1")
+    if family not in _TPUS:
+        raise unknown_name("topology", name, (*_TPUS, "cpu"))
+    return _tpu(name, family, size)
+
+
+def _cpu(name: str, size: str) -> Topology:
+    if not re.fullmatch(r"[1-9]\d{0,4}", size):
+        raise UserError(f"--topology is {name!r}; give the number of devices, as in cpu:64")
+    count = int(size)
+    with contextlib.suppress(RuntimeError):  # JAX runs already; it may have as many
+        jax.config.update("jax_num_cpu_devices", count)
+    devices = tuple(jax.devices("cpu"))
+    if len(devices) < count:
+        raise UserError(
+            f"--topology is {name!r}, and JAX runs with {len(devices)} CPU devices; run it in a "
+            f"process of its own, or with XLA_FLAGS=--xla_force_host_platform_device_count={count}"
+        )
+    return Topology(
+        name=name,
+        devices=devices[:count],
+        kind=None,
+        told="XLA for this machine's processor, in place of an accelerator: arguments and FLOPs "
+        "are those of any device, temporaries and exchanged bytes are larger than a TPU's, since "
+        "the processor adds in float32",
+    )
+
+
+def _tpu(name: str, family: str, size: str) -> Topology:
+    numbers, host = _TPUS[family]
+    if not re.fullmatch(rf"[1-9]\d*(x[1-9]\d*){{{numbers - 1}}}", size):
+        raise UserError(
+            f"--topology is {name!r}; give the chips of a {family} slice along its {numbers} axes, "
+            f"for example {_EXAMPLES}"
+        )
+    if importlib.util.find_spec("libtpu") is None:
+        raise UserError(
+            f"--topology is {name!r}, and the compiler for TPUs is not installed; install "
+            "closedbook[tpu-aot], or take fake devices, --topology=cpu:"
+            f"{math.prod(int(n) for n in size.split('x'))}"
+        )
+    # The library looks for the machine that it is on, and says at length that it finds none.
+    for variable, value in (
+        ("TPU_SKIP_MDS_QUERY", "1"),
+        ("ALLOW_MULTIPLE_LIBTPU_LOAD", "1"),
+        ("TPU_WORKER_HOSTNAMES", "localhost"),
+        ("TPU_ACCELERATOR_TYPE", f"{family}-8"),
+        ("TPU_STDERR_LOG_LEVEL", "3"),
+        ("TPU_MIN_LOG_LEVEL", "3"),
+    ):
+        os.environ.setdefault(variable, value)
+    from jax.experimental import topologies
+
+    settings: dict[str, Any] = {}
+    if math.prod(int(n) for n in size.split("x")) < math.prod(host):
+        settings["chips_per_host_bounds"] = (*map(int, size.split("x")), 1, 1)[:3]
+    elif family == "v4":
+        settings = {"chip_config_name": "megacore", "chips_per_host_bounds": host}
+    try:
+        found = topologies.get_topology_desc(
+            platform="tpu", topology_name=f"{family}:{size}", **settings
+        )
+    except Exception as error:  # of whatever the library raises, by version
+        words = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"--topology is {name!r}, which the compiler for TPUs does not know ({words}); give a "
+            f"slice that exists, for example {_EXAMPLES}"
+        ) from error
+    devices = tuple(found.devices)
+    return Topology(
+        name=name,
+        devices=devices,
+        kind=device_kind(devices[0].device_kind),
+        told=f"XLA for {devices[0].device_kind}, by libtpu; nothing was run",
+    )

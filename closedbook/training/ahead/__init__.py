@@ -1,0 +1,1 @@
+"""A run before it runs: its programs compiled for devices that need not be there."""

@@ -1,0 +1,168 @@
+"""What a run needs, compiled ahead of it."""
+
+import dataclasses
+import json
+
+import jax
+import pytest
+
+from closedbook.errors import UserError
+from closedbook.parallel import Partitioner
+from closedbook.parallel.topologies import topology
+from closedbook.training.ahead import table
+from closedbook.training.ahead.compiled import Compiled, compile_program
+from closedbook.training.ahead.plan import Plan, Run, Settings, plan
+from closedbook.training.programs import Program
+from closedbook.training.settings import DatasetConfig, Trainer
+
+
+@pytest.fixture(scope="module")
+def a_run(tiny) -> Run:
+    data = DatasetConfig(
+        mixture_or_task_name="not_read",
+        split="train",
+        task_feature_lengths={"inputs": 64, "targets": 16},
+        batch_size=32,
+        pack=True,
+    )
+    return Run(
+        model=tiny,
+        train=data,
+        trainer=Trainer(),
+        partitioner=Partitioner(num_partitions=2),
+        held_out=data,
+        questions=dataclasses.replace(data, pack=False, batch_size=8),
+    )
+
+
+@pytest.fixture(scope="module")
+def made(a_run) -> Plan:
+    return plan(a_run, topology("cpu:8"))
+
+
+def test_memory_is_told_by_kind(made, tiny, a_run):
+    step, held_out, answers = made.programs
+    # Heads, feed-forward width and vocabulary lie on two devices each; norms and biases on both.
+    whole = sum(x.size for x in jax.tree.leaves(jax.eval_shape(tiny.init, jax.random.key(0)))) * 4
+    assert whole / 2 < step.memory.parameters < 0.55 * whole
+    assert held_out.memory.parameters == answers.memory.parameters == step.memory.parameters
+    assert step.memory.optimizer > 0 == held_out.memory.optimizer
+    # Rows on four devices: tokens and segments of inputs; of targets what goes in as well, and
+    # weights. The step is one number more.
+    assert step.memory.batch == 32 // 4 * 4 * (2 * 64 + 4 * 16) + 4
+    parts = dataclasses.asdict(step.memory) | {"activations": 0}
+    assert step.memory.total == sum(parts.values())
+    assert 0 < step.memory.activations <= step.memory.temporaries
+
+
+def test_microbatches_save_activations(made, a_run):
+    parts = dataclasses.replace(a_run, trainer=Trainer(num_microbatches=4), held_out=None)
+    fewer = plan(dataclasses.replace(parts, questions=None), topology("cpu:8"))
+    assert [each.name for each in fewer.programs] == ["train step"]
+    assert fewer.programs[0].memory.activations < 0.5 * made.programs[0].memory.activations
+    assert fewer.programs[0].memory.parameters == made.programs[0].memory.parameters
+    assert fewer.flops == made.flops
+
+
+def test_it_fits_where_there_is_room(made, a_run):
+    assert made.fits is None  # of the processor's memory nothing is assumed
+    assert made.step_seconds is None
+    enough = dataclasses.replace(made, memory_limit=int(made.needed / 0.95) + 1)
+    scarce = dataclasses.replace(made, memory_limit=int(made.needed / 0.95) - 1)
+    assert enough.fits is True
+    assert scarce.fits is False
+    assert "fits: " in table.as_text(enough, a_run)
+    text = table.as_text(scarce, a_run)
+    assert "does not fit: " in text
+    assert "trainer.Trainer.num_microbatches = 2" in text
+    assert "network.T5Config.remat_policy = 'minimal'" in text
+    assert "partitioning.PjitPartitioner.num_partitions = 4" in text
+
+
+def test_the_time_of_a_step_is_arithmetic(made, a_run):
+    v5p = dataclasses.replace(made.topology, kind=_kind(peak_flops=459e12))
+    timed = dataclasses.replace(made, topology=v5p, mfu=0.5)
+    assert timed.step_seconds == made.flops / (8 * 459e12 * 0.5)
+    assert "at an assumed 50% of the devices' 459 TFLOP/s" in table.as_text(timed, a_run)
+
+
+def _kind(peak_flops):
+    from closedbook.parallel.devices import DeviceKind
+
+    return DeviceKind(peak_flops=peak_flops, memory=2**30)
+
+
+def test_json_has_all_that_the_table_has(made, a_run):
+    read = json.loads(json.dumps(table.as_json(made, a_run)))
+    assert read["needed"] == made.needed
+    assert read["settings"] == {"partitions": 2, "microbatches": 1, "remat_policy": "none"}
+    assert [each["name"] for each in read["programs"]] == [each.name for each in made.programs]
+    step = read["programs"][0]
+    assert step["memory"]["total"] == made.programs[0].memory.total
+    assert {each["kind"] for each in step["exchanged"]} == {"all-reduce"}
+
+
+def test_changed_settings_are_those_of_the_run(a_run):
+    settings = Settings(partitions=4, microbatches=2, remat_policy="full")
+    assert a_run.changed(settings).settings == settings
+    assert a_run.changed(settings).model.config.remat_policy == "full"
+
+
+def test_a_batch_that_does_not_split_is_refused(a_run):
+    odd = dataclasses.replace(a_run, train=dataclasses.replace(a_run.train, batch_size=6))
+    with pytest.raises(UserError, match="does not split over 4 data-parallel"):
+        plan(odd, topology("cpu:8"))
+
+
+class _Refused:
+    def __init__(self, message):
+        self.message = message
+
+    def lower(self, *arguments):
+        raise jax.errors.JaxRuntimeError(self.message)
+
+
+def test_a_program_that_the_compiler_finds_too_large_is_told_with_its_words(made, a_run):
+    message = (
+        "RESOURCE_EXHAUSTED: XLA:TPU compile permanent error. Ran out of memory in memory space "
+        "hbm. Used 125.31G of 15.75G hbm. Exceeded hbm capacity by 109.56G.\n\nTotal hbm usage"
+    )
+    refused = compile_program(Program(name="train step", function=_Refused(message), arguments=()))
+    assert refused == Compiled(
+        name="train step",
+        seconds=refused.seconds,
+        memory=None,
+        too_large="Used 125.31G of 15.75G hbm. Exceeded hbm capacity by 109.56G",
+        exchanged=(),
+    )
+    large = dataclasses.replace(made, programs=(refused,), memory_limit=2**34)
+    assert large.fits is False
+    text = table.as_text(large, a_run)
+    assert "Used 125.31G of 15.75G hbm" in text
+    assert "does not fit; what helps" in text
+
+
+def test_another_failure_of_the_compiler_is_one_message():
+    program = Program(name="train step", function=_Refused("INTERNAL: no\n way"), arguments=())
+    with pytest.raises(UserError, match="the train step does not compile: INTERNAL: no way"):
+        compile_program(program)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("v9:2x2", "unknown topology 'v9:2x2'; nearest: v2; valid: cpu, v2, v3"),
+        ("v5p:2x2", "give the chips of a v5p slice along its 3 axes"),
+        ("cpu:none", "give the number of devices, as in cpu:64"),
+        ("cpu:4096", "JAX runs with 8 CPU devices; run it in a process of its own"),
+    ],
+)
+def test_a_topology_that_does_not_exist_is_refused(name, message):
+    with pytest.raises(UserError, match=message):
+        topology(name)
+
+
+def test_a_missing_compiler_is_named(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(UserError, match=r"install closedbook\[tpu-aot\].*--topology=cpu:64"):
+        topology("v5p:4x4x4")
