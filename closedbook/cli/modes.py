@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from closedbook.cli import gin_files, next_steps
+from closedbook.cli import gin_files
+from closedbook.cli.runs import next_steps
 from closedbook.models import parameter_count
 
 

@@ -8,7 +8,7 @@ import typer
 
 from closedbook.cli.absl_flags import rewritten
 from closedbook.cli.run import guarded, log_to_stderr, print_version, to_any_terminal
-from closedbook.cli.t5x_help import HELP
+from closedbook.cli.runs.help_texts import HELP
 from closedbook.cli.tensorflow_start import prepare_tensorflow
 from closedbook.errors import UserError
 
