@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn
 
-from closedbook.cli.amounts import shown_bytes
+from closedbook.cli.run import shown_bytes
 
 if TYPE_CHECKING:
     from closedbook.checkpoints import Checkpoint

@@ -4,9 +4,10 @@ import functools
 from collections.abc import Sequence
 from typing import Any
 
-from closedbook.cli import gin_files, next_steps
+from closedbook.cli import gin_files
 from closedbook.cli.faults import memory_advice
 from closedbook.cli.gin_files import visible
+from closedbook.cli.runs import next_steps
 from closedbook.errors import UserError
 from closedbook.models import parameter_count
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from closedbook.cli.amounts import byte_unit, shown_bytes
+from closedbook.cli.run import byte_unit, shown_bytes
 
 if TYPE_CHECKING:
     from closedbook.corpora.build import Built

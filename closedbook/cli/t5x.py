@@ -8,7 +8,7 @@ import typer
 
 from closedbook.cli.absl_flags import rewritten
 from closedbook.cli.run import complete, print_version, program
-from closedbook.cli.t5x_help import HELP
+from closedbook.cli.runs.help_texts import HELP
 from closedbook.errors import UserError
 
 app = typer.Typer(

@@ -123,7 +123,7 @@ def _tpu(name: str, family: str, size: str) -> Topology:
             f"--topology is {name!r}, which the compiler for TPUs does not know ({words}); give a "
             f"slice that exists, for example {_EXAMPLES}"
         ) from error
-    devices = tuple(found.devices)
+    devices: tuple[Any, ...] = tuple(found.devices)  # of a class without types
     return Topology(
         name=name,
         devices=devices,

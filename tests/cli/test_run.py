@@ -4,14 +4,14 @@ import doctest
 
 import pytest
 
-from closedbook.cli import amounts, run
+from closedbook.cli import run
 from closedbook.cli.gin_files import run_folders
 from closedbook.cli.knowledge.probe_steps import numbers
 from closedbook.errors import UserError
 
 
 def test_examples_in_docstrings_run():
-    for module, count in ((run, 2), (amounts, 2), (run_folders, 4)):
+    for module, count in ((run, 4), (run_folders, 4)):
         assert doctest.testmod(module) == (0, count)
 
 

@@ -9,7 +9,8 @@ import pytest
 
 import closedbook
 from closedbook.cli import closedbook as closedbook_command
-from closedbook.cli import gin_files, next_steps, t5x
+from closedbook.cli import gin_files, t5x
+from closedbook.cli.runs import next_steps
 
 
 @pytest.fixture

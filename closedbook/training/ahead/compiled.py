@@ -100,7 +100,7 @@ def compile_program(program: Program) -> Compiled:
             exchanged=(),
         )
     seconds = time.monotonic() - began
-    stats = made.memory_analysis()
+    stats: Any = made.memory_analysis()
     parameters, optimizer = _held(program.arguments[0])
     memory = Memory(
         parameters=parameters,
