@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from closedbook.cli import closedbook, gin_files, t5x
-from closedbook.cli.absl_flags import rewritten
+from closedbook.cli.runs.absl_flags import rewritten
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

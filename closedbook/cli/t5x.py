@@ -6,8 +6,8 @@ from typing import Annotated
 
 import typer
 
-from closedbook.cli.absl_flags import rewritten
 from closedbook.cli.run import complete, print_version, program
+from closedbook.cli.runs.absl_flags import rewritten
 from closedbook.cli.runs.help_texts import HELP
 from closedbook.errors import UserError
 
@@ -100,7 +100,7 @@ def _command(mode: str) -> None:
         initialization_timeout: Timeout = 300,
         no_imports: NoImports = False,
     ) -> None:
-        from closedbook.cli import modes
+        from closedbook.cli.runs import modes
 
         if not gin_file and not gin_bindings:
             raise UserError(f"t5x {mode} needs --gin_file; packaged ones are listed by `t5x files`")
@@ -169,7 +169,7 @@ def precompile(
 
     `t5x precompile --gin_file=nq_11b.gin --topology=v5p:4x4x4`
     """
-    from closedbook.cli import precompile as precompile_command
+    from closedbook.cli.runs import precompile as precompile_command
 
     if not gin_file and not gin_bindings:
         raise UserError("t5x precompile needs --gin_file; packaged ones are listed by `t5x files`")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from closedbook.cli.absl_flags import rewritten
+from closedbook.cli.runs.absl_flags import rewritten
 from closedbook.errors import UserError
 
 MODES = ("train", "eval", "infer")

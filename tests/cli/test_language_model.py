@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import tensorstore
 
-from closedbook.cli import gin_files, modes
+from closedbook.cli import gin_files
+from closedbook.cli.runs import modes
 from closedbook.errors import UserError
 
 STEPS, SAVE = 24, 6

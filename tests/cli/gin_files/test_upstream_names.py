@@ -6,8 +6,9 @@ import pathlib
 
 import pytest
 
-from closedbook.cli import gin_files, modes
+from closedbook.cli import gin_files
 from closedbook.cli.gin_files import visible
+from closedbook.cli.runs import modes
 from closedbook.errors import UserError
 
 MODEL = "t5x/examples/t5/t5_1_1/small.gin"
