@@ -278,6 +278,9 @@ def through_proxy(ended: threading.Event) -> Iterator[None]:
     def made(address: str, index: int, *args: object, **kwargs: object) -> object:
         if index != 0:
             address = Proxy(address, ended).address
+            # An HTTP proxy that the environment names would look for it on its own machine.
+            others = os.environ.get("no_grpc_proxy") or os.environ.get("no_proxy") or ""
+            os.environ["no_grpc_proxy"] = f"{others},127.0.0.1".lstrip(",")
         return original(address, index, *args, **kwargs)
 
     setattr(module, name, made)
