@@ -29,6 +29,7 @@ _GRACE = 3.0  # seconds in which a process ends by itself where another has told
 _LAST_BARRIER = 300.0  # seconds to wait for the others at the end
 _FAILED = "failed"  # what a process says of itself that ends with an error
 _COPIED = 1 << 16  # bytes at once
+_NOT_BY_HTTP_PROXY = ("no_grpc_proxy", "no_proxy")  # gRPC reads the first of them that is set
 
 
 class Store(Protocol):
@@ -278,6 +279,9 @@ def through_proxy(ended: threading.Event) -> Iterator[None]:
     def made(address: str, index: int, *args: object, **kwargs: object) -> object:
         if index != 0:
             address = Proxy(address, ended).address
+            # An HTTP proxy that the environment names would look for it on its own machine.
+            others = next(filter(None, map(os.environ.get, _NOT_BY_HTTP_PROXY)), "")
+            os.environ[_NOT_BY_HTTP_PROXY[0]] = f"{others},127.0.0.1".lstrip(",")
         return original(address, index, *args, **kwargs)
 
     setattr(module, name, made)

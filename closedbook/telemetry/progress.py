@@ -78,6 +78,7 @@ class Progress:
                 bars.TimeElapsedColumn(),
                 bars.TextColumn("{task.fields[remaining]}"),
                 console=console,
+                redirect_stdout=False,  # what a command prints may go into a file
             )
             self._task = self._bar.add_task(
                 self._description,

@@ -22,7 +22,7 @@ from closedbook.errors import UserError
 from closedbook.eval import predictions
 from closedbook.models import T5
 from closedbook.parallel import Partitioner
-from closedbook.training import programs
+from closedbook.training import loop, programs
 from closedbook.training.settings import RestoreCheckpointConfig
 from closedbook.training.state import abstract_state
 
@@ -101,6 +101,28 @@ def test_a_run_writes_the_files_of_t5x_and_learns(run, tiny, tmp_path):
     assert card.prefix == "question: "
     assert card.config == tiny.config
     assert result.scores.keys() >= {"loop_quiz/em", "loop_quiz/f1", "eval/loss"}
+
+
+def test_the_progress_moves_with_each_step_and_leaves_out_what_compiles(run, monkeypatch):
+    shown = []
+
+    class Seen(loop.Progress):
+        def update(self, step, metrics=None):
+            shown.append(step)
+
+        def compiling(self):
+            shown.append("compiling")
+            return super().compiling()
+
+    monkeypatch.setattr(loop, "Progress", Seen)
+    run(5, stats_period=5, infer_eval_dataset_cfg=None, train_eval_dataset_cfg=None)
+    run(8, stats_period=5, infer_eval_dataset_cfg=None, train_eval_dataset_cfg=None)
+    assert shown.count("compiling") == 2
+    assert shown[0] == "compiling"
+    again = shown.index("compiling", 1)
+    first, second = shown[1:again], shown[again + 1 :]
+    assert (sorted(first), sorted(second)) == (first, second)
+    assert (set(first), set(second)) == ({1, 2, 3, 4, 5}, {6, 7, 8})
 
 
 def test_questions_that_stand_in_training_are_told(run, caplog):
