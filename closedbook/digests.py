@@ -27,7 +27,7 @@ _READ_BYTES = 2**20  # at once: what a core's cache holds is hashed without a se
 _THREADS = min(os.cpu_count() or 1, 8)
 _OWN = "digest"  # the key under which a record keeps the digest of itself
 _Signature = tuple[int, ...]
-_sound: dict[str, tuple[_Signature, "FileDigest"]] = {}  # files that were as written, by path
+_sound: dict[tuple[str, int], tuple[_Signature, str]] = {}  # parts that were as written
 
 
 class DamagedError(Exception):
@@ -172,21 +172,20 @@ def first_fault(
             if signature is None or signature[0] != record[name].size:
                 return number
             signatures[name] = signature
-    known = {
-        name
-        for name, signature in signatures.items()
-        if not fresh and _sound.get(f"{folder}/{name}") == (signature, record[name])
-    }
-    wanted = [(i, *part) for i, part in enumerate(parts) if part[0] not in known]
+    wanted = {}
+    for number in range(share[0], len(parts), share[1]):
+        name, start = parts[number]
+        found = signatures[name], record[name].parts[start // PART_BYTES]
+        if fresh or _sound.get((f"{folder}/{name}", start)) != found:
+            wanted[number] = found
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
-        right = list(
-            pool.map(lambda part: _is_right(folder, record, part), wanted[share[0] :: share[1]])
-        )
-    for (number, _, _), each in zip(wanted[share[0] :: share[1]], right, strict=True):
-        if not each:
-            return number
-    for name in signatures.keys() - known:
-        _sound[f"{folder}/{name}"] = signatures[name], record[name]
+        right = pool.map(lambda number: _is_right(folder, record, *parts[number]), wanted)
+        for (number, found), each in zip(wanted.items(), right, strict=True):
+            if not each:
+                pool.shutdown(cancel_futures=True)
+                return number
+            name, start = parts[number]
+            _sound[f"{folder}/{name}", start] = found
     return None
 
 
@@ -228,8 +227,7 @@ def _signature(path: pathlib.Path) -> _Signature | None:
     return found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev
 
 
-def _is_right(folder: pathlib.Path, record: Record, part: tuple[int, str, int]) -> bool:
-    _, name, start = part
+def _is_right(folder: pathlib.Path, record: Record, name: str, start: int) -> bool:
     try:
         return _digest(folder / name, start) == record[name].parts[start // PART_BYTES]
     except OSError:  # the disk does not give it: it is damaged

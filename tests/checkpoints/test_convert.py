@@ -196,6 +196,9 @@ def test_a_damaged_source_is_named_and_nothing_is_written(factored_checkpoint, t
         chunk.unlink()
         if damage == "truncated":
             chunk.write_bytes(data[: len(data) // 2])
+        with pytest.raises(UserError, match=rf"checkpoint_20 is damaged: state/{name}/0\.0 "):
+            convert(copy, tmp_path / "out", Options(to="huggingface"))
+        (copy / "digests.json").unlink()  # as another program's checkpoint
         with pytest.raises(UserError, match=rf"checkpoint_20/state: {name}"):
             convert(copy, tmp_path / "out", Options(to="huggingface"))
     database = tmp_path / "database" / "checkpoint_1850"

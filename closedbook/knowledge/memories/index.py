@@ -34,13 +34,8 @@ FORMAT = 1
 TEXTS = "texts"
 PARTS = {"coefficient": np.float32, "text": np.int32, "position": np.uint16}
 _NEEDED = {"model": ("name", "sha256"), "corpus": ("name", "made", "in_words", "texts", "sha256")}
-_DAMAGE = (
-    OSError,
-    EOFError,
-    ValueError,
-    LookupError,
-    digests.DamagedError,
-)  # what reading a damaged file raises
+# What reading a damaged file raises.
+_DAMAGE = (OSError, EOFError, ValueError, LookupError, digests.DamagedError)
 
 
 @dataclasses.dataclass(frozen=True)
