@@ -78,6 +78,11 @@ class Partitioner:
         grid = mesh_utils.create_device_mesh(shape, devices=devices, allow_split_physical_axes=True)
         return Mesh(grid, ("data", "model"), axis_types=(AxisType.Auto, AxisType.Auto))
 
+    @property
+    def platform(self) -> str:
+        """JAX's name for the kind of devices: "cpu", "gpu" or "tpu"."""
+        return str(self.mesh.devices.flat[0].platform)
+
     def sharding(self, *axes: str | None) -> NamedSharding:
         """Sharding of an array with the given mesh axes."""
         return NamedSharding(self.mesh, PartitionSpec(*axes))

@@ -75,6 +75,7 @@ def evaluate(
     results: dict[int, dict[str, float]] = {}
     with lost_peers_named(), partitioner.activate(), contextlib.ExitStack() as stack:
         stack.enter_context(only_writer(folder, "EVAL_OUTPUT_DIR"))
+        model = model.on(partitioner.platform)
         data = feeds.RunData(model.vocabulary, model.converter)
         caches = data.questions(dataset_cfg)
         tasks = data.evaluation_tasks(dataset_cfg, settings.num_examples)
@@ -168,6 +169,7 @@ def infer(
     name = f"lock-{dataset_cfg.mixture_or_task_name}-{mode}-{shard}".replace("/", "-")
     only = only_writer(folder, "INFER_OUTPUT_DIR", name=name)
     with lost_peers_named(), partitioner.activate(), only:
+        model = model.on(partitioner.platform)
         data = feeds.RunData(model.vocabulary, model.converter)
         caches = data.questions(dataset_cfg, scored=False)
         stop = StopRequest()

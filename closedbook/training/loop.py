@@ -142,6 +142,7 @@ def train(
         report.write_run_files(
             folder, model, abstract_state(model, partitioner), train_dataset_cfg, config_text
         )
+        model = model.on(partitioner.platform)  # after its own number types are written
         stop = StopRequest()
         parts = Parts(
             model=model,

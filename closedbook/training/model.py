@@ -4,6 +4,7 @@ import abc
 import dataclasses
 import math
 from collections.abc import Mapping
+from typing import Self
 
 import jax
 import jax.numpy as jnp
@@ -14,6 +15,7 @@ from closedbook.errors import UserError
 from closedbook.models import T5, DecoderOnly, decoder_only, t5, unboxed
 from closedbook.models.families import Config, Network
 from closedbook.models.parameters import Params
+from closedbook.models.precision import dtype_on
 from closedbook.training.decoding import Decoding
 from closedbook.training.loss import check_factor, cross_entropy
 from closedbook.vocabulary.protocol import AnyVocabulary
@@ -60,6 +62,14 @@ class TransformerModel(abc.ABC):
     def config(self) -> Config:
         """The network's configuration."""
         return self.module.config
+
+    def on(self, platform: str) -> Self:
+        """The same model with the number types that its own mean on a platform ("cpu", "tpu")."""
+        dtype = dtype_on(self.config.dtype, platform)
+        if dtype == self.config.dtype:
+            return self
+        config = dataclasses.replace(self.config, dtype=dtype)
+        return dataclasses.replace(self, module=self.module.clone(config=config))
 
     @property
     @abc.abstractmethod

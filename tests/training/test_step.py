@@ -167,3 +167,20 @@ def test_dropout_masks_depend_on_seed_and_step_alone(tiny, batch):
     at = lambda step: float(loss(jax.random.fold_in(key, step)))  # noqa: E731
     assert at(4) == at(4)
     assert at(4) != at(5)
+
+
+@pytest.mark.parametrize(("flag", "dtype"), [("avx512_bf16", "bf16_bf16_f32"), ("fma", "float32")])
+def test_a_processor_trains_in_the_number_types_that_it_is_fast_at(
+    tiny, batch, monkeypatch, flag, dtype
+):
+    from closedbook.models import precision
+
+    monkeypatch.setattr(precision, "_features", lambda: frozenset({flag}))
+    config = dataclasses.replace(tiny.config, dtype="bfloat16")
+    model = dataclasses.replace(tiny, module=tiny.module.clone(config=config))
+    assert model.on("tpu") is model
+    assert model.on("cpu").config == dataclasses.replace(config, dtype=dtype)
+    params = tiny.init_unboxed(jax.random.key(0))
+    losses = [float(each.loss(params, batch, None)[0]) for each in (tiny, model.on("cpu"))]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-3)
+    assert (losses[0] == losses[1]) == (dtype == "float32")
