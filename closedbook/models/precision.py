@@ -12,7 +12,7 @@ _log = logging.getLogger(__name__)
 # In which a model may compute; the last is XLA's name for bfloat16 factors of float32 products.
 OPERANDS = "bf16_bf16_f32"
 DTYPES = ("float32", "bfloat16", OPERANDS)
-_FAST_PRODUCTS = ("amx_bf16", "avx512_bf16")  # flags of processors that multiply bfloat16 quickly
+FAST_PRODUCTS = ("amx_bf16", "avx512_bf16")  # flags of processors that multiply bfloat16 quickly
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -62,7 +62,7 @@ def dtype_on(dtype: str, platform: str) -> str:
     """
     if dtype != "bfloat16" or platform != "cpu":
         return dtype
-    if any(each in _features() for each in _FAST_PRODUCTS):
+    if any(each in processor_features() for each in FAST_PRODUCTS):
         _log.info("bfloat16 on this processor: factors of products, which are added up in float32")
         return OPERANDS
     _log.info("this processor has no instructions for bfloat16: computing in float32")
@@ -70,7 +70,7 @@ def dtype_on(dtype: str, platform: str) -> str:
 
 
 @functools.cache
-def _features() -> frozenset[str]:
+def processor_features() -> frozenset[str]:
     """Flags of this machine's processor; none where the system does not tell them."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -103,7 +103,7 @@ def _pairs(tree, other):
 def test_a_platform_decides_what_bfloat16_means_and_the_log_tells(
     monkeypatch, caplog, dtype, platform, flags, wanted
 ):
-    monkeypatch.setattr(precision, "_features", lambda: frozenset(flags))
+    monkeypatch.setattr(precision, "processor_features", lambda: frozenset(flags))
     with caplog.at_level("INFO"):
         assert precision.dtype_on(dtype, platform) == wanted
     assert bool(caplog.text) == (wanted != dtype)

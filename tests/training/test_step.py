@@ -175,7 +175,7 @@ def test_a_processor_trains_in_the_number_types_that_it_is_fast_at(
 ):
     from closedbook.models import precision
 
-    monkeypatch.setattr(precision, "_features", lambda: frozenset({flag}))
+    monkeypatch.setattr(precision, "processor_features", lambda: frozenset({flag}))
     config = dataclasses.replace(tiny.config, dtype="bfloat16")
     model = dataclasses.replace(tiny, module=tiny.module.clone(config=config))
     assert model.on("tpu") is model
