@@ -25,7 +25,17 @@ PYTHON ?= $(shell for python in python3.13 python3.12 python3.11 python3 python;
 	$$python -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info[:2] <= (3, 13)' \
 	2>/dev/null && echo $$python && break; done)
 
-.PHONY: help setup quickstart study-ssm study-lama study-memories study-editing study-tracing smollm2 test lint format types wheel-check clean
+# pyenv's own folders are looked into as well: what it puts on the path need not run.
+NEWEST ?= $(shell for python in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/python python3.12 \
+	$(HOME)/.pyenv/versions/3.12*/bin/python; do \
+	$$python -c 'import sys, venv, ensurepip; assert (3, 11) <= sys.version_info[:2] <= (3, 13)' \
+	2>/dev/null && echo $$python && break; done)
+# What depends most on the versions of Python, NumPy and JAX: golden numbers of other
+# implementations, models, vocabularies, reading of gin files and of predictions, the commands.
+NEWEST_TESTS ?= tests/training/test_golden.py tests/models tests/vocabulary tests/eval/test_metrics.py \
+	tests/eval/test_predictions.py tests/cli/gin_files tests/cli/test_closedbook.py
+
+.PHONY: help setup quickstart study-ssm study-lama study-memories study-editing study-tracing smollm2 test test-newest lint format types wheel-check clean
 
 help: ## Shows this list
 	@echo 'closedbook: knowledge in the parameters of a T5. Start with `make quickstart`.'
@@ -76,6 +86,13 @@ smollm2: setup ## Fetches SmolLM2-135M-Instruct (Q4_1, 93 MB), the real model of
 test: setup ## Runs all tests
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(TESTS) $(ARGS)
 
+test-newest: ## Runs a small part of the tests on the newest Python that is there, in .venv-newest
+	@if test -z '$(NEWEST)'; then echo 'no Python 3.12 or 3.13 that runs: its tests are skipped'; \
+	elif test "$$('$(NEWEST)' -V)" = "$$($(BIN)/python -V 2>&1)"; then \
+		echo "$$('$(NEWEST)' -V) is what \`make test\` runs on"; \
+	else $(MAKE) --no-print-directory test VENV=.venv-newest \
+		PYTHON='$(NEWEST)' TESTS='$(NEWEST_TESTS)'; fi
+
 lint: setup ## Checks style and formatting
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -91,5 +108,5 @@ wheel-check: setup ## Builds wheel and sdist, and runs the commands from the whe
 	@$(BIN)/python .ci/check_wheel.py $(ARGS)
 
 clean: ## Removes .venv, build outputs and caches; runs/ stays
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .cache
+	rm -rf $(VENV) .venv-newest build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

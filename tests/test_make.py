@@ -32,7 +32,7 @@ def script(folder, name, text):
 
 def test_bare_make_lists_every_target():
     listed = make().stdout
-    for target in ["setup", "quickstart", "test", "lint", "types", "wheel-check", "clean"]:
+    for target in ["setup", "quickstart", "test", "test-newest", "lint", "types", "wheel-check", "clean"]:
         assert f"make {target} " in listed
 
 
@@ -49,3 +49,14 @@ def test_machine_without_a_fitting_interpreter_is_told_what_to_do(tmp_path):
     assert result.returncode == 2
     assert "No Python from 3.11 to 3.13 found" in result.stderr
     assert not (tmp_path / "venv").exists()
+
+
+def test_the_newest_python_is_not_asked_for_where_there_is_none_or_no_other(tmp_path):
+    none = make("test-newest", "NEWEST=")
+    assert none.returncode == 0
+    assert "no Python 3.12 or 3.13 that runs" in none.stdout
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    same = make("test-newest", f"NEWEST={sys.executable}", f"VENV={tmp_path}")
+    assert same.returncode == 0
+    assert "is what `make test` runs on" in same.stdout
