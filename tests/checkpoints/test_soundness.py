@@ -212,7 +212,8 @@ def test_all_files_of_a_save_have_digests_and_get_their_name_with_it(saved):
     ],
 )
 def test_a_byte_of_anything_that_convert_writes_is_found(to, files, factored_checkpoint, tmp_path):
-    made = convert(factored_checkpoint, tmp_path / "made", Options(to=to))
+    options = Options(to=to, vocabulary=pathlib.Path("bytes"))
+    made = convert(factored_checkpoint, tmp_path / "made", options)
     assert open_checkpoint(made).params
     path = max(made.glob(files), key=lambda path: path.stat().st_size)
     flip(path)
