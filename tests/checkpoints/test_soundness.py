@@ -1,6 +1,5 @@
 """Damaged checkpoints are told where they are read, and passed over where nobody named them."""
 
-import json
 import logging
 import pathlib
 import shutil
@@ -23,7 +22,7 @@ from closedbook.checkpoints.convert import Options, convert, plan
 from closedbook.checkpoints.opening import find, whole_checkpoints
 from closedbook.errors import UserError
 
-TREE = {"a": {"kernel": np.arange(6.0, dtype=np.float32).reshape(2, 3)}}
+TREE = {"a": {"kernel": np.arange(4096, dtype=np.float32).reshape(64, 64)}}
 
 
 @pytest.fixture(scope="module")
@@ -202,23 +201,22 @@ def test_all_files_of_a_save_have_digests_and_get_their_name_with_it(saved):
 
 
 @pytest.mark.parametrize(
-    ("to", "file"),
+    ("to", "files"),
     [
-        ("closedbook", "params/encoder.encoder_norm.scale/0"),
-        ("closedbook", "optimizer/v.encoder.encoder_norm.scale/0"),
+        ("closedbook", "params/*/0*"),
+        ("closedbook", "optimizer/*/0*"),
         ("t5x", "checkpoint"),
-        ("t5x", "target.encoder.layers_0.mlp.wi.kernel/0.0"),
-        ("t5x-orbax", "state/target.encoder.layers_0.mlp.wi.kernel/0.0"),
-        ("huggingface", "model.safetensors"),
+        ("t5x", "target.*/0*"),
+        ("t5x-orbax", "state/*/0*"),
+        ("huggingface", "*.safetensors"),
     ],
 )
-def test_a_byte_of_anything_that_convert_writes_is_found(to, file, factored_checkpoint, tmp_path):
-    made = convert(factored_checkpoint, tmp_path / "made", Options(to=to))
+def test_a_byte_of_anything_that_convert_writes_is_found(to, files, factored_checkpoint, tmp_path):
+    options = Options(to=to, vocabulary=pathlib.Path("bytes"))
+    made = convert(factored_checkpoint, tmp_path / "made", options)
     assert open_checkpoint(made).params
-    flip(made / file)
+    path = max(made.glob(files), key=lambda path: path.stat().st_size)
+    flip(path)
+    file = path.relative_to(made).as_posix()
     with pytest.raises(UserError, match=rf"{made} is damaged: {file} is not as it was written"):
         plan(made, Options(to="t5x"))
-    if to == "huggingface":
-        return
-    record = json.loads((made / digests.FILE).read_text())["files"]
-    assert file in record

@@ -377,3 +377,15 @@ def test_pickles_longer_than_any_description_are_refused(
     write_pickle(tmp_path / "file", buffer.getvalue(), kind)
     with pytest.raises(UserError, match="is longer than a state dict's pickle"):
         open_torch(tmp_path / "file")
+
+
+def test_a_byte_of_a_storage_is_found_by_the_zips_checksum(tmp_path: pathlib.Path) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    torch().save({"a": torch().arange(1000.0), "b": torch().ones(3)}, path)
+    content = path.read_bytes()
+    at = content.index(torch().arange(1000.0).numpy().tobytes())
+    path.write_bytes(content[: at + 40] + b"\xff" + content[at + 41 :])
+    found = open_torch(path)
+    assert found["b"].read().tolist() == [1.0, 1.0, 1.0]
+    with pytest.raises(UserError, match=r"a cannot be read: .*CRC-32"):
+        found["a"].read()

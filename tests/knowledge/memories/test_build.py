@@ -2,6 +2,7 @@
 
 import dataclasses
 import pathlib
+import shutil
 
 import jax
 import numpy as np
@@ -89,6 +90,18 @@ def test_an_index_of_another_model_is_refused(case) -> None:
     other = dataclasses.replace(model, params=jax.tree.map(lambda x: x + 1, model.params))
     with pytest.raises(UserError, match="index of another model, tiny"):
         index.check_model(other)
+
+
+def test_a_damaged_byte_of_an_index_is_found(case, tmp_path) -> None:
+    *_, index = case
+    text = max((index.path / "texts").iterdir(), key=lambda path: path.stat().st_size)
+    for file in ("decoder/positive.coefficient.npy", f"texts/{text.name}", "manifest.json"):
+        copy = shutil.copytree(index.path, tmp_path / file.replace("/", "_"))
+        content = bytearray((copy / file).read_bytes())
+        content[len(content) // 2] ^= 1
+        (copy / file).write_bytes(content)
+        with pytest.raises(UserError, match=r"is damaged \(.*; make the index again"):
+            type(index).open(copy)
 
 
 def test_a_corpus_shorter_than_t_is_refused_before_anything_is_written(
