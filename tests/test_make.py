@@ -13,8 +13,13 @@ pytestmark = pytest.mark.skipif(not shutil.which("make"), reason="make is not in
 
 
 def make(*arguments, **environment):
-    # What an outer `make test` passes on would change what the inner one does.
-    inherited = {name: value for name, value in os.environ.items() if "MAKE" not in name}
+    # What an outer `make test PYTHON=...` passes on would change what the inner one does.
+    passed_on = {"PYTHON", "NEWEST", "VENV", "TESTS", "ARGS", "WORKERS"}
+    inherited = {
+        name: value
+        for name, value in os.environ.items()
+        if "MAKE" not in name and name not in passed_on
+    }
     return subprocess.run(
         ["make", "--no-print-directory", *arguments],
         cwd=REPOSITORY,

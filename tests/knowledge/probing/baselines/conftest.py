@@ -53,7 +53,7 @@ def random_reader(tmp_path_factory):
 @pytest.fixture(scope="session")
 def city_reader(tmp_path_factory):
     """The folder of a reader whose logits are high at names of cities, and nowhere else."""
-    import torch
+    torch = pytest.importorskip("torch", reason="torch is an extra")
 
     network = _network(_WORDS, num_hidden_layers=0, max_position_embeddings=66)
     with torch.no_grad():
