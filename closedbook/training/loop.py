@@ -17,7 +17,7 @@ from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import is_first, lost_peers_named
 from closedbook.telemetry import MetricWriter, Progress, Throughput
 from closedbook.training import checks, feeds, programs, report, startup
-from closedbook.training.evaluators import Evaluation, Every
+from closedbook.training.evaluators import Every
 from closedbook.training.model import Sums, TransformerModel
 from closedbook.training.run.interrupt import StopRequest
 from closedbook.training.run.lock import only_writer
@@ -101,35 +101,21 @@ def train(
         UserError: The settings, the data or a checkpoint are at fault, the loss is not finite, or
             the disk is full.
     """
+    checks.check_run(**locals())
     partitioner, trainer = partitioner or Partitioner(), trainer or Trainer()
     save = checkpoint_cfg.save or SaveCheckpointConfig(period=0)  # the first and the last state
-    held_out, questions = train_eval_dataset_cfg, infer_eval_dataset_cfg
-    checks.check_run(
-        model=model,
-        train_dataset_cfg=train_dataset_cfg,
-        checkpoint_cfg=checkpoint_cfg,
-        total_steps=total_steps,
-        relative_steps=relative_steps,
-        train_eval_dataset_cfg=held_out,
-        infer_eval_dataset_cfg=questions,
-        trainer=trainer,
-        eval_period=eval_period,
-        eval_steps=eval_steps,
-        stats_period=stats_period,
-        random_seed=random_seed,
-    )
     folder = startup.run_folder(model_dir)
     checks.check_batches(train_dataset_cfg, trainer, partitioner)
     checks.check_vocabulary_ids(model)
-    feeds.import_task_modules(train_dataset_cfg, held_out, questions)
+    feeds.import_task_modules(train_dataset_cfg, train_eval_dataset_cfg, infer_eval_dataset_cfg)
     with contextlib.ExitStack() as stack:
         stack.enter_context(lost_peers_named())
         lock = stack.enter_context(only_writer(folder, "MODEL_DIR"))
         # Data that is missing is told before a folder is left.
         data = feeds.RunData(model.vocabulary, model.converter)
         record = data.record(train_dataset_cfg)
-        held_out = data.possible(held_out, scored=False)
-        questions = data.possible(questions, scored=True)
+        held_out = data.possible(train_eval_dataset_cfg, scored=False)
+        questions = data.possible(infer_eval_dataset_cfg, scored=True)
         lock.keep_folder()
         store = stack.enter_context(contextlib.closing(startup.open_store(folder, save)))
         stack.enter_context(partitioner.activate())
@@ -144,21 +130,9 @@ def train(
         )
         model = model.on(partitioner.platform)  # after its own number types are written
         stop = StopRequest()
-        parts = Parts(
-            model=model,
-            partitioner=partitioner,
-            folder=folder,
-            data=data,
-            start=start,
-            stack=stack,
-            check=stop.check,
-        )
+        parts = Parts(model, partitioner, folder, data, start, stack, check=stop.check)
         every = Every(eval_period or 0, last)
-        evaluations: list[Evaluation] = []
-        if held_out:
-            evaluations.append(parts.held_out_loss(held_out, eval_steps, every))
-        if questions:
-            evaluations.append(parts.questions(questions, inference_evaluator, every))
+        evaluations = parts.evaluations(held_out, eval_steps, questions, inference_evaluator, every)
         checks.check_metric(save, [name for each in evaluations for name in each.names])
         run = Ongoing(
             folder=folder,
@@ -167,11 +141,8 @@ def train(
             partitioner=partitioner,
             evaluations=evaluations,
             total=last,
-            saves=Every(save.period or 0, last),
-            save_steps=frozenset(save.checkpoint_steps or ()),
-            save_dtype=save.dtype,
+            saving=save,
             logs=Every(stats_period or 0, last),
-            save_evaluated=save.keep_best is not None,
             flops=report.flops_of_step(model, train_dataset_cfg),
             tokens=model.converter.tokens,
             evaluated_first=run_eval_before_training and bool(evaluations),
@@ -219,11 +190,12 @@ def _loop(
                 throughput.restart()
             else:
                 throughput.count(tokens=run.tokens(batch))
-            progress.update(step - _running(waiting))
+            done = step - _running(waiting)
+            progress.update(done)
             due_save, due, due_log = run.due(step)
             if due_log:
                 run.lock.confirm()
-                _wait(waiting, step, progress)
+                _wait(waiting, step, done, progress)
                 rows = _finite_rows(waiting, step, run)
                 waiting.clear()
                 metrics = report.means(rows) | report.timing(throughput, rows)
@@ -302,11 +274,11 @@ def _running(waiting: Sequence[Sums]) -> int:
     return count
 
 
-def _wait(waiting: Sequence[Sums], step: int, progress: Progress) -> None:
-    """Waits for all steps up to `step`, and shows each that is done."""
-    for left, sums in zip(range(len(waiting) - 1, -1, -1), waiting, strict=True):
+def _wait(waiting: Sequence[Sums], step: int, done: int, progress: Progress) -> None:
+    """Waits for all steps up to `step`, and shows each that is done after the first `done`."""
+    for at, sums in enumerate(waiting[len(waiting) - (step - done) :], start=done + 1):
         jax.block_until_ready(sums["loss"])
-        progress.update(step - left)
+        progress.update(at)
 
 
 @contextlib.contextmanager

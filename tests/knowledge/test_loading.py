@@ -127,7 +127,7 @@ def test_damaged_models_are_told_apart(tmp_path):
         load_model(other)
     (checkpoint,) = folder.glob("checkpoint_*")
     shutil.rmtree(checkpoint / "params")
-    with pytest.raises(UserError, match=r"no checkpoint at .*model; known are"):
+    with pytest.raises(UserError, match=r"checkpoint_1850 is damaged: .*; no other checkpoint in"):
         load_model(folder)
     shutil.rmtree(checkpoint)
     with pytest.raises(UserError, match=r"no checkpoint at .*model; known are"):

@@ -12,6 +12,7 @@ from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.training.evaluators import Evaluation, Every, evaluate
 from closedbook.training.run.lock import AnyLock
+from closedbook.training.settings import SaveCheckpointConfig
 from closedbook.training.startup import Start
 from closedbook.training.state import TrainState, converted
 
@@ -26,11 +27,8 @@ class Ongoing:
     partitioner: Partitioner
     evaluations: Sequence[Evaluation]
     total: int
-    saves: Every
-    save_steps: frozenset[int]  # that are saved besides
-    save_dtype: str | None  # of the parameters that are saved
+    saving: SaveCheckpointConfig
     logs: Every
-    save_evaluated: bool  # whether each evaluated state is saved
     flops: int  # of a step
     tokens: Callable[[Mapping[str, np.ndarray]], int]  # of a batch, without padding
     evaluated_first: bool  # whether the state before the first step is evaluated too
@@ -39,8 +37,10 @@ class Ongoing:
     def due(self, step: int) -> tuple[bool, list[Evaluation], bool]:
         """Whether to save after a step, which evaluations to make, and whether to log."""
         evaluations = [each for each in self.evaluations if each.due(step)]
-        save = self.saves.due(step) or step in self.save_steps or step == self.total
-        save = save or (self.save_evaluated and bool(evaluations))
+        regular = Every(self.saving.period or 0, self.total).due(step)
+        besides = step in (self.saving.checkpoint_steps or ()) or step == self.total
+        evaluated = self.saving.keep_best is not None and bool(evaluations)
+        save = regular or besides or evaluated
         return save, evaluations, self.logs.due(step) or save or bool(evaluations)
 
     def save(
@@ -65,7 +65,7 @@ class Ongoing:
         self.lock.confirm()
         self.store.save(
             int(state.step),
-            params=converted(state.params, self.save_dtype),
+            params=converted(state.params, self.saving.dtype),
             opt_state=state.opt_state,
             run=self.start.run_record(position, evaluated=evaluated),
             passing=passing,

@@ -10,12 +10,12 @@ import jax
 from closedbook.parallel import Partitioner
 from closedbook.telemetry import MetricWriter, open_writer
 from closedbook.training import feeds, programs, startup
-from closedbook.training.evaluators import Every, HeldOutLoss, QuestionScores
+from closedbook.training.evaluators import Evaluation, Every, HeldOutLoss, QuestionScores
 from closedbook.training.model import TransformerModel
 from closedbook.training.settings import DatasetConfig, Evaluator
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True)
 class Parts:
     """Makes the parts of a run that write metrics.
 
@@ -51,6 +51,22 @@ class Parts:
                 run_name=run_name,
             )
         )
+
+    def evaluations(
+        self,
+        held_out: DatasetConfig | None,
+        count: int,
+        questions: DatasetConfig | None,
+        settings: Evaluator | None,
+        every: Every,
+    ) -> list[Evaluation]:
+        """Those that a run makes: of the held-out loss on `count` batches, and by answers."""
+        found: list[Evaluation] = []
+        if held_out:
+            found.append(self.held_out_loss(held_out, count, every))
+        if questions:
+            found.append(self.questions(questions, settings, every))
+        return found
 
     def held_out_loss(self, cfg: DatasetConfig, count: int, every: Every) -> HeldOutLoss:
         """The loss on `count` batches."""
