@@ -2,7 +2,6 @@
 
 import shutil
 
-import numpy as np
 import pytest
 
 from closedbook.errors import UserError
@@ -41,4 +40,4 @@ def test_only_a_checkpoint_that_is_whole_is_called_good(run, tmp_path, monkeypat
     run(8, **quiet)
     _flip(tmp_path / "run" / "checkpoint_4" / "optimizer")
     with pytest.raises(UserError, match=r"the last good checkpoint is \S+/checkpoint_8;"):
-        run(12, learning_rate=np.inf, **quiet)
+        run(12, learning_rate=1e38, **quiet)
