@@ -20,3 +20,12 @@ def test_a_missing_file_in_the_line_is_named():
     line = "tasks.qa_from_files.files = {'gin_absent': {'train': 'absent.jsonl'}}"
     with pytest.raises(UserError, match=r"'gin_absent', split 'train': .*absent\.jsonl"):
         gin_files.resolve("train", ["nq_tiny.gin"], [line, "VOCABULARY_FILE = 'absent.model'"])
+
+
+def test_a_split_of_another_name_is_refused_where_it_is_written(tmp_path):
+    (tmp_path / "mine.jsonl").write_text('{"question": "who?", "answer": "me"}\n')
+    line = f"tasks.qa_from_files.files = {{'gin_slip': {{'trian': '{tmp_path}/mine.jsonl'}}}}"
+    given = ["MIXTURE_OR_TASK_NAME = 'gin_slip'", "VOCABULARY_FILE = 'absent.model'"]
+    with pytest.raises(UserError, match=r"split of task 'gin_slip', 'trian'; nearest: train") as told:
+        gin_files.resolve("train", ["nq_tiny.gin"], [line, *given])
+    assert "validation" in str(told.value) and "gin_slip" not in SPECS
