@@ -4,6 +4,7 @@ import pytest
 
 from closedbook.cli import gin_files
 from closedbook.cli.gin_files import visible
+from closedbook.cli.runs.next_steps import after_training
 from closedbook.errors import UserError
 from closedbook.tasks.specs import SPECS
 
@@ -44,6 +45,10 @@ def test_a_task_without_held_out_questions_trains(tmp_path):
     model = "VOCABULARY_FILE = 'gs://bucket/spm.model'"
     slip = "infer_eval/utils.DatasetConfig.split = 'vaildation'"
 
-    visible.check("train", gin_files.resolve("train", ["nq_tiny.gin"], [*given, model]))
+    arguments = gin_files.resolve("train", ["nq_tiny.gin"], [*given, model])
+    visible.check("train", arguments)
+    said = after_training({**arguments, "model_dir": str(tmp_path / "run")}, 2)
+    assert "ask it" in said
+    assert "score it" not in said
     with pytest.raises(UserError, match="unknown split 'vaildation'"):
         visible.check("train", gin_files.resolve("train", ["nq_tiny.gin"], [*given, model, slip]))

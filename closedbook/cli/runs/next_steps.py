@@ -5,6 +5,8 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from closedbook.data.task_facts import task_rates, task_splits
+
 if TYPE_CHECKING:
     from closedbook.training.settings import DatasetConfig
 
@@ -37,8 +39,6 @@ def after_training(arguments: dict[str, Any], step: int) -> str:
 
 def _scorable(questions: "DatasetConfig") -> bool:
     """Whether `t5x eval` finds a task that has the split and a metric."""
-    from closedbook.data.task_facts import task_rates, task_splits
-
     of_tasks = [task_splits(task) for task in task_rates(questions.mixture_or_task_name)]
     return any(questions.split in each.names and each.evaluated for each in of_tasks)
 
