@@ -9,6 +9,7 @@ from closedbook.tasks import specs
 from closedbook.tasks.sources import OwnFiles
 
 _METRICS = ("squad", "trivia_qa", "nq_open")  # functions of closedbook.eval.metrics
+_SPLITS = ("train", "validation", "test")
 
 
 def qa_from_files(
@@ -31,14 +32,17 @@ def qa_from_files(
         The names of the tasks.
 
     Raises:
-        UserError: A file is missing or empty, a name is taken by a packaged task, or the metric is
-            unknown.
+        UserError: A file is missing or empty, a name is taken by a packaged task, or a split or the
+            metric is unknown.
     """
     if metric not in _METRICS:
         raise unknown_name("metric", metric, _METRICS)
     for name, of_split in (files or {}).items():
         if not of_split:
             raise UserError(f'task {name!r} has no files; give {{"train": "a.jsonl"}}')
+        for split in of_split:
+            if split not in _SPLITS:
+                raise unknown_name(f"split of task {name!r},", split, _SPLITS)
         splits = {split: pathlib.Path(path).expanduser() for split, path in of_split.items()}
         for split, path in splits.items():
             if not path.is_file():

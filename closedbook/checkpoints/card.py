@@ -87,7 +87,10 @@ class ModelCard:
             card._check()
             return card
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path} is not a valid model card: {error!r}") from error
+            raise UserError(
+                f"{path} is not a valid model card: {error!r}; copy back the {CARD_FILE} that was "
+                "written with these checkpoints"
+            ) from error
 
     def _check(self) -> None:
         """Raises a TypeError for a value of another type; JSON may hold anything."""

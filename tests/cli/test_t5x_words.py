@@ -57,7 +57,11 @@ def test_help_has_the_page_and_macros_that_files_use(said, mode):
 
 
 def _arguments(folder, *, features=2, split="validation"):
-    questions = types.SimpleNamespace(split=split) if split else None
+    questions = (
+        types.SimpleNamespace(mixture_or_task_name="natural_questions_open", split=split)
+        if split
+        else None
+    )
     converter = types.SimpleNamespace(features=("inputs", "targets")[-features:])
     return {
         "model_dir": str(folder),

@@ -14,6 +14,8 @@ from closedbook.telemetry.opening import check_services
 from closedbook.training import checks, startup
 from closedbook.training.settings import DatasetConfig
 
+_USUAL_SPLITS = ("train", "validation", "test")
+
 
 def check(mode: str, arguments: Mapping[str, Any]) -> None:
     """Checks a mode's arguments, so that a dry run tells what a run would end by.
@@ -53,7 +55,7 @@ def _tasks(mode: str, arguments: Mapping[str, Any]) -> Iterator[str]:
     """Names of tasks and splits, where no module that is imported later may add some."""
     if gin_files.task_modules(arguments):
         return
-    for each in arguments.values():
+    for key, each in arguments.items():
         if not isinstance(each, DatasetConfig):
             continue
         name = each.mixture_or_task_name
@@ -65,7 +67,9 @@ def _tasks(mode: str, arguments: Mapping[str, Any]) -> Iterator[str]:
             )
             continue
         splits = {split for task in task_rates(name) for split in task_splits(task).names}
-        if each.split not in splits:
+        # A training evaluates what there is, so a usual name is no slip there.
+        optional = mode == "train" and key != "train_dataset_cfg" and each.split in _USUAL_SPLITS
+        if each.split not in splits and not optional:
             error = unknown_name("split", each.split, splits)
             yield f"{error} ({name})"
         if each.data_dir is None or "://" in each.data_dir:

@@ -5,6 +5,8 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from closedbook.data.task_facts import task_rates, task_splits
+
 if TYPE_CHECKING:
     from closedbook.training.settings import DatasetConfig
 
@@ -23,7 +25,7 @@ def after_training(arguments: dict[str, Any], step: int) -> str:
     questions: DatasetConfig | None = arguments.get("infer_eval_dataset_cfg")
     texts = len(arguments["model"].converter.features) == 1  # a language model's
     rows = [_asked(run, continues=texts)]
-    if questions is not None:
+    if questions is not None and _scorable(questions):
         rows.append(("score it", _scored(run, questions.split)))
     ending = f"-{step:06d}.predictions.jsonl"
     for path in sorted(run.glob(f"inference_eval/*{ending}")):
@@ -33,6 +35,12 @@ def after_training(arguments: dict[str, Any], step: int) -> str:
     rows.append(("see its curves", shlex.join(["tensorboard", "--logdir", str(run)])))
     width = max(len(name) for name, _ in rows)
     return "\n".join(["next:", *(f"  {name:{width}}  {command}" for name, command in rows)])
+
+
+def _scorable(questions: "DatasetConfig") -> bool:
+    """Whether `t5x eval` finds a task that has the split and a metric."""
+    of_tasks = [task_splits(task) for task in task_rates(questions.mixture_or_task_name)]
+    return any(questions.split in each.names and each.evaluated for each in of_tasks)
 
 
 def _asked(run: pathlib.Path, *, continues: bool) -> tuple[str, str]:
