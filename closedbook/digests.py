@@ -126,7 +126,7 @@ def from_json(data: Any) -> Record:
                 raise ValueError(name)
             if len(each.parts) != len(_starts(each.size)):
                 raise ValueError(name)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, OverflowError, TypeError, ValueError) as error:
         raise DamagedError(f"is no record of digests: {str(error)[:100]!r}") from error
     return record
 

@@ -123,11 +123,13 @@ def check_size(what: str, size: int) -> None:
 
 
 def host_memory() -> Memory | None:
-    """That of this machine, or of the container where that has less; None if it cannot be told."""
+    """That of this machine with its swap, or of the container where that has less; None if it
+    cannot be told."""
     try:
         lines = (_PROC / "meminfo").read_text(encoding="ascii").splitlines()
         values = {line.partition(":")[0]: int(line.split()[1]) << 10 for line in lines}
-        free, total = values["MemAvailable"], values["MemTotal"]
+        free = values["MemAvailable"] + values.get("SwapFree", 0)
+        total = values["MemTotal"] + values.get("SwapTotal", 0)
     except (OSError, KeyError, ValueError, IndexError):
         return None
     for limit, used, reclaimable in _container_limits():

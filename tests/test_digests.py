@@ -123,3 +123,8 @@ def test_a_record_that_leads_out_of_its_folder_is_refused(name):
 def test_a_record_of_another_form_is_refused(entry):
     with pytest.raises(DamagedError, match="no record of digests"):
         digests.from_json({"file": entry})
+
+
+def test_a_record_of_an_endless_file_is_none():
+    with pytest.raises(DamagedError, match="no record of digests"):
+        digests.from_json({"file": {"bytes": 10**40, "xxh3_128": [""]}})

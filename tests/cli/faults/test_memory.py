@@ -87,6 +87,16 @@ def test_the_host_has_what_its_container_may_use(tmp_path, monkeypatch):
     assert memory.host_memory() == Memory(5 << 10, 16 << 10)
 
 
+def test_swap_is_memory_that_a_host_has(tmp_path, monkeypatch):
+    (tmp_path / "meminfo").write_text(
+        "MemTotal: 64 kB\nMemAvailable: 32 kB\nSwapTotal: 16 kB\nSwapFree: 8 kB\n"
+    )
+    monkeypatch.setattr(memory, "_PROC", tmp_path)
+    monkeypatch.setattr(memory, "_CGROUPS", tmp_path / "none")
+    monkeypatch.setattr(resource, "getrlimit", lambda which: (resource.RLIM_INFINITY,) * 2)
+    assert memory.host_memory() == Memory(40 << 10, 80 << 10)
+
+
 def test_sizes_are_readable():
     assert [readable(n) for n in (0, 999, 1 << 20, 1000 << 20)] == [
         "0 bytes", "999 bytes", "1 MiB", "0.977 GiB",
