@@ -143,7 +143,8 @@ def _as_json(line: _Line, found: "Prediction | None", alternatives: int) -> dict
 def _print(line: _Line, found: "Prediction", alternatives: int, *, several: bool) -> None:
     if several:
         print(_printable(line.row["question"]))
-    print(f"{_printable(found.text)}  (probability {math.exp(found.log_prob):.2f})")
+    text = _printable(found.text) or "(an empty answer)"
+    print(f"{text}  (probability {math.exp(found.log_prob):.2f})")
     if alternatives:
         others = found.alternatives[:alternatives]
         shown = ", ".join(f"{_printable(text)} ({math.exp(score):.2f})" for text, score in others)

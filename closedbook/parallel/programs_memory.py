@@ -47,8 +47,8 @@ class FittingProgram:
         """
         shapes = tuple(getattr(leaf, "shape", None) for leaf in jax.tree.leaves(args[-2:]))
         if shapes not in self._seen:
-            self._seen.add(shapes)
             check_fits(self._function.lower(*args).compile(), self._name)  # type: ignore[attr-defined]
+            self._seen.add(shapes)
         return self._function(*args)
 
 

@@ -198,3 +198,17 @@ def test_the_module_of_signals_starts_nothing():
     # The commands import it before they know what to do.
     code = "import sys, closedbook.cli.signals; sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_a_folder_that_cannot_be_locked_is_refused_in_all_processes(tmp_path, monkeypatch):
+    from closedbook.training.run import lock
+
+    heard = []
+    monkeypatch.setattr(lock, "text_of_first", lambda text: heard.append(text) or text)
+    (tmp_path / "a_file").write_text("")
+    with (
+        pytest.raises(UserError, match=r"MODEL_DIR .*a_file/run cannot be locked: .*Not a direct"),
+        lock.only_writer(tmp_path / "a_file" / "run", "MODEL_DIR"),
+    ):
+        pytest.fail("it is locked")
+    assert len(heard) == 1  # by this process and those that wait for its word

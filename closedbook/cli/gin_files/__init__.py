@@ -102,7 +102,7 @@ def resolve(
         reader.binding(binding)
     reader.finish()
     if not reader.mistakes:
-        settling.settle(reader, bindings)
+        settling.settle(mode, reader, bindings)
     if _CHECKPOINT in reader.without_effect and mode != "train":
         reader.mistakes.append(
             f"{_CHECKPOINT} is given, but the last file that says which checkpoint is read does "

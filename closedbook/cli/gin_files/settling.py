@@ -1,6 +1,7 @@
 """What is decided once all files and bindings are read: steps, macros, scopes."""
 
 import difflib
+import logging
 import re
 from collections.abc import Sequence
 
@@ -11,18 +12,21 @@ from closedbook.cli.gin_files.reading import Reader
 from closedbook.cli.gin_files.without_effect import MACROS
 from closedbook.errors import unknown_name
 
+_log = logging.getLogger(__name__)
 _TOTAL, _RELATIVE = "TRAIN_STEPS", "TRAIN_STEPS_RELATIVE"
+_INITIAL = "INITIAL_CHECKPOINT_PATH"
 
 
-def settle(reader: Reader, bindings: Sequence[str]) -> None:
+def settle(mode: str, reader: Reader, bindings: Sequence[str]) -> None:
     """Settles what files and bindings leave open; the reader is told of mistakes.
 
     Args:
+        mode: "train", "eval" or "infer".
         reader: What has been read.
         bindings: Those of the command line.
     """
     _steps(reader, {_target(binding) for binding in bindings})
-    _macros(reader, bindings)
+    _macros(mode, reader, bindings)
     _scopes(reader, bindings)
 
 
@@ -51,7 +55,7 @@ def _steps(reader: Reader, bound: set[str]) -> None:
         reader.without_effect.setdefault(_TOTAL, f"{_RELATIVE} = {relative} counts, as in T5X")
 
 
-def _macros(reader: Reader, bindings: Sequence[str]) -> None:
+def _macros(mode: str, reader: Reader, bindings: Sequence[str]) -> None:
     given = {scope for scope, selector in gin_config._CONFIG if selector == "gin.macro"}
     references = gin_config.iterate_references(
         gin_config._CONFIG, to=gin.get_configurable(gin_config.macro)
@@ -65,7 +69,15 @@ def _macros(reader: Reader, bindings: Sequence[str]) -> None:
         name = _target(binding)
         if not re.fullmatch(r"[A-Za-z_]\w*", name) or name in used:
             continue
-        if name in MACROS | reader.referred_macros:
+        if name == _INITIAL and mode == "train":
+            # T5X says nothing of it; but nobody who names a checkpoint wants random parameters.
+            reader.without_effect[name] = "none of the files starts from it"
+            _log.warning(
+                "%s is given, and none of the files starts from it: parameters are random at the "
+                "start; runs/finetune.gin with a model's file starts from it",
+                _INITIAL,
+            )
+        elif name in MACROS | reader.referred_macros:
             reader.without_effect.setdefault(name, "no binding that counts refers to it")
         else:
             reader.mistakes.append(str(unknown_name("macro", name, used)))

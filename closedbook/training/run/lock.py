@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Iterator
 
 from closedbook.errors import UserError
+from closedbook.file_faults import file_fault
 from closedbook.folder_locks import Lock, NoLock, locked
 from closedbook.parallel.processes import is_first, text_of_first
 
@@ -21,7 +22,7 @@ def only_writer(folder: pathlib.Path, what: str, *, name: str = "lock") -> Itera
         name: Of the lock's file.
 
     Raises:
-        UserError: Another run holds it; in all processes.
+        UserError: Another run holds it, or the folder cannot be written to; in all processes.
     """
     with contextlib.ExitStack() as stack:
         lock: AnyLock = NoLock()
@@ -31,6 +32,9 @@ def only_writer(folder: pathlib.Path, what: str, *, name: str = "lock") -> Itera
                 lock = stack.enter_context(locked(folder, what, name=name))
             except UserError as error:
                 refusal = str(error)
+            except OSError as error:  # all processes are to hear of it, and none to wait
+                fault = file_fault(error)
+                refusal = f"{what} {folder} cannot be locked: {fault.message if fault else error}"
         if refusal := text_of_first(refusal):
             raise UserError(refusal)
         yield lock

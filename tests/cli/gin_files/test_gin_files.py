@@ -215,6 +215,12 @@ def test_a_macro_whose_place_another_binding_takes_is_listed_without_effect(capl
     assert "TRAIN_STEPS: no binding that counts refers to it" in caplog.text
 
 
+def test_a_checkpoint_that_nothing_starts_from_is_warned_of(caplog):
+    with caplog.at_level(logging.WARNING):
+        gin_files.resolve("train", ["nq_tiny.gin"], ["INITIAL_CHECKPOINT_PATH = '/c'"])
+    assert "none of the files starts from it: parameters are random at the start" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("files", "bindings", "message"),
     [
