@@ -164,7 +164,7 @@ def read_model(path: str | os.PathLike[str]) -> tuple[Any, bytes]:
     except OSError as error:
         raise UserError(
             f"cannot read the vocabulary {path}: {error.strerror}; give the path of a "
-            "SentencePiece model in VOCABULARY or CLOSEDBOOK_VOCABULARY"
+            "SentencePiece model in VOCABULARY_FILE or CLOSEDBOOK_VOCABULARY"
         ) from error
     model = model_pb2.ModelProto()  # type: ignore[attr-defined]  # generated at import
     try:
@@ -240,7 +240,7 @@ def _fetched(url: str) -> str:
     except (urllib.error.URLError, ValueError, OSError) as error:
         raise UserError(
             f"cannot fetch the vocabulary {url} ({error}); copy the file to this machine and give "
-            "its path in VOCABULARY or CLOSEDBOOK_VOCABULARY"
+            "its path in VOCABULARY_FILE or CLOSEDBOOK_VOCABULARY"
         ) from error
     target.parent.mkdir(parents=True, exist_ok=True)
     whole_files.write_bytes(target, content)

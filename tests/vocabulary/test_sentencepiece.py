@@ -133,7 +133,7 @@ def test_pickles_as_its_path(model_file):
 
 
 def test_a_missing_or_foreign_file_is_the_users_error(tmp_path):
-    with pytest.raises(UserError, match=r"no\.model.*CLOSEDBOOK_VOCABULARY"):
+    with pytest.raises(UserError, match=r"no\.model.*VOCABULARY_FILE or CLOSEDBOOK_VOCABULARY"):
         Vocabulary(tmp_path / "no.model").encode("x")
     (tmp_path / "text.model").write_text("not a model at all")
     with pytest.raises(UserError, match="not a SentencePiece model"):
