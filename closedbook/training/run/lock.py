@@ -22,15 +22,19 @@ def only_writer(folder: pathlib.Path, what: str, *, name: str = "lock") -> Itera
 
     Raises:
         UserError: Another run holds it; in all processes.
+        OSError: The folder cannot be written, in the first one; a UserError in the others.
     """
     with contextlib.ExitStack() as stack:
         lock: AnyLock = NoLock()
-        refusal = ""
+        failure: UserError | OSError | None = None
         if is_first():
             try:
                 lock = stack.enter_context(locked(folder, what, name=name))
-            except UserError as error:
-                refusal = str(error)
-        if refusal := text_of_first(refusal):
+            except (UserError, OSError) as error:
+                failure = error
+        refusal = text_of_first(str(failure) if failure else "")  # the others wait for it
+        if failure is not None:
+            raise failure
+        if refusal:
             raise UserError(refusal)
         yield lock
