@@ -45,13 +45,18 @@ class Retention:
         self.passing: set[int] = set()  # kept only while they are evaluated
 
     def scores(self, step: int) -> Mapping[str, float] | None:
-        """The scores of a checkpoint; None where it has none yet."""
+        """The scores of a checkpoint; None where it has none yet, or they cannot be read."""
         if step not in self._known:
             for name in (_SCORES, _SCORES_OF_ORBAX):
                 path = self._folder / f"checkpoint_{step}" / name
                 if path.is_file():
-                    self._known[step] = json.loads(path.read_text(encoding="utf-8"))
-                    break
+                    try:
+                        found = json.loads(path.read_bytes())
+                    except ValueError:  # damaged; it is evaluated again
+                        continue
+                    if isinstance(found, dict):
+                        self._known[step] = found
+                        break
         return self._known.get(step)
 
     def keep_scores(self, step: int, scores: Mapping[str, float]) -> None:
