@@ -190,23 +190,40 @@ def _asked(text: str) -> int | None:
 
 
 def _container_limits() -> Iterator[tuple[int, int, int]]:
-    """Limit, use, and what of that can be taken back (files' pages), of cgroups v2 and v1."""
+    """Limit, use, and what of that can be taken back (files' pages), of cgroups v2 and v1.
+
+    Of the process's own group and of all that it is in: a container's, a job's, a service's.
+    """
     names = (
-        (_CGROUPS, "memory.max", "memory.current", "inactive_file"),
+        (_CGROUPS, "", "memory.max", "memory.current", "inactive_file"),
         (
             _CGROUPS / "memory",
+            "memory",
             "memory.limit_in_bytes",
             "memory.usage_in_bytes",
             "total_inactive_file",
         ),
     )
-    for folder, limit, used, inactive in names:
-        with contextlib.suppress(OSError, ValueError):  # ValueError: "max", which is no limit
-            most = int((folder / limit).read_text(encoding="ascii"))
-            now = int((folder / used).read_text(encoding="ascii"))
-            stat = (folder / "memory.stat").read_text(encoding="ascii").split()
-            files = dict(zip(stat[::2], stat[1::2], strict=False)).get(inactive, "0")
-            yield most, now, int(files)
+    for root, controller, limit, used, inactive in names:
+        for folder in _groups(root, controller):
+            with contextlib.suppress(OSError, ValueError):  # ValueError: "max", which is no limit
+                most = int((folder / limit).read_text(encoding="ascii"))
+                now = int((folder / used).read_text(encoding="ascii"))
+                stat = (folder / "memory.stat").read_text(encoding="ascii").split()
+                files = dict(zip(stat[::2], stat[1::2], strict=False)).get(inactive, "0")
+                yield most, now, int(files)
+
+
+def _groups(root: pathlib.Path, controller: str) -> list[pathlib.Path]:
+    """Folders of a controller's groups that this process is in, the root first."""
+    found = [root]
+    with contextlib.suppress(OSError, ValueError):
+        for line in (_PROC / "self" / "cgroup").read_text(encoding="utf-8").splitlines():
+            _, controllers, path = line.split(":", 2)
+            if controller in controllers.split(",") and ".." not in path:
+                own = root / path.lstrip("/")
+                found += [each for each in reversed((own, *own.parents)) if root in each.parents]
+    return found
 
 
 def _first_device() -> Any:

@@ -85,6 +85,14 @@ def test_the_host_has_what_its_container_may_use(tmp_path, monkeypatch):
     (groups / "memory.current").write_text(f"{12 << 10}\n")
     (groups / "memory.stat").write_text(f"anon 5\ninactive_file {1 << 10}\n")
     assert memory.host_memory() == Memory(5 << 10, 16 << 10)
+    # A job's group in the container's, and the process's own, which has no limit, in it.
+    (proc / "self" / "cgroup").write_text("4:cpu:/else\n0::/job/own\n")
+    (groups / "job" / "own").mkdir(parents=True)
+    (groups / "job" / "memory.max").write_text(f"{8 << 10}\n")
+    (groups / "job" / "memory.current").write_text(f"{6 << 10}\n")
+    (groups / "job" / "memory.stat").write_text("inactive_file 0\n")
+    (groups / "job" / "own" / "memory.max").write_text("max\n")
+    assert memory.host_memory() == Memory(2 << 10, 8 << 10)
 
 
 def test_swap_is_memory_that_a_host_has(tmp_path, monkeypatch):
@@ -245,7 +253,7 @@ def test_models_that_are_larger_than_the_memory_are_not_even_read(limited):
 @pytest.mark.slow
 def test_a_training_that_no_host_could_hold_is_one_message(tmp_path):
     program = "from closedbook.cli.t5x import main; main()"
-    words = ("train", "--gin_file=atlas_qa.gin", "--gin.BATCH_SIZE=4000000",
+    words = ("train", "--gin_file=atlas_qa.gin", "--gin.BATCH_SIZE=400000",
              "--gin.TRAIN_STEPS_RELATIVE=1", "--gin.MODEL_DIR='run'")  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-P", "-c", program, *words],
