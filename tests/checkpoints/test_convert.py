@@ -203,9 +203,10 @@ def test_a_damaged_source_is_named_and_nothing_is_written(factored_checkpoint, t
             convert(copy, tmp_path / "out", Options(to="huggingface"))
     database = tmp_path / "database" / "checkpoint_1850"
     shutil.copytree(open_checkpoint("closedbook://atlas_qa").path, database)
+    (database / "digests.json").unlink()  # as closedbook wrote them before there were any
     data = max((database / "params").glob("**/d/*"), key=lambda path: path.stat().st_size)
     data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
-    with pytest.raises(UserError, match=r"checkpoint_1850/params.* cannot be read"):
+    with pytest.raises(UserError, match=r"checkpoint_1850.*params.* cannot be read"):
         convert(database, tmp_path / "out", Options(to="huggingface"))
     assert not [path for path in tmp_path.iterdir() if "out" in path.name]
 

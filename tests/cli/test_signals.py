@@ -16,6 +16,8 @@ from closedbook.cli.signals import raised_as_stopped
 from closedbook.data import cache
 from closedbook.errors import Stopped
 
+pytestmark = pytest.mark.usefixtures("signals_heard")
+
 
 def _rows(number: int):
     yield {"targets": [[1, 2]]}, None

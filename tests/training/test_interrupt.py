@@ -18,6 +18,8 @@ from closedbook.training import jobs, programs
 from closedbook.training.run.interrupt import StopRequest
 from closedbook.training.settings import DatasetConfig, RestoreCheckpointConfig
 
+pytestmark = pytest.mark.usefixtures("signals_heard")
+
 
 def at_first_batch(monkeypatch, act) -> None:
     """Does something while the first batch of questions is answered."""
