@@ -159,6 +159,7 @@ def precompile(
         float | None, typer.Option("--device_memory", help="GiB of a device.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    no_imports: NoImports = False,
 ) -> None:
     """Compile a training run's programs for devices that need not be there: does it fit?
 
@@ -182,6 +183,7 @@ def precompile(
         mfu=mfu,
         device_memory=device_memory,
         as_json=json,
+        imports_allowed=not no_imports,
     )
     if code:
         raise typer.Exit(code)

@@ -63,12 +63,18 @@ def check_arrays_fit(tree: Any, what: str) -> None:
         TooLarge: They are.
     """
     sizes = (
-        math.prod(leaf.sharding.shard_shape(leaf.shape))
-        * leaf.dtype.itemsize
-        * _sharing(len(leaf.sharding.addressable_devices))
+        bytes_on_a_device(leaf) * _sharing(len(leaf.sharding.addressable_devices))
         for leaf in jax.tree.leaves(tree)
     )
     check_size(what, sum(sizes))
+
+
+def bytes_on_a_device(tree: Any) -> int:
+    """Bytes that a tree of `jax.ShapeDtypeStruct` with shardings takes on one device."""
+    return sum(
+        math.prod(leaf.sharding.shard_shape(leaf.shape)) * leaf.dtype.itemsize
+        for leaf in jax.tree.leaves(tree)
+    )
 
 
 def check_fits(compiled: jax.stages.Compiled, name: str) -> None:

@@ -13,16 +13,9 @@ import jax
 from closedbook.errors import UserError, unknown_name
 from closedbook.parallel.devices import DeviceKind, device_kind
 
-# Names of slices, as Google's own commands have them: how many numbers they have, and the chips
-# of a host.
-_TPUS = {
-    "v2": (2, (2, 2, 1)),
-    "v3": (2, (2, 2, 1)),
-    "v4": (3, (2, 2, 1)),
-    "v5e": (2, (2, 2, 1)),
-    "v5p": (3, (2, 2, 1)),
-    "v6e": (2, (2, 2, 1)),
-}
+# Axes of a slice, by its name in Google's own commands.
+_TPUS = {"v2": 2, "v3": 2, "v4": 3, "v5e": 2, "v5p": 3, "v6e": 2}
+_HOST = (2, 2, 1)  # chips of a host
 _EXAMPLES = "v5p:4x4x4, v5e:16x16, v6e:4x4, v4:2x2x4 or cpu:64"
 
 
@@ -84,7 +77,7 @@ def _cpu(name: str, size: str) -> Topology:
 
 
 def _tpu(name: str, family: str, size: str) -> Topology:
-    numbers, host = _TPUS[family]
+    numbers = _TPUS[family]
     if not re.fullmatch(rf"[1-9]\d*(x[1-9]\d*){{{numbers - 1}}}", size):
         raise UserError(
             f"--topology is {name!r}; give the chips of a {family} slice along its {numbers} axes, "
@@ -109,10 +102,10 @@ def _tpu(name: str, family: str, size: str) -> Topology:
     from jax.experimental import topologies
 
     settings: dict[str, Any] = {}
-    if math.prod(int(n) for n in size.split("x")) < math.prod(host):
+    if math.prod(int(n) for n in size.split("x")) < math.prod(_HOST):
         settings["chips_per_host_bounds"] = (*map(int, size.split("x")), 1, 1)[:3]
     elif family == "v4":
-        settings = {"chip_config_name": "megacore", "chips_per_host_bounds": host}
+        settings = {"chip_config_name": "megacore", "chips_per_host_bounds": _HOST}
     try:
         found = topologies.get_topology_desc(
             platform="tpu", topology_name=f"{family}:{size}", **settings

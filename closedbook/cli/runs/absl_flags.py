@@ -5,11 +5,9 @@ from collections.abc import Sequence
 from closedbook.errors import UserError, unknown_name
 
 _GIN = "--gin."
-# absl's own flags about its log, with and without a value. Ours goes to standard error already.
 # Modes of T5X, and what there is in their place.
-_ELSEWHERE = {
-    "export": "`closedbook convert` writes a checkpoint for T5X or transformers",
-}
+_ELSEWHERE = {"export": "`closedbook convert` writes a checkpoint for T5X or transformers"}
+# absl's own flags about its log, with and without a value. Ours goes to standard error already.
 _LOG_SWITCHES = {"alsologtostderr", "logtostderr", "showprefixforinfo"}
 _LOG_VALUES = {"v", "verbosity", "stderrthreshold", "log_dir", "logger_levels"}
 _SWITCHES = {"dry_run", "multiprocess_gpu", "no_imports"}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from closedbook.cli import gin_files
+from closedbook.cli.gin_files import visible
 from closedbook.cli.run import print_json
 from closedbook.errors import UserError
 
@@ -17,6 +18,7 @@ def run(
     mfu: float,
     device_memory: float | None,
     as_json: bool,
+    imports_allowed: bool = True,
 ) -> int:
     """Compiles a training run's programs and prints what they need.
 
@@ -29,6 +31,7 @@ def run(
         mfu: The share of the devices' peak that the step's time assumes.
         device_memory: GiB of a device, instead of its data sheet's.
         as_json: Print JSON.
+        imports_allowed: Whether files and bindings may name modules that are imported.
 
     Returns:
         The exit code: 1 where the run does not fit.
@@ -40,7 +43,10 @@ def run(
         raise UserError(f"--mfu is {mfu}; give a share of the peak above 0 and up to 1, like 0.4")
     if device_memory is not None and not 0 < device_memory < 1e6:
         raise UserError(f"--device_memory is {device_memory}; give the GiB of a device, like 95")
-    arguments = gin_files.resolve("train", files, bindings, search_paths)
+    arguments = gin_files.resolve(
+        "train", files, bindings, search_paths, imports_allowed=imports_allowed
+    )
+    visible.check_settings("train", arguments)
 
     from closedbook.parallel.topologies import topology as devices_of
     from closedbook.training.ahead import fit as fitting

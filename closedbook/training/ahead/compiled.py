@@ -6,14 +6,13 @@ import time
 from typing import Any
 
 import jax
-import numpy as np
 
 from closedbook.errors import UserError
+from closedbook.memory import shortage
 from closedbook.parallel.collectives import Collective, collectives
+from closedbook.parallel.programs_memory import bytes_on_a_device
 from closedbook.training.programs import Program
 from closedbook.training.state import TrainState
-
-_TOO_LARGE = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -90,7 +89,7 @@ def compile_program(program: Program) -> Compiled:
         made = program.lower().compile()
     except jax.errors.JaxRuntimeError as error:
         words = " ".join(str(error).split())
-        if not any(each in words for each in _TOO_LARGE):
+        if shortage(error) is None:
             raise UserError(f"the {program.name} does not compile: {words[:500]}") from error
         return Compiled(
             name=program.name,
@@ -119,22 +118,11 @@ def compile_program(program: Program) -> Compiled:
     )
 
 
-def bytes_on_a_device(tree: object) -> int:
-    """Bytes that a tree of (abstract) arrays takes on one device, by its shardings."""
-    return sum(_bytes(leaf) for leaf in jax.tree.leaves(tree))
-
-
 def _held(first: object) -> tuple[int, int]:
     """Bytes of the parameters and of the optimiser's state in a program's first argument."""
     if isinstance(first, TrainState):
         return bytes_on_a_device(first.params), bytes_on_a_device(first.opt_state)
     return bytes_on_a_device(first), 0
-
-
-def _bytes(leaf: Any) -> int:
-    sharding = getattr(leaf, "sharding", None)
-    shape = leaf.shape if sharding is None else sharding.shard_shape(tuple(leaf.shape))
-    return int(np.prod(shape, dtype=np.int64)) * np.dtype(leaf.dtype).itemsize
 
 
 def _shortened(words: str) -> str:

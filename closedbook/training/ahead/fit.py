@@ -5,9 +5,10 @@ import logging
 from collections.abc import Callable, Iterator
 
 from closedbook.errors import UserError
+from closedbook.memory import readable
 from closedbook.models.stack import REMAT_POLICIES
+from closedbook.parallel.programs_memory import bytes_on_a_device
 from closedbook.parallel.topologies import Topology
-from closedbook.training.ahead.compiled import bytes_on_a_device
 from closedbook.training.ahead.plan import Plan, Run, Settings, plan
 from closedbook.training.state import abstract_state
 
@@ -59,7 +60,7 @@ def fit(run: Run, topology: Topology, *, mfu: float, memory_limit: int | None = 
             return plan(run.changed(found), topology, mfu=mfu, memory_limit=limit)
     raise UserError(
         f"nothing fits: {run.model.config.title} with batches of {run.train.batch_size} rows on "
-        f"{topology.name}, {limit / 2**30:.1f} GiB a device; take more devices, a smaller batch, "
+        f"{topology.name}, {readable(limit)} a device; take more devices, a smaller batch, "
         "or split parameters over the data axis too "
         "(partitioning.standard_logical_axis_rules.parameter_partitioning_dims = 2)"
     )
