@@ -52,7 +52,7 @@ class Retention:
                 if path.is_file():
                     try:
                         found = json.loads(path.read_bytes())
-                    except ValueError:  # damaged; it is evaluated again
+                    except ValueError:  # damaged: as if it was never evaluated
                         continue
                     if isinstance(found, dict):
                         self._known[step] = found

@@ -176,7 +176,7 @@ class CheckpointStore:
             restored = self._manager.restore(step, args=args)
         except (ValueError, OSError, KeyError) as error:  # of one without digests
             why = " ".join(str(error).split())[:300]
-            raise UserError(soundness.refusal(folder, f" cannot be read: {why}")) from error
+            raise UserError(soundness.refusal(folder, f"it cannot be read: {why}")) from error
         return restored["params"], restored["optimizer"], restored["run"]
 
     def wait(self) -> None:

@@ -101,7 +101,7 @@ def train(
         UserError: The settings, the data or a checkpoint are at fault, the loss is not finite, or
             the disk is full.
     """
-    checks.check_run(**locals())
+    checks.check_run(**locals())  # which are the arguments, as they were given
     partitioner, trainer = partitioner or Partitioner(), trainer or Trainer()
     save = checkpoint_cfg.save or SaveCheckpointConfig(period=0)  # the first and the last state
     folder = startup.run_folder(model_dir)

@@ -14,9 +14,9 @@ from closedbook.cli.gin_files import upstream
 from closedbook.errors import UserError, unknown_name
 
 PACKAGED = pathlib.Path(__file__).resolve().parents[2] / "gin"
-# The files for GPUs differ from the others in what `gin/t5x/contrib/gpu/` holds.
 # How comments begin that say where values are from.
 _ORIGIN = ("# closedbook's own defaults", "# The file of this path in T5X")
+# The files for GPUs differ from the others in what `gin/t5x/contrib/gpu/` holds.
 _GPU, _SAME = "t5x/contrib/gpu/t5/", ("t5x/examples/t5/", "t5x/")
 
 

@@ -101,7 +101,7 @@ def _not_here(path: str) -> str | None:
 
 
 def plan(mode: str, arguments: dict[str, Any]) -> str:
-    """What a run would do, in a few lines; no array is read and no network is reached."""
+    """What a run would do, in a few lines; no network is reached, and files are compared at most."""
     model = arguments["model"]
     config = model.config
     layers = "+".join(str(stack.layers) for stack in config.stacks.values())
