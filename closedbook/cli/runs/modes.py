@@ -101,7 +101,7 @@ def _not_here(path: str) -> str | None:
 
 
 def plan(mode: str, arguments: dict[str, Any]) -> str:
-    """What a run would do, in a few lines; no network is reached, and files are compared at most."""
+    """What a run would do, in a few lines; no network is reached, and no array is restored."""
     model = arguments["model"]
     config = model.config
     layers = "+".join(str(stack.layers) for stack in config.stacks.values())
