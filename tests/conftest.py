@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+pytest_plugins = ["tests.bucket_server"]
+
 # Before anything imports JAX, and inherited by the commands that tests run: eight devices to
 # test meshes on, and no accelerator, whatever the machine has.
 os.environ["JAX_PLATFORMS"] = "cpu"

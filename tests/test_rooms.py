@@ -35,8 +35,9 @@ ALLOWED: dict[str, set[str]] = {
     },
     "vocabulary": set(),
 }
-COMMON = {"__init__", "cache_folders", "compiled_programs", "digests", "errors", "file_faults"}
-COMMON |= {"folder_locks", "memory", "on_import", "this_machine", "whole_files"}
+COMMON = {"__init__", "appended_files", "buckets", "cache_folders", "compiled_programs", "digests"}
+COMMON |= {"errors", "file_faults", "folder_locks", "lock_stores", "memory", "on_import"}
+COMMON |= {"this_machine", "whole_files"}
 # Take seconds to import, reserve GPU memory, or are not there on a machine with GPUs.
 TENSORFLOW = {
     "tensorflow",

@@ -141,8 +141,9 @@ def test_unreachable_network_is_one_message_in_seconds(tmp_path):
             "TENSORSTORE_CURL_CONNECT_TIMEOUT_SECONDS": "1",
         }
         program = (
+            "from closedbook.buckets import client\n"
             "from closedbook.checkpoints.places import storage\n"
-            "storage._RETRIES['initial_delay'] = '0.01s'\n"
+            "client.LOOKING['initial_delay'] = '0.01s'\n"
             "try:\n    storage.Storage.at('gs://some-bucket/run').names()\n"
             "except storage.UserError as error:\n    print(error)\n"
         )
