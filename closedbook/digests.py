@@ -20,9 +20,12 @@ from typing import Any
 
 import xxhash
 
+from closedbook.buckets import is_bucket
+
 FILE = "digests.json"
 PART_BYTES = 2**26  # of a file under one digest
 _FORMAT = 1
+_SMALL = 2**20  # bytes of an object that is read for its digest
 _READ_BYTES = 2**20  # at once: what a core's cache holds is hashed without a second way to memory
 _THREADS = min(os.cpu_count() or 1, 8)
 _OWN = "digest"  # the key under which a record keeps the digest of itself
@@ -56,6 +59,11 @@ def taken(folder: pathlib.Path, names: Iterable[str]) -> dict[str, FileDigest]:
     Raises:
         OSError: A file is absent or cannot be read.
     """
+    if is_bucket(folder):
+        with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+            ordered = sorted(names)
+            objects = pool.map(lambda name: _of_object(folder / name), ordered)
+            return dict(zip(ordered, objects, strict=True))
     sizes = {name: (folder / name).stat().st_size for name in sorted(names)}
     parts = [(folder / name, start) for name, size in sizes.items() for start in _starts(size)]
     with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
@@ -91,11 +99,12 @@ def read(folder: pathlib.Path) -> Record | None:
         DamagedError: It is not as it was written.
         OSError: It cannot be read.
     """
-    path = folder / FILE
-    if not path.is_file():
+    try:
+        text = (folder / FILE).read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise DamagedError("is not as it was written") from error
     check_sealed(content)
@@ -164,8 +173,12 @@ def first_fault(
             looked at in any case.
         fresh: Read even files that this process has found as written before and that, by their
             dates, have not changed since.
+
+    In a bucket, which keeps checksums of its own, sizes are looked at and small files are read.
     """
     parts, signatures = _parts(record), {}
+    if is_bucket(folder):
+        return _first_in_bucket(folder, record, share)
     for number, (name, start) in enumerate(parts):
         if start == 0:
             signature = _signature(folder / name)
@@ -192,6 +205,8 @@ def first_fault(
 def told(folder: pathlib.Path, record: Record, number: int) -> str:
     """What is wrong at a number of `first_fault`: the file and what happened to it."""
     name, start = _parts(record)[number]
+    if is_bucket(folder):
+        return f"{name} {_wrong_object(folder / name, record[name])}"
     size, signature = record[name].size, _signature(folder / name)
     if signature is None:
         return f"{name} is missing"
@@ -244,3 +259,42 @@ def _digest(path: pathlib.Path, start: int) -> str:
             digest.update(buffer[:count])
             left -= count
     return digest.hexdigest()
+
+
+# In a bucket
+
+
+def _of_object(path: Any) -> FileDigest:
+    """The digest of an object, whose size the bucket does not tell before it is read."""
+    size = 0
+    parts: list[str] = []
+    while True:
+        part = path.read_part(size, size + PART_BYTES)
+        if part or not parts:
+            parts.append(xxhash.xxh3_128(part).hexdigest())
+        size += len(part)
+        if len(part) < PART_BYTES:
+            return FileDigest(size, tuple(parts))
+
+
+def _first_in_bucket(folder: pathlib.Path, record: Record, share: tuple[int, int]) -> int | None:
+    firsts = [number for number, (_, start) in enumerate(_parts(record)) if start == 0]
+    wanted = list(zip(firsts, sorted(record), strict=True))[share[0] :: share[1]]
+    with concurrent.futures.ThreadPoolExecutor(_THREADS) as pool:
+        why = pool.map(lambda each: _wrong_object(folder / each[1], record[each[1]]), wanted)
+        return next((number for (number, _), wrong in zip(wanted, why, strict=True) if wrong), None)
+
+
+def _wrong_object(path: Any, wanted: FileDigest) -> str:
+    """What is wrong with an object, or ""."""
+    small = wanted.size <= _SMALL
+    start = 0 if small else wanted.size - 1
+    try:
+        found = path.read_part(start, wanted.size + 1)
+    except FileNotFoundError:
+        return "is missing"
+    if start + len(found) != wanted.size:
+        return f"has not {wanted.size:,} bytes"
+    if small and xxhash.xxh3_128(found).hexdigest() != wanted.parts[0]:
+        return "is not as it was written"
+    return ""

@@ -18,7 +18,6 @@ import datetime
 import json
 import logging
 import os
-import pathlib
 import random
 import re
 import secrets
@@ -26,102 +25,19 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from typing import Protocol
 
 from closedbook import this_machine
 from closedbook.errors import UserError
+from closedbook.lock_stores import Store, store_of
 
 HEARTBEAT = 20.0  # seconds between two
 LAPSE = 180.0  # seconds after the last one
 _LENGTH = 1024  # bytes of a lock's file, which is rewritten where it is: it needs no room
+_AT_MOST_EVERY = 1.0  # seconds between two rewrites: a bucket takes no more of one object
 _ATTEMPTS = 8
 
 _log = logging.getLogger(__name__)
 _held: set["Lock"] = set()
-
-
-class Store(Protocol):
-    """Where the files of locks lie. All of it is seen at once by everybody who shares the store."""
-
-    def names(self) -> list[str]:
-        """The names of all files."""
-
-    def read(self, name: str) -> str | None:
-        """A file's text; None where there is none."""
-
-    def create(self, name: str, text: str) -> bool:
-        """Makes a file if there is none of this name; whether it did."""
-
-    def rewrite(self, name: str, text: str) -> None:
-        """Replaces a file's text by one of the same length; FileNotFoundError if it is gone."""
-
-    def remove(self, name: str) -> None:
-        """Removes a file, if it is there."""
-
-    def where(self, name: str) -> str:
-        """A file's place, for people."""
-
-    def keep(self) -> None:
-        """Leaves the folder there at the end, though nothing else may have come to it."""
-
-
-class LocalFolder:
-    """A folder on a disk, a network's too.
-
-    Args:
-        folder: Made with the first lock, and removed with the last one if nothing else came to it.
-    """
-
-    def __init__(self, folder: pathlib.Path) -> None:
-        self._folder = folder
-        self._made: list[pathlib.Path] = []
-
-    def names(self) -> list[str]:
-        """The names of all files."""
-        try:
-            return os.listdir(self._folder)
-        except FileNotFoundError:
-            return []
-
-    def read(self, name: str) -> str | None:
-        """A file's text; None where there is none."""
-        try:
-            return (self._folder / name).read_text(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return None
-
-    def create(self, name: str, text: str) -> bool:
-        """Makes a file if there is none of this name; whether it did."""
-        folders = [self._folder, *self._folder.parents]
-        missing = [each for each in folders if not each.exists()]
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._made = self._made or missing
-        try:
-            with (self._folder / name).open("x", encoding="utf-8") as file:
-                file.write(text)
-        except FileExistsError:
-            return False
-        return True
-
-    def rewrite(self, name: str, text: str) -> None:
-        """Replaces a file's text by one of the same length; FileNotFoundError if it is gone."""
-        with (self._folder / name).open("r+", encoding="utf-8") as file:
-            file.write(text)
-
-    def remove(self, name: str) -> None:
-        """Removes a file, if it is there."""
-        (self._folder / name).unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # not empty: they are in use now
-            for folder in self._made:
-                folder.rmdir()
-
-    def where(self, name: str) -> str:
-        """A file's place, for people."""
-        return str(self._folder / name)
-
-    def keep(self) -> None:
-        """Leaves the folder there at the end, though nothing else may have come to it."""
-        self._made = []
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -211,7 +127,7 @@ class Lock:
         self._lost = ""
         self._me = _Holder.here()
         self._file = self._take()
-        self._confirmed = time.monotonic()
+        self._confirmed = self._written = time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lock", daemon=True)
         self._thread.start()
@@ -325,8 +241,10 @@ class Lock:
                 if not self._mine():
                     self._lose("its lock is gone")
                     return
-                now = dataclasses.replace(self._me, heartbeat=time.time())
-                self._store.rewrite(self._file, now.text())
+                if time.monotonic() - self._written > _AT_MOST_EVERY:
+                    now = dataclasses.replace(self._me, heartbeat=time.time())
+                    self._store.rewrite(self._file, now.text())
+                    self._written = time.monotonic()
                 self._confirmed = time.monotonic()
             except FileNotFoundError:
                 self._lose("its lock is gone")
@@ -360,7 +278,7 @@ def locked(
     """Holds the lock of a folder while the `with` lasts.
 
     Args:
-        folder: On a disk; made if missing.
+        folder: On a disk, made if missing, or in a bucket (gs://).
         what: Its name for people, for example "MODEL_DIR".
         name: Of the lock's file, where a folder has several locks.
         beside: Whether the file lies beside the folder, under a hidden name.
@@ -369,10 +287,12 @@ def locked(
     Raises:
         UserError: Somebody else holds it: says who, since when, and what to do.
     """
-    place = pathlib.Path(folder).absolute()
     if beside:
-        place, name = place.parent, f".{place.name}.{name}"
-    lock = Lock(LocalFolder(place), name, f"{what} {folder}", heartbeat=heartbeat)
+        head, last = os.path.split(os.path.abspath(folder))
+        folder_of_lock, name = head, f".{last}.{name}"
+    else:
+        folder_of_lock = os.fspath(folder)
+    lock = Lock(store_of(folder_of_lock), name, f"{what} {folder}", heartbeat=heartbeat)
     try:
         yield lock
     finally:

@@ -6,6 +6,9 @@ but for one case: where another program makes the folder between the two renames
 the one that was replacing fails, and its message tells where the folder that was there before is.
 A link is followed: what it leads to is written, and the link stays.
 
+In a bucket (gs://) an object is written at once or not at all: the new file is made on this
+machine, and nothing has a hidden name. A bucket has no folders, and `folder` makes none there.
+
 A fault while writing removes what there is of the new one and leaves the old one as it was. A
 killed process leaves the hidden name behind, and the next write of the same name removes it if it
 is surely abandoned: its process ran on this machine and is gone, or it is another machine's and
@@ -25,11 +28,13 @@ import re
 import secrets
 import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from closedbook import this_machine
+from closedbook.buckets import is_bucket
 from closedbook.errors import UserError
 
 Path = str | os.PathLike[str]
@@ -101,6 +106,10 @@ def making(path: Path, *, scratch: Path | None = None) -> Iterator[pathlib.Path]
     Raises:
         UserError: There is something at `path` that is no file, such as a pipe or a device.
     """
+    if is_bucket(path):
+        with _uploading(os.fspath(path)) as partial:
+            yield partial
+        return
     target = _behind_link(path)
     folder = target.parent if scratch is None else pathlib.Path(scratch)
     _remove_abandoned(target, folder)
@@ -115,6 +124,17 @@ def making(path: Path, *, scratch: Path | None = None) -> Iterator[pathlib.Path]
         with contextlib.suppress(OSError):
             partial.unlink()
         raise
+
+
+@contextlib.contextmanager
+def _uploading(url: str) -> Iterator[pathlib.Path]:
+    """A file on this machine, which becomes an object of a bucket at the end of the block."""
+    from closedbook.buckets import client
+
+    with tempfile.TemporaryDirectory(prefix="closedbook-") as folder:
+        partial = pathlib.Path(folder) / "object"
+        yield partial
+        client.write(url, partial.read_bytes())
 
 
 def _behind_link(path: Path) -> pathlib.Path:
@@ -165,6 +185,14 @@ def copy(source: Path, path: Path) -> None:
     """Copies a file's content to `path`, at once or not at all."""
     with making(path) as partial:
         shutil.copyfile(source, partial)
+
+
+def remove_folder(path: pathlib.Path) -> None:
+    """Removes a folder with all that is in it, on a disk or in a bucket."""
+    if is_bucket(path):
+        path.rmtree()  # type: ignore[attr-defined]  # of a BucketPath
+    else:
+        shutil.rmtree(path)
 
 
 # Folders

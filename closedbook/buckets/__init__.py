@@ -17,6 +17,15 @@ def is_bucket(path: str | os.PathLike[str]) -> bool:
     return os.fspath(path).startswith(GCS)
 
 
+def path_at(path: str | os.PathLike[str]) -> pathlib.Path:
+    """A path on a disk, or one in a bucket, as `folder_at` gives it."""
+    if not is_bucket(path):
+        return pathlib.Path(path)
+    from closedbook.buckets import paths
+
+    return paths.at(os.fspath(path))
+
+
 def folder_at(path: str, what: str) -> pathlib.Path:
     """The folder that a user means, absolute, on a disk or in a bucket.
 
@@ -39,9 +48,9 @@ def folder_at(path: str, what: str) -> pathlib.Path:
                 f"what is under {scheme}://, and give the folder where it is mounted"
             )
         return pathlib.Path(path).expanduser().absolute()
-    from closedbook.buckets import client, paths
+    from closedbook.buckets import client
 
     client.check_name(path)
     if not path.removeprefix(GCS).partition("/")[2].strip("/"):
         raise UserError(f"{what} is {path}, a whole bucket; name a folder in it")
-    return paths.at(path)
+    return path_at(path)

@@ -35,6 +35,10 @@ class BucketPath(gpath.PosixGPath):
         """False: a bucket has no links."""
         return False
 
+    def is_file(self) -> bool:
+        """Whether there is such an object."""
+        return client.read(str(self), 0, 1) is not None
+
     def absolute(self) -> "BucketPath":
         """The path itself."""
         return self

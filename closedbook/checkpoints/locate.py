@@ -1,13 +1,18 @@
 """From what a user calls a model to a checkpoint folder."""
 
+import json
 import pathlib
 import re
 
+from closedbook.buckets import folder_at, is_bucket
+from closedbook.checkpoints.places.storage import Storage
 from closedbook.errors import UserError, unknown_name
 from closedbook.tasks import atlas
 
 PACKAGED = "closedbook://"
 STEP = re.compile(r"^checkpoint_(\d+)$")
+_METADATA = "_CHECKPOINT_METADATA"  # Orbax writes it first
+_MARK = "commit_success.txt"  # and this last
 
 
 def packaged_models() -> dict[str, pathlib.Path]:
@@ -39,8 +44,11 @@ def model_folder(path: str | pathlib.Path) -> pathlib.Path:
     """
     if str(path).startswith(PACKAGED):
         return packaged_model(str(path)[len(PACKAGED) :])
+    if is_bucket(path):
+        place = folder_at(str(path), "the run's folder")
+        return place.parent if STEP.match(place.name) else place
     if "://" in str(path):
-        raise UserError(f"{path} is not a local folder; give one that `t5x train` wrote")
+        raise UserError(f"{path} is not a folder; give one that `t5x train` wrote")
     folder = pathlib.Path(path).expanduser().absolute()
     if not folder.exists():
         raise UserError(f"no such folder: {folder}; give a run's MODEL_DIR or a checkpoint in it")
@@ -49,10 +57,25 @@ def model_folder(path: str | pathlib.Path) -> pathlib.Path:
 
 def steps(folder: pathlib.Path) -> list[int]:
     """Steps of the finished checkpoints in a folder, ascending."""
-    if not folder.is_dir():
-        return []
-    found = (STEP.match(entry.name) for entry in folder.iterdir() if entry.is_dir())
-    return sorted(int(match.group(1)) for match in found if match)
+    place = Storage.at(folder)
+    names = (name.removesuffix("/") for name in place.names() if name.endswith("/"))
+    found = [(STEP.match(name), place / name) for name in names]
+    return sorted(int(match.group(1)) for match, each in found if match and is_finished(each))
+
+
+def is_finished(checkpoint: Storage) -> bool:
+    """Whether a folder with a checkpoint's name is not one that is still being written.
+
+    On a disk it has its name only when it is whole. In a bucket Orbax marks it in the end.
+    """
+    names = checkpoint.names() if checkpoint.remote else []
+    if _METADATA not in names or _MARK in names:
+        return True
+    try:  # of an older Orbax, from a disk
+        found = json.loads(checkpoint.read(_METADATA))
+        return bool(found.get("commit_timestamp_nsecs"))
+    except (ValueError, AttributeError):
+        return False
 
 
 def find_checkpoint(path: str | pathlib.Path) -> tuple[pathlib.Path, int]:

@@ -6,6 +6,7 @@ import re
 
 import numpy as np
 
+from closedbook.buckets import path_at
 from closedbook.checkpoints import soundness
 from closedbook.checkpoints.card import CARD_FILE, ModelCard
 from closedbook.checkpoints.files.orbax import read_arrays
@@ -14,7 +15,7 @@ from closedbook.checkpoints.gguf import open_gguf
 from closedbook.checkpoints.huggingface.decoder_only import checkpoint_of as decoder_only_of
 from closedbook.checkpoints.huggingface.folders import open_huggingface
 from closedbook.checkpoints.layouts import UNUSED
-from closedbook.checkpoints.locate import PACKAGED, STEP, packaged_model, steps
+from closedbook.checkpoints.locate import PACKAGED, STEP, is_finished, packaged_model, steps
 from closedbook.checkpoints.mesh_tf import open_mesh_tf
 from closedbook.checkpoints.places import other_files, remote
 from closedbook.checkpoints.places.hub import HUB
@@ -107,8 +108,7 @@ def find(path: str | pathlib.Path, *, newest: bool = True) -> Found:
     if reason := other_files.adapter(names):
         raise UserError(f"{text} {reason}")
     found = look(place)
-    if not place.remote:
-        found = _whole(place.local, found, newest=newest)
+    found = _whole(path_at(place.root), found, newest=newest)
     if not found and (reason := other_files.other_weights(names)):
         raise UserError(f"{text} {reason}")
     if not found:
@@ -183,6 +183,8 @@ def look(storage: Storage) -> list[Found]:
     for name in names:
         if match := STEP.match(name.removesuffix("/")):
             inside = storage / name.removesuffix("/")
+            if not is_finished(inside):
+                continue
             each = _checkpoint(inside) if name.endswith("/") else _file(inside)
             found += [dataclasses.replace(one, step=int(match.group(1))) for one in each]
         elif match := _MESH_TF.match(name):
@@ -297,8 +299,7 @@ def _open_gguf(path: pathlib.Path | str) -> Checkpoint:
 
 def _open_own(found: Found) -> Checkpoint:
     storage = found.storage
-    if not storage.remote:
-        soundness.check(storage.local)
+    soundness.check(path_at(storage.root))
     run = Storage(storage.root.rpartition("/")[0])
     card = ModelCard.load(run) if CARD_FILE in run.names() else None
     slots: dict[str, Tensor] | None = None

@@ -3,8 +3,8 @@
 What closedbook writes carries digests (`digests.json`, with it under one name); older checkpoints
 and other programs' are checked for what must be there. Whole files are hashed, not arrays: an
 array's file holds parts of others, and compressed ones. The processes of a run share the files
-among them, and all hear of a fault. In a bucket nothing is hashed: it would have to be fetched
-twice, and buckets keep checksums of their own.
+among them, and all hear of a fault. In a bucket, which keeps checksums of its own, sizes are
+compared and small files hashed: the others would have to be fetched twice.
 """
 
 import functools
@@ -18,8 +18,9 @@ import jax
 import numpy as np
 
 from closedbook import digests
+from closedbook.buckets import client, is_bucket
 from closedbook.checkpoints.files.orbax import read_arrays
-from closedbook.checkpoints.locate import STEP, steps
+from closedbook.checkpoints.locate import STEP, is_finished, steps
 from closedbook.checkpoints.places.storage import Storage
 from closedbook.errors import UserError
 
@@ -60,6 +61,8 @@ def damage(
             looked at, so that asking costs no hash of a large optimiser's state.
         alone: Read everything in this process, and now, whatever it has found before.
     """
+    if not is_finished(Storage.at(folder)):
+        return "it was never finished"
     try:
         record = digests.read(folder)
     except (digests.DamagedError, OSError) as error:
@@ -142,6 +145,7 @@ def newest_good(
         before: Look at earlier steps alone.
         among: The steps to look at; all if None.
     """
+    client.forget_listings()
     for step in reversed(steps(run) if among is None else among):
         earlier = before is None or step < before
         if earlier and not damage(run / f"checkpoint_{step}", STATE, alone=True):
@@ -211,7 +215,7 @@ def _fault(folder: pathlib.Path, record: digests.Record, *, alone: bool = False)
 
 def _unreadable(folder: pathlib.Path, items: Sequence[str]) -> str | None:
     """What is plainly wrong with a checkpoint that has no digests."""
-    for item in items:
+    for item in () if is_bucket(folder) else items:
         for path in sorted((folder / item).rglob("*")):
             if path.is_file() and not path.stat().st_size:
                 return f"{path.relative_to(folder).as_posix()} has 0 bytes"

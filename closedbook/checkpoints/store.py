@@ -1,10 +1,9 @@
 """Our own checkpoints: Orbax folders `checkpoint_<step>` with `params`, `optimizer` and `run`.
 
-Orbax writes each under a temporary name and renames it, so a killed save leaves nothing that
-looks like a checkpoint. The digests of all processes' files are part of that rename.
+Orbax writes each under a temporary name and renames it, or in a bucket marks it as whole in the
+end, so a killed save leaves nothing that looks like a checkpoint (`sealing.py`).
 """
 
-import asyncio
 import contextlib
 import pathlib
 from collections.abc import Iterator, Mapping
@@ -13,8 +12,7 @@ from typing import Any, TypeVar
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
-from closedbook.checkpoints import soundness
-from closedbook.checkpoints.locate import STEP
+from closedbook.checkpoints import sealing, soundness
 from closedbook.checkpoints.restoring import check_item
 from closedbook.checkpoints.retention import Retention
 from closedbook.errors import UserError
@@ -22,16 +20,6 @@ from closedbook.file_faults import file_fault
 
 Params = TypeVar("Params")  # trees, as `restoring.Tree`
 OptState = TypeVar("OptState")
-
-
-class _SealedPath(ocp.path.atomicity.AtomicRenameTemporaryPath):
-    """Where Orbax writes a checkpoint, and each item in it, until it has its name."""
-
-    async def finalize(self) -> None:
-        """Seals a checkpoint that all processes have written, and renames it; in the first one."""
-        if STEP.match(self.get_final().name):
-            await asyncio.to_thread(soundness.seal, pathlib.Path(self.get()))
-        await super().finalize()
 
 
 class CheckpointStore:
@@ -74,7 +62,7 @@ class CheckpointStore:
                 cleanup_tmp_directories=True,
                 enable_async_checkpointing=asynchronous,
                 save_decision_policy=checkpoint_managers.FixedIntervalPolicy(1),
-                temporary_path_class=_SealedPath,
+                temporary_path_class=sealing.temporary_path_class(folder),
             ),
             item_names=("params", "optimizer", "run"),
         )

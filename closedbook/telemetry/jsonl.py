@@ -9,7 +9,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import SupportsFloat
 
-from closedbook import whole_files
+from closedbook import appended_files, whole_files
+from closedbook.buckets import path_at
 from closedbook.errors import UserError
 from closedbook.telemetry.writers import MetricWriter
 
@@ -38,20 +39,26 @@ class JsonlWriter(MetricWriter):
         Raises:
             UserError: The file cannot be written.
         """
-        self._path = pathlib.Path(path)
+        self._path = path_at(path)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if self._path.exists():
                 _cut(self._path, start_step) if resumed else _move_aside(self._path)
-            self._file = self._path.open("a", encoding="utf-8")
+            self._file = appended_files.opened(self._path)
         except OSError as error:
             raise self._refused(error) from error
 
     def write(self, step: int, metrics: Mapping[str, SupportsFloat]) -> None:
         entry = {"step": int(step)} | {name: _plain(value) for name, value in metrics.items()}
         try:
-            self._file.write(json.dumps(entry, allow_nan=False) + "\n")
+            self._file.write(json.dumps(entry, allow_nan=False).encode() + b"\n")
             self._file.flush()
+        except OSError as error:
+            raise self._refused(error) from error
+
+    def secure(self) -> None:
+        try:
+            self._file.secure()
         except OSError as error:
             raise self._refused(error) from error
 
@@ -69,7 +76,7 @@ class JsonlWriter(MetricWriter):
 
 def read(path: str | os.PathLike[str]) -> list[dict[str, float | None]]:
     """The entries of a metrics file, in order; a torn last line is left out."""
-    lines = pathlib.Path(path).read_bytes().split(b"\n")
+    lines = path_at(path).read_bytes().split(b"\n")
     return [entry for line in lines if (entry := _entry(line)) is not None]
 
 
@@ -110,7 +117,7 @@ def _cut(path: pathlib.Path, last_step: int) -> None:
 
 
 def _move_aside(path: pathlib.Path) -> None:
-    if not path.stat().st_size:
+    if not path.read_bytes():
         return
     number = 1
     while (other := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():

@@ -5,10 +5,10 @@ with open_writer(model_dir / "train", start_step=step) as writer:
 """
 
 import os
-import pathlib
 from collections.abc import Mapping, Sequence
 from typing import SupportsFloat
 
+from closedbook.buckets import path_at
 from closedbook.errors import UserError, unknown_name
 from closedbook.telemetry.jsonl import JsonlWriter
 from closedbook.telemetry.services import MlflowWriter, WandbWriter
@@ -31,6 +31,10 @@ class _Writers(MetricWriter):
     def write_summaries(self, step: int, values: Sequence[bytes]) -> None:
         for writer in self._writers:
             writer.write_summaries(step, values)
+
+    def secure(self) -> None:
+        for writer in self._writers:
+            writer.secure()
 
     def close(self) -> None:
         for writer in self._writers:
@@ -83,7 +87,7 @@ def open_writer(
     if process_index:
         return NoWriter()
 
-    folder = pathlib.Path(folder)
+    folder = path_at(folder)
     own = start_step > 0 if resumed is None else resumed
     name = run_name or str(folder)
     # Services first: one that is not installed must stop the run before files change.

@@ -8,12 +8,13 @@ file here is a plain one.
 import contextlib
 import itertools
 import os
-import pathlib
 import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, SupportsFloat
 
+from closedbook import appended_files
+from closedbook.buckets import path_at
 from closedbook.errors import UserError
 from closedbook.telemetry.writers import MetricWriter
 
@@ -41,7 +42,7 @@ class TensorBoardWriter(MetricWriter):
 
         self._event = event_pb2.Event
         self._summary = summary_pb2.Summary
-        self._folder = pathlib.Path(folder)
+        self._folder = path_at(folder)
         name = (
             f"events.out.tfevents.{int(time.time()):010d}.{socket.gethostname()}.{os.getpid()}."
             f"{next(_numbers)}"
@@ -49,8 +50,8 @@ class TensorBoardWriter(MetricWriter):
         start = event_pb2.SessionLog(status=event_pb2.SessionLog.START)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            # "x" never writes over a file; the file stays open for the run.
-            self._records = RecordWriter((self._folder / name).open("xb"))
+            self._file = appended_files.opened(self._folder / name, new=True)
+            self._records = RecordWriter(self._file)
         except OSError as error:
             raise self._refused(error) from error
         self._add(file_version="brain.Event:2")
@@ -69,6 +70,12 @@ class TensorBoardWriter(MetricWriter):
         if values:
             parsed = [self._summary.Value.FromString(value) for value in values]
             self._add(step=int(step), summary=self._summary(value=parsed))
+
+    def secure(self) -> None:
+        try:
+            self._file.secure()
+        except OSError as error:
+            raise self._refused(error) from error
 
     def close(self) -> None:
         # Every write flushes: what still waits here is an entry whose failure was raised.

@@ -33,6 +33,15 @@ class MetricWriter(abc.ABC):
             UserError: As `write`.
         """
 
+    def secure(self) -> None:  # noqa: B027
+        """Waits until what was written is kept even if the process is killed now.
+
+        Files on a disk are so at once; those in a bucket are uploaded from time to time.
+
+        Raises:
+            UserError: As `write`.
+        """
+
     @abc.abstractmethod
     def close(self) -> None:
         """Ends the writing; everything written so far is on disk or sent."""

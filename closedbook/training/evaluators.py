@@ -97,6 +97,7 @@ class HeldOutLoss:
             rows.append(jax.device_get(self.program(params, self.put(batch))))
         losses = report.means(rows)
         self.writer.write(step, losses)
+        self.writer.secure()
         return {f"eval/{name}": losses[name] for name in _SHOWN}
 
 
@@ -146,6 +147,7 @@ class QuestionScores:
         if writer := self.writers.get(task.name):
             writer.write(step, {f"eval/{name}": value for name, value in answers.scores.items()})
             writer.write_summaries(step, answers.scored.summaries)
+            writer.secure()
         report.append_scores(self.folder, answers, step)
         path = write_answers(answers, self.folder, step, self.settings.write_n_results)
         shown = "  ".join(f"{name} {value:.2f}" for name, value in answers.scores.items())

@@ -5,11 +5,11 @@ import dataclasses
 import json
 import logging
 import pathlib
-import shutil
 from collections.abc import Iterator
 from typing import Any
 
 from closedbook import whole_files
+from closedbook.buckets import folder_at
 from closedbook.checkpoints import load_params, model_folder, open_checkpoint, whole_checkpoints
 from closedbook.data.cache import TokenCache
 from closedbook.data.evaluation import lines
@@ -63,7 +63,7 @@ def evaluate(
         Stopped: A signal asks to; scores of checkpoints that are done are written.
     """
     partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
-    folder = pathlib.Path(output_dir).expanduser().absolute()
+    folder = folder_at(output_dir, "EVAL_OUTPUT_DIR")
     checks.check_trained(restore_checkpoint_cfg)
     path = _path(restore_checkpoint_cfg)
     paths = [path]
@@ -157,7 +157,7 @@ def infer(
         checkpoint_period=checkpoint_period,
     )
     partitioner, settings = partitioner or Partitioner(), inference_evaluator or Evaluator()
-    folder = pathlib.Path(output_dir).expanduser().absolute()
+    folder = folder_at(output_dir, "INFER_OUTPUT_DIR")
     path = _path(restore_checkpoint_cfg)
     checkpoint = open_checkpoint(path)
     checks.check_vocabulary_ids(model)
@@ -251,7 +251,7 @@ class _Chunks:
             with whole_files.opened(target) as file:
                 for start in range(0, self.total, self.size):
                     file.write((self._parts / f"{start:010d}").read_bytes())
-            shutil.rmtree(self._parts)
+            whole_files.remove_folder(self._parts)
             with contextlib.suppress(OSError):  # parts of another task may lie there
                 self._parts.parent.rmdir()
             # Last, as in T5X: who waits for the answers waits for this file.

@@ -10,6 +10,7 @@ from typing import SupportsFloat
 import jax
 import numpy as np
 
+from closedbook.buckets import folder_at
 from closedbook.checkpoints import newest_good
 from closedbook.data.prefetch import Prefetch
 from closedbook.errors import Stopped, UserError
@@ -104,7 +105,7 @@ def train(
     checks.check_run(**locals())  # which are the arguments, as they were given
     partitioner, trainer = partitioner or Partitioner(), trainer or Trainer()
     save = checkpoint_cfg.save or SaveCheckpointConfig(period=0)  # the first and the last state
-    folder = startup.run_folder(model_dir)
+    folder = folder_at(model_dir, "MODEL_DIR")
     checks.check_batches(train_dataset_cfg, trainer, partitioner)
     checks.check_vocabulary_ids(model)
     feeds.import_task_modules(train_dataset_cfg, train_eval_dataset_cfg, infer_eval_dataset_cfg)
@@ -206,6 +207,7 @@ def _loop(
                 try:
                     with throughput.paused(), progress.paused():
                         if due_save or due:
+                            writer.secure()  # a run that goes on from here needs the lines before
                             with _timed(metrics, "timing/checkpoint_seconds"):
                                 run.save(
                                     state,

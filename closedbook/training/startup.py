@@ -308,17 +308,6 @@ def _why_reset(
     return ""
 
 
-def run_folder(model_dir: str) -> pathlib.Path:
-    """The absolute path of MODEL_DIR.
-
-    Raises:
-        UserError: It is a URL.
-    """
-    if "://" in model_dir:
-        raise UserError(f"MODEL_DIR is {model_dir}; give a local or mounted folder")
-    return pathlib.Path(model_dir).expanduser().absolute()
-
-
 def open_store(folder: pathlib.Path, save: SaveCheckpointConfig) -> CheckpointStore:
     """The run's own checkpoints, kept as the settings say."""
     return CheckpointStore(

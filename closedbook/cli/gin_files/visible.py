@@ -5,13 +5,14 @@ import pathlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from closedbook.buckets import folder_at
 from closedbook.cli import gin_files
 from closedbook.cli.gin_files import messages
 from closedbook.data.task_facts import task_rates, task_splits
 from closedbook.errors import UserError, unknown_name
 from closedbook.tasks import specs
 from closedbook.telemetry.opening import check_services
-from closedbook.training import checks, startup
+from closedbook.training import checks
 from closedbook.training.settings import DatasetConfig
 
 _USUAL_SPLITS = ("train", "validation", "test")
@@ -87,8 +88,8 @@ def _folders(mode: str, arguments: Mapping[str, Any]) -> Iterator[str]:
             yield f"{names[name]} is empty; give a folder, such as 'runs/my_run'"
         elif "://" not in given and pathlib.Path(given).expanduser().is_file():
             yield f"{names[name]} is {given!r}, which is a file; give a folder"
-        elif name == "model_dir":
-            yield from _told(startup.run_folder, given)
+        else:
+            yield from _told(folder_at, given, names[name])
 
 
 def _settings(mode: str, arguments: Mapping[str, Any]) -> list[str]:
