@@ -8,11 +8,11 @@ import dataclasses
 import json
 import math
 import os
-import pathlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from closedbook import whole_files
+from closedbook.buckets import path_at
 from closedbook.errors import UserError
 from closedbook.eval.files import gold as gold_files
 from closedbook.eval.files import json_lines
@@ -177,7 +177,7 @@ def write(path: str | os.PathLike[str], rows: Iterable[Prediction | Mapping[str,
     Raises:
         UserError: A row is not as the format says (the message names it), or the disk refuses.
     """
-    path = pathlib.Path(path)
+    path = path_at(path)
     lines_of_ids: dict[str, str] = {}
     number = 0
     try:

@@ -11,8 +11,6 @@ import pytest
 
 from closedbook.buckets import client
 
-PAGE = 3  # objects in one answer to a listing, so that tests see several pages
-
 
 class Objects(dict[str, bytes]):
     """Contents by "bucket/name"; each write of one gives it a new generation."""
@@ -40,6 +38,7 @@ class FakeBuckets:
         lost: How many of the next writes are made without their answer coming back.
         requests: Paths asked for, in order.
         writes: Names written or removed, in order.
+        page: Objects in one answer to a listing; few, so that tests see several answers.
     """
 
     def __init__(self) -> None:
@@ -58,6 +57,7 @@ class FakeBuckets:
         self.lost = 0
         self.requests: list[str] = []
         self.writes: list[str] = []
+        self.page = 3
 
     def environment(self) -> dict[str, str]:
         """What a process needs so that gs:// leads here, with no credentials about."""
@@ -123,15 +123,15 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _list(self, held: dict[str, bytes], query: dict[str, str]) -> None:
         span = query.get("startOffset", ""), query.get("endOffset", "\U0010ffff")
         names = sorted(name for name in held if span[0] <= name < span[1])
-        first = int(query.get("pageToken", "0"))
+        page, first = self.buckets.page, int(query.get("pageToken", "0"))
         items = [
             {"name": name, "size": str(len(held[name])), "generation": "1"}
-            for name in names[first : first + PAGE]
+            for name in names[first : first + page]
         ]
-        page: dict[str, object] = {"kind": "storage#objects", "items": items}
-        if first + PAGE < len(names):
-            page["nextPageToken"] = str(first + PAGE)
-        self._send(200, json.dumps(page).encode())
+        told: dict[str, object] = {"kind": "storage#objects", "items": items}
+        if first + page < len(names):
+            told["nextPageToken"] = str(first + page)
+        self._send(200, json.dumps(told).encode())
 
     def _read(self, bucket: str, name: str, query: dict[str, str]) -> None:
         content = self.buckets.objects.get(f"{bucket}/{name}")

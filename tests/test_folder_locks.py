@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from closedbook import folder_locks, this_machine
+from closedbook import folder_locks, lock_stores, this_machine
 from closedbook.errors import UserError
 from closedbook.folder_locks import locked
 
@@ -133,7 +133,7 @@ def test_of_many_that_want_it_at_once_one_gets_it(stale, tmp_path):
             start.wait()
             try:
                 got.append(
-                    folder_locks.Lock(folder_locks.LocalFolder(tmp_path), "lock", "the folder")
+                    folder_locks.Lock(lock_stores.LocalFolder(tmp_path), "lock", "the folder")
                 )
             except UserError as error:
                 refused.append(str(error))
@@ -151,7 +151,7 @@ def test_of_many_that_want_it_at_once_one_gets_it(stale, tmp_path):
 
 def test_a_late_comer_to_another_number_steps_back(tmp_path):
     # It saw a dead one's lock-5 long ago; meanwhile that was taken, given back, and one began anew.
-    class Late(folder_locks.LocalFolder):
+    class Late(lock_stores.LocalFolder):
         looks = 0
 
         def names(self):

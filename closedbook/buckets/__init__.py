@@ -7,14 +7,10 @@ client: credentials, retries and limits are the same for a checkpoint and for a 
 import os
 import pathlib
 
+from closedbook.buckets.names import GCS, is_bucket
 from closedbook.errors import UserError
 
-GCS = "gs://"
-
-
-def is_bucket(path: str | os.PathLike[str]) -> bool:
-    """Whether a path lies in a bucket."""
-    return os.fspath(path).startswith(GCS)
+__all__ = ["GCS", "folder_at", "is_bucket", "path_at"]
 
 
 def path_at(path: str | os.PathLike[str]) -> pathlib.Path:

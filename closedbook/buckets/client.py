@@ -4,10 +4,11 @@ import errno
 import functools
 import json
 import os
+import re
 import time
 from typing import Any
 
-from closedbook.buckets import GCS
+from closedbook.buckets.names import GCS
 from closedbook.errors import UserError
 
 # What a user waits for is tried again for about ten seconds; what a run writes for some minutes,
@@ -23,6 +24,8 @@ _LIMITS = {
 }
 _LISTING_AGE = 30.0  # seconds for which a listing that may be old is used again
 _listings: dict[str, tuple[float, list[str]]] = {}
+_open_buckets: set[str] = set()  # that were there and listed
+_ANSWER = re.compile(r" \[http_response_\w+='(?:[^'\\]|\\.)*'\]")  # TensorStore adds it to errors
 _CLOSED = ("PERMISSION_DENIED", "UNAUTHENTICATED")
 
 
@@ -96,6 +99,7 @@ def forget() -> None:
     """Forgets open buckets and listings."""
     _opened.cache_clear()
     _listings.clear()
+    _open_buckets.clear()
 
 
 def keys(url: str) -> list[str]:
@@ -146,6 +150,8 @@ def check_bucket(url: str) -> None:
     import tensorstore as ts
 
     bucket = url[len(GCS) :].partition("/")[0]
+    if bucket in _open_buckets:
+        return
     read(f"{GCS}{bucket}/closedbook-looks-whether-listing-is-allowed", told=url)
     server = os.environ.get("TENSORSTORE_GCS_HTTP_URL", "https://storage.googleapis.com")
     place = {"driver": "http", "base_url": f"{server}/storage/v1/b/"}
@@ -153,9 +159,10 @@ def check_bucket(url: str) -> None:
         found = ts.KvStore.open(place | {"http_request_retries": LOOKING}).result().read(bucket)
         absent = found.result().state == "missing"
     except ValueError:
-        return  # not for us to see, so it is there
+        absent = False  # not for us to see, so it is there
     if absent:
         raise _no_bucket(url)
+    _open_buckets.add(bucket)
 
 
 def read(
@@ -260,7 +267,7 @@ def _no_bucket(url: str) -> BucketError:
 
 
 def _failed(url: str, error: Exception, *, done: str = "read") -> BucketError:
-    detail = " ".join(str(error).split())
+    detail = _ANSWER.sub("", " ".join(str(error).split()))
     instead = "give a local copy" if done == "read" else "give another folder"
     if detail.startswith("NOT_FOUND: The specified bucket does not exist"):
         return _no_bucket(url)
@@ -277,4 +284,3 @@ def _failed(url: str, error: Exception, *, done: str = "read") -> BucketError:
     failed = BucketError(number, f"{detail[:300]}; {remedy}", url)
     failed.done = done
     return failed
-

@@ -18,7 +18,8 @@ from typing import Any, cast
 from etils import epath
 from etils.epath import backend, gpath, stat_utils
 
-from closedbook.buckets import GCS, client
+from closedbook.buckets import client
+from closedbook.buckets.names import GCS
 
 _THREADS = 16  # requests at once: each waits for the network
 
@@ -85,6 +86,13 @@ class _Upload(io.BytesIO):
             content = self.getvalue()
             super().close()
             client.write(self._url, content)
+
+
+class _Stat(stat_utils.StatResult):
+    @property
+    def st_size(self) -> int:
+        """As the disk's own calls the size, in bytes."""
+        return self.length
 
 
 class _Objects(backend.Backend):
@@ -195,12 +203,12 @@ class _Objects(backend.Backend):
         else:
             pathlib.Path(dst).write_bytes(content)
 
-    def stat(self, path: Any) -> stat_utils.StatResult:
+    def stat(self, path: Any) -> _Stat:
         """Size and kind; the size costs reading all of it."""
         content = client.read(os.fspath(path))
         if content is None and not self.isdir(path):
             raise FileNotFoundError(2, "there is no such object", os.fspath(path))
-        return stat_utils.StatResult(
+        return _Stat(
             is_directory=content is None,
             length=len(content or b""),
             mtime=0,

@@ -4,6 +4,7 @@ import json
 import pathlib
 import re
 
+from closedbook import digests
 from closedbook.buckets import folder_at, is_bucket
 from closedbook.checkpoints.places.storage import Storage
 from closedbook.errors import UserError, unknown_name
@@ -12,7 +13,8 @@ from closedbook.tasks import atlas
 PACKAGED = "closedbook://"
 STEP = re.compile(r"^checkpoint_(\d+)$")
 _METADATA = "_CHECKPOINT_METADATA"  # Orbax writes it first
-_MARK = "commit_success.txt"  # and this last
+_OWN = {_METADATA, "params/", "optimizer/", "run/"}
+_MARKS = {"commit_success.txt", digests.FILE}  # written last
 
 
 def packaged_models() -> dict[str, pathlib.Path]:
@@ -66,11 +68,14 @@ def steps(folder: pathlib.Path) -> list[int]:
 def is_finished(checkpoint: Storage) -> bool:
     """Whether a folder with a checkpoint's name is not one that is still being written.
 
-    On a disk it has its name only when it is whole. In a bucket Orbax marks it in the end.
+    On a disk it has its name only when it is whole. In a bucket what closedbook writes there is
+    marked in the end, and what it removes loses the mark first.
     """
     names = checkpoint.names() if checkpoint.remote else []
-    if _METADATA not in names or _MARK in names:
+    if not _OWN.intersection(names) or _MARKS.intersection(names):
         return True
+    if _METADATA not in names:
+        return False
     try:  # of an older Orbax, from a disk
         found = json.loads(checkpoint.read(_METADATA))
         return bool(found.get("commit_timestamp_nsecs"))

@@ -8,11 +8,11 @@ import jax
 import numpy as np
 import orbax.checkpoint as ocp
 
+from closedbook.buckets import is_bucket, path_at
 from closedbook.checkpoints import soundness
 from closedbook.checkpoints.architecture import check_shapes
 from closedbook.checkpoints.formats import Format
 from closedbook.checkpoints.layouts import arranged, is_scanned
-from closedbook.checkpoints.places.storage import GCS
 from closedbook.checkpoints.tensors import Checkpoint, Tensor
 from closedbook.errors import UserError
 
@@ -41,7 +41,7 @@ def load_params(checkpoint: Checkpoint, wanted: Tree) -> Tree:
     same_layout = is_scanned(checkpoint.params) == scanned
     checkpoint = arranged(checkpoint, scanned=scanned)
     _check(checkpoint.params, names, checkpoint.path)
-    own = checkpoint.format == Format.CLOSEDBOOK and not checkpoint.path.startswith(GCS)
+    own = checkpoint.format == Format.CLOSEDBOOK and not is_bucket(checkpoint.path)
     if own and same_layout:
         return _read_orbax(pathlib.Path(checkpoint.path) / "params", wanted)
     return _on_devices(checkpoint.params, wanted)
@@ -59,15 +59,10 @@ def load_opt_state(checkpoint: Checkpoint, wanted: Tree) -> Tree:
     """
     names = _names(wanted)
     where = f"{checkpoint.path}, optimiser state"
-    if checkpoint.format == Format.CLOSEDBOOK and not checkpoint.path.startswith(GCS):
-        soundness.check(pathlib.Path(checkpoint.path), soundness.STATE)
-    if checkpoint.slots is None and checkpoint.path.startswith(GCS):
-        raise UserError(
-            f"{where}: {checkpoint.other_optimizer} is restored from local folders only; copy the "
-            "checkpoint to this machine"
-        )
+    if checkpoint.format == Format.CLOSEDBOOK:
+        soundness.check(path_at(checkpoint.path), soundness.STATE)
     if checkpoint.slots is None:
-        item = pathlib.Path(checkpoint.path) / "optimizer"
+        item = path_at(checkpoint.path) / "optimizer"
         check_item(item, wanted)
         return _read_orbax(item, wanted)
     parameters = [name.split("/", 1)[1] for name in names if name.startswith("v_row/")]

@@ -12,9 +12,10 @@ from typing import Any
 import orbax.checkpoint as ocp
 from orbax.checkpoint._src.path import gcs_utils
 
-from closedbook.buckets import is_bucket
+from closedbook.buckets import client, is_bucket
 from closedbook.checkpoints import soundness
-from closedbook.checkpoints.locate import STEP
+from closedbook.checkpoints.locate import STEP, is_finished
+from closedbook.checkpoints.places.storage import Storage
 
 
 class _OnDisk(ocp.path.atomicity.AtomicRenameTemporaryPath):
@@ -25,10 +26,33 @@ class _OnDisk(ocp.path.atomicity.AtomicRenameTemporaryPath):
 
 
 class _InBucket(ocp.path.atomicity.CommitFileTemporaryPath):
+    @classmethod
+    async def validate(cls, temporary_path: Any) -> None:
+        """Takes for unfinished, and so to be removed, only what closedbook has not finished."""
+        named = STEP.match(temporary_path.name)
+        if not named or await asyncio.to_thread(_finished, temporary_path) is not False:
+            raise ocp.path.atomicity.ValidationError(f"{temporary_path} is not to be removed")
+
+    @classmethod
+    async def validate_final(cls, final_path: Any) -> None:
+        """Takes for finished what `locate` does: a copy of a run on a disk too."""
+        if STEP.match(final_path.name):
+            if not await asyncio.to_thread(_finished, final_path):
+                raise ocp.path.atomicity.ValidationError(f"{final_path} is not finished")
+        else:
+            await super().validate_final(final_path)
+
     async def finalize(self) -> None:
         """Seals a checkpoint that all processes have written, and marks it; in the first one."""
         await _seal(self)
         await super().finalize()
+
+
+def _finished(path: Any) -> bool | None:
+    """Whether a checkpoint is finished; None where there is nothing."""
+    client.forget_listings()
+    place = Storage.at(path)
+    return is_finished(place) if place.names() else None
 
 
 async def _seal(path: Any) -> None:

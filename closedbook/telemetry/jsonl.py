@@ -117,7 +117,7 @@ def _cut(path: pathlib.Path, last_step: int) -> None:
 
 
 def _move_aside(path: pathlib.Path) -> None:
-    if not path.read_bytes():
+    if not path.stat().st_size:
         return
     number = 1
     while (other := path.with_name(f"{path.stem}-{number}{path.suffix}")).exists():

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from typing import SupportsFloat
 
 from closedbook import whole_files
+from closedbook.buckets import is_bucket
 from closedbook.errors import UserError
 from closedbook.telemetry.writers import MetricWriter
 
@@ -32,7 +33,7 @@ class WandbWriter(MetricWriter):
         self._run = wandb.init(
             project=project,
             name=name,
-            dir=str(folder),
+            dir=None if is_bucket(folder) else str(folder),  # what it keeps until it is sent
             id=identity.read_text().strip() if identity.exists() else None,
             resume="allow",
         )

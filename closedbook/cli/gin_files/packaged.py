@@ -10,6 +10,7 @@ import pathlib
 import re
 from collections.abc import Sequence
 
+from closedbook.buckets import is_bucket, path_at
 from closedbook.cli.gin_files import upstream
 from closedbook.errors import UserError, unknown_name
 
@@ -30,6 +31,10 @@ def found(path: str, search: Sequence[str] = ()) -> str:
     Raises:
         UserError: There is no such file, or it is one of T5X's for what closedbook does not do.
     """
+    if is_bucket(path):
+        if not path_at(path).is_file():
+            raise UserError(f"there is no gin file {path}")
+        return path
     folders = [""] if os.path.isabs(path) else ["", *search, str(PACKAGED)]
     for folder in folders:
         for name in _names(path):

@@ -8,7 +8,6 @@ import contextlib
 import inspect
 import io
 import logging
-import pathlib
 import re
 import sys
 import tokenize
@@ -18,6 +17,8 @@ import gin
 from gin import config as gin_config
 from gin import config_parser
 
+from closedbook.buckets import path_at
+from closedbook.buckets.client import BucketError
 from closedbook.cli.gin_files import messages, numbers, packaged, upstream, without_effect
 from closedbook.errors import UserError
 from closedbook.training import feeds
@@ -64,12 +65,15 @@ class Reader:
         """Reads a file and what it includes; a file that is missing is a mistake."""
         try:
             file = packaged.found(path, self._search)
-            text = pathlib.Path(file).read_text(encoding="utf-8")
+            text = path_at(file).read_text(encoding="utf-8")
         except UnicodeDecodeError as error:
             self._mistake(f"{file} is not UTF-8 text: {error}")
             return
         except UserError as error:
             self._mistake(str(error))
+            return
+        except BucketError as error:
+            self._mistake(error.message)
             return
         if file in self._open:
             self._mistake(f"{file} includes itself, by {', '.join(self._open)}")

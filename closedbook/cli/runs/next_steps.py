@@ -5,6 +5,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
+from closedbook.buckets import is_bucket, path_at
 from closedbook.data.task_facts import task_rates, task_splits
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ def after_training(arguments: dict[str, Any], step: int) -> str:
     Returns:
         A heading, and a line for each command.
     """
-    run = pathlib.Path(arguments["model_dir"]).expanduser()
+    run = path_at(arguments["model_dir"]).expanduser()
     questions: DatasetConfig | None = arguments.get("infer_eval_dataset_cfg")
     texts = len(arguments["model"].converter.features) == 1  # a language model's
     rows = [_asked(run, continues=texts)]
@@ -29,8 +30,13 @@ def after_training(arguments: dict[str, Any], step: int) -> str:
         rows.append(("score it", _scored(run, questions.split)))
     ending = f"-{step:06d}.predictions.jsonl"
     for path in sorted(run.glob(f"inference_eval/*{ending}")):
-        out = run / f"report_{path.name.removesuffix(ending)}"
-        words = ["closedbook", "analyze", str(path), "--out", str(out)]
+        report = f"report_{path.name.removesuffix(ending)}"
+        if is_bucket(run):  # pages are read on a disk
+            copied = shlex.join(["gcloud", "storage", "cp", str(path), "."])
+            words = ["closedbook", "analyze", path.name, "--out", report]
+            rows.append(("see its errors", f"{copied} && {shlex.join(words)}"))
+            continue
+        words = ["closedbook", "analyze", str(path), "--out", str(run / report)]
         rows.append(("see its errors", shlex.join(words)))
     rows.append(("see its curves", shlex.join(["tensorboard", "--logdir", str(run)])))
     width = max(len(name) for name, _ in rows)
