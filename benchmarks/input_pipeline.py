@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import machine
-from closedbook.data import cache_lookup, packing
+from closedbook.data import cache_lookup, placing
 from closedbook.data.batches import Batches
 from closedbook.data.cache import TokenCache
 from closedbook.models import size
@@ -92,7 +92,7 @@ def planning(tokens: TokenCache) -> float:
     started = time.process_time()
     count = sum(
         1
-        for _ in packing.placements(
+        for _ in placing.placements(
             inputs,
             targets,
             row_count=ROWS,

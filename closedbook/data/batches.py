@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from closedbook.data import packing
+from closedbook.data import packing, placing
 from closedbook.data.cache import TokenCache
 from closedbook.data.converters import ENC_DEC, FeatureConverter, Flat
 from closedbook.errors import UserError
@@ -188,8 +188,8 @@ class _Epoch:
             if self._before is not None and source.before is not None:
                 self._before[places] = source.before[targets]
         self._total = total
-        self._placements: list[packing.Placement] = []
-        self._packed = packing.placements(
+        self._placements: list[placing.Placement] = []
+        self._packed = placing.placements(
             self._inputs.lengths,
             self._targets.lengths,
             row_count=batch_size,
@@ -197,14 +197,14 @@ class _Epoch:
             targets_length=targets_length,
         )
 
-    def placement(self, index: int) -> packing.Placement | None:
+    def placement(self, index: int) -> placing.Placement | None:
         """Which examples a batch holds, and in which rows; None after the epoch's last batch."""
         if not self._pack:
             start = index * self._batch_size
             if start >= self._total:
                 return None
             rows = np.arange(min(self._batch_size, self._total - start), dtype=np.int32)
-            return packing.Placement(places=start + rows.astype(np.int64), rows=rows)
+            return placing.Placement(places=start + rows.astype(np.int64), rows=rows)
         missing = index + 1 - len(self._placements)
         self._placements += itertools.islice(self._packed, max(missing, 0))
         return self._placements[index] if index < len(self._placements) else None
@@ -285,11 +285,13 @@ def _shares(rates: Sequence[float], sizes: Sequence[int]) -> list[int]:
 
 
 def _permutation(size: int, seed: int, *path: int) -> np.ndarray:
+    """0 to size - 1 in the order of seeded random numbers."""
     numbers = _random(size, seed, *path)
-    order = np.argsort(numbers)
-    ordered = numbers[order]
-    if (ordered[1:] == ordered[:-1]).any():  # as good as never; a stable sort takes 4 times as long
-        order = np.argsort(numbers, kind="stable")
+    order = np.arange(size)
+    # NumPy sorts 16 bits by radix: four stable passes take a third of the time of one over 64.
+    for shift in range(0, 64, 16):
+        digits = (numbers >> np.uint64(shift)).astype(np.uint16)
+        order = order[np.argsort(digits[order], kind="stable")]
     return order
 
 
