@@ -5,13 +5,15 @@ host makes the same whole batch. An epoch of one source holds each example exact
 batch may have empty rows.
 """
 
+import dataclasses
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from closedbook.data import packing
+from closedbook.data import packing, placing
 from closedbook.data.cache import TokenCache
-from closedbook.data.converters import ENC_DEC, FeatureConverter
+from closedbook.data.converters import ENC_DEC, FeatureConverter, Flat
 from closedbook.errors import UserError
 
 # What random numbers are for, so that no two purposes share a stream.
@@ -109,7 +111,7 @@ class Batches:
         if placement is None:
             return None
         return self._converter.fill(
-            *opened.sequences(slice(placement.start, placement.stop)),
+            *opened.sequences(placement.places),
             placement.rows,
             row_count=self._batch_size,
             lengths=self._lengths,
@@ -165,7 +167,6 @@ class _Epoch:
         self.number = number
         self._sources = sources
         self._batch_size = batch_size
-        self._limits = {"inputs_length": inputs_length, "targets_length": targets_length}
         self._pack = pack
         counts = _shares([source.rate for source in sources], [source.size for source in sources])
         total = sum(counts)
@@ -173,70 +174,88 @@ class _Epoch:
         self._source = np.repeat(np.arange(len(sources), dtype=np.int16), counts)
         if len(sources) > 1:
             self._source = self._source[_permutation(total, seed, _INTERLEAVE, number)]
-        self._input_row = np.zeros(total, np.int64)
-        self._target_row = np.zeros(total, np.int64)
-        input_lengths = np.zeros(total, np.int64)
-        target_lengths = np.zeros(total, np.int64)
+        self._inputs, self._targets = _Places.empty(total), _Places.empty(total)
+        self._before = np.zeros(total, np.int32) if _have_before(sources) else None
         for which, (source, count) in enumerate(zip(sources, counts, strict=True)):
-            places = np.flatnonzero(self._source == which)
+            places = self._source == which if len(sources) > 1 else slice(None)
             examples = _drawn(source.size, number * count, count, seed if shuffle else None, which)
             draws = None
             if source.cache.has_alternatives:
                 draws = _random(count, seed, _ALTERNATIVE, number, which)
             targets = source.cache.target_rows(examples, draws)
-            self._input_row[places], self._target_row[places] = examples, targets
-            input_lengths[places] = packing.Sequences.of(source.inputs, examples).lengths
-            target_lengths[places] = packing.Sequences.of(source.targets, targets).lengths
+            self._inputs.put(places, packing.Sequences.of(source.inputs, examples))
+            self._targets.put(places, packing.Sequences.of(source.targets, targets))
+            if self._before is not None and source.before is not None:
+                self._before[places] = source.before[targets]
         self._total = total
-        self._placements: list[packing.Placement] = []
-        if pack:
-            self._input_lengths = np.minimum(input_lengths, inputs_length).tolist()
-            self._target_lengths = np.minimum(target_lengths, targets_length).tolist()
-            self._limits |= {
-                "shortest_input": min(self._input_lengths),
-                "shortest_target": min(self._target_lengths),
-            }
+        self._placements: list[placing.Placement] = []
+        self._packed = placing.placements(
+            self._inputs.lengths,
+            self._targets.lengths,
+            row_count=batch_size,
+            inputs_length=inputs_length,
+            targets_length=targets_length,
+        )
 
-    def placement(self, index: int) -> packing.Placement | None:
+    def placement(self, index: int) -> placing.Placement | None:
         """Which examples a batch holds, and in which rows; None after the epoch's last batch."""
         if not self._pack:
             start = index * self._batch_size
             if start >= self._total:
                 return None
-            count = min(self._batch_size, self._total - start)
-            return packing.Placement(start=start, rows=np.arange(count, dtype=np.int32))
-        while len(self._placements) <= index:
-            start = self._placements[-1].stop if self._placements else 0
-            if start == self._total:
-                return None
-            self._placements.append(
-                packing.first_fit(
-                    start,
-                    self._input_lengths,
-                    self._target_lengths,
-                    row_count=self._batch_size,
-                    **self._limits,
-                )
-            )
-        return self._placements[index]
+            rows = np.arange(min(self._batch_size, self._total - start), dtype=np.int32)
+            return placing.Placement(places=start + rows.astype(np.int64), rows=rows)
+        missing = index + 1 - len(self._placements)
+        self._placements += itertools.islice(self._packed, max(missing, 0))
+        return self._placements[index] if index < len(self._placements) else None
 
     def sequences(
-        self, places: slice
+        self, places: np.ndarray
     ) -> tuple[packing.Sequences, packing.Sequences, np.ndarray | None]:
         """Inputs and targets of the examples at these places, and the tokens before the targets."""
-        source, target_row = self._source[places], self._target_row[places]
-        before = None
-        for which, each in enumerate(self._sources):
-            if each.before is not None:
-                before = np.zeros(len(source), np.int32) if before is None else before
-                before[source == which] = each.before[target_row[source == which]]
+        source = self._source[places]
         return (
-            packing.Sequences.merged(
-                [each.inputs for each in self._sources], source, self._input_row[places]
-            ),
-            packing.Sequences.merged([each.targets for each in self._sources], source, target_row),
-            before,
+            self._inputs.at(places, source, [each.inputs for each in self._sources]),
+            self._targets.at(places, source, [each.targets for each in self._sources]),
+            None if self._before is None else self._before[places],
         )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Places:
+    """Where the tokens of one side of an epoch's examples lie in their own caches.
+
+    Attributes:
+        starts: int64 [examples].
+        lengths: int64 [examples], untrimmed.
+    """
+
+    starts: np.ndarray
+    lengths: np.ndarray
+
+    @classmethod
+    def empty(cls, total: int) -> "_Places":
+        return cls(np.zeros(total, np.int64), np.zeros(total, np.int64))
+
+    def put(self, places: np.ndarray | slice, found: packing.Sequences) -> None:
+        self.starts[places], self.lengths[places] = found.starts, found.lengths
+
+    def at(
+        self, places: np.ndarray, source: np.ndarray, flats: Sequence[Flat]
+    ) -> packing.Sequences:
+        """The examples at some places, over one array of ids."""
+        starts, lengths = self.starts[places], self.lengths[places]
+        if len(flats) == 1:
+            return packing.Sequences(ids=flats[0][0], starts=starts, lengths=lengths)
+        parts = [
+            packing.Sequences(ids=ids, starts=starts[mine], lengths=lengths[mine])
+            for mine, (ids, _) in ((source == which, flat) for which, flat in enumerate(flats))
+        ]
+        return packing.Sequences.merged(parts, source)
+
+
+def _have_before(sources: Sequence[_Source]) -> bool:
+    return any(source.before is not None for source in sources)
 
 
 def _drawn(size: int, first: int, count: int, seed: int | None, source: int) -> np.ndarray:
@@ -266,7 +285,14 @@ def _shares(rates: Sequence[float], sizes: Sequence[int]) -> list[int]:
 
 
 def _permutation(size: int, seed: int, *path: int) -> np.ndarray:
-    return np.argsort(_random(size, seed, *path), kind="stable")
+    """0 to size - 1 in the order of seeded random numbers."""
+    numbers = _random(size, seed, *path)
+    order = np.arange(size)
+    # NumPy sorts 16 bits by radix: four stable passes take a third of the time of one over 64.
+    for shift in range(0, 64, 16):
+        digits = (numbers >> np.uint64(shift)).astype(np.uint16)
+        order = order[np.argsort(digits[order], kind="stable")]
+    return order
 
 
 def _random(count: int, seed: int, *path: int) -> np.ndarray:

@@ -258,4 +258,4 @@ def _checked_manifest(folder: pathlib.Path) -> dict[str, Any]:
 def _map(path: pathlib.Path, dtype: np.dtype) -> np.ndarray:
     if not path.stat().st_size:  # an empty file cannot be mapped
         return np.zeros(0, dtype)
-    return np.memmap(path, dtype, mode="r")
+    return np.asarray(np.memmap(path, dtype, mode="r"))  # a memmap itself is slow to index

@@ -1,7 +1,8 @@
 """Examples into rows of fixed length, in NumPy.
 
 Packing puts several examples into a row, as SeqIO does: segments are numbered from 1, positions
-start at 0 in each, and decoder inputs are the targets shifted right within the segment.
+start at 0 in each, and decoder inputs are the targets shifted right within the segment. Which
+examples share a row says `placing`.
 """
 
 import dataclasses
@@ -10,79 +11,6 @@ from collections.abc import Sequence
 import numpy as np
 
 from closedbook.vocabulary import EOS_ID
-
-_OPEN_ROWS = 16  # rows looked at for an example; more fill no better and cost time
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Placement:
-    """Which examples stand where in one batch."""
-
-    start: int  # the first example, counted in the epoch's order
-    rows: np.ndarray  # int32 [examples]: the row of each example from `start` on
-
-    @property
-    def stop(self) -> int:
-        """One past the last example."""
-        return self.start + len(self.rows)
-
-
-def first_fit(
-    start: int,
-    inputs: Sequence[int],
-    targets: Sequence[int],
-    *,
-    row_count: int,
-    inputs_length: int,
-    targets_length: int,
-    shortest_input: int = 1,
-    shortest_target: int = 1,
-) -> Placement:
-    """Fills the rows of one batch with the examples from `start` on, in their order.
-
-    An example goes to the first of the last 16 rows begun that has room for both its inputs and
-    its targets, else to a new row. The batch is closed by the first example that fits nowhere.
-
-    Args:
-        start: The first example.
-        inputs: Input lengths of all examples, in tokens, at most `inputs_length` each. (Plain
-            lists are several times faster here than arrays.)
-        targets: Target lengths likewise.
-        row_count: Rows of the batch.
-        inputs_length: Tokens of a row.
-        targets_length: Tokens of a row.
-        shortest_input: The least of `inputs`; a row with less room is full, and not looked at.
-        shortest_target: The least of `targets`.
-    """
-    placed: list[int] = []
-    place = placed.append
-    # Of each open row: its number, and the tokens left for inputs and targets.
-    numbers: list[int] = []
-    input_room: list[int] = []
-    target_room: list[int] = []
-    begun = 0
-    for index in range(start, len(inputs)):
-        needs, answers = inputs[index], targets[index]
-        for at, room in enumerate(target_room):
-            if room >= answers and input_room[at] >= needs:
-                place(numbers[at])
-                target_room[at] = room = room - answers
-                input_room[at] = rest = input_room[at] - needs
-                if room < shortest_target or rest < shortest_input:
-                    del numbers[at], input_room[at], target_room[at]
-                break
-        else:
-            if begun == row_count:
-                break
-            if len(numbers) == _OPEN_ROWS:
-                fullest = target_room.index(min(target_room))
-                del numbers[fullest], input_room[fullest], target_room[fullest]
-            numbers.append(begun)
-            input_room.append(inputs_length - needs)
-            target_room.append(targets_length - answers)
-            place(begun)
-            begun += 1
-    return Placement(start=start, rows=np.asarray(placed, np.int32))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -97,36 +25,25 @@ class Sequences:
     def of(cls, flat: tuple[np.ndarray, np.ndarray], rows: np.ndarray) -> "Sequences":
         """Rows of a cache's flat array; nothing is copied."""
         ids, offsets = flat
-        return cls(ids=ids, starts=offsets[rows], lengths=offsets[rows + 1] - offsets[rows])
+        starts = offsets[rows]
+        return cls(ids=ids, starts=starts, lengths=offsets[rows + 1] - starts)
 
     @classmethod
-    def merged(
-        cls,
-        flats: Sequence[tuple[np.ndarray, np.ndarray]],
-        source: np.ndarray,
-        rows: np.ndarray,
-    ) -> "Sequences":
-        """Rows of several caches' flat arrays in one array.
+    def merged(cls, parts: Sequence["Sequences"], source: np.ndarray) -> "Sequences":
+        """Sequences over several arrays of ids as ones over one array.
 
         Args:
-            flats: Ids and offsets of each cache.
-            source: Which cache each example is of, int [examples].
-            rows: Its row there, int64 [examples].
+            parts: Those over each array, in their order.
+            source: Which part each of the result is from, int [examples].
         """
-        if len(flats) == 1:
-            return cls.of(flats[0], rows)
-        parts = [
-            (source == number, cls.of(flat, rows[source == number]))
-            for number, flat in enumerate(flats)
-        ]
-        lengths = np.zeros(len(rows), np.int64)
-        for mine, part in parts:
-            lengths[mine] = part.lengths
-        starts = np.cumsum(lengths) - lengths
+        lengths = np.zeros(len(source), np.int64)
+        for number, part in enumerate(parts):
+            lengths[source == number] = part.lengths
+        starts = _sums(lengths)[:-1]
         ids = np.zeros(lengths.sum(), np.int32)
-        for mine, part in parts:
+        for number, part in enumerate(parts):
             position = _counts(part.lengths)
-            into = np.repeat(starts[mine], part.lengths) + position
+            into = np.repeat(starts[source == number], part.lengths) + position
             ids[into] = part.ids[np.repeat(part.starts, part.lengths) + position]
         return cls(ids=ids, starts=starts, lengths=lengths)
 
@@ -146,33 +63,45 @@ class Stack:
 
         Args:
             examples: What to write.
-            rows: The row of each, int [examples]; within a row they stand in the order given.
+            rows: The row of each, int [examples], rising; within a row they stand in this order.
             row_count: Rows of the batch; rows without an example stay 0.
             width: Tokens of a row.
         """
-        tokens, segments, positions = (np.zeros((row_count, width), np.int32) for _ in range(3))
-        stack = cls(tokens, segments, positions, np.zeros(len(rows), np.int64))
-        if not len(rows):
-            return stack
-        order = np.argsort(rows, kind="stable")
-        rows = rows[order].astype(np.int64)
-        starts, lengths = examples.starts[order], examples.lengths[order]
-        kept = np.minimum(lengths, width)
-        before = np.cumsum(kept) - kept  # tokens of the examples before, over all rows
-        first = np.flatnonzero(np.r_[True, rows[1:] != rows[:-1]])  # first example of each row
-        run = np.diff(np.r_[first, len(rows)])
-        segment = np.arange(len(rows)) - np.repeat(first, run) + 1
-        into = rows * width + before - np.repeat(before[first], run)
-        stack.begins[order] = into
-        number = np.arange(kept.sum())
-        where = np.repeat(into - before, kept) + number
-        stack.tokens.ravel()[where] = examples.ids[np.repeat(starts - before, kept) + number]
-        stack.segments.ravel()[where] = np.repeat(segment.astype(np.int32), kept)
-        stack.positions.ravel()[where] = number - np.repeat(before, kept)
-        cut = np.flatnonzero(lengths > width)
-        cut = cut[examples.ids[starts[cut] + lengths[cut] - 1] == EOS_ID]
-        stack.tokens.ravel()[into[cut] + kept[cut] - 1] = EOS_ID
-        return stack
+        count, rows_asked = len(rows), row_count
+        row_count = int(rows[-1]) + 1 if count else 0  # those after it are empty
+        kept = np.minimum(examples.lengths, width)
+        ends = _sums(kept)  # tokens of the examples before, over all rows, and of all
+        firsts = _sums(np.bincount(rows, minlength=row_count))  # first example of each row
+        # Padding is written as an example of its own at the end of each row. So every array is one
+        # run after another, and nothing need be scattered into its place.
+        place, padding = np.arange(count) + rows, firsts[1:] + np.arange(row_count)
+        lengths = np.empty(count + row_count, np.int64)
+        lengths[place], lengths[padding] = kept, width - np.diff(ends[firsts])
+        segment = np.zeros(len(lengths), np.int32)
+        segment[place] = np.arange(1, count + 1) - firsts[rows]
+        starts = np.zeros(len(lengths), np.int64)
+        starts[place] = examples.starts
+        begins = _sums(lengths)[:-1]
+        segments = np.repeat(segment, lengths)
+        inside = segments > 0
+        positions = np.arange(row_count * width, dtype=np.int32)
+        positions -= np.repeat(begins.astype(np.int32), lengths)
+        positions *= inside
+        index = np.repeat(starts, lengths)
+        index += positions
+        ids = (
+            examples.ids if len(examples.ids) else np.zeros(1, np.int32)
+        )  # padding reads the first
+        tokens = (ids.take(index) * inside).astype(np.int32)
+        begins = begins[place]
+        cut = np.flatnonzero(examples.lengths > width)
+        cut = cut[examples.ids[examples.starts[cut] + examples.lengths[cut] - 1] == EOS_ID]
+        tokens[begins[cut] + width - 1] = EOS_ID
+        arrays = (
+            _with_rows(array.reshape(row_count, width), rows_asked)
+            for array in (tokens, segments, positions)
+        )
+        return cls(*arrays, begins)
 
     def shifted(self, before: np.ndarray | int = 0) -> np.ndarray:
         """Tokens shifted right by one; 0 outside of segments.
@@ -181,13 +110,31 @@ class Stack:
             before: What stands where each example begins: the same everywhere, or int32 [examples].
         """
         shifted = np.zeros_like(self.tokens)
-        shifted[:, 1:] = self.tokens[:, :-1]
-        shifted[(self.positions == 0) | (self.segments == 0)] = 0
+        # Positions are 0 where an example begins, and in padding.
+        np.multiply(self.tokens[:, :-1], self.positions[:, 1:] > 0, out=shifted[:, 1:])
         if not isinstance(before, int):
             shifted.ravel()[self.begins] = before
         elif before:
             shifted[(self.positions == 0) & (self.segments > 0)] = before
         return shifted
+
+
+def _with_rows(array: np.ndarray, row_count: int) -> np.ndarray:
+    """An array [rows, width] with empty rows after its own."""
+    if len(array) == row_count:
+        return array
+    return np.concatenate((array, np.zeros((row_count - len(array), array.shape[1]), array.dtype)))
+
+
+def _sums(numbers: np.ndarray) -> np.ndarray:
+    """Sums of the numbers before each, and of all, int64 [numbers + 1].
+
+    >>> _sums(np.array([2, 0, 3])).tolist()
+    [0, 2, 2, 5]
+    """
+    sums = np.zeros(len(numbers) + 1, np.int64)
+    np.cumsum(numbers, out=sums[1:])
+    return sums
 
 
 def _counts(lengths: np.ndarray) -> np.ndarray:

@@ -6,11 +6,16 @@ key-value store every 5 s. The first process reads all of them, and sees by its 
 has stopped; the others read its beat and its verdict, so that many processes cost little. The
 service runs in the first process. To its clients every other process is a proxy: they would abort
 at once when that process dies, and must not see it before we do.
+
+JAX hears SIGTERM and tells all processes, and a run asks for it at each step. Before the first step
+nobody asks, so there the beats look for it, and every process ends as it would have alone.
 """
 
+import _thread
 import contextlib
 import json
 import os
+import signal
 import socket
 import sys
 import threading
@@ -25,9 +30,12 @@ _BEAT = 5.0  # seconds between two
 _SILENCE = 40.0  # seconds without a beat, after which a process is gone
 _OF_FIRST, _OF_OTHERS, _VERDICT = "closedbook/first", "closedbook/others", "verdict"
 _SUSPECTED = 4  # beats without which a process is gone, where an error makes one look for it
+_STOPPED = 128 + signal.SIGTERM  # what a shell says of a process that SIGTERM has ended
 _GRACE = 3.0  # seconds in which a process ends by itself where another has told of an error
 _LAST_BARRIER = 300.0  # seconds to wait for the others at the end
 _FAILED = "failed"  # what a process says of itself that ends with an error
+_NOTICE = "RECEIVED_PREEMPTION_NOTICE"  # where JAX keeps that some process has heard SIGTERM
+_UNWINDING = 10.0  # seconds in which a process that is to stop undoes what it has begun
 _COPIED = 1 << 16  # bytes at once
 _NOT_BY_HTTP_PROXY = ("no_grpc_proxy", "no_proxy")  # gRPC reads the first of them that is set
 
@@ -40,6 +48,9 @@ class Store(Protocol):
 
     def key_value_dir_get(self, key: str) -> list[tuple[str, str]]:
         """All keys under a folder, with their values."""
+
+    def key_value_try_get(self, key: str) -> str:
+        """A value; an error where there is none."""
 
     def wait_at_barrier(self, name: str, timeout_in_ms: int) -> None:
         """Waits until all processes are there."""
@@ -74,6 +85,8 @@ class Peers:
         self._answered = now  # when the store last did
         self._heard: dict[int, tuple[str, float]] = dict.fromkeys(range(count), ("", now))
         self._verdict = ""
+        self._told_to_stop = False
+        self.looks_for_stops = True  # until the run itself asks for them
         self._over = False
         self._ending = threading.Event()
         self._connection_ended = connection_ended
@@ -114,15 +127,34 @@ class Peers:
                         self._verdict = text
                     elif text != self._heard[int(name)][0]:
                         self._heard[int(name)] = (text, self._answered)
+                if self.looks_for_stops:
+                    self._store.key_value_try_get(_NOTICE)  # an error is raised if there is none
+                    self._told_to_stop = True
             time.sleep(self._beat)
 
     def _watch(self) -> None:
         while not self._over:
             self._connection_ended.wait(min(self._beat, 1.0))
+            if self._told_to_stop and self.looks_for_stops and not self._over:
+                self._stop()
             if (reason := self._reason()) and not self._over:
                 self._end(reason)
             if self._connection_ended.is_set():
                 time.sleep(0.2)
+
+    def _stop(self) -> None:
+        """Ends this process as SIGTERM ends one alone, which JAX does not let Python hear.
+
+        One that waits in a collective hears nothing, and holds nothing that it has begun.
+        """
+        self.looks_for_stops = False
+        if not callable(signal.getsignal(signal.SIGTERM)):
+            return  # a program of one's own, which hears of it at the first step
+        _thread.interrupt_main(signal.SIGTERM)
+        time.sleep(_UNWINDING)
+        if not (self._over or self._ending.is_set()):
+            self._say("stopped by SIGTERM; give the command again")
+            self.leave(_STOPPED, "")
 
     def _reason(self) -> str:
         """Which process is gone, and how that is known; "" if none is."""
@@ -157,15 +189,11 @@ class Peers:
 
     def _end(self, reason: str) -> NoReturn:
         """Says why and ends the process, which may hang in a collective, without unwinding."""
-        text = (
-            f"error: {reason}; process {self._index} of {self._count} ends too, with code "
-            f"{EXIT_CODE}; give the same command again, it goes on from the last checkpoint\n"
-        )
         self._ending.set()
-        with contextlib.suppress(OSError, ValueError):
-            sys.stdout.flush()
-        with contextlib.suppress(OSError):
-            os.write(2, text.encode())
+        self._say(
+            f"error: {reason}; process {self._index} of {self._count} ends too, with code "
+            f"{EXIT_CODE}; give the same command again, it goes on from the last checkpoint"
+        )
         if self._index == 0:
             # The others read it here; without this process they could not.
             with contextlib.suppress(Exception):
@@ -173,6 +201,12 @@ class Peers:
             time.sleep(self._passing_on)
         folder_locks.release_all()
         os._exit(EXIT_CODE)
+
+    def _say(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stdout.flush()
+        with contextlib.suppress(OSError):
+            os.write(2, f"{text}\n".encode())
 
     def wait_for_verdict(self) -> None:
         """Waits, after an error that may be of a collective, for what caused it; else returns."""
@@ -195,6 +229,7 @@ class Peers:
             code: Exit code.
             why: For the others.
         """
+        self._ending.set()
         self._state, self._why = _FAILED, why
         with contextlib.suppress(Exception):  # the first may be gone
             self._write()

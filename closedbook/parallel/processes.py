@@ -123,6 +123,15 @@ def leave(code: int, why: str = "") -> NoReturn:
     sys.exit(code)
 
 
+def run_asks_for_stops() -> None:
+    """From now on this process asks at each step whether to stop (`any_is_to_stop`).
+
+    Before that, SIGTERM to any process ends all of them at once, since nothing is lost.
+    """
+    if _peers is not None:
+        _peers.looks_for_stops = False
+
+
 def is_first() -> bool:
     """Whether this process is the one that writes files and logs."""
     return jax.process_index() == 0

@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 
 import numpy as np
 
+from closedbook.data import placing
 from closedbook.data.batches import Batches
 from closedbook.data.build import has_seqio_cache
 from closedbook.data.cache import TokenCache
@@ -108,6 +109,8 @@ class RunData:
         }
         if not cfg.shuffle:
             record["shuffle"] = False
+        if cfg.pack and not cfg.stream:
+            record["packing"] = placing.WAY
         if not cfg.stream:
             record["caches"] = [[cache.folder.name, rate] for cache, rate in self._sources(cfg)]
         return record

@@ -20,7 +20,26 @@ import numpy as np
 from closedbook.errors import UserError
 from closedbook.parallel import peers, processes
 peers.Peers = functools.partial(peers.Peers, beat=0.3, silence=3.0)
+peers._UNWINDING = 2.0
 index, port, ends = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+def prepare():
+    if f"{index} is stopped" in ends:
+        os.kill(os.getpid(), signal.SIGTERM)
+    if index == 0:
+        try:
+            for _ in range(1000):
+                time.sleep(0.1)
+        finally:
+            print("undone", flush=True)
+    processes.of_first(1)  # waits for the first, and hears nothing
+if "stopped" in ends:
+    from closedbook.cli import run
+    sys.argv = [""]
+    def join_and_prepare(words):
+        processes.initialize_processes(coordinator_address=f"localhost:{port}", process_count=2,
+                                       process_index=index, initialization_timeout=60)
+        prepare()
+    run.program(join_and_prepare)
 processes.initialize_processes(coordinator_address=f"localhost:{port}", process_count=2,
                                process_index=index, initialization_timeout=60)
 with processes.lost_peers_named():
@@ -64,6 +83,17 @@ def test_a_process_that_is_killed_is_named_in_one_line(victim):
     assert len(said.splitlines()) < 4
 
 
+def test_while_data_is_prepared_a_stop_of_one_process_ends_all_at_once():
+    began = time.monotonic()
+    first, second = _pair("1 is stopped")
+    assert time.monotonic() - began < 60  # and not the 100 s of what is prepared
+    for code, _, said in (first, second):
+        assert code == 143, said
+        assert "stopped by SIGTERM" in said
+        assert "Traceback" not in said
+    assert first[1] == "undone\n"
+
+
 class Store(dict):
     """What two processes share, as JAX's client has it."""
 
@@ -75,6 +105,9 @@ class Store(dict):
 
     def key_value_set(self, key, value, allow_overwrite=False):
         self[key] = value
+
+    def key_value_try_get(self, key):
+        return self[key]
 
     def key_value_dir_get(self, key):
         return [each for each in self.items() if each[0].startswith(f"{key}/")]

@@ -12,7 +12,7 @@ from types import FrameType, TracebackType
 from typing import Self
 
 from closedbook.errors import Stopped
-from closedbook.parallel.processes import any_is_to_stop, is_alone
+from closedbook.parallel.processes import any_is_to_stop, is_alone, run_asks_for_stops
 
 _Handler = Callable[[int, FrameType | None], object] | int | None
 _HEARD = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
@@ -33,6 +33,7 @@ class StopRequest:
         self._previous: dict[int, _Handler] = {}
 
     def __enter__(self) -> Self:
+        run_asks_for_stops()
         if is_alone() and threading.current_thread() is threading.main_thread():
             for number in _HEARD:
                 if signal.getsignal(number) is not signal.SIG_IGN:
