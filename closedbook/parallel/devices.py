@@ -2,7 +2,7 @@
 
 import dataclasses
 
-_GIB = 1 << 30
+_MIB, _GIB = 1 << 20, 1 << 30
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -11,7 +11,8 @@ class DeviceKind:
 
     Attributes:
         peak_flops: Dense bfloat16 FLOP/s; what the sheets give with sparsity is halved.
-        memory: Bytes of the device's own memory (the sheets' "GB" are of 2**30 bytes).
+        memory: Bytes of the device's own memory: of a TPU as its sheet has it (its "GB" are of
+            2**30 bytes), of a GPU as its driver gives it, which is less than the sheet's.
     """
 
     peak_flops: float
@@ -31,10 +32,10 @@ _KINDS = {
     "NVIDIA A100-PCIE-40GB": DeviceKind(peak_flops=312e12, memory=40 * _GIB),
     "NVIDIA A100-SXM4-80GB": DeviceKind(peak_flops=312e12, memory=80 * _GIB),
     "NVIDIA A100 80GB PCIe": DeviceKind(peak_flops=312e12, memory=80 * _GIB),
-    "NVIDIA H100 80GB HBM3": DeviceKind(peak_flops=989e12, memory=80 * _GIB),
+    "NVIDIA H100 80GB HBM3": DeviceKind(peak_flops=989e12, memory=81_559 * _MIB),
     "NVIDIA H100 PCIe": DeviceKind(peak_flops=756e12, memory=80 * _GIB),
     "NVIDIA H100 NVL": DeviceKind(peak_flops=835e12, memory=94 * _GIB),
-    "NVIDIA H200": DeviceKind(peak_flops=989e12, memory=141 * _GIB),
+    "NVIDIA H200": DeviceKind(peak_flops=989e12, memory=143_771 * _MIB),
 }
 
 

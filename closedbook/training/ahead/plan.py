@@ -178,10 +178,10 @@ def plan(
         made = []
         for program in _programs(run, partitioner, train_step_alone):
             _log.info("compiling the %s for %s", program.name, topology.name)
-            made.append(compile_program(program))
+            made.append(compile_program(program, topology.options))
         half = None if train_step_alone else _halved(run, partitioner)
         if half is not None:
-            made[0] = made[0].with_growth(compile_program(half))
+            made[0] = made[0].with_growth(compile_program(half, topology.options))
     return Plan(
         title=run.model.config.title,
         topology=topology,
