@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -73,20 +74,21 @@ class Compiled:
         return dataclasses.replace(self, memory=memory, seconds=self.seconds + half.seconds)
 
 
-def compile_program(program: Program) -> Compiled:
+def compile_program(program: Program, options: Mapping[str, Any] | None = None) -> Compiled:
     """Compiles a program for the devices of its arguments.
 
     Call it where the mesh and the rules are current (`Partitioner.activate`).
 
     Args:
         program: From `programs`.
+        options: Of the compiler; those of a `Topology`.
 
     Raises:
         UserError: The compiler fails for another reason than memory.
     """
     began = time.monotonic()
     try:
-        made = program.lower().compile()
+        made = program.lower().compile(compiler_options=dict(options or {}) or None)
     except jax.errors.JaxRuntimeError as error:
         words = " ".join(str(error).split())
         if shortage(error) is None:

@@ -111,10 +111,23 @@ def _verdict(plan: Plan, run: Run) -> list[str]:
     limit = f"{_gib(plan.memory_limit)} GiB a device"
     if plan.fits:
         assert plan.needed is not None
-        return [f"fits: {_gib(plan.needed)} GiB of {limit}"]
+        return [f"fits: {_gib(plan.needed)} GiB of {limit}", *_reserved(plan)]
     needed = "" if plan.needed is None else f": {_gib(plan.needed)} GiB of {limit}"
     share = f", of which {SPARE:.0%} are left for the runtime" if plan.needed is not None else ""
     return [f"does not fit{needed}{share}; what helps, cheapest first:", *_advice(plan, run)]
+
+
+def _reserved(plan: Plan) -> list[str]:
+    """What to set so that JAX takes enough of a device's memory."""
+    share = plan.topology.reserved
+    assert plan.needed is not None
+    assert plan.memory_limit is not None
+    if plan.needed <= share * plan.memory_limit:
+        return []
+    return [
+        f"with XLA_PYTHON_CLIENT_MEM_FRACTION={1 - SPARE:.2f} in the environment of the run: by "
+        f"itself JAX takes {share:.0%} of a device's memory"
+    ]
 
 
 def _advice(plan: Plan, run: Run) -> list[str]:
