@@ -1,16 +1,18 @@
-"""Runs something around the first import of a module, whoever imports it.
+"""Imports when they are needed, and something to run around the first import of a module.
 
 Importing TensorFlow and SeqIO takes nine seconds. What needs neither must not pay for it, and yet
 both are to be prepared once they are there.
 """
 
 import contextlib
+import importlib
 import importlib.abc
 import importlib.machinery
 import importlib.util
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import ModuleType
+from typing import Any
 
 Around = Callable[[], contextlib.AbstractContextManager[None]]
 
@@ -24,6 +26,26 @@ def around_import(name: str, around: Around) -> None:
     """
     if sys.modules.get(name) is None:
         sys.meta_path.insert(0, _Finder(name, around))
+
+
+def on_demand(package: str, name: str, homes: Mapping[str, str]) -> Any:
+    """A name of a package whose module is imported when the name is first asked for.
+
+    For a package's `__getattr__` (PEP 562).
+
+    Args:
+        package: The package's name.
+        name: What is asked for.
+        homes: The module within the package that holds each name.
+
+    Raises:
+        AttributeError: The package has no such name.
+    """
+    if name not in homes:
+        raise AttributeError(f"module {package!r} has no attribute {name!r}")
+    found = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+    setattr(sys.modules[package], name, found)
+    return found
 
 
 class _Finder(importlib.abc.MetaPathFinder):

@@ -11,13 +11,16 @@ import contextlib
 import importlib
 import sys
 from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
-from closedbook.on_import import around_import
-from closedbook.tasks.mixtures import mixture
-from closedbook.tasks.own_files import qa_from_files
-from closedbook.tasks.own_texts import language_model_from_files
-from closedbook.tasks.spans import sentence_files
-from closedbook.tasks.spans.own_sentences import span_corruption_from_files, ssm_from_files
+from closedbook.on_import import around_import, on_demand
+
+if TYPE_CHECKING:
+    from closedbook.tasks.mixtures import mixture
+    from closedbook.tasks.own_files import qa_from_files
+    from closedbook.tasks.own_texts import language_model_from_files
+    from closedbook.tasks.spans import sentence_files
+    from closedbook.tasks.spans.own_sentences import span_corruption_from_files, ssm_from_files
 
 
 @contextlib.contextmanager
@@ -31,6 +34,23 @@ if sys.modules.get("seqio") is None:
 else:
     with _register_after():
         pass
+
+
+def __getattr__(name: str) -> Any:
+    # The packaged models lie in this package, and who asks one needs nothing of all this.
+    return on_demand(
+        __name__,
+        name,
+        {
+            "language_model_from_files": "own_texts",
+            "mixture": "mixtures",
+            "qa_from_files": "own_files",
+            "sentence_files": "spans",
+            "span_corruption_from_files": "spans.own_sentences",
+            "ssm_from_files": "spans.own_sentences",
+        },
+    )
+
 
 __all__ = [
     "language_model_from_files",

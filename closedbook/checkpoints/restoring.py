@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 
 import jax
 import numpy as np
-import orbax.checkpoint as ocp
 
 from closedbook.buckets import is_bucket, path_at
 from closedbook.checkpoints import soundness
@@ -42,7 +41,8 @@ def load_params(checkpoint: Checkpoint, wanted: Tree) -> Tree:
     checkpoint = arranged(checkpoint, scanned=scanned)
     _check(checkpoint.params, names, checkpoint.path)
     own = checkpoint.format == Format.CLOSEDBOOK and not is_bucket(checkpoint.path)
-    if own and same_layout:
+    # To one device arrays are read as quickly without Orbax, which is slow to import.
+    if own and same_layout and _several_devices(wanted):
         return _read_orbax(pathlib.Path(checkpoint.path) / "params", wanted)
     return _on_devices(checkpoint.params, wanted)
 
@@ -88,6 +88,8 @@ def check_item(item: pathlib.Path, wanted: object) -> None:
         raise UserError(
             f"{item.parent} is not a whole closedbook checkpoint: {item.name} is absent"
         )
+    import orbax.checkpoint as ocp
+
     try:
         stored = ocp.StandardCheckpointHandler().metadata(item)
     except (ValueError, OSError, KeyError) as error:
@@ -99,6 +101,11 @@ def check_item(item: pathlib.Path, wanted: object) -> None:
 
 def _shapes(leaves: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(leaf.shape) for name, leaf in leaves.items()}
+
+
+def _several_devices(wanted: object) -> bool:
+    shardings = (getattr(leaf, "sharding", None) for leaf in jax.tree.leaves(wanted))
+    return any(each is not None and len(each.device_set) > 1 for each in shardings)
 
 
 def _names(tree: object) -> dict[str, Any]:
@@ -151,6 +158,8 @@ def _size(index: tuple[slice, ...], shape: tuple[int, ...]) -> int:
 
 
 def _read_orbax(item: pathlib.Path, wanted: Tree) -> Tree:
+    import orbax.checkpoint as ocp
+
     try:
         with ocp.Checkpointer(ocp.StandardCheckpointHandler()) as reader:
             return reader.restore(item, args=ocp.args.StandardRestore(wanted))

@@ -1,6 +1,7 @@
 """`closedbook analyze`: says which errors of a predictions file are errors."""
 
 import pathlib
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
@@ -194,6 +195,9 @@ def analyze(
 @contextmanager
 def progress_bar() -> "Iterator[Progress]":
     """A bar on standard error, gone when done; nothing where no terminal is."""
+    if not sys.stderr.isatty():
+        yield lambda step, done, total: None
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -202,7 +206,7 @@ def progress_bar() -> "Iterator[Progress]":
     screen = Console(stderr=True)
     # Steps may be names that stand in data, brackets and all.
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn())
-    quiet = not screen.is_terminal
+    quiet = not screen.is_terminal  # of a terminal that shows no bars
     # Standard output may be a file while standard error is a terminal: what is printed stays there.
     bar = Progress(*columns, console=screen, transient=True, redirect_stdout=False, disable=quiet)
     with bar:

@@ -14,12 +14,13 @@ from closedbook.checkpoints import (
     open_checkpoint,
     recognise,
 )
+from closedbook.checkpoints.architecture import parameter_shapes
 from closedbook.checkpoints.card import GIVE_VOCABULARY, check_fits
+from closedbook.checkpoints.tensors import nest
 from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.errors import UserError
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.memory import check_size
-from closedbook.models import abstract_parameters
 from closedbook.vocabulary.protocol import AnyVocabulary
 
 _log = logging.getLogger(__name__)
@@ -74,9 +75,13 @@ def load_model(
     if jax.default_backend() == "cpu":  # which has to emulate bfloat16 and is slower with it
         config = dataclasses.replace(config, dtype="float32")
     device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    wanted = jax.tree.map(
-        lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=device),
-        abstract_parameters(config),
+    # By arithmetic: tracing the network for them takes longer than reading a small model.
+    dtype = config.precision.parameters
+    wanted = nest(
+        {
+            name: jax.ShapeDtypeStruct(shape, dtype, sharding=device)
+            for name, shape in parameter_shapes(config).items()
+        }
     )
     sizes = (math.prod(x.shape) * x.dtype.itemsize for x in jax.tree.leaves(wanted))
     check_size(f"the model {checkpoint.path}", sum(sizes))

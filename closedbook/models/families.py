@@ -63,4 +63,6 @@ def parameter_count(config: Config) -> int:
 def abstract_parameters(config: Config) -> Params:
     """Shapes and types of a network's parameters, nested dicts; no memory is taken for them."""
     module = network(config)
-    return unboxed(jax.eval_shape(module.init, jax.random.key(0), *module.example())["params"])
+    # The key and the tokens are abstract too, so that nothing is compiled for them.
+    found = jax.eval_shape(lambda: module.init(jax.random.key(0), *module.example()))
+    return unboxed(found["params"])

@@ -5,8 +5,10 @@ Predictions may hold anything: markup, control and direction characters, lone su
 
 import json
 import re
+from typing import TYPE_CHECKING
 
-from closedbook.eval.analysis.summarized import Json
+if TYPE_CHECKING:
+    from closedbook.eval.analysis.summarized import Json
 
 CELL = 300  # characters of a table's cell
 PARAGRAPH = 3000  # characters of a text of ours, names in it and all
@@ -101,7 +103,7 @@ def latex(text: object, limit: int = CELL) -> str:
     return "".join(_LATEX.get(letter, letter) for letter in apart).replace("\0", "{}")
 
 
-def script_json(value: Json) -> str:
+def script_json(value: "Json") -> str:
     r"""JSON that may stand in an HTML script element: ASCII, and with no character of markup.
 
     >>> print(script_json(["</script>", "\u2028"]))
