@@ -35,7 +35,7 @@ NEWEST ?= $(shell for python in python3.13 $(HOME)/.pyenv/versions/3.13*/bin/pyt
 NEWEST_TESTS ?= tests/training/test_golden.py tests/models tests/vocabulary tests/eval/test_metrics.py \
 	tests/eval/test_predictions.py tests/cli/gin_files tests/cli/test_closedbook.py
 
-.PHONY: help setup quickstart study-ssm study-lama study-memories study-editing study-tracing smollm2 test test-newest lint format types wheel-check clean
+.PHONY: help setup quickstart study-ssm study-lama study-memories study-editing study-tracing study-capacity smollm2 test test-newest lint format types wheel-check clean
 
 help: ## Shows this list
 	@echo 'closedbook: knowledge in the parameters of a T5. Start with `make quickstart`.'
@@ -79,6 +79,9 @@ study-editing: setup ## What does an edit cost, and how many does a model bear? 
 
 study-tracing: setup ## How far off are estimated causal traces? Two models, about an hour on two cores; goes on if stopped
 	@$(BIN)/python -m benchmarks.tracing_estimates $(addprefix --data ,$(LAMA_DATA)) $(ARGS)
+
+study-capacity: setup ## How many bits do T5s and decoder-only models hold? 63 small trainings, up to an hour on two cores; goes on if stopped
+	@$(BIN)/python -m benchmarks.capacity_study $(ARGS)
 
 smollm2: setup ## Fetches SmolLM2-135M-Instruct (Q4_1, 93 MB), the real model of some tests and studies, once
 	@$(BIN)/python -m benchmarks.smollm2

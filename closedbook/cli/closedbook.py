@@ -12,6 +12,7 @@ from closedbook.cli.compare import compare
 from closedbook.cli.convert import convert
 from closedbook.cli.faults.memory_advice import advising
 from closedbook.cli.knowledge import memories, memory_analyses
+from closedbook.cli.knowledge.capacity import capacity
 from closedbook.cli.knowledge.edit import edit
 from closedbook.cli.knowledge.edit_eval import edit_eval
 from closedbook.cli.knowledge.probe import probe
@@ -31,6 +32,7 @@ app.command()(analyze)
 app.command()(compare)
 app.command()(calibrate)
 app.command()(probe)
+app.command()(capacity)
 app.command()(trace)
 app.command()(edit)
 app.command(name="edit-eval")(edit_eval)

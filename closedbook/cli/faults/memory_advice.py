@@ -14,6 +14,7 @@ _HALVED = {
     "trace": ("samples",),
     "edit-eval": ("edits",),
     "probe": ("limit",),
+    "capacity": ("limit",),
     "edit": ("limit",),
     "ablate": ("draws", "facts"),
     "index": ("t",),

@@ -247,15 +247,22 @@ def _frequency(
     return tables.measured(places, ks=ks, ties="expected")
 
 
-def _parts(facts: Facts, columns: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
-    """The splits apart, where the data has several."""
+def parts_of(facts: Facts) -> dict[str, str]:
+    """The splits with their names for people, in the order in which they are shown.
+
+    None where the data has fewer than two.
+    """
     splits = list(dict.fromkeys(fact.split for fact in facts.facts if fact.split))
     if len(splits) < 2:
-        return []
+        return {}
     names = _ATLAS_PARTS if facts.source == atlas.NAME else {}
-    order = [name for name in names if name in splits] or splits
+    return {name: names.get(name, name) for name in [n for n in names if n in splits] or splits}
+
+
+def _parts(facts: Facts, columns: Mapping[str, Mapping[str, np.ndarray]]) -> list[dict[str, Any]]:
+    """The splits apart, where the data has several."""
     found = []
-    for split in order:
+    for split, label in parts_of(facts).items():
         rows = [n for n, fact in enumerate(facts.facts) if fact.split == split]
         part = facts.keep([facts.facts[n] for n in rows])
         means = {
@@ -265,7 +272,7 @@ def _parts(facts: Facts, columns: Mapping[str, Mapping[str, np.ndarray]]) -> lis
         found.append(
             {
                 "split": split,
-                "name": names.get(split, split),
+                "name": label,
                 "facts": len(rows),
                 **_entry({key: table.pooled for key, table in means.items()}),
                 "relations": {

@@ -1,0 +1,355 @@
+"""What the study trains: families, sizes, amounts of data, objectives and seeds."""
+
+import dataclasses
+import itertools
+import math
+from typing import Literal
+
+from benchmarks.capacity_study import examples, people
+from benchmarks.capacity_study.examples import Objective
+from closedbook.knowledge.capacity.sizes import Parameters, count
+from closedbook.memory import check_size
+from closedbook.models import DecoderOnlyConfig, T5Config, abstract_parameters, flops_per_step
+from closedbook.models.decoder_only.sizes import flops_per_step as flops_of_text
+from closedbook.models.families import Config
+
+Family = Literal["t5_1_0", "t5_1_1", "decoder_only"]
+Meter = Literal["pairs", "strings", "facts"]
+FAMILIES: tuple[Family, ...] = ("t5_1_0", "t5_1_1", "decoder_only")
+NAMES = {"t5_1_0": "T5 1.0", "t5_1_1": "T5 1.1", "decoder_only": "decoder-only"}
+# For people, with words for symbols; 128 rows for random data.
+_ROWS = {"pairs": 128, "strings": 128, "facts": 640}
+RATES = (0.003, 0.01, 0.03)  # of Adam, of which one is chosen for each family and meter
+TUNING_AMOUNT = 0.25  # bits per parameter of people that they are told of
+TUNING_SEED = 1000  # of the runs that choose it, which are not reported
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Size:
+    """Networks of the three families with equally many parameters, embeddings apart.
+
+    Attributes:
+        name: Of the parameters, about.
+        emb: Width.
+        heads: Of attention.
+        layers: Of each stack of a T5; a decoder-only model has twice as many.
+        mlp: Width of the feed-forward unit by family, which makes them equal.
+        batch: Sentences or strings of a step.
+    """
+
+    name: str
+    emb: int
+    heads: int
+    layers: int
+    mlp: dict[Family, int]
+    batch: int
+
+    def config(self, family: Family, meter: Meter) -> Config:
+        """The network's configuration."""
+        shared = {
+            "vocab_size": _ROWS[meter],
+            "emb_dim": self.emb,
+            "num_heads": self.heads,
+            "head_dim": self.emb // self.heads,
+            "mlp_dim": self.mlp[family],
+            "dropout_rate": 0.0,  # what is to be stored is to be stored
+            "dtype": "float32",
+        }
+        if family == "decoder_only":
+            return DecoderOnlyConfig(
+                **shared,
+                num_layers=2 * self.layers,
+                attention_bias=False,
+                mlp_bias=False,
+                norm="rms",
+                positions="rotary",
+                bos_id=examples.BEGIN,
+                eos_id=1,
+                pad_id=0,
+                add_bos=True,
+            )
+        gated = family == "t5_1_1"
+        return T5Config(
+            **shared,
+            num_encoder_layers=self.layers,
+            num_decoder_layers=self.layers,
+            mlp_activations=("gelu", "linear") if gated else ("relu",),
+            logits_via_embedding=not gated,
+        )
+
+    def parameters(self, family: Family, meter: Meter) -> Parameters:
+        """How many there are."""
+        return count(abstract_parameters(self.config(family, meter)))
+
+
+def _size(
+    name: str, emb: int, heads: int, layers: int, mlp: tuple[int, int, int], batch: int
+) -> Size:
+    return Size(
+        name=name,
+        emb=emb,
+        heads=heads,
+        layers=layers,
+        mlp=dict(zip(FAMILIES, mlp, strict=True)),
+        batch=batch,
+    )
+
+
+SIZES = {
+    size.name: size
+    for size in (
+        _size("6k", 16, 2, 1, (48, 32, 66), 128),
+        _size("25k", 32, 2, 1, (96, 64, 130), 256),
+        _size("100k", 64, 4, 1, (192, 128, 258), 256),
+        _size("1M", 128, 4, 2, (512, 341, 640), 512),
+        _size("4M", 256, 8, 2, (1024, 683, 1280), 1024),
+    )
+}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One training and its measurement.
+
+    Attributes:
+        meter: "pairs": random keys and values; "strings": random strings without a key;
+            "facts": made-up people.
+        family: Of the network.
+        size: Of SIZES.
+        amount: Bits offered per parameter that is no embedding.
+        seed: Of data, parameters and order.
+        exposures: How often each pair, string or attribute is seen.
+        objective: Of pretraining, for "facts".
+        rate: The learning rate; None for the one that tuning has chosen.
+    """
+
+    meter: Meter
+    family: Family
+    size: str
+    amount: float
+    seed: int
+    exposures: int
+    objective: Objective = "next_token"
+    rate: float | None = None
+
+    @property
+    def arm(self) -> str:
+        """What shares a learning rate."""
+        return f"{self.meter}-{self.family}-{self.objective}"
+
+    @property
+    def name(self) -> str:
+        """Of its folder."""
+        rate = "" if self.rate is None else f"-rate{self.rate:g}"
+        return f"{self.arm}-{self.size}-x{self.amount:g}-e{self.exposures}-{self.seed}{rate}"
+
+    @property
+    def config(self) -> Config:
+        """The network's configuration."""
+        return SIZES[self.size].config(self.family, self.meter)
+
+    @property
+    def items(self) -> int:
+        """Pairs, strings or people."""
+        wanted = self.amount * SIZES[self.size].parameters(self.family, self.meter).others
+        return max(round(wanted / BITS[self.meter]), 1)
+
+    @property
+    def batch(self) -> int:
+        """Rows of a step."""
+        return SIZES[self.size].batch
+
+    @property
+    def steps(self) -> int:
+        """Of the (pre)training."""
+        rows = self.items * (len(people.ATTRIBUTES) if self.meter == "facts" else 1)
+        return math.ceil(rows * self.exposures / self.batch)
+
+    @property
+    def flops(self) -> float:
+        """Of the (pre)training, by arithmetic."""
+        config = self.config
+        if isinstance(config, DecoderOnlyConfig):
+            length = {"pairs": examples.KEY + examples.VALUE, "strings": examples.STRING}
+            tokens = length.get(self.meter, examples.TEXT - 1)
+            return self.steps * float(flops_of_text(config, self.batch, tokens))
+        lengths = (examples.KEY + 1, examples.VALUE)
+        if self.meter == "facts":
+            lengths = (examples.INPUT, examples.TARGET)
+        return self.steps * float(flops_per_step(config, self.batch, *lengths))
+
+
+BITS = {
+    "pairs": examples.VALUE * math.log2(examples.SYMBOLS),
+    "strings": examples.STRING * math.log2(examples.SYMBOLS),
+    "facts": people.BITS,
+}
+"""What one item is worth."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The grid.
+
+    Attributes:
+        name: Of the command line.
+        raw_sizes: Of the raw meter.
+        fact_sizes: Of the facts meter.
+        raw_amounts: Bits offered per parameter, of the raw meter.
+        fact_amounts: Likewise, of the facts meter.
+        raw_exposures: Passes over pairs and strings.
+        fact_exposures: Sentences about each attribute of each person.
+        raw_seeds: That are reported.
+        fact_seeds: That are reported.
+        cost: In words, and where that comes from.
+        at_once: Whether each process takes all cores or the GPU.
+    """
+
+    name: str
+    raw_sizes: tuple[str, ...]
+    fact_sizes: tuple[str, ...]
+    raw_amounts: tuple[float, ...]
+    fact_amounts: tuple[float, ...]
+    raw_exposures: int
+    fact_exposures: tuple[int, ...]
+    raw_seeds: tuple[int, ...]
+    fact_seeds: tuple[int, ...]
+    cost: str
+    at_once: bool = False
+
+    def tuning(self) -> list[Cell]:
+        """The runs that choose learning rates: the largest size, least data, an unreported seed."""
+        raw = [
+            Cell(
+                meter=meter,
+                family=family,
+                size=self.raw_sizes[-1],
+                amount=self.raw_amounts[0],
+                seed=TUNING_SEED,
+                exposures=self.raw_exposures,
+                rate=rate,
+            )
+            for (meter, family), rate in itertools.product(_RAW, RATES)
+        ]
+        facts = [
+            Cell(
+                meter="facts",
+                family=family,
+                size=self.fact_sizes[-1],
+                amount=TUNING_AMOUNT,
+                seed=TUNING_SEED,
+                exposures=self.fact_exposures[0],
+                objective=objective,
+                rate=rate,
+            )
+            for (family, objective), rate in itertools.product(_FACTS, RATES)
+        ]
+        return _longest_first([*raw, *facts])
+
+    def cells(self) -> list[Cell]:
+        """The runs that are reported, the longest first, so that no core waits for a late one."""
+        raw = [
+            Cell(
+                meter=meter,
+                family=family,
+                size=size,
+                amount=amount,
+                seed=seed,
+                exposures=self.raw_exposures,
+            )
+            for (meter, family), size, amount, seed in itertools.product(
+                _RAW, self.raw_sizes, self.raw_amounts, self.raw_seeds
+            )
+        ]
+        facts = [
+            Cell(
+                meter="facts",
+                family=family,
+                size=size,
+                amount=amount,
+                seed=seed,
+                exposures=exposures,
+                objective=objective,
+            )
+            for (family, objective), size, amount, seed, exposures in itertools.product(
+                _FACTS, self.fact_sizes, self.fact_amounts, self.fact_seeds, self.fact_exposures
+            )
+        ]
+        return _longest_first([*raw, *facts])
+
+
+_RAW: tuple[tuple[Meter, Family], ...] = (
+    *(("pairs", family) for family in FAMILIES),
+    ("strings", "decoder_only"),
+)
+_FACTS: tuple[tuple[Family, Objective], ...] = (
+    ("t5_1_0", "ssm"),
+    ("t5_1_0", "span_corruption"),
+    ("t5_1_1", "ssm"),
+    ("t5_1_1", "span_corruption"),
+    ("decoder_only", "next_token"),
+)
+
+
+def _longest_first(cells: list[Cell]) -> list[Cell]:
+    return sorted(cells, key=lambda cell: -cell.flops)
+
+
+PLANS = {
+    plan.name: plan
+    for plan in (
+        Plan(
+            name="small",
+            raw_sizes=("6k", "25k"),
+            fact_sizes=("25k",),
+            raw_amounts=(1, 4),
+            fact_amounts=(1, 4),
+            raw_exposures=1500,
+            fact_exposures=(100,),
+            raw_seeds=(0,),
+            fact_seeds=(0, 1),
+            cost="",
+        ),
+        Plan(
+            name="full",
+            raw_sizes=("6k", "25k", "100k"),
+            fact_sizes=("6k", "25k"),
+            raw_amounts=(0.25, 1, 4),
+            fact_amounts=(0.25, 1, 4),
+            raw_exposures=1000,
+            fact_exposures=(100, 1000),
+            raw_seeds=(0, 1, 2),
+            fact_seeds=(0, 1, 2),
+            cost="",
+        ),
+        Plan(
+            name="large",
+            raw_sizes=("100k", "1M", "4M"),
+            fact_sizes=("100k", "1M", "4M"),
+            raw_amounts=(0.25, 1, 4),
+            fact_amounts=(0.25, 1, 4),
+            raw_exposures=1000,
+            fact_exposures=(100, 1000),
+            raw_seeds=(0, 1, 2),
+            fact_seeds=(0, 1, 2),
+            cost="",
+            at_once=True,
+        ),
+    )
+}
+
+
+def check_memory(plan: Plan) -> None:
+    """Checks that the largest cell of a plan is not larger than the memory there is.
+
+    Counted are parameters, their gradients and Adam's two moments, and what a step keeps of its
+    logits; all that is float32.
+
+    Raises:
+        TooLarge: It is.
+    """
+    for cell in {(each.meter, each.size): each for each in plan.cells()}.values():
+        counted = SIZES[cell.size].parameters(cell.family, cell.meter)
+        positions = cell.batch * (examples.INPUT + examples.TARGET + examples.TEXT)
+        numbers = 4 * counted.total + 3 * positions * _ROWS[cell.meter]
+        check_size(f"a training of {cell.size} parameters", 4 * numbers)

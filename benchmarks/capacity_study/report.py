@@ -1,0 +1,210 @@
+"""docs/studies/capacity_study.md and its figure, out of the cells' results."""
+
+import datetime
+import pathlib
+from collections.abc import Mapping, Sequence
+
+from benchmarks.capacity_study import figure, tables
+from benchmarks.capacity_study.numbers import (
+    AT_100,
+    MOST_FACTS,
+    MOST_TOKENS,
+    Point,
+    Result,
+    held,
+    plateaus,
+    points,
+)
+from benchmarks.capacity_study.plan import PLANS, RATES, TUNING_AMOUNT, Plan
+from closedbook.eval.report import charts
+
+_HEAD = """# How much knowledge can be packed into a small model's parameters?
+
+Made by `{command}` ({cells} reported trainings and {tuned} that chose learning rates,
+{minutes:.0f} minutes of processes of one core each), which counts what is said below.
+
+T5 1.0, T5 1.1 and decoder-only models (RMSNorm, rotary positions, GELU) with equally many
+parameters, embeddings apart, within 3%: a T5 has so many layers in each stack as the decoder-only
+model has in half of its one. No dropout, no weight decay; Adam, one learning rate for each family
+and way of training, chosen by runs of another seed among {rates}.
+
+- **Random data** (after Morris et al. 2025): pairs of a key of 3 symbols and a value of 10, drawn
+  from 64, the key given and the value told (60 bits); and strings of 16 symbols without a key (96
+  bits), for the decoder-only model. Bits held are the entropy less the model's code length,
+  clipped at 0 once. {raw_exposures:,} passes over the data.
+- **Made-up people** (after Allen-Zhu and Li 2024): six attributes of 4 to 8 bits, drawn by a fair
+  die, 34 bits a person; four sentences for each. An exposure is one sentence about each
+  attribute. After pretraining the model is asked about half of the people (six passes over two
+  questions for each attribute); bits are counted as [`closedbook capacity --prior
+  uniform`](../capacity.md) counts them, in the phrasing that is best for others. What is shown is
+  of the people held out, times all over those: bits that can be asked for and were not taught by
+  asking.
+
+**Salient spans** mask the attribute's value, **random spans** as many tokens as T5 masks in such
+a sentence (15%: one or two) at a random place; **next token** reads the same sentences. All read
+the same sentences in the same order, as often: equal tokens.
+
+Intervals are 95% over pairs, strings or people, means of those of the seeds; they say nothing of
+other seeds, whose values stand beside them.
+
+![Bits held over bits offered, per parameter](images/capacity_study.svg)
+"""
+
+_LIMITS = """## What this does not show
+
+- **Not a law of large models.** {sizes} parameters beside embeddings; the published numbers are
+  of 0.5 million to 1.5 billion (Morris et al.) and of GPT-2s up to a billion (Allen-Zhu and Li).
+- **Embeddings store too.** They are counted apart, and in so small models they are as many as the
+  rest; both totals are in the tables. Bits per parameter with them are the smaller number.
+- **Not the plateau where a curve still rises.** The most that was held at the amounts tried is
+  marked; where it is at the largest amount, more may fit, and with more exposures more is held.
+- **Not all that was stored of people.** What is held and cannot be asked for, as after too little
+  fine-tuning, is not counted, nor are the names.
+- **Fine-tuning overwrites.** What it costs is in the numbers of people held out, and not told
+  apart.
+- **Random spans are those of one sentence**, one or two tokens; T5's texts are of many sentences.
+- **Silencing a part breaks what others built on it**, so that what is lost adds up to more than
+  there was. It tells what is needed, not where each bit lies.
+- **Learning rates** are among three, chosen at the least amount of data.
+
+## Again
+
+```sh
+make study-capacity                             # {small}
+make study-capacity ARGS='--plan full --out runs/capacity_full'
+make study-capacity ARGS='--plan large --out runs/capacity_large'   # for a GPU
+```
+
+`full`: {full}. `large`: {large}.
+
+It goes on where it stopped, a long training from its last kept step. Each cell's folder under
+`runs/capacity_study/cells/` has `result.json`.
+"""
+
+
+def in_words(result: Result) -> str:
+    """What a cell found, in a line."""
+    found = held(result).over(result["parameters"])
+    return f"{found} of {result['offered'] / result['parameters']:.2f} bits per parameter"
+
+
+def write(
+    results: Sequence[Result],
+    tuned: Sequence[Result],
+    rates: Mapping[str, float],
+    plan: Plan,
+    page: pathlib.Path,
+) -> pathlib.Path:
+    """Writes the page, and the figure into `images/` beside it.
+
+    Args:
+        results: What the cells' `result.json` hold.
+        tuned: Those of the runs that chose learning rates.
+        rates: The chosen ones, by arm.
+        plan: What was run.
+        page: The Markdown file.
+    """
+    found = points(results)
+    arguments = f" ARGS='--plan {plan.name}'" * (plan.name != "small")
+    parts = [
+        _HEAD.format(
+            command=f"make study-capacity{arguments}",
+            cells=len(results),
+            tuned=len(tuned),
+            minutes=sum(each["seconds"] for each in [*results, *tuned]) / 60,
+            rates=", ".join(f"{rate:g}" for rate in RATES),
+            raw_exposures=plan.raw_exposures,
+        ),
+        "## What came out",
+        _findings(found, results),
+        "## Random data",
+        tables.amounts([point for point in found if point.meter != "facts"]),
+        _published(found, "random"),
+        "## Made-up people",
+        tables.amounts([point for point in found if point.meter == "facts"]),
+        _published(found, "facts"),
+        tables.groups(results),
+        "## Where the bits sit",
+        tables.silenced(results),
+        "## Learning rates",
+        f"Chosen with seed {tuned[0]['seed']} at the largest size: random data at the least amount,"
+        f" people at {TUNING_AMOUNT:g} bits per parameter. Bits held per parameter with each.",
+        tables.rates(tuned, rates),
+        _LIMITS.format(
+            sizes=" and ".join(f"{n:,}" for n in sorted({point.parameters for point in found})),
+            small=PLANS["small"].cost,
+            full=PLANS["full"].cost,
+            large=PLANS["large"].cost,
+        ),
+        f"Written {datetime.date.today():%Y-%m-%d}.",
+    ]
+    images = page.parent / "images"
+    images.mkdir(parents=True, exist_ok=True)
+    (images / "capacity_study.svg").write_text(charts.svg(figure.spec(found)), encoding="utf-8")
+    page.write_text("\n\n".join(part.strip() for part in parts if part) + "\n", encoding="utf-8")
+    return page
+
+
+def _findings(found: Sequence[Point], results: Sequence[Result]) -> str:
+    """The answers to the study's questions, counted and not told."""
+    lines = []
+    most = plateaus(found)
+    for size in dict.fromkeys(point.size for point in found if point.meter == "pairs"):
+        shown = [
+            f"{point.arm.partition(',')[0]} {point.held}"
+            for (_, of, _), point in most.items()
+            if of == size and point.meter == "pairs"
+        ]
+        lines.append(
+            f"- **Does an encoder-decoder store as much per parameter?** Of random pairs a model "
+            f"of {size} parameters holds at most, in bits per parameter: {'; '.join(shown)}."
+        )
+    for (_, size, exposures), point in most.items():
+        if point.meter == "facts":
+            lines.append(
+                f"- **{point.arm}**, {size} parameters, {exposures:,} exposures: at most "
+                f"{point.held} bits per parameter of people, at {point.offered:.2f} offered."
+            )
+    worst = max(_never_told(results), default=None)
+    if worst is not None:
+        low, bits, people, name = worst
+        lines.append(
+            f"- **Of people whom no model was told of** none holds more than {bits:.1f} bits "
+            f"({name}, {people} people, who are worth {34 * people:,}); its interval begins at "
+            f"{low:.1f}."
+        )
+    return "\n".join(lines)
+
+
+def _never_told(results: Sequence[Result]) -> list[tuple[float, float, int, str]]:
+    """Low end, bits and people of the control of each cell."""
+    found = []
+    for each in results:
+        if each["meter"] == "facts":
+            group = each["groups"]["never told"]
+            best = group["best"]
+            found.append((best["low"], best["bits"], group["people"], each["family"]))
+    return found
+
+
+def _published(found: Sequence[Point], kind: str) -> str:
+    """Decoder-only plateaus beside the published numbers, and by how much they differ."""
+    lines = []
+    for (_, size, exposures), point in plateaus(found).items():
+        if not point.arm.startswith("decoder-only") or (point.meter == "facts") != (
+            kind == "facts"
+        ):
+            continue
+        beside = [("Morris et al.", MOST_TOKENS)]
+        if kind == "facts":
+            beside = [
+                ("Allen-Zhu and Li at 1,000 exposures", MOST_FACTS),
+                ("about, at 100", AT_100),
+            ]
+        told = ", ".join(
+            f"{100 * point.held.bits / value:.0f}% of {value:g} ({who})" for who, value in beside
+        )
+        lines.append(
+            f"- {point.arm}, {size}, {exposures:,} exposures: {point.held}, which is {told}."
+        )
+    return "Beside the published numbers:\n\n" + "\n".join(lines) if lines else ""

@@ -1,0 +1,116 @@
+"""The page's tables."""
+
+from collections.abc import Mapping, Sequence
+
+from benchmarks.capacity_study.numbers import Held, Point, Result, arm_of, held, plateaus
+from benchmarks.capacity_study.plan import RATES
+
+
+def amounts(found: Sequence[Point]) -> str:
+    """Bits held by amount, per parameter without embeddings and with them."""
+    most = plateaus(found)
+    lines = [
+        "| model | parameters | with embeddings | exposures | offered | held | of offered, % | "
+        "held, with embeddings | seeds |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for point in found:
+        whole = point.parameters + point.embeddings
+        mark = "**" * (most[point.arm, point.size, point.exposures] is point)
+        seeds = ", ".join(f"{each:.2f}" for each in point.seeds) if len(point.seeds) > 1 else "–"
+        with_all = point.held.over(whole / point.parameters)
+        lines.append(
+            f"| {point.arm} | {point.parameters:,} | {whole:,} | {point.exposures:,} | "
+            f"{point.offered:.2f} | {mark}{point.held}{mark} | "
+            f"{100 * point.held.bits / point.offered:.0f} | {with_all} | {seeds} |"
+        )
+    return "\n".join(
+        [*lines, "", "Bits per parameter. The most that a model held is in bold: its plateau."]
+    )
+
+
+def groups(results: Sequence[Result]) -> str:
+    """Bits per person, of those asked about in fine-tuning, held out, and never told of."""
+    lines = [
+        "Bits per person, of 34, in the phrasing that is best for others (and held out in the mean "
+        "over phrasings):",
+        "",
+        "| model | size | people | exposures | seed | asked about | held out | mean of phrasings | "
+        "never told of |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for each in results:
+        if each["meter"] != "facts":
+            continue
+        cells = [
+            _per_person(each, group, phrasing)
+            for group, phrasing in (
+                ("asked", "best"),
+                ("held out", "best"),
+                ("held out", "mean"),
+                ("never told", "best"),
+            )
+        ]
+        lines.append(
+            f"| {arm_of(each)} | {each['size']} | {each['items']:,} | {each['exposures']:,} | "
+            f"{each['seed']} | {' | '.join(cells)} |"
+        )
+    return "\n".join(lines)
+
+
+def _per_person(result: Result, group: str, phrasing: str) -> str:
+    found = result["groups"][group]
+    value = found[phrasing]
+    return str(Held(value["bits"], value["low"], value["high"]).over(found["people"]))
+
+
+def silenced(results: Sequence[Result]) -> str:
+    """What is left when parts add nothing: of the cells with most held of each arm and size."""
+    chosen: dict[tuple[str, str], Result] = {}
+    for each in results:
+        key = arm_of(each), each["size"]
+        if key not in chosen or _rate(each) > _rate(chosen[key]):
+            chosen[key] = each
+    lines = [
+        "A part is silenced by setting the output matrices of its attentions or feed-forward units "
+        "to 0; what it costs is its parameters, of all that are no embedding. For each model the "
+        "cell that held most. 0 is what is clipped; below it in brackets how much worse than "
+        "knowing nothing the model is, in bits per parameter.",
+        "",
+        "| model | size | silenced | parameters, % | bits left, % |",
+        "|---|---|---|---|---|",
+    ]
+    for (arm, size), each in chosen.items():
+        whole = each["whole"]["held"] if each["meter"] == "facts" else each["held"]
+        for part in each["silenced"]:
+            share = 100 * part["parameters"] / each["parameters"]
+            left = 100 * part["held"]["bits"] / whole["bits"] if whole["bits"] else 0.0
+            lost = part["held"]["unclipped"] / each["parameters"]
+            worse = f" ({lost:.1f})" if lost < 0 else ""
+            name = f"{part['stack']}, {part['kind']}"
+            lines.append(f"| {arm} | {size} | {name} | {share:.0f} | {left:.0f}{worse} |")
+    return "\n".join(lines)
+
+
+def _rate(result: Result) -> float:
+    return held(result).bits / result["parameters"]
+
+
+def rates(tuned: Sequence[Result], chosen: Mapping[str, float]) -> str:
+    """Bits held with each learning rate, the chosen one in bold."""
+    lines = [
+        f"| model | {' | '.join(f'{rate:g}' for rate in RATES)} |",
+        f"|---|{'---|' * len(RATES)}",
+    ]
+    for arm, best in chosen.items():
+        of = {
+            each["rate"]: each
+            for each in tuned
+            if f"{each['meter']}-{each['family']}-{each['objective']}" == arm
+        }
+        cells = []
+        for rate in RATES:
+            bits = held(of[rate]).bits / of[rate]["parameters"]
+            cells.append(f"**{bits:.3f}**" if rate == best else f"{bits:.3f}")
+        lines.append(f"| {arm_of(of[best])} | {' | '.join(cells)} |")
+    return "\n".join(lines)
