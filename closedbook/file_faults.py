@@ -8,6 +8,7 @@ import errno
 import os
 import re
 
+from closedbook.buckets.client import fault_in
 from closedbook.errors import causes
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -67,6 +68,8 @@ def file_fault(error: BaseException, *, contexts: bool = False) -> FileFault | N
             shown = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
             return FileFault(each.errno, each.strerror or str(each), shown)
         text = str(each)
+        if bucket := fault_in(text):
+            return FileFault(bucket.errno or 0, str(bucket.strerror), str(bucket.filename))
         number = _NUMBER.search(text)
         code = int(number.group(1) or number.group(2)) if number else 0
         if not code and "No space left on device" in text:

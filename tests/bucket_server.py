@@ -34,10 +34,12 @@ class FakeBuckets:
         closed: Buckets that answer 403.
         read_only: Buckets that answer 403 to who writes or removes.
         broken: Answers 503 to everything.
+        closing: A part of a name; who writes an object with it finds the bucket read-only.
         busy: Statuses with which the next writes are refused, such as 429.
         lost: How many of the next writes are made without their answer coming back.
         requests: Paths asked for, in order.
         writes: Names written or removed, in order.
+        states: Where a list, all objects after each write are added to it.
         page: Objects in one answer to a listing; few, so that tests see several answers.
     """
 
@@ -53,10 +55,12 @@ class FakeBuckets:
         self.closed: set[str] = set()
         self.read_only: set[str] = set()
         self.broken = False
+        self.closing = ""
         self.busy: list[int] = []
         self.lost = 0
         self.requests: list[str] = []
         self.writes: list[str] = []
+        self.states: list[dict[str, bytes]] | None = None
         self.page = 3
 
     def environment(self) -> dict[str, str]:
@@ -158,6 +162,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self, method: str, bucket: str, name: str, query: dict[str, str], body: bytes
     ) -> None:
         buckets, key = self.buckets, f"{bucket}/{name}"
+        if buckets.closing and buckets.closing in name:
+            buckets.read_only.add(bucket)
         if bucket in buckets.read_only:
             return self._fail(403, "caller does not have storage.objects.create access")
         if buckets.busy:
@@ -176,6 +182,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             generation = buckets.objects.generations[key]
             told = {"name": name, "size": str(len(body)), "generation": str(generation)}
             status, answer = 200, json.dumps(told).encode()
+        if buckets.states is not None:
+            buckets.states.append(dict(buckets.objects))
         if buckets.lost:
             buckets.lost -= 1
             return self._fail(503, "the answer is lost")

@@ -27,6 +27,10 @@ _listings: dict[str, tuple[float, list[str]]] = {}
 _open_buckets: set[str] = set()  # that were there and listed
 _ANSWER = re.compile(r" \[http_response_\w+='(?:[^'\\]|\\.)*'\]")  # TensorStore adds it to errors
 _CLOSED = ("PERMISSION_DENIED", "UNAUTHENTICATED")
+_STATUS = re.compile(
+    r"\b(PERMISSION_DENIED|UNAUTHENTICATED|ABORTED|UNAVAILABLE|DEADLINE_EXCEEDED|NOT_FOUND)\b"
+)
+_PLACE = re.compile(r"gs://[^\s\"':]+")
 
 
 class BucketError(OSError):
@@ -266,7 +270,17 @@ def _no_bucket(url: str) -> BucketError:
     return BucketError(errno.ENOENT, f"there is no bucket {bucket!r}; check its name", url)
 
 
-def _failed(url: str, error: Exception, *, done: str = "read") -> BucketError:
+def fault_in(text: str) -> BucketError | None:
+    """The fault of a bucket that the text of an exception tells of, TensorStore's or Orbax's."""
+    place = _PLACE.search(text)
+    status = _STATUS.search(text)
+    if place is None or status is None:
+        return None
+    done = "written" if "writing" in text[: place.start()].lower() else "read"
+    return _failed(place.group().rstrip("/"), f"{status.group()}{text[place.end() :]}", done=done)
+
+
+def _failed(url: str, error: Exception | str, *, done: str = "read") -> BucketError:
     detail = _ANSWER.sub("", " ".join(str(error).split()))
     instead = "give a local copy" if done == "read" else "give another folder"
     if detail.startswith("NOT_FOUND: The specified bucket does not exist"):

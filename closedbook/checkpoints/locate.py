@@ -6,7 +6,7 @@ import re
 
 from closedbook import digests
 from closedbook.buckets import folder_at, is_bucket
-from closedbook.checkpoints.places.storage import Storage
+from closedbook.checkpoints.places.storage import Storage, read_part
 from closedbook.errors import UserError, unknown_name
 from closedbook.tasks import atlas
 
@@ -77,8 +77,8 @@ def is_finished(checkpoint: Storage) -> bool:
     if _METADATA not in names:
         return False
     try:  # of an older Orbax, from a disk
-        found = json.loads(checkpoint.read(_METADATA))
-        return bool(found.get("commit_timestamp_nsecs"))
+        content = read_part(f"{checkpoint.root}/{_METADATA}")
+        return bool(json.loads(content or b"{}").get("commit_timestamp_nsecs"))
     except (ValueError, AttributeError):
         return False
 

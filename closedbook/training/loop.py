@@ -223,6 +223,8 @@ def _loop(
                     return _stopped_in_evaluation(step)
                 finally:
                     writer.write(step, metrics)
+                    if due_save or due:
+                        writer.secure()
         if step < run.total:
             if waiting:
                 writer.write(step, report.means(_finite_rows(waiting, step, run)))

@@ -123,7 +123,7 @@ def run(tiny, quiz, tmp_path) -> Callable[..., Any]:
         }
         return train(
             model=model,
-            model_dir=str(tmp_path / dir),
+            model_dir=dir if "://" in dir else str(tmp_path / dir),
             train_dataset_cfg=train_data,
             checkpoint_cfg=settings.CheckpointConfig(
                 restore=restore, save=settings.SaveCheckpointConfig(**{"period": 4, **(save or {})})
