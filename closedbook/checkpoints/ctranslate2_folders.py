@@ -1,7 +1,8 @@
 """A T5 as a folder that CTranslate2 runs (https://opennmt.net/CTranslate2), in the user's cache.
 
-Pieces are named by their ids ("0", "1", ..., in inputs "in0", "in1", ...), so that texts are cut by the model's own vocabulary
-and nothing of another library is asked for. Written with CTranslate2's own specifications.
+Pieces are named by their ids ("0", "1", ..., in inputs "in0", "in1", ...), so that texts are cut by
+the model's own vocabulary and nothing of another library is asked for. Written with CTranslate2's
+own specifications.
 """
 
 import contextlib

@@ -5,7 +5,6 @@ import sys
 
 import numpy as np
 import pytest
-from tests.inference.conftest import LENGTH
 
 from closedbook.checkpoints import ctranslate2_folders
 from closedbook.errors import UserError
@@ -13,6 +12,7 @@ from closedbook.inference import DecodeSettings
 from closedbook.inference.ctranslate2_predictor import CTranslate2Predictor, opened
 from closedbook.models import DecoderOnlyConfig
 from closedbook.models.parameters import Params
+from tests.inference.conftest import LENGTH
 
 
 class _Letters:
@@ -34,9 +34,7 @@ def _predictor(tiny, monkeypatch, tmp_path, *, kind="float32", **settings):
         return opened(ctranslate2_folders.folder_of(tiny.config, params, kind))
 
     chosen = DecodeSettings(max_decode_length=LENGTH, **settings)
-    return CTranslate2Predictor(
-        tiny.module, _Letters(), opened=made, settings=chosen, batch_size=3
-    )
+    return CTranslate2Predictor(tiny.module, _Letters(), opened=made, settings=chosen, batch_size=3)
 
 
 def test_greedy_answers_and_scores_are_those_of_jax(tiny, monkeypatch, tmp_path):
@@ -73,7 +71,7 @@ def test_other_parameters_and_eight_bits_have_folders_of_their_own(tiny, monkeyp
 @pytest.mark.parametrize("settings", [{"method": "sample"}, {"beam_rules": "huggingface"}])
 def test_samples_and_foreign_rules_are_refused(tiny, settings):
     chosen = DecodeSettings(**({"method": "beam"} | settings))
-    with pytest.raises(UserError, match="use .*engine jax|or the engine jax"):
+    with pytest.raises(UserError, match=r"use .*engine jax|or the engine jax"):
         CTranslate2Predictor(tiny.module, _Letters(), opened=lambda params: None, settings=chosen)
 
 
