@@ -69,6 +69,7 @@ def run(
     vocabulary: str | None,
     extra_ids: int | None,
     as_json: bool,
+    engine: str,
 ) -> None:
     """Answers the questions, or the lines of standard input.
 
@@ -88,7 +89,11 @@ def run(
     from closedbook.knowledge.loading import DEFAULT_MODEL, load_model
 
     loaded = load_model(
-        model or DEFAULT_MODEL, vocabulary=vocabulary, extra_ids=extra_ids, prefix=prefix
+        model or DEFAULT_MODEL,
+        vocabulary=vocabulary,
+        extra_ids=extra_ids,
+        prefix=prefix,
+        engine=engine,
     )
     # Without a penalty of length, so that the answer is the most probable of what is shown.
     settings = DecodeSettings(method="beam", num_beams=max(beams, alternatives + 1), alpha=0.0)

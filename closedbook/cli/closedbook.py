@@ -87,6 +87,13 @@ def ask(
     extra_ids: Annotated[
         int | None, typer.Option(help="Sentinels after the pieces of --vocabulary. Default: 100.")
     ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(
+            help="What runs the model: jax, or ctranslate2 or ctranslate2-int8 (weights of 8 bits) "
+            "on the CPU, which need the extra of that name."
+        ),
+    ] = "jax",
     json: Annotated[
         bool,
         typer.Option(
@@ -115,6 +122,7 @@ def ask(
         vocabulary=vocabulary,
         extra_ids=extra_ids,
         as_json=json,
+        engine=engine,
     )
 
 

@@ -88,14 +88,25 @@ class Prediction:
         }
 
 
-def bucket(length: int, longest: int, shortest: int = _SHORTEST) -> int:
+def bucket(length: int, longest: int, shortest: int = _SHORTEST, *, finer: bool = False) -> int:
     """The padded length of a text: a power of two from `shortest` on, at most `longest`.
+
+    Args:
+        length: Of the text.
+        longest: Of any text.
+        shortest: What is padded least.
+        finer: Whether there is a length in the middle between each two: a third more at most.
 
     >>> [bucket(n, 48) for n in (1, 16, 17, 33, 48)]
     [16, 16, 32, 48, 48]
+    >>> [bucket(n, 128, finer=True) for n in (16, 17, 25, 33, 49)]
+    [16, 24, 32, 48, 64]
     """
     size = shortest
     while size < length:
+        if finer and size * 3 // 2 >= length:
+            size = size * 3 // 2
+            break
         size *= 2
     return min(size, longest)
 
@@ -103,7 +114,7 @@ def bucket(length: int, longest: int, shortest: int = _SHORTEST) -> int:
 class Predictor:
     """Answers texts with a network and parameters of any training step.
 
-    Programs are compiled at first use, one for each pair of padded length (16, 32, 64, ...,
+    Programs are compiled at first use, one for each pair of padded length (16, 24, 32, 48, 64, ...,
     `max_input_length`) and batch size (1, 8, 64, ..., `batch_size`); the smallest that fits is
     taken. Answers do not depend on the padding, on the order or on the batch that a text is in.
 
@@ -296,7 +307,8 @@ class Predictor:
     def input_shapes(self) -> list[tuple[int, int]]:
         """All shapes (rows, tokens) of a batch of inputs: `decode_function` has a program each."""
         rows = sorted({self._batch_rows(count) for count in range(1, self._batch_size + 1)})
-        return [(size, length) for size in rows for length in _buckets(self._longest, _SHORTEST)]
+        lengths = _buckets(self._longest, _SHORTEST, finer=True)
+        return [(size, length) for size in rows for length in lengths]
 
     def answer_lengths(self, longest: int) -> list[int]:
         """All padded lengths of answers of up to `longest` tokens that are scored."""
@@ -338,7 +350,8 @@ class Predictor:
 
     def _pad(self, inputs: Sequence[Sequence[int]], batch: tuple[list[int], int]) -> np.ndarray:
         chosen, size = batch
-        width = bucket(max(len(inputs[number]) for number in chosen), self._longest)
+        longest = max(len(inputs[number]) for number in chosen)
+        width = bucket(longest, self._longest, finer=True)
         tokens = np.full((size, width), self._module.pad_id, np.int32)
         for row, number in enumerate(chosen):
             tokens[row, : len(inputs[number])] = inputs[number]
@@ -371,8 +384,9 @@ class Predictor:
         return tokens[tokens != self._module.pad_id].tolist()
 
 
-def _buckets(longest: int, shortest: int) -> list[int]:
-    return sorted({bucket(length, longest, shortest) for length in range(1, longest + 1)})
+def _buckets(longest: int, shortest: int, *, finer: bool = False) -> list[int]:
+    lengths = range(1, longest + 1)
+    return sorted({bucket(length, longest, shortest, finer=finer) for length in lengths})
 
 
 def _rows(batch: tuple[list[int], int]) -> np.ndarray:

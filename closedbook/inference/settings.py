@@ -5,8 +5,16 @@ import math
 
 from closedbook.errors import UserError, unknown_name
 
+# What runs the network: JAX, or CTranslate2 on the CPU with weights of 32 bits or of 8.
+ENGINES = {"jax": "", "ctranslate2": "float32", "ctranslate2-int8": "int8"}
 METHODS = ("greedy", "beam", "sample")
 BEAM_RULES = ("t5x", "huggingface")
+
+
+def check_engine(name: str) -> None:
+    """Raises a UserError if an engine is not one of `ENGINES`."""
+    if name not in ENGINES:
+        raise unknown_name("engine", name, ENGINES)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

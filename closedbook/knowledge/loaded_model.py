@@ -10,9 +10,11 @@ import jax
 import numpy as np
 
 from closedbook.checkpoints import ModelCard
+from closedbook.checkpoints.ctranslate2_folders import folder_of
 from closedbook.errors import UserError
+from closedbook.inference.ctranslate2_predictor import CTranslate2Predictor, opened
 from closedbook.inference.predictor import Prediction, Predictor
-from closedbook.inference.settings import DecodeSettings
+from closedbook.inference.settings import ENGINES, DecodeSettings
 from closedbook.models import network
 from closedbook.models.families import Config, Network
 from closedbook.models.parameters import Params
@@ -40,6 +42,7 @@ class LoadedModel:
         vocabulary: Of the training.
         card: What the checkpoint folder says of itself.
         step: The checkpoint's.
+        engine: What answers, one of `inference.settings.ENGINES`. All else, such as taps, is JAX's.
     """
 
     packages: ClassVar[tuple[str, ...]] = ("jax", "flax", "numpy")  # that it runs on
@@ -48,6 +51,7 @@ class LoadedModel:
     vocabulary: AnyVocabulary
     card: ModelCard
     step: int
+    engine: str = "jax"
 
     @functools.cached_property
     def module(self) -> Network:
@@ -88,15 +92,27 @@ class LoadedModel:
                     f"DecodeSettings.max_decode_length is {settings.max_decode_length}, which "
                     "leaves no position for a prompt; give a smaller one"
                 )
-            self._predictors[settings, many] = Predictor(
+            longest = longest if room is None else min(longest, room)
+            self._predictors[settings, many] = self._made(settings, longest, many)
+        return self._predictors[settings, many]
+
+    def _made(self, settings: DecodeSettings, longest: int, many: bool) -> Predictor:
+        if kind := ENGINES[self.engine]:
+            return CTranslate2Predictor(
                 self.module,
                 self.vocabulary,
+                opened=lambda params: opened(folder_of(self.config, params, kind)),
                 settings=settings,
-                max_input_length=longest if room is None else min(longest, room),
-                quick_compile=not many,
-                sets_aside=many,
+                max_input_length=longest,
             )
-        return self._predictors[settings, many]
+        return Predictor(
+            self.module,
+            self.vocabulary,
+            settings=settings,
+            max_input_length=longest,
+            quick_compile=not many,
+            sets_aside=many,
+        )
 
     def ask(
         self,

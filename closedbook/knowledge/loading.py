@@ -16,9 +16,11 @@ from closedbook.checkpoints import (
 )
 from closedbook.checkpoints.architecture import parameter_shapes
 from closedbook.checkpoints.card import GIVE_VOCABULARY, check_fits
+from closedbook.checkpoints.ctranslate2_folders import check_held
 from closedbook.checkpoints.tensors import nest
 from closedbook.checkpoints.vocabularies import open_vocabulary
 from closedbook.errors import UserError
+from closedbook.inference.settings import ENGINES, check_engine
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.memory import check_size
 from closedbook.vocabulary.protocol import AnyVocabulary
@@ -33,6 +35,7 @@ def load_model(
     vocabulary: str | pathlib.Path | None = None,
     extra_ids: int | None = None,
     prefix: str | None = None,
+    engine: str = "jax",
 ) -> LoadedModel:
     """Loads a T5 of any format, a model that `t5x train` wrote, or a packaged one.
 
@@ -46,13 +49,19 @@ def load_model(
         extra_ids: Sentinels after the pieces of that file; 100 if None, and none after bytes.
         prefix: Text before each question; None for what the model was trained with, where its
             `model.json` or the name of a published model tells.
+        engine: What answers: "jax", or "ctranslate2" or "ctranslate2-int8" on the CPU, with weights
+            of 32 bits or of 8.
 
     Raises:
         UserError: There is no such model, its vocabulary is missing or another than the card's,
-            or its parameters are not those of a model that closedbook knows.
+            or its parameters are not those of a model that closedbook knows, or that the engine
+            can hold; or the engine is unknown or not installed.
     """
+    check_engine(engine)
     checkpoint = open_checkpoint(path)
     config = recognise(checkpoint)
+    if ENGINES[engine]:
+        check_held(config)
     words = _vocabulary(checkpoint, vocabulary, extra_ids)
     check_fits(
         words.vocab_size,
@@ -87,7 +96,12 @@ def load_model(
     check_size(f"the model {checkpoint.path}", sum(sizes))
     params = load_params(checkpoint, wanted)
     return LoadedModel(
-        config=config, params=params, vocabulary=words, card=card, step=checkpoint.step or 0
+        config=config,
+        params=params,
+        vocabulary=words,
+        card=card,
+        step=checkpoint.step or 0,
+        engine=engine,
     )
 
 

@@ -11,14 +11,16 @@ from typing import Any
 from closedbook import whole_files
 from closedbook.buckets import folder_at
 from closedbook.checkpoints import load_params, model_folder, open_checkpoint, whole_checkpoints
+from closedbook.checkpoints.ctranslate2_folders import check_held
 from closedbook.data.cache import TokenCache
 from closedbook.data.evaluation import lines
 from closedbook.data.example_features import plain
 from closedbook.errors import UserError
 from closedbook.inference.predictor import Predictor
+from closedbook.inference.settings import ENGINES, check_engine
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
-from closedbook.parallel.processes import is_first, lost_peers_named
+from closedbook.parallel.processes import is_alone, is_first, lost_peers_named
 from closedbook.parallel.programs_memory import check_arrays_fit
 from closedbook.telemetry import Progress, TensorBoardWriter
 from closedbook.training import checks, feeds, programs, report
@@ -123,6 +125,7 @@ def infer(
     config_text: str = "",
     shard_id: int = 0,
     num_shards: int = 1,
+    engine: str = "jax",
 ) -> list[pathlib.Path]:
     """Writes a checkpoint's answers, T5X's way; run again, it goes on after the last chunk.
 
@@ -141,6 +144,8 @@ def infer(
         config_text: The configuration, for `config.gin`.
         shard_id: Which of the questions to answer: every `num_shards`th, from this one on.
         num_shards: How many commands share the questions.
+        engine: What answers: "jax", or "ctranslate2" or "ctranslate2-int8" on the CPU, with weights
+            of 32 bits or of 8.
 
     Returns:
         The files, one per task.
@@ -162,6 +167,7 @@ def infer(
     checkpoint = open_checkpoint(path)
     checks.check_vocabulary_ids(model)
     checks.check_checkpoint(checkpoint, model)
+    _check_engine(engine, model)
     feeds.import_task_modules(dataset_cfg)
     files = []
     shard = f"{shard_id:05d}-of-{num_shards:05d}"
@@ -174,7 +180,13 @@ def infer(
         caches = data.questions(dataset_cfg, scored=False)
         stop = StopRequest()
         predictor = programs.predictor(
-            model, partitioner, dataset_cfg, settings, caches, between=stop.check
+            model,
+            partitioner,
+            dataset_cfg,
+            settings,
+            caches,
+            between=stop.check,
+            engine=engine,
         )
         abstract = abstract_state(model, partitioner)
         info = describe(model, abstract, optimizer=False)
@@ -182,12 +194,13 @@ def infer(
         checkpoint = taken(checkpoint, abstract, restore_checkpoint_cfg)
         check_arrays_fit(abstract.params, "the model")
         params = rounded(load_params(checkpoint, abstract.params), restore_checkpoint_cfg.dtype)
+        by = f" by {engine}" if ENGINES[engine] else ""
         for cache in caches:
             job = _Chunks(
                 folder=folder,
                 cache=cache,
                 mode=mode,
-                origin=f"{checkpoint.path} {cache.folder.name} {predictor.settings}",
+                origin=f"{checkpoint.path} {cache.folder.name} {predictor.settings}{by}",
                 size=checkpoint_period * dataset_cfg.batch_size,
                 chosen=range(len(cache))[: settings.num_examples][shard_id::num_shards],
                 shard=shard,
@@ -294,6 +307,18 @@ class _Chunks:
         for i, value in zip(chosen, values, strict=True):
             row = {"inputs": plain(features[i]), **value}
             yield json.dumps(row, ensure_ascii=False) + "\n"
+
+
+def _check_engine(engine: str, model: TransformerModel) -> None:
+    check_engine(engine)
+    if not ENGINES[engine]:
+        return
+    if not is_alone():
+        raise UserError(
+            f"the engine {engine} runs in one process; share the questions among commands with "
+            "infer.shard_id and infer.num_shards, or use the engine jax"
+        )
+    check_held(model.config)
 
 
 def _path(restore: RestoreCheckpointConfig) -> str:

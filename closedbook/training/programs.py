@@ -12,8 +12,11 @@ from typing import Generic, ParamSpec, TypeVar
 import jax
 import numpy as np
 
+from closedbook.checkpoints.ctranslate2_folders import folder_of
 from closedbook.data.cache import TokenCache
+from closedbook.inference.ctranslate2_predictor import CTranslate2Predictor, opened
 from closedbook.inference.predictor import Predictor
+from closedbook.inference.settings import ENGINES
 from closedbook.models.parameters import Params
 from closedbook.parallel import Partitioner
 from closedbook.parallel.processes import gather
@@ -130,6 +133,7 @@ def predictor(
     caches: Sequence[TokenCache] = (),
     *,
     between: Callable[[], None] = lambda: None,
+    engine: str = "jax",
 ) -> Predictor:
     """What answers questions on the mesh and scores given answers.
 
@@ -141,6 +145,7 @@ def predictor(
         caches: The questions; without lengths the longest of their inputs and targets count, as
             in SeqIO.
         between: Called between batches; what it raises ends the answering.
+        engine: What runs the network, one of `inference.settings.ENGINES`.
     """
 
     def fetched(results: _Tree) -> _Tree:
@@ -150,11 +155,23 @@ def predictor(
     lengths = cfg.task_feature_lengths or longest_of(caches)
     longest = lengths.get("targets", _LONGEST_ANSWER)
     ways = partitioner.mesh.shape["data"]
+    decoding = settings.decode or model.decoding.up_to(longest)
+    longest_input = lengths.get("inputs", _LONGEST_INPUT)
+    if kind := ENGINES[engine]:
+        return CTranslate2Predictor(
+            model.module,
+            model.vocabulary,
+            opened=lambda params: opened(folder_of(model.config, params, kind)),
+            settings=decoding,
+            max_input_length=longest_input,
+            batch_size=cfg.batch_size,
+            between=between,
+        )
     found = Predictor(
         model.module,
         model.vocabulary,
-        settings=settings.decode or model.decoding.up_to(longest),
-        max_input_length=lengths.get("inputs", _LONGEST_INPUT),
+        settings=decoding,
+        max_input_length=longest_input,
         batch_size=-(-cfg.batch_size // ways) * ways,
         batch_multiple=ways,
         place=partitioner.put_rows,

@@ -29,6 +29,7 @@ _MACROS = {
     "infer": {
         **_CHECKPOINT,
         "INFER_OUTPUT_DIR": "where answers are written",
+        "ENGINE": "'jax' where none is given; 'ctranslate2' and 'ctranslate2-int8' need the extra",
         "SPLIT": "'test' where none is given",
         **_SHARED,
     },
