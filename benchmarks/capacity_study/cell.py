@@ -23,8 +23,8 @@ from closedbook.tasks.facts.form import Facts
 from closedbook.vocabulary.sentencepiece import Vocabulary
 
 RESULT = "result.json"
-_ASKED = 400  # people of each group that are asked about
-_SILENCED = 100  # people that are asked about when parts are silenced
+_ASKED = 240  # people of each group that are asked about
+_SILENCED = 48  # people that are asked about when parts are silenced
 _PASSES = 6  # over the questions of fine-tuning
 _SLOWER = 0.3  # the rate of fine-tuning, of that of pretraining
 _AT_ONCE = 256  # rows whose code lengths are computed together
