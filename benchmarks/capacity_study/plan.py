@@ -34,7 +34,8 @@ class Size:
         heads: Of attention.
         layers: Of each stack of a T5; a decoder-only model has twice as many.
         mlp: Width of the feed-forward unit by family, which makes them equal.
-        batch: Sentences or strings of a step.
+        batch: Pairs or strings of a step.
+        sentences: Of a step; so few that 100 exposures are thousands of steps.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Size:
     layers: int
     mlp: dict[Family, int]
     batch: int
+    sentences: int
 
     def config(self, family: Family, meter: Meter) -> Config:
         """The network's configuration."""
@@ -83,7 +85,13 @@ class Size:
 
 
 def _size(
-    name: str, emb: int, heads: int, layers: int, mlp: tuple[int, int, int], batch: int
+    name: str,
+    emb: int,
+    heads: int,
+    layers: int,
+    mlp: tuple[int, int, int],
+    batch: int,
+    sentences: int,
 ) -> Size:
     return Size(
         name=name,
@@ -92,16 +100,17 @@ def _size(
         layers=layers,
         mlp=dict(zip(FAMILIES, mlp, strict=True)),
         batch=batch,
+        sentences=sentences,
     )
 
 
 SIZES = {
     size.name: size
     for size in (
-        _size("6k", 16, 2, 1, (48, 32, 66), 128),
-        _size("25k", 32, 2, 1, (96, 64, 130), 256),
-        _size("100k", 64, 4, 1, (192, 128, 258), 256),
-        _size("1M", 128, 4, 2, (512, 341, 640), 512),
+        _size("6k", 16, 2, 1, (48, 32, 66), 128, 32),
+        _size("25k", 32, 2, 1, (96, 64, 130), 256, 32),
+        _size("100k", 64, 4, 1, (192, 128, 258), 256, 64),
+        _size("1M", 128, 4, 2, (512, 341, 640), 512, 128),
     )
 }
 
@@ -156,7 +165,8 @@ class Cell:
     @property
     def batch(self) -> int:
         """Rows of a step."""
-        return SIZES[self.size].batch
+        size = SIZES[self.size]
+        return size.sentences if self.meter == "facts" else size.batch
 
     @property
     def steps(self) -> int:
@@ -302,7 +312,7 @@ PLANS = {
             raw_sizes=("6k", "25k"),
             fact_sizes=("25k",),
             raw_amounts=(1, 4),
-            fact_amounts=(1, 4),
+            fact_amounts=(0.25, 1),
             raw_exposures=1500,
             fact_exposures=(100,),
             raw_seeds=(0,),
