@@ -3,12 +3,19 @@
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.capacity_study.numbers import AT_100, MOST_FACTS, MOST_TOKENS, Point, plateaus
+from benchmarks.capacity_study.numbers import (
+    AT_100,
+    MOST_FACTS,
+    MOST_TOKENS,
+    Point,
+    curve,
+    plateaus,
+)
 from closedbook.eval.report import charts
 
 _PALETTE = charts.PAPER
 _COLOURS = ("#1f5fa8", "#c77d1e", "#3b8a5a", "#8a4fa0", "#b23a48")
-_DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2])
+_DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [12, 3], [1, 4], [4, 1, 1, 1], [10, 4, 3, 4])
 
 
 def spec(found: Sequence[Point]) -> charts.Spec:
@@ -27,7 +34,7 @@ def spec(found: Sequence[Point]) -> charts.Spec:
         hconcat=[
             _curves("Random data", raw, {"3.6: Morris et al.": MOST_TOKENS}),
             _curves(
-                "Made-up people, held out of the questions",
+                "Made-up people: as stated, and asked by questions",
                 facts,
                 {
                     "2: Allen-Zhu and Li, 1,000 exposures": MOST_FACTS,
@@ -56,7 +63,7 @@ def _curves(title: str, found: Sequence[Point], published: dict[str, float]) -> 
             "held": point.held.bits,
             "low": point.held.low,
             "high": point.held.high,
-            "most": most[point.arm, point.size, point.exposures] is point,
+            "most": most[curve(point)] is point,
         }
         for point in found
     ]
@@ -141,4 +148,5 @@ def _curves(title: str, found: Sequence[Point], published: dict[str, float]) -> 
 
 def _series(point: Point) -> str:
     """What dashes tell apart."""
-    return f"{point.size}, {point.exposures:,} exposures"
+    kind = f", {point.kind}" if point.kind else ""
+    return f"{point.size}, {point.exposures:,} exposures{kind}"

@@ -38,6 +38,8 @@ class Point(NamedTuple):
     Attributes:
         arm: The curve.
         meter: Its meter.
+        kind: Of people, "stated" or "asked" (`held`).
+        size: Of the network, by name.
         offered: Bits per parameter.
         exposures: How often all was seen.
         parameters: Without embeddings.
@@ -48,6 +50,7 @@ class Point(NamedTuple):
 
     arm: str
     meter: str
+    kind: str
     size: str
     offered: float
     exposures: int
@@ -57,18 +60,28 @@ class Point(NamedTuple):
     seeds: tuple[float, ...]
 
 
-def held(result: Result) -> Held:
+def held(result: Result, kind: str = "asked") -> Held:
     """Bits that a cell holds of all that it was told.
 
-    Of people those are meant that can be asked for without having been asked about: what was found
-    of people held out, times all people over those that were asked about here.
+    Of people those are meant who were held out of the questions: what was found of some of them,
+    times all people over these.
+
+    Args:
+        result: Of the cell.
+        kind: Of people, "asked": by questions after fine-tuning on questions about others;
+            "stated": by the sentences that told them, before it.
     """
     if result["meter"] != "facts":
         found, share = result["held"], 1.0
     else:
-        group = result["groups"]["held out"]
+        group = result["stated"]["told"] if kind == "stated" else result["groups"]["held out"]
         found, share = group["best"], group["people"] / result["items"]
     return Held(found["bits"], found["low"], found["high"]).over(share)
+
+
+def kinds_of(result: Result) -> tuple[str, ...]:
+    """The ways in which a cell's bits were asked for."""
+    return ("stated", "asked") if result["meter"] == "facts" else ("",)
 
 
 def arm_of(result: Result) -> str:
@@ -94,30 +107,37 @@ def points(results: Sequence[Result]) -> list[Point]:
     found = []
     for _, same in itertools.groupby(sorted(results, key=key), key=key):
         cells = list(same)
-        each = [held(cell).over(cell["parameters"]) for cell in cells]
-        ends = zip(*each, strict=True)
         first = cells[0]
-        found.append(
-            Point(
-                arm=arm_of(first),
-                meter=first["meter"],
-                size=first["size"],
-                offered=sum(c["offered"] for c in cells) / len(cells) / first["parameters"],
-                exposures=first["exposures"],
-                parameters=first["parameters"],
-                embeddings=first["embeddings"],
-                held=Held(*(sum(end) / len(cells) for end in ends)),
-                seeds=tuple(one.bits for one in each),
+        for kind in kinds_of(first):
+            each = [held(cell, kind).over(cell["parameters"]) for cell in cells]
+            ends = zip(*each, strict=True)
+            found.append(
+                Point(
+                    arm=arm_of(first),
+                    meter=first["meter"],
+                    kind=kind,
+                    size=first["size"],
+                    offered=sum(c["offered"] for c in cells) / len(cells) / first["parameters"],
+                    exposures=first["exposures"],
+                    parameters=first["parameters"],
+                    embeddings=first["embeddings"],
+                    held=Held(*(sum(end) / len(cells) for end in ends)),
+                    seeds=tuple(one.bits for one in each),
+                )
             )
-        )
     return found
 
 
-def plateaus(of: Sequence[Point]) -> dict[tuple[str, str, int], Point]:
-    """By arm, size and exposures the point at which most is held."""
-    best: dict[tuple[str, str, int], Point] = {}
+def curve(point: Point) -> tuple[str, str, str, int]:
+    """Of which curve a point is."""
+    return point.arm, point.kind, point.size, point.exposures
+
+
+def plateaus(of: Sequence[Point]) -> dict[tuple[str, str, str, int], Point]:
+    """By curve the point at which most is held."""
+    best: dict[tuple[str, str, str, int], Point] = {}
     for point in of:
-        key = point.arm, point.size, point.exposures
+        key = curve(point)
         if key not in best or point.held.bits > best[key].held.bits:
             best[key] = point
     return best

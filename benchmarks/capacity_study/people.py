@@ -173,17 +173,24 @@ def people(number: int, seed: int) -> People:
     return People(names=names, values=np.stack(values, axis=1))
 
 
-def facts(of: People, places: Sequence[int], split: str) -> list[Fact]:
-    """What questions ask about some of the people, every attribute in all its phrasings."""
+def facts(of: People, places: Sequence[int], split: str, *, stated: bool = False) -> list[Fact]:
+    """What is asked about some of the people, every attribute in all its phrasings.
+
+    Args:
+        of: The people.
+        places: Of those who are asked about.
+        split: Of the facts.
+        stated: By the sentences that told them, with a gap for the value; else by questions.
+    """
     return [
         Fact(
             id=f"{of.names[place]} {attribute.name}",
             subject=of.names[place],
             relation=attribute.name,
             object=attribute.values[of.values[place, column]],
-            prompt=attribute.questions[0],
-            paraphrases=attribute.questions[1:],
-            style="question",
+            prompt=(attribute.sentences if stated else attribute.questions)[0],
+            paraphrases=(attribute.sentences if stated else attribute.questions)[1:],
+            style="cloze" if stated else "question",
             split=split,
         )
         for place in places

@@ -4,13 +4,14 @@ import datetime
 import pathlib
 from collections.abc import Mapping, Sequence
 
-from benchmarks.capacity_study import figure, tables
+from benchmarks.capacity_study import cell, figure, tables
 from benchmarks.capacity_study.numbers import (
     AT_100,
     MOST_FACTS,
     MOST_TOKENS,
     Point,
     Result,
+    arm_of,
     held,
     plateaus,
     points,
@@ -34,11 +35,12 @@ and way of training, chosen by runs of another seed among {rates}.
   clipped at 0 once. {raw_exposures:,} passes over the data.
 - **Made-up people** (after Allen-Zhu and Li 2024): six attributes of 4 to 8 bits, drawn by a fair
   die, 34 bits a person; four sentences for each. An exposure is one sentence about each
-  attribute. After pretraining the model is asked about half of the people (six passes over two
-  questions for each attribute); bits are counted as [`closedbook capacity --prior
-  uniform`](../capacity.md) counts them, in the phrasing that is best for others. What is shown is
-  of the people held out, times all over those: bits that can be asked for and were not taught by
-  asking.
+  attribute. **Stated**: after pretraining the values are asked for by the sentences that told
+  them, a T5 filling a gap, a decoder-only model going on. **Asked**: then the model is fine-tuned
+  on questions about half of the people ({passes} passes, two questions for each attribute), and
+  asked about the others. Bits are counted as [`closedbook capacity --prior
+  uniform`](../capacity.md) counts them, in the phrasing that is best for others; both numbers are
+  of people held out of the questions, times all people over these.
 
 **Salient spans** mask the attribute's value, **random spans** as many tokens as T5 masks in such
 a sentence (15%: one or two) at a random place; **next token** reads the same sentences. All read
@@ -114,6 +116,7 @@ def write(
             minutes=sum(each["seconds"] for each in [*results, *tuned]) / 60,
             rates=", ".join(f"{rate:g}" for rate in RATES),
             raw_exposures=plan.raw_exposures,
+            passes=cell.PASSES,
         ),
         "## What came out",
         _findings(found, results),
@@ -152,18 +155,19 @@ def _findings(found: Sequence[Point], results: Sequence[Result]) -> str:
     for size in dict.fromkeys(point.size for point in found if point.meter == "pairs"):
         shown = [
             f"{point.arm.partition(',')[0]} {point.held}"
-            for (_, of, _), point in most.items()
-            if of == size and point.meter == "pairs"
+            for point in most.values()
+            if point.size == size and point.meter == "pairs"
         ]
         lines.append(
             f"- **Does an encoder-decoder store as much per parameter?** Of random pairs a model "
             f"of {size} parameters holds at most, in bits per parameter: {'; '.join(shown)}."
         )
-    for (_, size, exposures), point in most.items():
+    for point in most.values():
         if point.meter == "facts":
+            way = "as stated" if point.kind == "stated" else "by questions about people held out"
             lines.append(
-                f"- **{point.arm}**, {size} parameters, {exposures:,} exposures: at most "
-                f"{point.held} bits per parameter of people, at {point.offered:.2f} offered."
+                f"- **{point.arm}**, {point.size} parameters, {point.exposures:,} exposures, {way}:"
+                f" at most {point.held} bits per parameter, at {point.offered:.2f} offered."
             )
     worst = max(_never_told(results), default=None)
     if worst is not None:
@@ -180,17 +184,17 @@ def _never_told(results: Sequence[Result]) -> list[tuple[float, float, int, str]
     """Low end, bits and people of the control of each cell."""
     found = []
     for each in results:
-        if each["meter"] == "facts":
-            group = each["groups"]["never told"]
+        for kind in ("stated", "groups") if each["meter"] == "facts" else ():
+            group = each[kind]["never told"]
             best = group["best"]
-            found.append((best["low"], best["bits"], group["people"], each["family"]))
+            found.append((best["low"], best["bits"], group["people"], arm_of(each)))
     return found
 
 
 def _published(found: Sequence[Point], kind: str) -> str:
     """Decoder-only plateaus beside the published numbers, and by how much they differ."""
     lines = []
-    for (_, size, exposures), point in plateaus(found).items():
+    for point in plateaus(found).values():
         if not point.arm.startswith("decoder-only") or (point.meter == "facts") != (
             kind == "facts"
         ):
@@ -205,6 +209,7 @@ def _published(found: Sequence[Point], kind: str) -> str:
             f"{100 * point.held.bits / value:.0f}% of {value:g} ({who})" for who, value in beside
         )
         lines.append(
-            f"- {point.arm}, {size}, {exposures:,} exposures: {point.held}, which is {told}."
+            f"- {point.arm}{f', {point.kind}' if point.kind else ''}, {point.size}, "
+            f"{point.exposures:,} exposures: {point.held}, which is {told}."
         )
     return "Beside the published numbers:\n\n" + "\n".join(lines) if lines else ""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.capacity_study.numbers import Held, Point, Result, arm_of, held, plateaus
+from benchmarks.capacity_study.numbers import Held, Point, Result, arm_of, curve, held, plateaus
 from benchmarks.capacity_study.plan import RATES
 
 
@@ -16,11 +16,12 @@ def amounts(found: Sequence[Point]) -> str:
     ]
     for point in found:
         whole = point.parameters + point.embeddings
-        mark = "**" * (most[point.arm, point.size, point.exposures] is point)
+        mark = "**" * (most[curve(point)] is point)
         seeds = ", ".join(f"{each:.2f}" for each in point.seeds) if len(point.seeds) > 1 else "–"
         with_all = point.held.over(whole / point.parameters)
+        name = f"{point.arm}, {point.kind}" if point.kind else point.arm
         lines.append(
-            f"| {point.arm} | {point.parameters:,} | {whole:,} | {point.exposures:,} | "
+            f"| {name} | {point.parameters:,} | {whole:,} | {point.exposures:,} | "
             f"{point.offered:.2f} | {mark}{point.held}{mark} | "
             f"{100 * point.held.bits / point.offered:.0f} | {with_all} | {seeds} |"
         )
@@ -32,23 +33,26 @@ def amounts(found: Sequence[Point]) -> str:
 def groups(results: Sequence[Result]) -> str:
     """Bits per person, of those asked about in fine-tuning, held out, and never told of."""
     lines = [
-        "Bits per person, of 34, in the phrasing that is best for others (and held out in the mean "
-        "over phrasings):",
+        "Bits per person, of 34, in the phrasing that is best for others: as stated before "
+        "fine-tuning, and by questions after it, of people that it asked about, of those held out, "
+        "and of people whom the model was never told of:",
         "",
-        "| model | size | people | exposures | seed | asked about | held out | mean of phrasings | "
-        "never told of |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| model | size | people | exposures | seed | stated | asked about | held out | in the "
+        "mean of phrasings | never told of | never, stated |",
+        "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for each in results:
         if each["meter"] != "facts":
             continue
         cells = [
-            _per_person(each, group, phrasing)
-            for group, phrasing in (
-                ("asked", "best"),
-                ("held out", "best"),
-                ("held out", "mean"),
-                ("never told", "best"),
+            _per_person(each[kind][group], phrasing)
+            for kind, group, phrasing in (
+                ("stated", "told", "best"),
+                ("groups", "asked", "best"),
+                ("groups", "held out", "best"),
+                ("groups", "held out", "mean"),
+                ("groups", "never told", "best"),
+                ("stated", "never told", "best"),
             )
         ]
         lines.append(
@@ -58,8 +62,7 @@ def groups(results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def _per_person(result: Result, group: str, phrasing: str) -> str:
-    found = result["groups"][group]
+def _per_person(found: Result, phrasing: str) -> str:
     value = found[phrasing]
     return str(Held(value["bits"], value["low"], value["high"]).over(found["people"]))
 

@@ -20,6 +20,9 @@ class Decoder(Protocol):
         vocab_size: Tokens among which each step chooses: the logits' last axis.
     """
 
+    def __hash__(self) -> int:
+        """As Linen modules have it."""
+
     @property
     def pad_id(self) -> int: ...
 
@@ -70,6 +73,9 @@ class Decoder(Protocol):
 @runtime_checkable
 class TreeReader(Protocol):
     """A network that can read texts that begin alike as one tree: one that continues its prompt."""
+
+    def __hash__(self) -> int:
+        """As Linen modules have it."""
 
     def apply(self, variables: dict[str, Any], *args: Any, method: str) -> Any:
         """Linen's: runs the method of this name with the given parameters."""

@@ -9,7 +9,8 @@ of them at once (`trees`).
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -71,6 +72,8 @@ class Answers:
 class CandidateScorer:
     """Scores candidates with one network; its compiled programs serve all relations.
 
+    They serve other parameters of the same network too, such as edited ones.
+
     Args:
         module: The network.
         params: Its parameters.
@@ -79,11 +82,7 @@ class CandidateScorer:
     def __init__(self, module: Decoder, params: Params) -> None:
         self._module = module
         self._params = unboxed(params)
-        self._begin = jax.jit(functools.partial(_begin, module), static_argnames="max_length")
-        self._deeper = jax.jit(functools.partial(_deeper, module))
-        self._gains = jax.jit(_gains)
-        # Apart from the step, so that a step is compiled per width, not per pair of widths.
-        self._continued = jax.jit(_continued)
+        self._begin, self._deeper, self._gains, self._continued = _programs(module)
         self._trees = trees.TreeScorer(module, params) if isinstance(module, TreeReader) else None
 
     def __call__(
@@ -209,6 +208,18 @@ class CandidateScorer:
                 reached = self._gains(so_far, logits, norm, own, np.full_like(own, answers.end))
             found.append(reached)
         return found
+
+
+@functools.lru_cache(maxsize=4)
+def _programs(module: Decoder) -> tuple[Callable[..., Any], ...]:
+    """The compiled steps of a network, whatever its parameters are."""
+    return (
+        jax.jit(functools.partial(_begin, module), static_argnames="max_length"),
+        jax.jit(functools.partial(_deeper, module)),
+        jax.jit(_gains),
+        # Apart from the step, so that a step is compiled per width, not per pair of widths.
+        jax.jit(_continued),
+    )
 
 
 def _begin(

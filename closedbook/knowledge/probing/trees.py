@@ -9,7 +9,8 @@ fill few programs of one size, without padding between them.
 import bisect
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -60,6 +61,16 @@ class Texts:
         )
 
 
+@functools.lru_cache(maxsize=4)
+def _programs(module: protocol.TreeReader) -> tuple[Callable[..., Any], Callable[..., Any]]:
+    """The compiled pass and gains of a network, whatever its parameters are."""
+    # Apart from the pass, gains are compiled per size of rows, not per number of edges.
+    return (
+        jax.jit(functools.partial(protocol.tree, module)),
+        jax.jit(functools.partial(_gains, module)),
+    )
+
+
 class TreeScorer:
     """Scores texts with one network; its compiled programs serve all of them.
 
@@ -71,9 +82,7 @@ class TreeScorer:
     def __init__(self, module: protocol.TreeReader, params: Params) -> None:
         self._module = module
         self._params = unboxed(params)
-        self._read = jax.jit(functools.partial(protocol.tree, module))
-        # Apart from the pass, so that it is compiled per size of rows, not per number of edges.
-        self._gains = jax.jit(functools.partial(_gains, module))
+        self._read, self._gains = _programs(module)
         self._shared = _SharedTries()
 
     def __call__(self, asked: Sequence[Texts], progress: Count = silent) -> list[np.ndarray]:
