@@ -1,4 +1,4 @@
-"""Kills a training run whose MODEL_DIR is in a bucket at random moments, and compares what it ends as.
+"""Kills runs whose MODEL_DIR is in a bucket at random moments, and looks what they end as.
 
     python -m benchmarks.killed_in_bucket --kills 12 --json killed.json
 
@@ -43,7 +43,6 @@ STATS_PERIOD = 2
 EVAL_PERIOD = 8
 RANDOM_SEED = 1
 DROPOUT_RATE = 0.1
-infer_eval/utils.DatasetConfig.batch_size = 16
 utils.SaveCheckpointConfig.keep = 2
 network.T5Config.emb_dim = 16
 network.T5Config.num_heads = 2
