@@ -201,17 +201,22 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-class _Server(http.server.ThreadingHTTPServer):
+class Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Says nothing of a client that was killed."""
 
 
+def handler(buckets: FakeBuckets) -> type[_Handler]:
+    """What answers for buckets."""
+    return type("Handler", (_Handler,), {"buckets": buckets})
+
+
 @pytest.fixture(scope="session")
 def _bucket_server() -> Iterator[FakeBuckets]:
     buckets = FakeBuckets()
-    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"buckets": buckets}))
+    server = Server(("127.0.0.1", 0), handler(buckets))
     buckets.url = f"http://127.0.0.1:{server.server_port}"
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -13,6 +13,7 @@ import ml_dtypes
 import numpy as np
 
 from closedbook import whole_files
+from closedbook.buckets import path_at
 from closedbook.checkpoints import soundness
 from closedbook.checkpoints.architecture import recognise
 from closedbook.checkpoints.card import (
@@ -25,7 +26,6 @@ from closedbook.checkpoints.formats import WRITABLE, Format
 from closedbook.checkpoints.huggingface.folders import write_huggingface
 from closedbook.checkpoints.layouts import arranged, converted, is_scanned
 from closedbook.checkpoints.opening import open_checkpoint
-from closedbook.checkpoints.places.storage import GCS
 from closedbook.checkpoints.places.targets import check_target
 from closedbook.checkpoints.t5x.native import write_t5x
 from closedbook.checkpoints.t5x.state import MOST_STEPS, state_of
@@ -194,8 +194,8 @@ def _state(opened: Checkpoint, options: Options, *, scalable: bool) -> tuple[boo
             f"{opened.path} holds an Adafactor state, whose factors T5X's scalable network does "
             "not have; leave it out with --optimizer drop"
         )
-    if opened.format == Format.CLOSEDBOOK and not opened.path.startswith(GCS):
-        soundness.check(pathlib.Path(opened.path), soundness.STATE)
+    if opened.format == Format.CLOSEDBOOK:
+        soundness.check(path_at(opened.path), soundness.STATE)
     return True, "optimiser state: kept"
 
 

@@ -228,6 +228,7 @@ def _loop(
         if step < run.total:
             if waiting:
                 writer.write(step, report.means(_finite_rows(waiting, step, run)))
+                writer.secure()
             run.save(state, batches.state())
             run.store.wait()
             _log.warning("stopped as asked; checkpoint_%d is saved, run again to go on", step)
