@@ -52,7 +52,7 @@ def _run(options: argparse.Namespace) -> None:
     started = time.monotonic()
     tuned = run_all(plan.tuning(), out, "tuning", plan, options.workers)
     rates = chosen_rates(tuned)
-    wanted = [dataclasses.replace(each, rate=rates[each.arm]) for each in plan.cells()]
+    wanted = [dataclasses.replace(each, rate=rates[each.tuned_as]) for each in plan.cells()]
     results = run_all(wanted, out, "cells", plan, options.workers)
     page = report.write(results, tuned, rates, plan, options.page)
     print(f"{(time.monotonic() - started) / 60:.0f} min; {page}")
@@ -60,11 +60,10 @@ def _run(options: argparse.Namespace) -> None:
 
 def chosen_rates(tuned: Sequence[dict[str, Any]]) -> dict[str, float]:
     """The learning rate of each arm, out of the runs that choose it."""
-    arms: dict[str, dict[float, dict[str, Any]]] = {}
+    arms: dict[str, list[dict[str, Any]]] = {}
     for each in tuned:
-        arms.setdefault(f"{each['meter']}-{each['family']}-{each['objective']}", {})[
-            each["rate"]
-        ] = each
+        arm = f"{each['meter']}-{each['family']}-{each['objective']}"
+        arms.setdefault(arm, []).append(each)
     return {arm: cells.best_rate(of) for arm, of in arms.items()}
 
 
