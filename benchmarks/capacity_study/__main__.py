@@ -10,8 +10,6 @@ long training too. At the end it writes docs/studies/capacity_study.md and its f
 
 import argparse
 import dataclasses
-import functools
-import json
 import os
 import pathlib
 import sys
@@ -19,10 +17,9 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks import workers as processes
 from benchmarks.capacity_study import cell as cells
-from benchmarks.capacity_study import report
-from benchmarks.capacity_study.plan import PLANS, RATES, Cell, Plan, check_memory
+from benchmarks.capacity_study import pool, report
+from benchmarks.capacity_study.plan import PLANS, RATES, Plan, check_memory
 from closedbook import whole_files
 from closedbook.cli.faults import memory_advice
 from closedbook.cli.run import guarded
@@ -50,61 +47,21 @@ def _run(options: argparse.Namespace) -> None:
     print(f"plan {plan.name}: {plan.cost}", flush=True)
     check_memory(plan)
     started = time.monotonic()
-    tuned = run_all(plan.tuning(), out, "tuning", plan, options.workers)
+    tuned = pool.run_all(plan.tuning(), out, "tuning", plan, options.workers)
     rates = chosen_rates(tuned)
-    wanted = [dataclasses.replace(each, rate=rates[each.arm]) for each in plan.cells()]
-    results = run_all(wanted, out, "cells", plan, options.workers)
+    wanted = [dataclasses.replace(each, rate=rates[each.tuned_as]) for each in plan.cells()]
+    results = pool.run_all(wanted, out, "cells", plan, options.workers)
     page = report.write(results, tuned, rates, plan, options.page)
     print(f"{(time.monotonic() - started) / 60:.0f} min; {page}")
 
 
 def chosen_rates(tuned: Sequence[dict[str, Any]]) -> dict[str, float]:
     """The learning rate of each arm, out of the runs that choose it."""
-    arms: dict[str, dict[float, dict[str, Any]]] = {}
+    arms: dict[str, list[dict[str, Any]]] = {}
     for each in tuned:
-        arms.setdefault(f"{each['meter']}-{each['family']}-{each['objective']}", {})[
-            each["rate"]
-        ] = each
+        arm = f"{each['meter']}-{each['family']}-{each['objective']}"
+        arms.setdefault(arm, []).append(each)
     return {arm: cells.best_rate(of) for arm, of in arms.items()}
-
-
-def run_all(
-    wanted: Sequence[Cell], out: pathlib.Path, kind: str, plan: Plan, workers: int | None
-) -> list[dict[str, Any]]:
-    """Runs the cells that have no result yet; gives the results of all, in their order.
-
-    Args:
-        wanted: The cells, with their learning rates.
-        out: The study's folder.
-        kind: "tuning" or "cells", a folder in it.
-        plan: Of all of them.
-        workers: Processes; None: one per core, or a single one where the plan says so.
-    """
-    files = [out / kind / each.name / cells.RESULT for each in wanted]
-    missing = [each for each, file in zip(wanted, files, strict=True) if not file.exists()]
-    started, whole = time.monotonic(), sum(each.flops for each in missing)
-    done: list[Cell] = []
-
-    def tell(cell: Cell, found: dict[str, Any]) -> None:
-        done.append(cell)
-        minutes = (time.monotonic() - started) / 60
-        share = sum(each.flops for each in done) / whole
-        print(
-            f"[{kind} {len(done)}/{len(missing)}, {minutes:.0f} min, about "
-            f"{minutes * (1 - share) / share:.0f} to go] {cell.name}: "
-            f"{report.in_words(found)} ({found['seconds']:.0f} s)",
-            flush=True,
-        )
-
-    if missing:
-        cores: list[int | None] = [None] if plan.at_once else [*processes.cores(workers)]
-        work = functools.partial(_work, out=out, kind=kind)
-        processes.run_all(work, missing, cores, out / "compiled", tell)
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
-
-
-def _work(cell: Cell, out: pathlib.Path, kind: str) -> dict[str, Any]:
-    return cells.run(cell, out / kind / cell.name, out / "vocabulary")
 
 
 def _options() -> argparse.Namespace:

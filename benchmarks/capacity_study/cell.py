@@ -4,13 +4,13 @@ import dataclasses
 import json
 import pathlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from benchmarks.capacity_study import examples, people, training, zeroing
-from benchmarks.capacity_study.plan import BITS, NAMES, RATES, Cell
+from benchmarks.capacity_study.plan import BITS, NAMES, Cell
 from closedbook import whole_files
 from closedbook.checkpoints import ModelCard
 from closedbook.eval.analysis.summarized import plain
@@ -114,14 +114,9 @@ def _facts(cell: Cell, folder: pathlib.Path, vocabulary: Vocabulary) -> dict[str
         params, loss = _trained(cell, folder, batches)
         training.write(pretrained, params)
     strangers = np.arange(cell.items, cell.items + _ASKED)
-    stated = _groups(
-        cell,
-        params,
-        vocabulary,
-        told,
-        {"told": held_out[:_ASKED], "never told": strangers},
-        stated=True,
-    )
+    groups = {"told": held_out[:_ASKED], "never told": strangers}
+    stated = _groups(cell, params, vocabulary, told, groups, stated=True)
+    silenced = _silenced(cell, params, vocabulary, told, held_out[:_SILENCED])
     many, asking_ = examples.questions(
         known, asked, vocabulary, cell.config, batch=cell.batch, seed=cell.seed
     )
@@ -130,26 +125,37 @@ def _facts(cell: Cell, folder: pathlib.Path, vocabulary: Vocabulary) -> dict[str
     params, fine = training.train(cell.config, params, asking_, schedule)
     groups = {"asked": asked[:_ASKED], "held out": held_out[:_ASKED], "never told": strangers}
     whole = _groups(cell, params, vocabulary, told, groups)
-    some = people.gathered(people.facts(told, held_out[:_SILENCED], ""))
-    own = _summary(cell, params, vocabulary, some, stated=False)
     result = {
         "loss": loss,
         "fine_tuning": {"loss": fine, "steps": steps, "people": len(asked)},
         "stated": stated,
         "groups": whole,
-        "whole": {"people": _SILENCED, "held": plain(own["all"]["best"])},
-        "silenced": [
-            {
-                **dataclasses.asdict(part),
-                "held": plain(
-                    _summary(cell, without, vocabulary, some, stated=False)["all"]["best"]
-                ),
-            }
-            for part, without in zeroing.silenced(params)
-        ],
+        **silenced,
     }
     pretrained.unlink(missing_ok=True)
     return result
+
+
+def _silenced(
+    cell: Cell,
+    params: Params,
+    vocabulary: Vocabulary,
+    told: people.People,
+    places: np.ndarray,
+) -> dict[str, Any]:
+    """Bits of some people as stated, with the whole network and without each of its parts."""
+    some = people.gathered(people.facts(told, places, "", stated=True))
+
+    def measured(of: Params) -> Any:
+        return plain(_summary(cell, of, vocabulary, some, stated=True)["all"]["best"])
+
+    return {
+        "whole": {"people": len(places), "held": measured(params)},
+        "silenced": [
+            {**dataclasses.asdict(part), "held": measured(without)}
+            for part, without in zeroing.silenced(params)
+        ],
+    }
 
 
 def _groups(
@@ -205,17 +211,16 @@ def _summary(
     return summary.summarise(facts, lengths, worth, sizes.parameters_of(model))
 
 
-def best_rate(results: Mapping[float, Mapping[str, Any]]) -> float:
+def best_rate(results: Sequence[Mapping[str, Any]]) -> float:
     """The learning rate with which most bits were held, of runs that are not reported.
 
     Args:
-        results: By rate.
+        results: Of one arm, of people as stated.
     """
 
-    def held(rate: float) -> float:
-        found = results[rate]
-        if found["meter"] == "facts":
-            return float(found["groups"]["held out"]["best"]["unclipped"])
-        return float(found["held"]["unclipped"])
+    def held(result: Mapping[str, Any]) -> float:
+        facts = result["meter"] == "facts"
+        found = result["stated"]["told"]["best"] if facts else result["held"]
+        return float(found["unclipped"])
 
-    return max(RATES, key=held)
+    return float(max(results, key=held)["rate"])

@@ -19,7 +19,11 @@ FAMILIES: tuple[Family, ...] = ("t5_1_0", "t5_1_1", "decoder_only")
 NAMES = {"t5_1_0": "T5 1.0", "t5_1_1": "T5 1.1", "decoder_only": "decoder-only"}
 # For people, with words for symbols; 128 rows for random data.
 _ROWS = {"pairs": 128, "strings": 128, "facts": 640}
-RATES = (0.004, 0.01, 0.02)  # of Adam, of which one is chosen for each family and meter
+# Learning rates of Adam, of which one is chosen for each family and objective.
+RATES: dict[Meter, tuple[float, ...]] = {
+    "pairs": (0.004, 0.01, 0.02),
+    "facts": (0.0025, 0.005, 0.01),
+}
 TUNING_AMOUNT = 0.25  # bits per parameter of people that they are told of
 TUNING_SEED = 1000  # of the runs that choose it, which are not reported
 
@@ -142,8 +146,13 @@ class Cell:
 
     @property
     def arm(self) -> str:
-        """What shares a learning rate."""
+        """What a curve of the figure shares."""
         return f"{self.meter}-{self.family}-{self.objective}"
+
+    @property
+    def tuned_as(self) -> str:
+        """The arm whose learning rate it has: strings that of pairs."""
+        return self.arm.replace("strings", "pairs")
 
     @property
     def name(self) -> str:
@@ -230,7 +239,7 @@ class Plan:
         """The runs that choose learning rates: the largest size, least data, an unreported seed."""
         raw = [
             Cell(
-                meter=meter,
+                meter="pairs",
                 family=family,
                 size=self.raw_sizes[-1],
                 amount=self.raw_amounts[0],
@@ -238,7 +247,7 @@ class Plan:
                 exposures=self.raw_exposures,
                 rate=rate,
             )
-            for (meter, family), rate in itertools.product(_RAW, RATES)
+            for family, rate in itertools.product(FAMILIES, RATES["pairs"])
         ]
         facts = [
             Cell(
@@ -251,24 +260,28 @@ class Plan:
                 objective=objective,
                 rate=rate,
             )
-            for (family, objective), rate in itertools.product(_FACTS, RATES)
+            for (family, objective), rate in itertools.product(_FACTS, RATES["facts"])
         ]
         return _longest_first([*raw, *facts])
 
     def cells(self) -> list[Cell]:
         """The runs that are reported, the longest first, so that no core waits for a late one."""
+        arms = itertools.product(FAMILIES, self.raw_sizes, self.raw_amounts, self.raw_seeds)
         raw = [
             Cell(
-                meter=meter,
+                meter="pairs",
                 family=family,
                 size=size,
                 amount=amount,
                 seed=seed,
                 exposures=self.raw_exposures,
             )
-            for (meter, family), size, amount, seed in itertools.product(
-                _RAW, self.raw_sizes, self.raw_amounts, self.raw_seeds
-            )
+            for family, size, amount, seed in arms
+        ]
+        strings = [
+            dataclasses.replace(cell, meter="strings")
+            for cell in raw
+            if (cell.family, cell.size) == ("decoder_only", self.raw_sizes[-1])
         ]
         facts = [
             Cell(
@@ -284,13 +297,9 @@ class Plan:
                 _FACTS, self.fact_sizes, self.fact_amounts, self.fact_seeds, self.fact_exposures
             )
         ]
-        return _longest_first([*raw, *facts])
+        return _longest_first([*raw, *strings, *facts])
 
 
-_RAW: tuple[tuple[Meter, Family], ...] = (
-    *(("pairs", family) for family in FAMILIES),
-    ("strings", "decoder_only"),
-)
 _FACTS: tuple[tuple[Family, Objective], ...] = (
     ("t5_1_0", "ssm"),
     ("t5_1_0", "span_corruption"),
@@ -308,16 +317,28 @@ PLANS = {
     plan.name: plan
     for plan in (
         Plan(
+            name="quick",
+            raw_sizes=("6k",),
+            fact_sizes=("6k",),
+            raw_amounts=(1,),
+            fact_amounts=(0.25,),
+            raw_exposures=300,
+            fact_exposures=(20,),
+            raw_seeds=(0,),
+            fact_seeds=(0,),
+            cost="34 trainings, some minutes on two cores, to see that it runs",
+        ),
+        Plan(
             name="small",
             raw_sizes=("6k", "25k"),
             fact_sizes=("25k",),
             raw_amounts=(1, 4),
             fact_amounts=(0.25, 1),
-            raw_exposures=1500,
+            raw_exposures=3000,
             fact_exposures=(100,),
             raw_seeds=(0,),
             fact_seeds=(0, 1),
-            cost="",
+            cost="58 trainings, about 40 minutes on two cores, reckoned from cells that were timed",
         ),
         Plan(
             name="full",
@@ -329,7 +350,8 @@ PLANS = {
             fact_exposures=(100, 1000),
             raw_seeds=(0, 1, 2),
             fact_seeds=(0, 1, 2),
-            cost="",
+            cost="294 trainings, about 12 hours on two cores, reckoned from its operations at the "
+            "small plan's rate",
         ),
         Plan(
             name="large",
@@ -341,7 +363,8 @@ PLANS = {
             fact_exposures=(100, 1000),
             raw_seeds=(0, 1),
             fact_seeds=(0, 1),
-            cost="",
+            cost="186 trainings, about 25 hours on one GPU, reckoned as a millisecond for each of "
+            "91 million steps; it has not been run",
             at_once=True,
         ),
     )

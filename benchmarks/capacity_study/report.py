@@ -13,10 +13,11 @@ from benchmarks.capacity_study.numbers import (
     Result,
     arm_of,
     held,
+    kinds_of,
     plateaus,
     points,
 )
-from benchmarks.capacity_study.plan import PLANS, RATES, TUNING_AMOUNT, Plan
+from benchmarks.capacity_study.plan import PLANS, TUNING_AMOUNT, Plan
 from closedbook.eval.report import charts
 
 _HEAD = """# How much knowledge can be packed into a small model's parameters?
@@ -27,7 +28,7 @@ Made by `{command}` ({cells} reported trainings and {tuned} that chose learning 
 T5 1.0, T5 1.1 and decoder-only models (RMSNorm, rotary positions, GELU) with equally many
 parameters, embeddings apart, within 3%: a T5 has so many layers in each stack as the decoder-only
 model has in half of its one. No dropout, no weight decay; Adam, one learning rate for each family
-and way of training, chosen by runs of another seed among {rates}.
+and way of training, chosen by runs of another seed.
 
 - **Random data** (after Morris et al. 2025): pairs of a key of 3 symbols and a value of 10, drawn
   from 64, the key given and the value told (60 bits); and strings of 16 symbols without a key (96
@@ -86,8 +87,11 @@ It goes on where it stopped, a long training from its last kept step. Each cell'
 
 def in_words(result: Result) -> str:
     """What a cell found, in a line."""
-    found = held(result).over(result["parameters"])
-    return f"{found} of {result['offered'] / result['parameters']:.2f} bits per parameter"
+    told = ", ".join(
+        f"{kind} {held(result, kind).over(result['parameters'])}".strip()
+        for kind in kinds_of(result)
+    )
+    return f"{told} of {result['offered'] / result['parameters']:.2f} bits per parameter"
 
 
 def write(
@@ -114,7 +118,6 @@ def write(
             cells=len(results),
             tuned=len(tuned),
             minutes=sum(each["seconds"] for each in [*results, *tuned]) / 60,
-            rates=", ".join(f"{rate:g}" for rate in RATES),
             raw_exposures=plan.raw_exposures,
             passes=cell.PASSES,
         ),
@@ -131,7 +134,8 @@ def write(
         tables.silenced(results),
         "## Learning rates",
         f"Chosen with seed {tuned[0]['seed']} at the largest size: random data at the least amount,"
-        f" people at {TUNING_AMOUNT:g} bits per parameter. Bits held per parameter with each.",
+        f" people at {TUNING_AMOUNT:g} bits per parameter, as stated. Strings have the rate of"
+        " pairs.",
         tables.rates(tuned, rates),
         _LIMITS.format(
             sizes=" and ".join(f"{n:,}" for n in sorted({point.parameters for point in found})),

@@ -2,8 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 
-from benchmarks.capacity_study.numbers import Held, Point, Result, arm_of, curve, held, plateaus
-from benchmarks.capacity_study.plan import RATES
+from benchmarks.capacity_study.numbers import (
+    Held,
+    Point,
+    Result,
+    arm_of,
+    curve,
+    held,
+    kinds_of,
+    plateaus,
+)
 
 
 def amounts(found: Sequence[Point]) -> str:
@@ -77,8 +85,8 @@ def silenced(results: Sequence[Result]) -> str:
     lines = [
         "A part is silenced by setting the output matrices of its attentions or feed-forward units "
         "to 0; what it costs is its parameters, of all that are no embedding. For each model the "
-        "cell that held most. 0 is what is clipped; below it in brackets how much worse than "
-        "knowing nothing the model is, in bits per parameter.",
+        "cell that held most, of people as stated. 0 is what is clipped; below it in brackets how "
+        "much worse than knowing nothing the model is, in bits per parameter.",
         "",
         "| model | size | silenced | parameters, % | bits left, % |",
         "|---|---|---|---|---|",
@@ -96,24 +104,25 @@ def silenced(results: Sequence[Result]) -> str:
 
 
 def _rate(result: Result) -> float:
-    return held(result).bits / result["parameters"]
+    return held(result, kinds_of(result)[0]).bits / result["parameters"]
 
 
 def rates(tuned: Sequence[Result], chosen: Mapping[str, float]) -> str:
-    """Bits held with each learning rate, the chosen one in bold."""
-    lines = [
-        f"| model | {' | '.join(f'{rate:g}' for rate in RATES)} |",
-        f"|---|{'---|' * len(RATES)}",
-    ]
+    """Bits held with each learning rate, the chosen one in bold; of people as stated."""
+    lines = ["| model | bits per parameter, by learning rate |", "|---|---|"]
     for arm, best in chosen.items():
-        of = {
-            each["rate"]: each
-            for each in tuned
-            if f"{each['meter']}-{each['family']}-{each['objective']}" == arm
-        }
+        of = sorted(
+            (
+                each
+                for each in tuned
+                if f"{each['meter']}-{each['family']}-{each['objective']}" == arm
+            ),
+            key=lambda each: each["rate"],
+        )
         cells = []
-        for rate in RATES:
-            bits = held(of[rate]).bits / of[rate]["parameters"]
-            cells.append(f"**{bits:.3f}**" if rate == best else f"{bits:.3f}")
-        lines.append(f"| {arm_of(of[best])} | {' | '.join(cells)} |")
+        for each in of:
+            bits = held(each, kinds_of(each)[0]).bits / each["parameters"]
+            told = f"{each['rate']:g}: {bits:.3f}"
+            cells.append(f"**{told}**" if each["rate"] == best else told)
+        lines.append(f"| {arm_of(of[0])} | {', '.join(cells)} |")
     return "\n".join(lines)

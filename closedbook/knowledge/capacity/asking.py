@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from closedbook.errors import UserError
 from closedbook.knowledge.capacity.priors import Priors
 from closedbook.knowledge.loaded_model import no_numbers
 from closedbook.knowledge.probing import tasks as probing_tasks
@@ -41,16 +40,9 @@ def tasks_of(model: Model, facts: Facts, prompting: AnyPrompting[Model]) -> Task
     """What is asked; what cannot be is told of here, before any work is done.
 
     Raises:
-        UserError: A prompt or a candidate cannot be put to the model, two candidates are spelled
-            alike, or no relation has two candidates, so that there is nothing to hold.
+        UserError: A prompt or a candidate cannot be put to the model, or two candidates are spelled
+            alike.
     """
-    if all(len(relation.candidates) < 2 for relation in facts.relations.values()):
-        only = next(iter(facts.relations.values()))
-        raise UserError(
-            f"{facts.source}: {only.name} has one candidate, {only.candidates[0]!r}"
-            f"{', and so have all other relations' if len(facts.relations) > 1 else ''}: what can "
-            'be answered in one way alone holds no bits; give more "candidates", or other facts'
-        )
     several = any(len(prompting.wordings(fact)) > 1 for fact in facts.facts)
     return probing_tasks.made(model, facts, prompting, paraphrases=several)
 

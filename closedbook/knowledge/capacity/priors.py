@@ -27,11 +27,13 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from closedbook.errors import UserError
 from closedbook.knowledge.probing.gold import gold
 from closedbook.tasks.facts.form import Facts, subject_key
 
 Prior = Literal["marginal", "uniform"]
 PRIORS: tuple[Prior, ...] = get_args(Prior)
+_NOTHING = 1e-9  # bits, but for rounding
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,7 +63,8 @@ def priors(facts: Facts, kind: Prior) -> Priors:
         kind: Where objects come from.
 
     Raises:
-        UserError: A fact's object is not among the candidates of its relation.
+        UserError: A fact's object is not among the candidates of its relation, or the facts are
+            worth nothing.
     """
     right = gold(facts)
     weights = {name: np.ones(len(each.candidates)) for name, each in facts.relations.items()}
@@ -81,6 +84,8 @@ def priors(facts: Facts, kind: Prior) -> Priors:
     bits = -log2
     if kind == "marginal":
         bits = bits - _too_much(facts, weights)
+    if bits.sum() < _NOTHING:
+        raise _worth_nothing(facts)
     return Priors(index=right.index, excluded=excluded, candidates=left, log2=log2, bits=bits)
 
 
@@ -103,6 +108,21 @@ def hashed_order(names: Iterable[str]) -> list[str]:
     """
     return sorted(
         set(names), key=lambda name: hashlib.sha256(name.encode(errors="replace")).digest()
+    )
+
+
+def _worth_nothing(facts: Facts) -> UserError:
+    only = next(iter(facts.relations.values()))
+    if all(len(relation.candidates) < 2 for relation in facts.relations.values()):
+        others = ", and so have all other relations" if len(facts.relations) > 1 else ""
+        return UserError(
+            f"{facts.source}: {only.name} has one candidate, {only.candidates[0]!r}{others}: what "
+            'can be answered in one way alone holds no bits; give more "candidates", or other facts'
+        )
+    return UserError(
+        f"{facts.source}: all facts of a relation have the same object, so that they are worth no "
+        "bits to one who knows how often each is right; give more facts, or --prior uniform if a "
+        "fair die drew the objects"
     )
 
 

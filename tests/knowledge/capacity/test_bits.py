@@ -1,9 +1,13 @@
 """Bits are a lower bound: what knows all scores the full entropy, and no guesser scores."""
 
+import doctest
+
 import numpy as np
 import pytest
 
-from closedbook.knowledge.capacity import bits
+from closedbook.errors import UserError
+from closedbook.knowledge.capacity import bits, drawing
+from closedbook.knowledge.capacity import priors as priors_module
 from closedbook.knowledge.capacity.priors import priors
 from closedbook.tasks.facts import Fact
 from closedbook.tasks.facts.form import Relation, gather
@@ -117,6 +121,15 @@ def test_few_subjects_have_wide_intervals_and_one_alone_knows_nothing_of_others(
     assert (one.bits, one.low, one.high, one.entropy) == (0, 0, 1, 1)
 
 
+def test_facts_that_are_worth_nothing_are_told():
+    alone = made([("a", "x"), ("b", "x")], candidates=["x", "y"])
+    with pytest.raises(UserError, match="all facts of a relation have the same object"):
+        priors(alone, "marginal")
+    assert priors(alone, "uniform").bits.tolist() == [1, 1]
+    with pytest.raises(UserError, match="r has one candidate, 'x': what can be answered in one"):
+        priors(made([("a", "x")]), "uniform")
+
+
 def test_a_sure_and_wrong_answer_costs_at_most_ten_bits():
     facts = arranged(40, 40, seed=0)
     model = np.zeros(40)
@@ -161,3 +174,10 @@ def test_objects_that_are_right_for_nobody_are_worth_nothing_under_the_marginal(
     assert found.candidates.tolist() == [3] * 4
     assert found.bits.sum() == pytest.approx(np.log2(12))
     assert priors(facts, "uniform").bits.sum() == pytest.approx(4 * np.log2(50))
+
+
+@pytest.mark.parametrize("module", [bits, drawing, priors_module], ids=lambda each: each.__name__)
+def test_examples_of_docstrings_run(module):
+    result = doctest.testmod(module)
+    assert result.attempted
+    assert not result.failed

@@ -9,14 +9,14 @@ const outcome = (row) => {
 const pick = makeTable({
   columns: [
     idColumn(ID),
-    { ...textColumn(PROMPT, "Prompt"), width: "24rem" },
-    textColumn(OBJECT, "Right"),
-    numberColumn(CANDIDATES, "Candidates", 0, "5rem"),
-    numberColumn(WORTH, "Worth, bits", 2, "5rem"),
-    numberColumn(BEST, "Bits given", 2, "5rem"),
-    numberColumn(MEAN, "Mean over phrasings", 2, "6rem"),
-    codeColumn(RELATION, "Relation", "9rem"),
-    ...(parts.length > 1 ? [codeColumn(PART, "Part", "6rem")] : []),
+    { ...textColumn(PROMPT, "Prompt"), width: "18rem" },
+    { ...textColumn(OBJECT, "Right"), width: "9rem" },
+    numberColumn(CANDIDATES, "Of", 0, "3.6rem"),
+    numberColumn(WORTH, "Worth, bits", 2, "4.2rem"),
+    numberColumn(BEST, "Bits given", 2, "4.2rem"),
+    numberColumn(MEAN, "Mean of phrasings", 2, "5.4rem"),
+    codeColumn(RELATION, "Relation", "8rem"),
+    ...(parts.length > 1 ? [codeColumn(PART, "Part", "5.4rem")] : []),
     exportColumn("weight of the prior", (row) => row[WEIGHT]),
   ],
   groups: (parts.length > 1 ? parts : [""]).flatMap((part) =>
