@@ -86,7 +86,7 @@ def topology(name: str) -> Topology:
 def _gpu(name: str, family: str, size: str, source: str) -> Topology:
     count = int(size) if re.fullmatch(r"[1-9]\d{0,4}", size) else 0
     hosts, odd = divmod(count, _GPUS_OF_A_HOST)
-    if not count or (hosts and odd):
+    if not count or (hosts and odd):  # no GPU, or a host that is not full
         raise UserError(
             f"--topology is {name!r}; give the number of GPUs, up to {_GPUS_OF_A_HOST} or a "
             f"multiple of it, as in {family}:8"

@@ -1,6 +1,5 @@
 """Looks for the fastest settings with which a run fits."""
 
-import dataclasses
 import logging
 import time
 from collections.abc import Iterable, Iterator
@@ -101,9 +100,9 @@ class _Search:
     def needed(self, settings: Settings) -> int:
         """Bytes of a device, by what is known so far."""
         known = self._corrections
-        # Of another rematerialisation nothing better is known than the mean of those compiled.
-        mean = sum(known.values()) / len(known) if known else 1.0
-        return self._estimates.needed(settings, known.get(settings.remat_policy, mean))
+        # Of a rematerialisation that was not compiled the best is believed: at worst it is tried.
+        hoped = min(1.0, sum(known.values()) / len(known)) if known else 1.0
+        return self._estimates.needed(settings, known.get(settings.remat_policy, hoped))
 
     def next(self) -> Settings | None:
         """What to compile; None if nothing is worth it."""
@@ -130,9 +129,7 @@ class _Search:
             self.best = made
             time_of_best = self._estimates.seconds(settings)
             faster = (
-                each
-                for each in self._left
-                if self._estimates.seconds(each) < _WORTH * time_of_best
+                each for each in self._left if self._estimates.seconds(each) < _WORTH * time_of_best
             )
             self._left = [each for each in faster if each != settings]
         else:
