@@ -2,7 +2,7 @@
 
 Each cell is a process of its own that looks for the fastest settings with which the train step of a
 packaged gin file fits, by the device's own compiler. Cells that are done are kept (a JSON line
-each), so a run can be stopped and started again:
+each, beside a log each), so a run can be stopped and started again:
 
     nice python -m benchmarks.ahead run --out cells.jsonl [--cells nq_11b.gin@h200 ...]
     python -m benchmarks.ahead table --out cells.jsonl
@@ -72,14 +72,19 @@ def run_cells(out: pathlib.Path, wanted: list[str], seconds: float) -> None:
         began = time.monotonic()
         row: dict = {"cell": name, "date": f"{datetime.date.today()}", "jax": jax.__version__}
         command = [sys.executable, "-m", "benchmarks.ahead", "cell", *name.split("@")]
+        told = out.with_suffix(f".{name.replace(':', '_')}.log")
         try:
-            made = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+            with told.open("w", encoding="utf-8") as log:
+                made = subprocess.run(
+                    command, stdout=subprocess.PIPE, stderr=log, text=True, timeout=seconds
+                )
         except subprocess.TimeoutExpired:
             row["error"] = f"not done after {seconds:.0f} s"
         else:
-            row["tried"] = made.stderr.count("reckoned to need")
+            words = told.read_text(encoding="utf-8")
+            row["tried"] = words.count("reckoned to need")
             if made.returncode:
-                row["error"] = made.stderr.strip().splitlines()[-1]
+                row["error"] = words.strip().splitlines()[-1]
             else:
                 row |= json.loads(made.stdout.splitlines()[-1])
         row["seconds"] = round(time.monotonic() - began, 1)

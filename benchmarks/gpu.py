@@ -2,14 +2,15 @@
 
     python -m benchmarks.gpu run --out gpu.jsonl [--cells train@t5_11b decode@t5_1_1_base ...]
 
-Each cell is a process of its own, which has the whole device, and one JSON line; cells that are done
-are kept. `train` takes real steps of 384 packs of 512 + 128 random tokens (196,608) of a random
-model, with Adafactor, and gives MFU by the analytic count (three forward passes, recomputation not
-counted). `peer` takes steps of 16 rows of 512 + 128 tokens beside transformers' T5 under autocast to
-bfloat16, eager and compiled, rounds interleaved. `decode` answers 64 questions of 32 tokens with 16
-tokens, greedily, beside `generate`; its roofline is the time in which the device's memory gives the
-decoder's parameters once a token. Settings of memory are those that `t5x precompile --fit` finds for
-an H200. A result of another device than a GPU says so in its line and shows nothing of GPUs.
+Each cell is a process of its own, which has the whole device, and one JSON line; cells that are
+done are kept. `train` takes real steps of 384 packs of 512 + 128 random tokens (196,608) of a
+random model, with Adafactor, and gives MFU by the analytic count (three forward passes,
+recomputation not counted). `peer` takes steps of 16 rows of 512 + 128 tokens beside transformers'
+T5 under autocast to bfloat16, eager and compiled, rounds interleaved. `decode` answers 64
+questions of 32 tokens with 16 tokens, greedily, beside `generate`; its roofline is the time in
+which the device's memory gives the decoder's parameters once a token. Settings of memory are
+those that `t5x precompile --fit` finds for an H200. A result of another device than a GPU says so
+in its line and shows nothing of GPUs.
 """
 
 import argparse
