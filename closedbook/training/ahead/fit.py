@@ -115,15 +115,14 @@ class _Search:
 
     def tried(self, settings: Settings, made: Plan) -> None:
         """Learns from a compiled program."""
-        memory = made.programs[0].memory
+        needed, held = made.programs[0].needed, self._estimates.held(settings)
         estimated = self._estimates.temporaries(settings)
-        if memory is not None:
-            held = memory.parameters + memory.optimizer
-            self._corrections[settings.remat_policy] = (memory.total - held) / estimated
+        if needed is not None:
+            self._corrections[settings.remat_policy] = (needed - held) / estimated
         else:
             # Too large, and not by how much: at least by what there is no room for.
             known = self._corrections.get(settings.remat_policy, 1.0)
-            least = (self._room - self._estimates.held(settings)) / estimated
+            least = (self._room - held) / estimated
             self._corrections[settings.remat_policy] = max(1.25 * known, least)
         if made.fits:
             self.best = made

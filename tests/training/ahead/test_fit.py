@@ -54,13 +54,11 @@ class _Compiler:
     def plan(self, run, topology, *, mfu, memory_limit, train_step_alone=False, train_step=None):
         needed = self.needed(run.settings)
         self.tried += [] if train_step else [run.settings]
-        held = self.estimates.held(run.settings)
-        memory = types.SimpleNamespace(parameters=held, optimizer=0, total=needed)
         return types.SimpleNamespace(
             fits=needed <= 0.95 * memory_limit,
             needed=round(needed),
             settings=run.settings,
-            programs=[types.SimpleNamespace(memory=memory)],
+            programs=[types.SimpleNamespace(needed=needed)],
         )
 
 
@@ -72,7 +70,7 @@ class _Compiler:
         {"none": 1.7, "minimal": 1.3, "full": 0.7},
     ],
 )
-@pytest.mark.parametrize("share", [0.02, 0.05, 0.2, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.02, 0.2, 0.9])
 def test_nothing_that_fits_is_much_faster(a_run, estimates, monkeypatch, errors, share):
     compiler = _Compiler(estimates, errors)
     monkeypatch.setattr(fitting, "plan", compiler.plan)
@@ -94,7 +92,7 @@ def test_what_the_compiler_refuses_for_its_size_is_learnt_from(a_run, estimates,
     def refusing(*args, **kwargs):
         made = compiler.plan(*args, **kwargs)
         if not made.fits:
-            made.needed, made.programs[0].memory = None, None
+            made.needed, made.programs[0].needed = None, None
         return made
 
     monkeypatch.setattr(fitting, "plan", refusing)

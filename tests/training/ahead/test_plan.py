@@ -136,6 +136,7 @@ def test_a_program_that_the_compiler_finds_too_large_is_told_with_its_words(made
         memory=None,
         too_large="Used 125.31G of 15.75G hbm. Exceeded hbm capacity by 109.56G",
         exchanged=(),
+        wanted=int(125.31 * 2**30),
     )
     large = dataclasses.replace(made, programs=(refused,), memory_limit=2**34)
     assert large.fits is False
