@@ -49,6 +49,11 @@ class Estimates:
         """Bytes of parameters and optimiser state on one device."""
         return sum(self._sizes(settings.partitions))
 
+    def least(self, settings: Settings) -> int:
+        """Bytes that no settings save: of the state and of gradients."""
+        parameters, _ = self._sizes(settings.partitions)
+        return self.held(settings) + parameters
+
     def temporaries(self, settings: Settings) -> int:
         """Bytes of gradients, their sum over microbatches, and what the backward pass keeps."""
         gradients, _ = self._sizes(settings.partitions)

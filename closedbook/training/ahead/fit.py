@@ -93,7 +93,7 @@ class _Search:
     def __init__(self, estimates: Estimates, candidates: Iterable[Settings], room: int) -> None:
         self.best: Plan | None = None
         self._estimates, self._room = estimates, room
-        possible = [each for each in candidates if estimates.held(each) <= room]
+        possible = [each for each in candidates if estimates.least(each) <= room]
         self._left = sorted(possible, key=estimates.seconds)
         self._corrections: dict[str, float] = {}
 
@@ -109,9 +109,12 @@ class _Search:
         for settings in self._left:
             if self.needed(settings) <= self._room:
                 return settings
-        if self.best is None and self._left:  # a reckoning may be too high
-            return min(self._left, key=self.needed)
-        return None
+        if self.best is not None or not self._left:
+            return None
+        smallest = min(self._left, key=self.needed)
+        # A reckoning may be too high, and less so where a program corrected it.
+        doubt = 1.1 if smallest.remat_policy in self._corrections else 1.5
+        return smallest if self.needed(smallest) <= doubt * self._room else None
 
     def tried(self, settings: Settings, made: Plan) -> None:
         """Learns from a compiled program."""
