@@ -70,6 +70,8 @@ def topology(name: str) -> Topology:
     Raises:
         UserError: The name is none of these, there is no such slice, or a package is missing.
     """
+    # Compilers alone are asked for: what programs run with (cuBLAS, cuDNN) and a device may be absent.
+    os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")
     family, colon, size = name.strip().lower().partition(":")
     known = gpus()
     if not colon and (match := re.fullmatch(r"(\d+)x([a-z]\w*)", family)):
@@ -96,8 +98,6 @@ def _gpu(name: str, family: str, size: str, source: str) -> Topology:
             f"--topology is {name!r}, and the compiler for NVIDIA's GPUs is not installed; install "
             f"closedbook[cuda-aot], or take fake devices, --topology=cpu:{count}"
         )
-    # It is asked for a compiler alone; what programs run with (cuBLAS, cuDNN) may be absent.
-    os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from jax.experimental import topologies
 

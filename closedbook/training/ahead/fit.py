@@ -99,9 +99,9 @@ class _Search:
 
     def needed(self, settings: Settings) -> int:
         """Bytes of a device, by what is known so far."""
-        known = self._corrections
+        known, usual = self._corrections, self._estimates.usual_correction
         # Of a rematerialisation that was not compiled the best is believed: at worst it is tried.
-        hoped = min(1.0, sum(known.values()) / len(known)) if known else 1.0
+        hoped = min(usual, sum(known.values()) / len(known)) if known else usual
         return self._estimates.needed(settings, known.get(settings.remat_policy, hoped))
 
     def next(self) -> Settings | None:
@@ -124,7 +124,8 @@ class _Search:
             self._corrections[settings.remat_policy] = (needed - held) / estimated
         else:
             # Too large, and not by how much: at least by what there is no room for.
-            known = self._corrections.get(settings.remat_policy, 1.0)
+            usual = self._estimates.usual_correction
+            known = self._corrections.get(settings.remat_policy, usual)
             least = (self._room - held) / estimated
             self._corrections[settings.remat_policy] = max(1.25 * known, least)
         if made.fits:
