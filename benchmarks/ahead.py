@@ -101,29 +101,30 @@ def _done(out: pathlib.Path) -> dict[str, dict]:
 
 
 def print_table(out: pathlib.Path) -> None:
-    """Prints the cells as Markdown."""
+    """Prints the cells that are done as Markdown, and names the others."""
     done = _done(out)
-    print("| model | devices | fits | remat, partitions, microbatches | GiB a device |", end="")
+    print("| model | devices | remat, partitions, microbatches | GiB a device |", end="")
     print(" step at 40% MFU | exchanged, GB a device and step |")
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|")
+    left = []
     for size, model in SIZES.items():
         for slice_, devices in TOPOLOGIES.items():
-            row = done.get(f"{size}@{slice_}")
-            print("|", " | ".join([model, devices, *_cells(row)]), "|")
+            if row := done.get(f"{size}@{slice_}"):
+                print("|", " | ".join([model, devices, *_cells(row)]), "|")
+            else:
+                left.append(f"{model} on {devices}")
+    print(f"\nNot compiled: {'; '.join(left) or 'none'}.")
 
 
-def _cells(row: dict | None) -> list[str]:
-    if row is None:
-        return ["not compiled", "", "", "", ""]
+def _cells(row: dict) -> list[str]:
     if not row["fits"]:
-        return ["no", "", "", "", ""]
+        return ["nothing fits", "", "", ""]
     settings, (step,) = row["settings"], row["programs"]
     chosen = (settings["remat_policy"], settings["partitions"], settings["microbatches"])
     kinds: dict[str, int] = {}
     for each in step["exchanged"]:
         kinds[each["kind"]] = kinds.get(each["kind"], 0) + each["bytes"]
     return [
-        "yes",
         ", ".join(map(str, chosen)),
         f"{row['needed'] / _GIB:.1f} of {row['device_memory'] / _GIB:.1f}",
         f"{row['step_seconds']:.2g} s",

@@ -47,8 +47,8 @@ SETTINGS = {
     "t5_1_1_base": ("none", 4),
     "t5_base": ("none", 3),
     "t5_large": ("none", 8),
-    "t5_3b": ("full", 8),
-    "t5_11b": ("full", 48),
+    "t5_3b": ("minimal", 6),
+    "t5_11b": ("full", 64),
 }
 CELLS = [
     *(f"train@{name}" for name in ("t5_base", "t5_large", "t5_3b", "t5_11b")),

@@ -49,8 +49,8 @@ class Estimates:
     def usual_correction(self) -> float:
         """Of a kind of device, where nothing is compiled yet.
 
-        T5-11B's step took 1.29 times what is reckoned here on a v5p, which lays arrays out in tiles,
-        and 0.94 times on an H200.
+        T5-11B's step took 1.29 times what is reckoned here on a v5p, which lays arrays out in
+        tiles, and 0.94 times on an H200.
         """
         return 1.3 if self.topology.devices[0].platform == "tpu" else 1.0
 

@@ -209,6 +209,8 @@ def test_gpus_are_described_to_their_compiler(monkeypatch, name, shape):
         gpu = types.SimpleNamespace(device_kind=kind.split('"')[1])
         return types.SimpleNamespace(devices=[gpu] * 16)
 
+    # The whole process's, and other tests use it.
+    monkeypatch.setattr("closedbook.parallel.topologies._keep_no_programs", lambda: None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
     monkeypatch.setattr("jax.experimental.topologies.get_topology_desc", described)
     found = topology(name)
