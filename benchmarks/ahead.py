@@ -2,7 +2,7 @@
 
 Each cell is a process of its own that looks for the fastest settings with which the train step of a
 packaged gin file fits, by the device's own compiler. Cells that are done are kept (a JSON line
-each), so a run can be stopped and started again:
+each, beside a log each), so a run can be stopped and started again:
 
     nice python -m benchmarks.ahead run --out cells.jsonl [--cells nq_11b.gin@h200 ...]
     python -m benchmarks.ahead table --out cells.jsonl
@@ -72,14 +72,19 @@ def run_cells(out: pathlib.Path, wanted: list[str], seconds: float) -> None:
         began = time.monotonic()
         row: dict = {"cell": name, "date": f"{datetime.date.today()}", "jax": jax.__version__}
         command = [sys.executable, "-m", "benchmarks.ahead", "cell", *name.split("@")]
+        told = out.with_suffix(f".{name.replace(':', '_')}.log")
         try:
-            made = subprocess.run(command, capture_output=True, text=True, timeout=seconds)
+            with told.open("w", encoding="utf-8") as log:
+                made = subprocess.run(
+                    command, stdout=subprocess.PIPE, stderr=log, text=True, timeout=seconds
+                )
         except subprocess.TimeoutExpired:
             row["error"] = f"not done after {seconds:.0f} s"
         else:
-            row["tried"] = made.stderr.count("reckoned to need")
+            words = told.read_text(encoding="utf-8")
+            row["tried"] = words.count("reckoned to need")
             if made.returncode:
-                row["error"] = made.stderr.strip().splitlines()[-1]
+                row["error"] = words.strip().splitlines()[-1]
             else:
                 row |= json.loads(made.stdout.splitlines()[-1])
         row["seconds"] = round(time.monotonic() - began, 1)
@@ -96,29 +101,30 @@ def _done(out: pathlib.Path) -> dict[str, dict]:
 
 
 def print_table(out: pathlib.Path) -> None:
-    """Prints the cells as Markdown."""
+    """Prints the cells that are done as Markdown, and names the others."""
     done = _done(out)
-    print("| model | devices | fits | remat, partitions, microbatches | GiB a device |", end="")
+    print("| model | devices | remat, partitions, microbatches | GiB a device |", end="")
     print(" step at 40% MFU | exchanged, GB a device and step |")
-    print("|---|---|---|---|---|---|---|")
+    print("|---|---|---|---|---|---|")
+    left = []
     for size, model in SIZES.items():
         for slice_, devices in TOPOLOGIES.items():
-            row = done.get(f"{size}@{slice_}")
-            print("|", " | ".join([model, devices, *_cells(row)]), "|")
+            if row := done.get(f"{size}@{slice_}"):
+                print("|", " | ".join([model, devices, *_cells(row)]), "|")
+            else:
+                left.append(f"{model} on {devices}")
+    print(f"\nNot compiled: {'; '.join(left) or 'none'}.")
 
 
-def _cells(row: dict | None) -> list[str]:
-    if row is None:
-        return ["not compiled", "", "", "", ""]
+def _cells(row: dict) -> list[str]:
     if not row["fits"]:
-        return ["no", "", "", "", ""]
+        return ["nothing fits", "", "", ""]
     settings, (step,) = row["settings"], row["programs"]
     chosen = (settings["remat_policy"], settings["partitions"], settings["microbatches"])
     kinds: dict[str, int] = {}
     for each in step["exchanged"]:
         kinds[each["kind"]] = kinds.get(each["kind"], 0) + each["bytes"]
     return [
-        "yes",
         ", ".join(map(str, chosen)),
         f"{row['needed'] / _GIB:.1f} of {row['device_memory'] / _GIB:.1f}",
         f"{row['step_seconds']:.2g} s",

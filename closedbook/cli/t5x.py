@@ -168,10 +168,10 @@ def precompile(
 ) -> None:
     """Compile a training run's programs for devices that need not be there: does it fit?
 
-    Takes the files and bindings of `t5x train`, or T5X's precompile.gin. Prints, for the train step and the evaluations,
-    the memory of one device by kind, what devices send each other, and the time of a step at an
-    assumed share of the peak; the exit code is 1 where the run does not fit. Reads no data and no
-    checkpoint.
+    Takes the files and bindings of `t5x train`, or T5X's precompile.gin. Prints, for the train step
+    and the evaluations, the memory of one device by kind, what devices send each other, and the
+    time of a step at an assumed share of the peak; the exit code is 1 where the run does not fit.
+    Reads no data and no checkpoint.
 
     `t5x precompile --gin_file=nq_11b.gin --topology=v5p:4x4x4`
     """

@@ -70,6 +70,8 @@ def topology(name: str) -> Topology:
     Raises:
         UserError: The name is none of these, there is no such slice, or a package is missing.
     """
+    # Compilers alone are asked for: devices and what they run with (cuBLAS, cuDNN) may be absent.
+    os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")
     family, colon, size = name.strip().lower().partition(":")
     known = gpus()
     if not colon and (match := re.fullmatch(r"(\d+)x([a-z]\w*)", family)):
@@ -86,7 +88,7 @@ def topology(name: str) -> Topology:
 def _gpu(name: str, family: str, size: str, source: str) -> Topology:
     count = int(size) if re.fullmatch(r"[1-9]\d{0,4}", size) else 0
     hosts, odd = divmod(count, _GPUS_OF_A_HOST)
-    if not count or (hosts and odd):
+    if not count or (hosts and odd):  # no GPU, or a host that is not full
         raise UserError(
             f"--topology is {name!r}; give the number of GPUs, up to {_GPUS_OF_A_HOST} or a "
             f"multiple of it, as in {family}:8"
@@ -96,9 +98,8 @@ def _gpu(name: str, family: str, size: str, source: str) -> Topology:
             f"--topology is {name!r}, and the compiler for NVIDIA's GPUs is not installed; install "
             f"closedbook[cuda-aot], or take fake devices, --topology=cpu:{count}"
         )
-    # It is asked for a compiler alone; what programs run with (cuBLAS, cuDNN) may be absent.
-    os.environ.setdefault("JAX_SKIP_CUDA_CONSTRAINTS_CHECK", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    _keep_no_programs()
     from jax.experimental import topologies
 
     found = topologies.get_topology_desc(
@@ -118,6 +119,11 @@ def _gpu(name: str, family: str, size: str, source: str) -> Topology:
         options=_UNTIMED,
         reserved=0.75,
     )
+
+
+def _keep_no_programs() -> None:
+    """Turns the cache of programs off: those for absent devices cannot be read back from it."""
+    jax.config.update("jax_enable_compilation_cache", False)
 
 
 def _cpu(name: str, size: str) -> Topology:
@@ -165,6 +171,7 @@ def _tpu(name: str, family: str, size: str) -> Topology:
         ("TPU_MIN_LOG_LEVEL", "3"),
     ):
         os.environ.setdefault(variable, value)
+    _keep_no_programs()
     from jax.experimental import topologies
 
     settings: dict[str, Any] = {}

@@ -33,8 +33,8 @@ from closedbook.training.state import (
     TrainState,
     abstract_state,
     fresh_opt_state,
-    laid_out,
     fresh_state,
+    laid_out,
     rounded,
 )
 

@@ -108,16 +108,19 @@ def _slot_format(
 
 
 def laid_out(tree: _Tree, abstract: _Tree) -> _Tree:
-    """Arrays in the layouts of an abstract tree, like `abstract_state`; the given ones are used up.
+    """Arrays in the layouts of an abstract tree, like `abstract_state`.
 
     Args:
         tree: Of arrays with the shardings of the abstract ones.
         abstract: Of `jax.ShapeDtypeStruct`.
     """
-    formats = jax.tree.map(lambda x: x.format, abstract)
-    if all(f.layout is None for f in jax.tree.leaves(formats)):
-        return tree
-    return jax.jit(lambda same: same, out_shardings=formats, donate_argnums=0)(tree)
+
+    def placed(x: jax.Array, like: jax.ShapeDtypeStruct) -> jax.Array:
+        if like.format.layout is None:
+            return x
+        return jax.jit(lambda same: same, out_shardings=like.format)(x)
+
+    return jax.tree.map(placed, tree, abstract)
 
 
 def fresh_state(model: TransformerModel, partitioner: Partitioner, seed: int) -> TrainState:

@@ -56,6 +56,7 @@ class Compiled:
         memory: Of one device; None where the program does not fit and the compiler says so.
         too_large: The compiler's words, where it does not fit.
         exchanged: Operations by which devices exchange arrays, in one run.
+        wanted: Bytes that it would take, where it does not fit and the compiler says how many.
     """
 
     name: str
@@ -63,6 +64,12 @@ class Compiled:
     memory: Memory | None
     too_large: str | None
     exchanged: tuple[Collective, ...]
+    wanted: int | None = None
+
+    @property
+    def needed(self) -> int | None:
+        """Bytes on one device, whether it has them or not; None if the compiler does not say."""
+        return self.wanted if self.memory is None else self.memory.total
 
     def with_growth(self, half: "Compiled") -> "Compiled":
         """With its activations, from the same program for half of the rows."""
@@ -91,7 +98,8 @@ def compile_program(program: Program, options: Mapping[str, Any] | None = None) 
         made = program.lower().compile(compiler_options=dict(options or {}) or None)
     except jax.errors.JaxRuntimeError as error:
         words = " ".join(str(error).split())
-        if shortage(error) is None:
+        short = shortage(error)
+        if short is None:
             raise UserError(f"the {program.name} does not compile: {words[:500]}") from error
         return Compiled(
             name=program.name,
@@ -99,6 +107,7 @@ def compile_program(program: Program, options: Mapping[str, Any] | None = None) 
             memory=None,
             too_large=_shortened(words),
             exchanged=(),
+            wanted=short.asked,
         )
     seconds = time.monotonic() - began
     stats: Any = made.memory_analysis()

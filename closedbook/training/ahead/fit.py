@@ -1,6 +1,5 @@
 """Looks for the fastest settings with which a run fits."""
 
-import dataclasses
 import logging
 import time
 from collections.abc import Iterable, Iterator
@@ -94,45 +93,46 @@ class _Search:
     def __init__(self, estimates: Estimates, candidates: Iterable[Settings], room: int) -> None:
         self.best: Plan | None = None
         self._estimates, self._room = estimates, room
-        possible = [each for each in candidates if estimates.held(each) <= room]
+        possible = [each for each in candidates if estimates.least(each) <= room]
         self._left = sorted(possible, key=estimates.seconds)
         self._corrections: dict[str, float] = {}
 
     def needed(self, settings: Settings) -> int:
         """Bytes of a device, by what is known so far."""
-        known = self._corrections
-        # Of another rematerialisation nothing better is known than the mean of those compiled.
-        mean = sum(known.values()) / len(known) if known else 1.0
-        return self._estimates.needed(settings, known.get(settings.remat_policy, mean))
+        known, usual = self._corrections, self._estimates.usual_correction
+        # Of a rematerialisation that was not compiled the best is believed: at worst it is tried.
+        hoped = min(usual, sum(known.values()) / len(known)) if known else usual
+        return self._estimates.needed(settings, known.get(settings.remat_policy, hoped))
 
     def next(self) -> Settings | None:
         """What to compile; None if nothing is worth it."""
         for settings in self._left:
             if self.needed(settings) <= self._room:
                 return settings
-        if self.best is None and self._left:  # a reckoning may be too high
-            return min(self._left, key=self.needed)
-        return None
+        if self.best is not None or not self._left:
+            return None
+        smallest = min(self._left, key=self.needed)
+        # A reckoning may be too high, and less so where a program corrected it.
+        doubt = 1.1 if smallest.remat_policy in self._corrections else 1.5
+        return smallest if self.needed(smallest) <= doubt * self._room else None
 
     def tried(self, settings: Settings, made: Plan) -> None:
         """Learns from a compiled program."""
-        memory = made.programs[0].memory
+        needed, held = made.programs[0].needed, self._estimates.held(settings)
         estimated = self._estimates.temporaries(settings)
-        if memory is not None:
-            held = memory.parameters + memory.optimizer
-            self._corrections[settings.remat_policy] = (memory.total - held) / estimated
+        if needed is not None:
+            self._corrections[settings.remat_policy] = (needed - held) / estimated
         else:
             # Too large, and not by how much: at least by what there is no room for.
-            known = self._corrections.get(settings.remat_policy, 1.0)
-            least = (self._room - self._estimates.held(settings)) / estimated
+            usual = self._estimates.usual_correction
+            known = self._corrections.get(settings.remat_policy, usual)
+            least = (self._room - held) / estimated
             self._corrections[settings.remat_policy] = max(1.25 * known, least)
         if made.fits:
             self.best = made
             time_of_best = self._estimates.seconds(settings)
             faster = (
-                each
-                for each in self._left
-                if self._estimates.seconds(each) < _WORTH * time_of_best
+                each for each in self._left if self._estimates.seconds(each) < _WORTH * time_of_best
             )
             self._left = [each for each in faster if each != settings]
         else:

@@ -74,6 +74,15 @@ class Plan:
         return self.flops / (kind.peak_flops * len(self.topology.devices) * self.mfu)
 
     @property
+    def busy(self) -> float:
+        """The share of the peak at which the devices work at the assumed MFU, at most.
+
+        Full rematerialisation runs each layer's forward pass once more, which MFU does not count:
+        four passes' worth of products instead of three.
+        """
+        return self.mfu * (4 / 3 if self.settings.remat_policy == "full" else 1)
+
+    @property
     def needed(self) -> int | None:
         """Bytes of the program that needs most; None if the compiler refuses one for its size."""
         if any(each.memory is None for each in self.programs):

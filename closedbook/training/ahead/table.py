@@ -30,6 +30,7 @@ def as_json(plan: Plan, run: Run) -> dict[str, Any]:
         "tokens_per_batch": plan.tokens,
         "flops_per_step": plan.flops,
         "assumed_mfu": plan.mfu,
+        "assumed_share_of_peak_with_recomputation": plan.busy,
         "step_seconds": plan.step_seconds,
         "needed": plan.needed,
         "fits": plan.fits,
@@ -61,13 +62,20 @@ def as_text(plan: Plan, run: Run) -> str:
         f"devices         {chips} of {plan.topology.name}; compiled by {plan.topology.told}",
         f"settings        {'; '.join(plan.settings.bindings(run.model))}",
         f"batch           {plan.batch_size:,} rows, {plan.tokens:,} tokens with padding",
-        f"arithmetic      {plan.flops / 1e12:,.4g} TFLOP a step, without what is computed again",
+        f"arithmetic      {plan.flops / 1e12:,.4g} TFLOP a step: three forward passes, each stack "
+        "on its own tokens, attention and output included; what is computed again is not",
     ]
     if plan.step_seconds is not None and kind is not None:
         rate = plan.tokens / plan.step_seconds
         lines.append(
             f"step time       {plan.step_seconds:.3g} s at an assumed {plan.mfu:.0%} of the "
             f"devices' {kind.peak_flops / 1e12:,.0f} TFLOP/s: {rate:,.0f} tokens/s (not measured)"
+        )
+    if plan.busy > plan.mfu:
+        impossible = "; that is impossible, give a smaller --mfu" if plan.busy > 1 else ""
+        lines.append(
+            f"                with what is computed again the devices reach up to {plan.busy:.0%}"
+            f"{impossible}"
         )
     lines += ["", "GiB on one device", *_memory(plan)]
     lines += ["", "exchanged in one run, on one device", *_exchange(plan)]
@@ -132,6 +140,8 @@ def _reserved(plan: Plan) -> list[str]:
 
 def _advice(plan: Plan, run: Run) -> list[str]:
     settings, ways = plan.settings, len(plan.topology.devices) // plan.settings.partitions
+    if evaluations := _too_large_evaluations(plan):
+        return evaluations
     found = []
     microbatches = 2 * settings.microbatches
     if plan.batch_size % (microbatches * ways) == 0:
@@ -149,6 +159,22 @@ def _advice(plan: Plan, run: Run) -> list[str]:
     rules = "partitioning.standard_logical_axis_rules.parameter_partitioning_dims = 2"
     changes.append(f"{rules}  (parameters and optimiser split over all devices)")
     return [*(f"  {change}" for change in changes), "  or --fit, which looks for what fits"]
+
+
+def _too_large_evaluations(plan: Plan) -> list[str]:
+    """What to set where the train step fits; what it may be split by does not help the others."""
+    limit = (1 - SPARE) * (plan.memory_limit or 0)
+    large = [each for each in plan.programs if each.memory is None or each.memory.total > limit]
+    if plan.programs[0] in large:
+        return []
+    scopes = {
+        "train_eval" if each.name == "held-out loss" else "infer_eval": each for each in large
+    }
+    return [
+        f"  {scope}/utils.DatasetConfig.batch_size = a smaller number  (the {each.name}; the train "
+        "step itself fits)"
+        for scope, each in scopes.items()
+    ]
 
 
 def _gib(size: int | None) -> str:
