@@ -21,7 +21,7 @@ from closedbook.parallel.programs_memory import FittingProgram
 from closedbook.training.model import Batch, Sums, TransformerModel
 from closedbook.training.settings import DatasetConfig, Evaluator, Trainer
 from closedbook.training.state import TrainState, abstract_state, split_seed
-from closedbook.training.step import make_eval_step, make_train_step
+from closedbook.training.step import TrainStep, make_eval_step, make_train_step
 
 _LONGEST_INPUT = 512  # tokens; inputs are cut there without lengths
 _LONGEST_ANSWER = 114  # target tokens of the paper; answers are cut there without lengths
@@ -74,17 +74,28 @@ def train_step(
         trainer: Learning rate and microbatches.
         use_hardware_rng: The kind of key that dropout is drawn with.
     """
+    model = model.lean(partitioner.platform)
     step = make_train_step(model, trainer.learning_rate_fn, trainer.microbatches)
     keys = functools.partial(split_seed, hardware_rng=use_hardware_rng)
     return Program(
         name="train step",
-        function=FittingProgram(jax.jit(step, donate_argnums=0), "train step"),
+        function=FittingProgram(compiled_step(step, partitioner.platform), "train step"),
         arguments=(
             abstract_state(model, partitioner),
             abstract_batch(model, cfg, partitioner),
             jax.eval_shape(keys, 0)[1],
         ),
     )
+
+
+def compiled_step(step: TrainStep, platform: str) -> jax.stages.Wrapped:
+    """A train step that XLA compiles for a platform; the state that goes in is given up.
+
+    XLA drops the barriers of rematerialisation and of the optimiser on CPUs before it takes equal
+    computations together, and so would keep what is meant to be worked out again.
+    """
+    options = {"xla_disable_hlo_passes": "cse_barrier_expander"} if platform == "cpu" else None
+    return jax.jit(step, donate_argnums=0, compiler_options=options)
 
 
 def held_out_loss(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 
 from closedbook.errors import UserError
 from closedbook.memory import readable
-from closedbook.models.stack import REMAT_POLICIES
 from closedbook.parallel.programs_memory import bytes_on_a_device
 from closedbook.parallel.topologies import Topology
 from closedbook.training.ahead.plan import Plan, Run, Settings, plan
@@ -14,6 +13,8 @@ from closedbook.training.state import abstract_state
 
 _log = logging.getLogger(__name__)
 _LEAST_TOKENS = 1024  # of a microbatch on one device; with fewer, products of matrices are slow
+# "products" is left out: it keeps hardly more than "minimal", and each is compiled many times.
+_POLICIES = ("none", "minimal", "full")
 
 Compile = Callable[[Settings], Plan]
 
@@ -69,7 +70,7 @@ def fit(run: Run, topology: Topology, *, mfu: float, memory_limit: int | None = 
 def _pairs(run: Run, topology: Topology) -> Iterator[Settings]:
     count = len(topology.devices)
     partitions = [n for n in (2**power for power in range(count.bit_length())) if count % n == 0]
-    for policy in REMAT_POLICIES:
+    for policy in _POLICIES:
         for n in partitions:
             if _microbatches(run, topology, n):
                 yield Settings(partitions=n, microbatches=1, remat_policy=policy)
