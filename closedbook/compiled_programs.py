@@ -45,7 +45,7 @@ def _folder_for_jax() -> Iterator[None]:
 
 def _folder() -> pathlib.Path | None:
     """The folder for this kind of processor, made if need be; None where none can be written."""
-    kind = f"jaxlib-{importlib.metadata.version('jaxlib')}-{_processor()}"
+    kind = f"jaxlib-{importlib.metadata.version('jaxlib')}-{processor()}"
     try:
         if VARIABLE not in os.environ:
             pathlib.Path.home()  # or nobody's: a folder for this process alone is of no use
@@ -56,7 +56,7 @@ def _folder() -> pathlib.Path | None:
     return folder if os.access(folder, os.W_OK) else None
 
 
-def _processor() -> str:
+def processor() -> str:
     """A word for this kind of processor: machines with the same one run each other's programs."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()

@@ -12,10 +12,12 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 from closedbook.models.precision import Precision, contracted
 from closedbook.models.taps import Tap
 
+DROPOUT_MASK = "dropout_mask"  # what policies of rematerialisation call it
 Initializer = nn.initializers.Initializer
 ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "relu": nn.relu,
@@ -162,6 +164,7 @@ class Dropout(nn.Module):
         if self.over_length:
             shape[-2] = 1
         keep = jax.random.bernoulli(self.make_rng("dropout"), 1.0 - self.rate, shape)
+        keep = checkpoint_name(keep, DROPOUT_MASK)
         return jnp.where(keep, x / (1.0 - self.rate), jnp.zeros_like(x))
 
 

@@ -4,15 +4,22 @@ import dataclasses
 import functools
 import logging
 import pathlib
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+
+from closedbook.models import fastest_products
 
 _log = logging.getLogger(__name__)
 # In which a model may compute; the last is XLA's name for bfloat16 factors of float32 products.
 OPERANDS = "bf16_bf16_f32"
 DTYPES = ("float32", "bfloat16", OPERANDS)
-FAST_PRODUCTS = ("amx_bf16", "avx512_bf16")  # flags of processors that multiply bfloat16 quickly
+AUTO = "auto"  # whichever the machine at hand is fastest at
+CHOICES = (*DTYPES, AUTO)  # of a model's configuration
+# Flags of processors with instructions for products of bfloat16; the last is ARM's.
+FAST_PRODUCTS = ("amx_bf16", "avx512_bf16", "bf16")
+_WORTH = 1.05  # times as fast as float32 that narrow factors must be to be taken
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -35,13 +42,14 @@ class Precision:
 
     @classmethod
     def of(cls, dtype: str) -> "Precision":
-        """The policy that a model's configuration names, one of `DTYPES`.
+        """The policy that a model's configuration names, one of `CHOICES`.
 
-        Parameters and sums are float32 in all of them.
+        Parameters and sums are float32 in all of them. "auto" is float32 until `dtype_on` has
+        decided.
         """
         if dtype == OPERANDS:
             return cls(operands="bfloat16")
-        return cls(compute=dtype)
+        return cls(compute="float32" if dtype == AUTO else dtype)
 
     @property
     def narrow(self) -> bool:
@@ -49,24 +57,46 @@ class Precision:
         return self.operands not in ("", self.compute)
 
 
-def dtype_on(dtype: str, platform: str) -> str:
-    """The member of `DTYPES` that a configuration's means on a platform; the log says what changes.
+def dtype_on(dtype: str, platform: str, kernels: Sequence[tuple[int, int]]) -> str:
+    """The member of `DTYPES` that a configuration's means on a platform; the log says why.
 
-    "bfloat16" is what accelerators are fast at. On a CPU XLA computes it by rounding each result,
-    which is slower than float32: there it means bfloat16 factors of float32 products if the
-    processor has instructions for them, and else float32.
+    "bfloat16" is what accelerators are fast at, and what "auto" means there. On a CPU XLA computes
+    it by rounding each result, which is slower than float32. There both mean bfloat16 factors of
+    float32 products if the processor has instructions for them and is faster with them in products
+    of the model's own shapes, and else float32.
 
     Args:
-        dtype: Of a model's configuration.
+        dtype: Of a model's configuration, one of `CHOICES`.
         platform: JAX's name of the devices, "cpu", "gpu" or "tpu".
+        kernels: Shapes [in, out] of the model's products.
     """
-    if dtype != "bfloat16" or platform != "cpu":
+    if platform != "cpu":
+        if dtype == AUTO:
+            _log.info("number types: bfloat16, as on every %s (dtype is 'auto')", platform)
+        return "bfloat16" if dtype == AUTO else dtype
+    if dtype == "float32":
         return dtype
-    if any(each in processor_features() for each in FAST_PRODUCTS):
-        _log.info("bfloat16 on this processor: factors of products, which are added up in float32")
-        return OPERANDS
-    _log.info("this processor has no instructions for bfloat16: computing in float32")
-    return "float32"
+    faster, why = _narrow_pays(kernels)
+    if dtype == OPERANDS:  # asked for by its own name, and so taken; but not silently
+        if not faster:
+            _log.warning("number types: %s, which is slow here: %s", OPERANDS, why)
+        return dtype
+    taken = OPERANDS if faster else "float32"
+    _log.info("number types: %s (dtype is %r): %s", taken, dtype, why)
+    return taken
+
+
+def _narrow_pays(kernels: Sequence[tuple[int, int]]) -> tuple[bool, str]:
+    """Whether this processor is faster with bfloat16 factors than in float32, and why."""
+    if not any(each in processor_features() for each in FAST_PRODUCTS):
+        return False, "this processor has no instructions for bfloat16"
+    narrow = functools.partial(contracted, "nk,km->nm", "bfloat16")
+    taken = fastest_products.seconds(kernels, {"float32": jnp.dot, OPERANDS: narrow})
+    ratio = taken["float32"] / taken[OPERANDS]
+    return ratio >= _WORTH, (
+        f"products of this model's shapes are {ratio:.2f} times as fast here with factors of "
+        "bfloat16, added up in float32, as in float32"
+    )
 
 
 @functools.cache
@@ -77,7 +107,10 @@ def processor_features() -> frozenset[str]:
     except OSError:
         return frozenset()
     return frozenset(
-        flag for line in lines if line.startswith("flags") for flag in line.split(":")[1].split()
+        flag
+        for line in lines
+        if line.startswith(("flags", "Features"))
+        for flag in line.split(":")[1].split()
     )
 
 

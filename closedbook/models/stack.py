@@ -14,13 +14,22 @@ from typing import Any, Protocol, TypeAlias, TypeVar
 import flax.linen as nn
 import jax
 
+from closedbook.models.layers import DROPOUT_MASK
 from closedbook.models.parameters import LAYER_AXIS
 from closedbook.models.sites import HasStacks
 from closedbook.models.taps import LayersTaps, LayerTaps
 
+_save_names = jax.checkpoint_policies.save_only_these_names(DROPOUT_MASK)
+
+
+def _and_masks(policy: Callable[..., bool]) -> Callable[..., bool]:
+    return jax.checkpoint_policies.save_from_both_policies(policy, _save_names)
+
+
 # What a layer keeps for its backward pass. None: its inputs alone, all else is computed again.
 _KEPT: dict[str, Callable[..., bool] | None] = {
-    "minimal": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "products": _and_masks(jax.checkpoint_policies.dots_saveable),
+    "minimal": _and_masks(jax.checkpoint_policies.dots_with_no_batch_dims_saveable),
     "full": None,
 }
 REMAT_POLICIES = ("none", *_KEPT)
@@ -122,8 +131,10 @@ class Layers(abc.ABC):
     def _made(self, layer: type[nn.Module]) -> type[nn.Module]:
         if self.remat_policy == "none":
             return layer
-        # Under scan the barrier against common-subexpression elimination only costs time.
-        return nn.remat(layer, prevent_cse=False, policy=_KEPT[self.remat_policy])
+        # XLA takes two computations of one thing together, and would keep it after all; a barrier
+        # prevents that. Under scan the loop does, and the barrier only costs time.
+        unrolled = isinstance(self, _Unrolled)
+        return nn.remat(layer, prevent_cse=unrolled, policy=_KEPT[self.remat_policy])
 
 
 class _Unrolled(Layers):

@@ -37,7 +37,17 @@ class Throughput:
         self._steps = 0
         self._tokens = 0
         self._seconds = 0.0
+        self._waits = 0.0
         self._since = self._clock()
+
+    def waited(self, seconds: float) -> None:
+        """Adds seconds in which the devices had nothing to do because there was no batch yet."""
+        self._waits += seconds
+
+    @property
+    def waits(self) -> float:
+        """Seconds of the window that were spent so."""
+        return self._waits
 
     def count(self, *, steps: int = 1, tokens: int = 0) -> None:
         """Adds steps and the tokens in their batches (all hosts) to the window."""

@@ -180,7 +180,7 @@ def _loop(
     with Progress(run.total, step, description="train", enabled=is_first()) as progress:
         while step < run.total and not stop.requested():
             run.lock.check()
-            batch = next(batches)
+            batch = _next_batch(batches, waiting, throughput)
             placed = run.partitioner.put_batch(batch)
             with _compiling(progress, step == run.start.step, waiting):
                 with jax.transfer_guard("disallow"):
@@ -267,6 +267,21 @@ def _compiling(progress: Progress, first: bool, waiting: list[Sums]) -> Iterator
     with progress.compiling():
         yield
         jax.block_until_ready(waiting)
+
+
+def _next_batch(
+    batches: Prefetch[dict[str, np.ndarray]], waiting: Sequence[Sums], throughput: Throughput
+) -> dict[str, np.ndarray]:
+    """The next batch; counts the time that the devices had to wait for it.
+
+    A batch for which only this thread waits, while steps before it are still being done, costs
+    nothing.
+    """
+    began = time.perf_counter()
+    batch = next(batches)
+    if not _running(waiting[-1:]):
+        throughput.waited(time.perf_counter() - began)
+    return batch
 
 
 def _running(waiting: Sequence[Sums]) -> int:

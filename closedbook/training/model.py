@@ -2,6 +2,7 @@
 
 import abc
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping
 from typing import Self
@@ -15,9 +16,10 @@ from closedbook.errors import UserError
 from closedbook.models import T5, DecoderOnly, decoder_only, t5, unboxed
 from closedbook.models.families import Config, Network
 from closedbook.models.parameters import Params
-from closedbook.models.precision import dtype_on
+from closedbook.models.precision import DTYPES, dtype_on
+from closedbook.parallel.processes import of_first
 from closedbook.training.decoding import Decoding
-from closedbook.training.loss import check_factor, cross_entropy
+from closedbook.training.loss import check_factor, parts_of, summed
 from closedbook.vocabulary.protocol import AnyVocabulary
 
 Batch = dict[str, jax.Array]  # SeqIO's names; int32 [batch, length]
@@ -64,11 +66,29 @@ class TransformerModel(abc.ABC):
         return self.module.config
 
     def on(self, platform: str) -> Self:
-        """The same model with the number types that its own mean on a platform ("cpu", "tpu")."""
-        dtype = dtype_on(self.config.dtype, platform)
-        if dtype == self.config.dtype:
+        """The same model with the number types that its own mean on a platform ("cpu", "tpu").
+
+        All processes take those that the first finds fastest.
+        """
+        cfg = self.config
+        heads = cfg.num_heads * cfg.head_dim
+        sides = ((cfg.emb_dim, heads), (cfg.emb_dim, cfg.mlp_dim), (cfg.mlp_dim, cfg.emb_dim))
+        dtype = dtype_on(cfg.dtype, platform, sides)
+        dtype = DTYPES[of_first(DTYPES.index(dtype))]
+        return self if dtype == cfg.dtype else self._with(dtype=dtype)
+
+    def lean(self, platform: str) -> Self:
+        """The same model as a platform trains it without a policy of rematerialisation.
+
+        On a CPU what stands between products of matrices is cheaper to work out again than to keep:
+        memory that is fresh in each step has to be cleared first.
+        """
+        if platform != "cpu" or self.config.remat_policy != "none":
             return self
-        config = dataclasses.replace(self.config, dtype=dtype)
+        return self._with(remat_policy="products")
+
+    def _with(self, **changes: str) -> Self:
+        config = dataclasses.replace(self.config, **changes)  # type: ignore[arg-type]
         return dataclasses.replace(self, module=self.module.clone(config=config))
 
     @property
@@ -86,8 +106,8 @@ class TransformerModel(abc.ABC):
         """
 
     @abc.abstractmethod
-    def logits(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
-        """Logits float32 [batch, length, vocab] of the targets; arguments as for `loss`."""
+    def states(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
+        """What logits are made of, [batch, length, emb]; arguments as for `loss`."""
 
     @abc.abstractmethod
     def counts(self, batch: Batch) -> Sums:
@@ -100,6 +120,15 @@ class TransformerModel(abc.ABC):
     def init_unboxed(self, key: jax.Array) -> Params:
         """Fresh parameters as plain arrays."""
         return unboxed(self.init(key))
+
+    def logits(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
+        """Logits float32 [batch, length, vocab] of the targets; arguments as for `loss`."""
+        return self._logits_of(params, self.states(params, batch, dropout_key))
+
+    def _logits_of(self, params: Params, states: jax.Array) -> jax.Array:
+        logits = self.module.apply({"params": params}, states, method="logits")
+        assert isinstance(logits, jax.Array)
+        return logits
 
     def loss(
         self, params: Params, batch: Batch, dropout_key: jax.Array | None
@@ -116,21 +145,17 @@ class TransformerModel(abc.ABC):
             Cross-entropy plus z-loss, and sums over all targets: `loss`, `cross_ent_loss`,
             `z_loss`, `correct`, `target_tokens`, and those of `counts`.
         """
-        logits = self.logits(params, batch, dropout_key)
+        states = self.states(params, batch, dropout_key)
         targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
-        ce, z = cross_entropy(
-            logits, targets, weights, z_loss=self.z_loss, label_smoothing=self.label_smoothing
+        total, sums = summed(
+            functools.partial(self._logits_of, params),
+            states,
+            targets,
+            weights,
+            z_loss=self.z_loss,
+            label_smoothing=self.label_smoothing,
+            parts=parts_of(*targets.shape, self.config.vocab_size),
         )
-        counted = (weights > 0).astype(jnp.float32)
-        right = _is_argmax(logits, targets).astype(jnp.float32)
-        total = ce + z
-        sums = {
-            "loss": total,
-            "cross_ent_loss": ce,
-            "z_loss": z,
-            "correct": jnp.sum(right * counted),
-            "target_tokens": jnp.sum(counted),
-        }
         return total, sums | self.counts(batch)
 
 
@@ -150,18 +175,19 @@ class EncoderDecoderModel(TransformerModel):
         inputs, targets = lengths["inputs"], lengths["targets"]
         return t5.flops_per_step(self.module.config, batch_size, inputs, targets)
 
-    def logits(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
+    def states(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
         """As in `TransformerModel`."""
-        logits = self.module.apply(
+        states = self.module.apply(
             {"params": params},
             batch["encoder_input_tokens"],
             batch["decoder_input_tokens"],
             encoder_segment_ids=batch.get("encoder_segment_ids"),
             decoder_segment_ids=batch.get("decoder_segment_ids"),
             rngs=_rngs(dropout_key),
+            method="states",
         )
-        assert isinstance(logits, jax.Array)  # not a pair with the records of taps
-        return logits
+        assert isinstance(states, jax.Array)
+        return states
 
     def counts(self, batch: Batch) -> Sums:
         """`input_tokens`, those of the encoder."""
@@ -188,16 +214,17 @@ class DecoderOnlyModel(TransformerModel):
         """Of the one stack (PaLM, appendix B)."""
         return decoder_only.flops_per_step(self.module.config, batch_size, lengths["targets"])
 
-    def logits(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
+    def states(self, params: Params, batch: Batch, dropout_key: jax.Array | None) -> jax.Array:
         """As in `TransformerModel`."""
-        logits = self.module.apply(
+        states = self.module.apply(
             {"params": params},
             batch["decoder_input_tokens"],
             decoder_segment_ids=batch.get("decoder_segment_ids"),
             rngs=_rngs(dropout_key),
+            method="states",
         )
-        assert isinstance(logits, jax.Array)  # not a pair with the records of taps
-        return logits
+        assert isinstance(states, jax.Array)
+        return states
 
     def counts(self, batch: Batch) -> Sums:
         """None: what is read is what is predicted."""
@@ -206,15 +233,3 @@ class DecoderOnlyModel(TransformerModel):
 
 def _rngs(dropout_key: jax.Array | None) -> dict[str, jax.Array] | None:
     return None if dropout_key is None else {"dropout": dropout_key}
-
-
-def _is_argmax(logits: jax.Array, targets: jax.Array) -> jax.Array:
-    """Whether each target is the first index of its logits' maximum, bool [batch, length].
-
-    One pass over the logits [batch, length, vocab], a sixth of the time of XLA's argmax on a CPU.
-    A vocabulary that is split over devices stays split: no device gathers all logits, as with
-    `inference.steps.argmax`.
-    """
-    gold = jnp.take_along_axis(logits, targets[..., None], axis=-1)
-    earlier = jnp.arange(logits.shape[-1]) < targets[..., None]
-    return ~jnp.any((logits > gold) | ((logits == gold) & earlier), axis=-1)

@@ -7,7 +7,7 @@ compiled before there are parameters or data, and by another process than the on
 import dataclasses
 import functools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Generic, ParamSpec, TypeVar
+from typing import Any, Generic, ParamSpec, TypeVar
 
 import jax
 import numpy as np
@@ -24,7 +24,7 @@ from closedbook.parallel.programs_memory import FittingProgram
 from closedbook.training.model import Batch, Sums, TransformerModel
 from closedbook.training.settings import DatasetConfig, Evaluator, Trainer
 from closedbook.training.state import TrainState, abstract_state, split_seed
-from closedbook.training.step import make_eval_step, make_train_step
+from closedbook.training.step import TrainStep, make_eval_step, make_train_step
 
 _LONGEST_INPUT = 512  # tokens; inputs are cut there without lengths
 _LONGEST_ANSWER = 114  # target tokens of the paper; answers are cut there without lengths
@@ -77,12 +77,13 @@ def train_step(
         trainer: Learning rate and microbatches.
         use_hardware_rng: The kind of key that dropout is drawn with.
     """
+    model = model.lean(partitioner.platform)
     step = make_train_step(model, trainer.learning_rate_fn, trainer.microbatches)
     keys = functools.partial(split_seed, hardware_rng=use_hardware_rng)
     state = abstract_state(model, partitioner)
-    # Without `out_shardings` the state would come back in the order of its axes.
+    # Without `formats` the state would come back in the order of its axes.
     formats = jax.tree.map(lambda x: x.format, state)
-    jitted = jax.jit(step, donate_argnums=0, out_shardings=(formats, None))
+    jitted = compiled_step(step, partitioner.platform, formats)
     return Program(
         name="train step",
         function=FittingProgram(jitted, "train step"),
@@ -91,6 +92,22 @@ def train_step(
             abstract_batch(model, cfg, partitioner),
             jax.eval_shape(keys, 0)[1],
         ),
+    )
+
+
+def compiled_step(
+    step: TrainStep, platform: str, formats: Any | None = None
+) -> jax.stages.Wrapped:
+    """A train step that XLA compiles for a platform; the state that goes in is given up.
+
+    The state that comes back lies in `formats`, a tree like it; None leaves that to XLA.
+
+    XLA drops the barriers of rematerialisation and of the optimiser on CPUs before it takes equal
+    computations together, and so would keep what is meant to be worked out again.
+    """
+    options = {"xla_disable_hlo_passes": "cse_barrier_expander"} if platform == "cpu" else None
+    return jax.jit(
+        step, donate_argnums=0, out_shardings=(formats, None), compiler_options=options
     )
 
 

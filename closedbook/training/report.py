@@ -74,7 +74,7 @@ def means(rows: Sequence[Mapping[str, SupportsFloat]]) -> dict[str, float]:
 def timing(throughput: Throughput, rows: Sequence[Mapping[str, SupportsFloat]]) -> dict[str, float]:
     """T5X's `timing/...` of the steps that a timer has counted; nothing where it has counted none.
 
-    Evaluating and saving do not count, nor does a run's first step, which compiles.
+    And what of that time the devices waited for data. Evaluating and saving do not count, nor does a run's first step, which compiles.
 
     Args:
         throughput: Before its `report`.
@@ -90,6 +90,8 @@ def timing(throughput: Throughput, rows: Sequence[Mapping[str, SupportsFloat]]) 
     return {
         "timing/seconds": seconds,
         "timing/seqs": sequences,
+        "timing/data_wait_seconds": throughput.waits,
+        "timing/data_wait_share": throughput.waits / seconds,
         "timing/steps_per_second": steps / seconds,
         **{f"timing/{name}_per_second": rate for name, rate in rates.items()},
         **{f"timing/{name}_per_second_per_core": rate / devices for name, rate in rates.items()},

@@ -58,6 +58,8 @@ def make_train_step(
         batch, factor, filled = _normalized(model, batch)
         grads, sums = gradients(state.params, batch, jax.random.fold_in(key, state.step))
         grads = jax.tree.map(lambda g: g / factor, grads)
+        # Parameters are last read before the first is changed, and so need no copy.
+        state, grads = jax.lax.optimization_barrier((state, grads))
         rate = schedule(state.step)
         optimizer = model.optimizer
         if isinstance(optimizer, OwnRate):

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from closedbook.models import T5, T5Config, precision
+from closedbook.models import T5, T5Config, fastest_products, precision
 
 CONFIG = T5Config(
     vocab_size=64,
@@ -90,20 +90,53 @@ def _pairs(tree, other):
 
 
 @pytest.mark.parametrize(
-    ("dtype", "platform", "flags", "wanted"),
+    ("dtype", "platform", "flags", "narrow", "wanted", "told"),
     [
-        ("float32", "cpu", {"amx_bf16"}, "float32"),
-        ("bfloat16", "tpu", set(), "bfloat16"),
-        ("bfloat16", "cpu", {"avx512_bf16"}, "bf16_bf16_f32"),
-        ("bfloat16", "cpu", {"amx_bf16", "fma"}, "bf16_bf16_f32"),
-        ("bfloat16", "cpu", {"avx2"}, "float32"),
-        ("bf16_bf16_f32", "cpu", {"avx2"}, "bf16_bf16_f32"),
+        ("float32", "cpu", {"amx_bf16"}, 0.5, "float32", ""),
+        ("bfloat16", "tpu", set(), 0.5, "bfloat16", ""),
+        ("auto", "tpu", set(), 0.5, "bfloat16", "as on every tpu"),
+        ("bfloat16", "cpu", {"avx512_bf16"}, 0.5, "bf16_bf16_f32", "2.00 times as fast"),
+        ("auto", "cpu", {"amx_bf16", "fma"}, 0.9, "bf16_bf16_f32", "1.11 times as fast"),
+        ("auto", "cpu", {"bf16"}, 1.25, "float32", "0.80 times as fast"),
+        ("bfloat16", "cpu", {"avx512_bf16"}, 0.99, "float32", "1.01 times as fast"),
+        ("bfloat16", "cpu", {"avx2"}, 0.5, "float32", "no instructions for bfloat16"),
+        ("bf16_bf16_f32", "cpu", {"avx512_bf16"}, 0.5, "bf16_bf16_f32", ""),
+        ("bf16_bf16_f32", "cpu", {"avx512_bf16"}, 2.0, "bf16_bf16_f32", "slow here: products"),
+        ("bf16_bf16_f32", "cpu", {"avx2"}, 0.5, "bf16_bf16_f32", "slow here: this processor"),
     ],
 )
-def test_a_platform_decides_what_bfloat16_means_and_the_log_tells(
-    monkeypatch, caplog, dtype, platform, flags, wanted
+def test_a_platform_decides_what_a_number_type_means_and_the_log_tells_why(
+    monkeypatch, caplog, dtype, platform, flags, narrow, wanted, told
 ):
     monkeypatch.setattr(precision, "processor_features", lambda: frozenset(flags))
+    taken = {"float32": 1.0, "bf16_bf16_f32": narrow}
+    monkeypatch.setattr(fastest_products, "seconds", lambda kernels, ways: taken)
     with caplog.at_level("INFO"):
-        assert precision.dtype_on(dtype, platform) == wanted
-    assert bool(caplog.text) == (wanted != dtype)
+        assert precision.dtype_on(dtype, platform, ((32, 64),)) == wanted
+    assert told in caplog.text
+    assert bool(caplog.text) == bool(told)
+
+
+def test_products_are_timed_once_and_kept_for_processors_of_this_kind(
+    monkeypatch, tmp_path, caplog
+):
+    calls = []
+
+    def slow(x, kernel):
+        calls.append(kernel.shape)
+        return sum((jnp.tanh(x * n) @ kernel for n in range(40)), start=jnp.zeros(()))
+
+    monkeypatch.setattr(fastest_products, "_ROWS", 32)
+    ways = {"float32": jnp.dot, "bf16_bf16_f32": slow}
+    found = fastest_products.seconds([(16, 8), (16, 4096)], ways)
+    assert found["bf16_bf16_f32"] > found["float32"] > 0
+    assert set(calls) == {(16, 8), (16, 2048)}  # wider ones are cut
+    calls.clear()
+    fastest_products._known.clear()  # another process
+    assert fastest_products.seconds([(16, 4096), (16, 8)], ways) == found
+    assert not calls
+    [path] = (tmp_path / "cache/products").iterdir()
+    path.write_text("{")  # damaged: made anew
+    fastest_products._known.clear()
+    assert fastest_products.seconds([(16, 8), (16, 4096)], ways).keys() == ways.keys()
+    assert calls

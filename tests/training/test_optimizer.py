@@ -9,6 +9,7 @@ import pytest
 from closedbook.errors import UserError
 from closedbook.training import optimizers
 from closedbook.training.optimizers.adafactor import OwnRate, adafactor, factored_dims
+from closedbook.training.programs import compiled_step
 from closedbook.training.schedules import create_learning_rate_scheduler
 
 
@@ -30,6 +31,22 @@ def test_equals_optax_on_unstacked_parameters():
         updates, state_b = theirs.update(grads, state_b, b)
         b = optax.apply_updates(b, updates)
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-6), a, b)
+
+
+def test_what_is_worked_out_for_one_parameter_is_not_kept_beside_that_of_others():
+    optimizer = adafactor()
+    grads = {f"kernel_{i}": jnp.ones((256, 512)) for i in range(12)}
+    params = jax.tree.map(lambda x: x + 1.0, grads)
+    platform = jax.devices()[0].platform
+
+    def step(state, grads, rate):
+        params, opt_state = state
+        direction, opt_state = optimizer.update(grads, opt_state, params)
+        return (jax.tree.map(lambda p, d: p + rate * d, params, direction), opt_state), None
+
+    state = params, jax.eval_shape(optimizer.init, params)
+    compiled = compiled_step(step, platform).lower(state, grads, 0.1).compile()
+    assert compiled.memory_analysis().temp_size_in_bytes < 4 * 256 * 512 * 4
 
 
 def test_stacked_layers_take_the_steps_of_separate_layers():

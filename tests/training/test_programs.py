@@ -12,9 +12,11 @@ from closedbook.inference.steps import Decoded
 from closedbook.parallel import Partitioner
 from closedbook.training import programs
 from closedbook.training.feeds import RunData
-from closedbook.training.model import _is_argmax
+from closedbook.training.loss import is_argmax
+from closedbook.training.schedules import constant
 from closedbook.training.settings import DatasetConfig, Evaluator, Trainer
 from closedbook.training.state import fresh_state, split_seed
+from closedbook.training.step import make_train_step
 
 
 def _config(quiz, pack=True) -> DatasetConfig:
@@ -46,6 +48,22 @@ def test_the_train_step_lowers_from_shapes_as_it_runs(setting, tiny, hardware_rn
     program = programs.train_step(tiny, partitioner, cfg, trainer, use_hardware_rng=hardware_rng)
     _, key = split_seed(0, hardware_rng=hardware_rng)
     assert program.lower().as_text() == program.function.lower(state, batch, key).as_text()
+
+
+def test_a_train_step_on_a_cpu_keeps_products_of_matrices_alone(tiny, quiz):
+    partitioner = Partitioner(devices=tuple(jax.devices()[:1]))
+    cfg = dataclasses.replace(_config(quiz), batch_size=256)
+    config = dataclasses.replace(tiny.config, dropout_rate=0.1, vocab_size=128)
+    model = dataclasses.replace(tiny, module=tiny.module.clone(config=config))
+    assert model.lean("tpu") is model
+    with partitioner.activate():
+        program = programs.train_step(model, partitioner, cfg, Trainer())
+        step = jax.jit(make_train_step(model, constant()), donate_argnums=0)
+        lean, plain = (
+            each.compile().memory_analysis().temp_size_in_bytes
+            for each in (program.lower(), step.lower(*program.arguments))
+        )
+    assert lean < 0.75 * plain
 
 
 def test_the_held_out_loss_lowers_from_shapes_as_it_runs(setting, tiny):
@@ -106,11 +124,11 @@ def test_every_batch_of_inputs_has_a_shape_that_was_foretold(
 def test_the_right_piece_is_the_first_maximum():
     logits = jnp.array([[[1.0, 3.0, 3.0], [2.0, 2.0, 2.0], [-1.0, -2.0, 0.0], [0.0, 1.0, 1.0]]])
     targets = jnp.array([[1, 0, 2, 2]])
-    assert _is_argmax(logits, targets).tolist() == [[True, True, True, False]]
+    assert is_argmax(logits, targets).tolist() == [[True, True, True, False]]
     random = jnp.round(jax.random.normal(jax.random.key(0), (4, 50, 7)) * 2)  # with many ties
     targets = jax.random.randint(jax.random.key(1), (4, 50), 0, 7)
     np.testing.assert_array_equal(
-        _is_argmax(random, targets), jnp.argmax(random, axis=-1) == targets
+        is_argmax(random, targets), jnp.argmax(random, axis=-1) == targets
     )
 
 
@@ -123,6 +141,6 @@ def test_a_vocabulary_that_is_split_over_devices_is_not_gathered():
 
     logits = laid((16, 4, 1024), jnp.float32, "data", None, "model")
     targets = laid((16, 4), jnp.int32, "data")
-    compiled = jax.jit(_is_argmax).lower(logits, targets).compile().as_text()
+    compiled = jax.jit(is_argmax).lower(logits, targets).compile().as_text()
     assert "all-reduce(" in compiled
     assert "all-gather(" not in compiled

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+import time
 
 import jax
 import jax.numpy as jnp
@@ -10,7 +11,7 @@ import pytest
 
 from closedbook.parallel import Partitioner
 from closedbook.telemetry import Throughput
-from closedbook.training import report
+from closedbook.training import loop, report
 from closedbook.training.loss import fillings, normalize_weights
 from closedbook.training.model_info import describe
 from closedbook.training.state import abstract_state
@@ -119,18 +120,42 @@ def test_rates_are_of_the_steps_that_were_timed():
     throughput = Throughput(devices=1, clock=lambda: now)
     assert report.timing(throughput, _rows(1.0)) == {}
     throughput.count(steps=4, tokens=100)
+    throughput.waited(0.5)
     now = 2.0
     found = report.timing(throughput, _rows(1.0))
     cores = jax.device_count()
     assert found == {
         "timing/seconds": 2.0,
         "timing/seqs": 12.0,
+        "timing/data_wait_seconds": 0.5,
+        "timing/data_wait_share": 0.25,
         "timing/steps_per_second": 2.0,
         "timing/seqs_per_second": 6.0,
         "timing/seqs_per_second_per_core": 6.0 / cores,
         "timing/target_tokens_per_second": 24.0,
         "timing/target_tokens_per_second_per_core": 24.0 / cores,
     }
+    throughput.report()
+    assert throughput.waits == 0  # a new window
+
+
+def test_a_batch_is_waited_for_only_where_the_devices_have_nothing_to_do():
+    class Slow:
+        def __next__(self):
+            time.sleep(0.05)
+            return {}
+
+    class Busy:
+        def is_ready(self):
+            return False
+
+    throughput = Throughput()
+    loop._next_batch(Slow(), [{"loss": Busy()}], throughput)
+    assert throughput.waits == 0
+    loop._next_batch(Slow(), [], throughput)
+    assert throughput.waits >= 0.05
+    loop._next_batch(Slow(), [{"loss": jax.block_until_ready(jnp.zeros(()))}], throughput)
+    assert throughput.waits >= 0.1
 
 
 LINE = re.compile(r"Variable (\S+) +size (\d+) +shape (\(.*?\)) +partition spec (\(.*\))")

@@ -10,7 +10,7 @@ import pytest
 from closedbook.models import T5
 from closedbook.parallel import Partitioner, standard_logical_axis_rules
 from closedbook.training import optimizers
-from closedbook.training.loss import cross_entropy, normalize_weights
+from closedbook.training.loss import cross_entropy, normalize_weights, parts_of, summed
 from closedbook.training.optimizers.adafactor import adafactor
 from closedbook.training.schedules import constant
 from closedbook.training.state import TrainState, abstract_state, fresh_state
@@ -32,6 +32,61 @@ def test_smoothed_loss_equals_explicit_soft_targets():
     loss, z = cross_entropy(logits, targets, weights, z_loss=0.01, label_smoothing=smoothing)
     assert float(loss) == pytest.approx(expected, rel=1e-5)
     assert float(z) == pytest.approx(np.sum(0.01 * log_z**2 * np.asarray(weights)), rel=1e-5)
+
+
+def _loss_in(parts, length, smoothing, *, rows=3, width=4, vocab=11):
+    """The loss of random states, its sums and its gradients, compiled."""
+    rng = np.random.default_rng(1)
+    states = jnp.asarray(rng.normal(size=(rows, length, width)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(width, vocab)), jnp.float32)
+    targets = jnp.asarray(rng.integers(1, vocab, (rows, length)), jnp.int32)
+    weights = jnp.asarray(rng.random((rows, length)) * (rng.random((rows, length)) < 0.8))
+
+    def loss(states, kernel):
+        project = lambda x: x @ kernel  # noqa: E731
+        total, sums = summed(
+            project,
+            states,
+            targets,
+            weights.astype(jnp.float32),
+            z_loss=0.01,
+            label_smoothing=smoothing,
+            parts=parts,
+        )
+        return 0.5 * total, sums
+
+    function = jax.jit(jax.value_and_grad(loss, argnums=(0, 1), has_aux=True))
+    return function.lower(states, kernel).compile(), (states, kernel)
+
+
+@pytest.mark.parametrize(("parts", "length", "smoothing"), [(3, 6, 0.0), (3, 7, 0.1), (5, 5, 0.0)])
+def test_a_loss_in_parts_is_that_of_one_part(parts, length, smoothing):
+    found, wanted = (
+        compiled(*arguments)
+        for compiled, arguments in (_loss_in(n, length, smoothing) for n in (parts, 1))
+    )
+    for a, b in zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-5, atol=2e-6)
+    assert float(found[0][1]["target_tokens"]) > 0
+
+
+def test_a_loss_in_parts_needs_a_quarter_of_the_memory():
+    shape = {"rows": 64, "width": 32, "vocab": 2048}
+    peaks = [
+        _loss_in(parts, 16, 0.0, **shape)[0].memory_analysis().temp_size_in_bytes
+        for parts in (parts_of(64, 16, 32_128), 1)
+    ]
+    assert peaks[0] < peaks[1] / 4
+    assert peaks[1] >= 64 * 16 * 2048 * 4  # all logits are in memory at least
+
+
+def test_a_loss_has_parts_where_its_logits_are_large_and_on_one_device():
+    assert parts_of(2, 12, 64) == 1
+    assert parts_of(64, 16, 32_128) == 8
+    assert parts_of(64, 13, 32_128) == 7
+    partitioner = Partitioner(devices=tuple(jax.devices()[:4]))
+    with partitioner.activate():
+        assert parts_of(64, 16, 32_128) == 1
 
 
 def test_normalizing_factors_by_hand():
@@ -169,13 +224,15 @@ def test_dropout_masks_depend_on_seed_and_step_alone(tiny, batch):
     assert at(4) != at(5)
 
 
-@pytest.mark.parametrize(("flag", "dtype"), [("avx512_bf16", "bf16_bf16_f32"), ("fma", "float32")])
+@pytest.mark.parametrize(("narrow", "dtype"), [(0.5, "bf16_bf16_f32"), (2.0, "float32")])
 def test_a_processor_trains_in_the_number_types_that_it_is_fast_at(
-    tiny, batch, monkeypatch, flag, dtype
+    tiny, batch, monkeypatch, narrow, dtype
 ):
-    from closedbook.models import precision
+    from closedbook.models import fastest_products, precision
 
-    monkeypatch.setattr(precision, "processor_features", lambda: frozenset({flag}))
+    monkeypatch.setattr(precision, "processor_features", lambda: frozenset({"amx_bf16"}))
+    taken = {"float32": 1.0, "bf16_bf16_f32": narrow}
+    monkeypatch.setattr(fastest_products, "seconds", lambda kernels, ways: taken)
     config = dataclasses.replace(tiny.config, dtype="bfloat16")
     model = dataclasses.replace(tiny, module=tiny.module.clone(config=config))
     assert model.on("tpu") is model

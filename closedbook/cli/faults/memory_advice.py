@@ -140,7 +140,7 @@ def _of_training(model: Any, arguments: Mapping[str, Any], ways: int, found: Sho
         for n in (fitting or able[-1:])[:1]
     ]
     kind, policy = type(model.config).__name__, model.config.remat_policy
-    more = {"none": "'minimal', or 'full'", "minimal": "'full'"}.get(policy)
+    more = {"minimal": "'full'", "full": ""}.get(policy, "'minimal', or 'full'")
     if more:
         advice.append(
             f"network.{kind}.remat_policy = {more} (it is '{policy}'): less is kept, and more "

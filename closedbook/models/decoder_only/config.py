@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from closedbook.errors import UserError, unknown_name
 from closedbook.models.layers import ACTIVATIONS
-from closedbook.models.precision import DTYPES, Precision
+from closedbook.models.precision import CHOICES, Precision
 from closedbook.models.sites import AttentionUnit, Stack
 from closedbook.models.stack import REMAT_POLICIES
 
@@ -62,9 +62,9 @@ class DecoderOnlyConfig:
     eos_id: int = 50256  # ends a text; -1 for none
     pad_id: int = -1  # fills up rows; -1 where every id is a piece, as in GPT-2
     add_bos: bool = False  # whether the model was trained with bos_id before each text
-    dtype: str = "float32"  # of activations and matrix products; parameters stay float32
+    dtype: str = "float32"  # of activations and products, or "auto"; parameters stay float32
     scan_layers: bool = False  # one compiled layer, parameters stacked on axis 1
-    remat_policy: str = "none"  # "minimal" keeps matrix products, "full" keeps layer inputs
+    remat_policy: str = "none"  # "products", "minimal", "full": ever less is kept
 
     def __post_init__(self) -> None:
         # gin and JSON hand over lists; a tuple keeps the config hashable.
@@ -75,7 +75,7 @@ class DecoderOnlyConfig:
         self._one_of("norm", self.norm, NORMS)
         self._one_of("positions", self.positions, POSITIONS)
         self._one_of("remat_policy", self.remat_policy, REMAT_POLICIES)
-        self._one_of("dtype", self.dtype, DTYPES)
+        self._one_of("dtype", self.dtype, CHOICES)
         for name in ("vocab_size", "emb_dim", "num_heads", "num_layers", "head_dim", "mlp_dim"):
             self._require(name, getattr(self, name) >= 1, "at least 1")
         self._require("max_positions", self.max_positions >= 1, "at least 1")

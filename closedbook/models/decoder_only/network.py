@@ -144,6 +144,23 @@ class DecoderOnly(nn.Module):
                 each text.
             taps: What to record and to patch.
         """
+        x, records = self._read(decoder_input_tokens, decoder_segment_ids, taps)
+        logits = self.logits(x)
+        return logits if taps is None else (logits, records)
+
+    def states(
+        self, decoder_input_tokens: jax.Array, decoder_segment_ids: jax.Array | None = None
+    ) -> jax.Array:
+        """What `logits` takes, [batch, length, emb], for the arguments of `__call__`."""
+        return self._read(decoder_input_tokens, decoder_segment_ids, None)[0]
+
+    def _read(
+        self,
+        decoder_input_tokens: jax.Array,
+        decoder_segment_ids: jax.Array | None,
+        taps: Taps | None,
+    ) -> tuple[jax.Array, Records]:
+        """The decoder's normalised output [batch, length, emb], and records."""
         batch, length = decoder_input_tokens.shape
         self._check_length(length)
         index = jnp.arange(length)
@@ -156,8 +173,7 @@ class DecoderOnly(nn.Module):
             positions = index - jax.lax.cummax(jnp.where(begins, index, 0), axis=1)
         x = self._embedded(decoder_input_tokens, positions)
         x, records, _ = self.decoder(x, positions, mask, taps, None, None)
-        logits = self.logits(x)
-        return logits if taps is None else (logits, records)
+        return x, records
 
     def start(
         self, inputs: jax.Array, copies: int, max_length: int

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from closedbook.errors import UserError, require_least, unknown_name
 from closedbook.models.layers import ACTIVATIONS
-from closedbook.models.precision import DTYPES, Precision
+from closedbook.models.precision import CHOICES, Precision
 from closedbook.models.sites import AttentionUnit, Stack
 from closedbook.models.stack import REMAT_POLICIES
 from closedbook.vocabulary import PAD_ID
@@ -55,9 +55,9 @@ class T5Config:
     relpos_max_distance: int = 128  # tokens; all further ones share a bucket
     relpos_per_layer: bool = False  # each layer has its own biases: umT5, T5X's scalable_t5
     begin_id: int = PAD_ID  # the decoder's first input, which is padding in every public T5
-    dtype: str = "float32"  # of activations and matrix products; parameters stay float32
+    dtype: str = "float32"  # of activations and products, or "auto"; parameters stay float32
     scan_layers: bool = False  # one compiled layer, parameters stacked on axis 1
-    remat_policy: str = "none"  # "minimal" keeps matrix products, "full" keeps layer inputs
+    remat_policy: str = "none"  # "products", "minimal", "full": ever less is kept
 
     def __post_init__(self) -> None:
         # gin and JSON hand over lists; a tuple keeps the config hashable.
@@ -73,8 +73,8 @@ class T5Config:
                 raise unknown_name("activation in T5Config.mlp_activations", name, ACTIVATIONS)
         if self.remat_policy not in REMAT_POLICIES:
             raise unknown_name("T5Config.remat_policy", self.remat_policy, REMAT_POLICIES)
-        if self.dtype not in DTYPES:
-            raise unknown_name("T5Config.dtype", self.dtype, DTYPES)
+        if self.dtype not in CHOICES:
+            raise unknown_name("T5Config.dtype", self.dtype, CHOICES)
         if not 0.0 <= self.dropout_rate < 1.0:
             raise UserError(f"T5Config.dropout_rate is {self.dropout_rate}; it must be in [0, 1)")
         if not 0 <= self.begin_id < self.vocab_size:

@@ -213,6 +213,26 @@ class T5(nn.Module):
         taps: Taps | None = None,
     ) -> tuple[jax.Array, dict[str, jax.Array]]:
         """Logits float32 [batch, length, vocab] of given targets, and the records."""
+        x, records = self.read_targets(
+            encoded,
+            encoder_input_tokens,
+            decoder_input_tokens,
+            encoder_segment_ids,
+            decoder_segment_ids,
+            taps,
+        )
+        return self.logits(x), records
+
+    def read_targets(
+        self,
+        encoded: jax.Array,
+        encoder_input_tokens: jax.Array,
+        decoder_input_tokens: jax.Array,
+        encoder_segment_ids: jax.Array | None = None,
+        decoder_segment_ids: jax.Array | None = None,
+        taps: Taps | None = None,
+    ) -> tuple[jax.Array, dict[str, jax.Array]]:
+        """The decoder's normalised output [batch, length, emb] for given targets, and records."""
         length = decoder_input_tokens.shape[1]
         mask = jnp.ones((1, 1, 1, length), bool)
         cross_mask = (encoder_input_tokens > 0)[:, None, None, :]
@@ -221,7 +241,7 @@ class T5(nn.Module):
             cross_mask = cross_mask & _same_segment(decoder_segment_ids, encoder_segment_ids)
         x = self.token_embedder(decoder_input_tokens)
         x, records, _ = self.decoder(x, encoded, mask, cross_mask, taps, None, None)
-        return self.logits(x), records
+        return x, records
 
     def start(
         self, inputs: jax.Array, copies: int, max_length: int
@@ -292,6 +312,23 @@ class T5(nn.Module):
             taps,
         )
         return logits if taps is None else (logits, seen | records)
+
+    def states(
+        self,
+        encoder_input_tokens: jax.Array,
+        decoder_input_tokens: jax.Array,
+        encoder_segment_ids: jax.Array | None = None,
+        decoder_segment_ids: jax.Array | None = None,
+    ) -> jax.Array:
+        """What `logits` takes, [batch, targets, emb], for the arguments of `__call__`."""
+        encoded, _ = self.encode(encoder_input_tokens, encoder_segment_ids)
+        return self.read_targets(
+            encoded,
+            encoder_input_tokens,
+            decoder_input_tokens,
+            encoder_segment_ids,
+            decoder_segment_ids,
+        )[0]
 
     def logits(self, x: jax.Array) -> jax.Array:
         """The decoder's normalised outputs [..., length, emb] to logits [..., length, vocab]."""

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 from closedbook.errors import UserError
 from closedbook.memory import readable
-from closedbook.models.stack import REMAT_POLICIES
 from closedbook.parallel.topologies import Topology
 from closedbook.training.ahead.estimate import Estimates
 from closedbook.training.ahead.plan import SPARE, Plan, Run, Settings, plan
@@ -15,6 +14,8 @@ _log = logging.getLogger(__name__)
 _LEAST_TOKENS = 1024  # of a microbatch on one device; with fewer, products of matrices are slow
 _MOST_PROGRAMS = 8  # that are compiled; each takes half a minute to some minutes
 _WORTH = 0.97  # of the time of what fits; what is reckoned less faster is not compiled
+# "products" is left out: it keeps hardly more than "minimal", and each is compiled many times.
+_POLICIES = ("none", "minimal", "full")
 
 
 def fit(
@@ -153,7 +154,7 @@ def _needs_as_much(settings: Settings, failed: Settings) -> bool:
 def _candidates(run: Run, topology: Topology) -> Iterator[Settings]:
     count = len(topology.devices)
     partitions = [n for n in (2**power for power in range(count.bit_length())) if count % n == 0]
-    for policy in REMAT_POLICIES:
+    for policy in _POLICIES:
         for n in partitions:
             for parts in _microbatches(run, topology, n):
                 yield Settings(partitions=n, microbatches=parts, remat_policy=policy)

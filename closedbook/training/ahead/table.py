@@ -146,9 +146,8 @@ def _advice(plan: Plan, run: Run) -> list[str]:
     microbatches = 2 * settings.microbatches
     if plan.batch_size % (microbatches * ways) == 0:
         found.append(dataclasses.replace(settings, microbatches=microbatches))
-    order = ("none", "minimal", "full")
-    if settings.remat_policy != order[-1]:
-        policy = order[order.index(settings.remat_policy) + 1]
+    policy = {"minimal": "full", "full": None}.get(settings.remat_policy, "minimal")
+    if policy:
         found.append(dataclasses.replace(settings, remat_policy=policy))
     if ways % 2 == 0:
         found.append(dataclasses.replace(settings, partitions=2 * settings.partitions))

@@ -8,7 +8,7 @@ The transformation returns the descent direction, without the learning rate: the
 multiplies by its schedule.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import jax
@@ -157,10 +157,8 @@ def adafactor(
                 u = u * jnp.clip(_rms(x, axes), epsilon2, max_parameter_scale)
             return -u, row, col, full
 
-        out = jax.tree_util.tree_map_with_path(
-            leaf, grads, state.v_row, state.v_col, state.v, params
-        )
-        updates, row, col, full = _unzip(out, params, 4)
+        trees = (grads, state.v_row, state.v_col, state.v, params)
+        updates, row, col, full = _unzip(_in_turn(leaf, trees), params, 4)
         return updates, AdafactorState(state.count + 1, row, col, full)
 
     plain = optax.GradientTransformation(init, update)
@@ -204,6 +202,24 @@ def _finished(
         return updates, own if beta1 is None else (own, momentum)
 
     return OwnRate(init, update)
+
+
+def _in_turn(
+    leaf: Callable[..., tuple[jax.Array, ...]], trees: tuple[optax.Params, ...]
+) -> optax.Params:
+    """A function of each parameter's path and of its leaves of some trees, one after another.
+
+    So that what it works out on the way, as large as the parameter, is in memory once, and not for
+    all parameters at a time.
+    """
+    paths, structure = jax.tree_util.tree_flatten_with_path(trees[0])
+    results: list[tuple[jax.Array, ...]] = []
+    rows = zip(*(jax.tree.leaves(tree) for tree in trees), strict=True)
+    for (path, _), row in zip(paths, rows, strict=True):
+        if results:
+            results[-1], row = jax.lax.optimization_barrier((results[-1], row))
+        results.append(leaf(path, *row))
+    return jax.tree.unflatten(structure, results)
 
 
 def _rms(x: jax.Array, axes: tuple[int, ...]) -> jax.Array:
