@@ -95,9 +95,7 @@ def train_step(
     )
 
 
-def compiled_step(
-    step: TrainStep, platform: str, formats: Any | None = None
-) -> jax.stages.Wrapped:
+def compiled_step(step: TrainStep, platform: str, formats: Any | None = None) -> jax.stages.Wrapped:
     """A train step that XLA compiles for a platform; the state that goes in is given up.
 
     The state that comes back lies in `formats`, a tree like it; None leaves that to XLA.
@@ -106,9 +104,7 @@ def compiled_step(
     computations together, and so would keep what is meant to be worked out again.
     """
     options = {"xla_disable_hlo_passes": "cse_barrier_expander"} if platform == "cpu" else None
-    return jax.jit(
-        step, donate_argnums=0, out_shardings=(formats, None), compiler_options=options
-    )
+    return jax.jit(step, donate_argnums=0, out_shardings=(formats, None), compiler_options=options)
 
 
 def held_out_loss(

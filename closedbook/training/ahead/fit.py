@@ -142,7 +142,7 @@ class _Search:
 
 def _needs_as_much(settings: Settings, failed: Settings) -> bool:
     """Whether settings need at least as much memory as others that do not fit."""
-    order = REMAT_POLICIES.index
+    order = _POLICIES.index
     return (
         settings.partitions <= failed.partitions
         and settings.microbatches * failed.partitions <= failed.microbatches * settings.partitions
