@@ -216,7 +216,10 @@ def folder(
         FileExistsError: The folder is there, or has appeared meanwhile, and is not to be
             replaced; or another program has made it just while it was replaced.
         NotADirectoryError: What is there is no folder.
+        UserError: It lies in a bucket, where a folder cannot appear at once.
     """
+    if is_bucket(path):
+        raise UserError(f"{os.fspath(path)}: a whole folder is made on a disk; give one there")
     target = _behind_link(path).absolute()
     made = [each for each in target.parents if not each.exists()]
     hidden = target.with_name(hidden_name(target.name))

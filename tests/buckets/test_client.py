@@ -95,6 +95,12 @@ def test_what_cannot_be_written_is_one_line_with_the_place_and_the_remedy(
     assert buckets.objects == {}
 
 
+def test_a_folder_that_is_to_appear_at_once_is_refused(buckets):
+    with pytest.raises(UserError, match="is made on a disk"), whole_files.folder(URL):
+        pass
+    assert buckets.requests == []
+
+
 @pytest.mark.parametrize(
     ("path", "words"),
     [
