@@ -5,6 +5,7 @@ none. An object in a bucket cannot grow: the file grows on this machine, and a t
 anew from time to time; `secure` waits until all that was written so far is there.
 """
 
+import logging
 import os
 import pathlib
 import tempfile
@@ -12,6 +13,8 @@ import threading
 from typing import BinaryIO, Protocol
 
 from closedbook.buckets import is_bucket
+
+_log = logging.getLogger(__name__)
 
 UPLOAD_PERIOD = 30.0  # seconds between two uploads of a file that grows, at least
 
@@ -75,6 +78,9 @@ class _InBucket:
         self._ended.set()
         try:
             self.secure()
+        except OSError as error:
+            _log.warning("%s lacks what was written last: %s", self._url, error.strerror)
+            raise
         finally:
             self._file.close()
 

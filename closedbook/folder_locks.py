@@ -126,8 +126,9 @@ class Lock:
         self._writing = threading.Lock()
         self._lost = ""
         self._me = _Holder.here()
+        began = time.monotonic()
         self._file = self._take()
-        self._confirmed = self._written = time.monotonic()
+        self._confirmed, self._written = began, time.monotonic()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="lock", daemon=True)
         self._thread.start()
@@ -237,6 +238,7 @@ class Lock:
         with self._writing:
             if self._lost or self._ended.is_set():
                 return
+            began = time.monotonic()  # others count from what is written, however long that takes
             try:
                 if not self._mine():
                     self._lose("its lock is gone")
@@ -245,7 +247,7 @@ class Lock:
                     now = dataclasses.replace(self._me, heartbeat=time.time())
                     self._store.rewrite(self._file, now.text())
                     self._written = time.monotonic()
-                self._confirmed = time.monotonic()
+                self._confirmed = began
             except FileNotFoundError:
                 self._lose("its lock is gone")
             except OSError as error:  # a network that does not answer may come back

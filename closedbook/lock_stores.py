@@ -104,11 +104,12 @@ class BucketFolder:
 
     def names(self) -> list[str]:
         """The names of all files."""
-        return [key for key in client.keys(f"{self._url}/") if key and "/" not in key]
+        found = client.keys(f"{self._url}/", hasty=True)
+        return [key for key in found if key and "/" not in key]
 
     def read(self, name: str) -> str | None:
         """A file's text; None where there is none."""
-        content = client.read(self.where(name))
+        content = client.read(self.where(name), hasty=True)
         return None if content is None else content.decode(errors="replace")
 
     def create(self, name: str, text: str) -> bool:

@@ -34,6 +34,7 @@ class FakeBuckets:
         closed: Buckets that answer 403.
         read_only: Buckets that answer 403 to who writes or removes.
         broken: Answers 503 to everything.
+        failing: How many of the next requests are answered with 503.
         closing: A part of a name; who writes an object with it finds the bucket read-only.
         busy: Statuses with which the next writes are refused, such as 429.
         lost: How many of the next writes are made without their answer coming back.
@@ -55,6 +56,7 @@ class FakeBuckets:
         self.closed: set[str] = set()
         self.read_only: set[str] = set()
         self.broken = False
+        self.failing = 0
         self.closing = ""
         self.busy: list[int] = []
         self.lost = 0
@@ -107,7 +109,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             buckets.requests.append(url.path)
             path = url.path.removeprefix("/upload")
             parts = path.split("/", 6)  # "", storage, v1, b, BUCKET, o, NAME
-            if buckets.broken:
+            if buckets.broken or buckets.failing:
+                buckets.failing = max(buckets.failing - 1, 0)
                 return self._send(503, b"try later")
             if parts[1:4] != ["storage", "v1", "b"]:
                 return self._send(404, b"")

@@ -6,11 +6,16 @@ client: credentials, retries and limits are the same for a checkpoint and for a 
 
 import os
 import pathlib
+import re
 
 from closedbook.buckets.names import GCS, is_bucket
 from closedbook.errors import UserError
 
 __all__ = ["GCS", "folder_at", "is_bucket", "path_at"]
+
+# Orbax takes a path in a bucket for a URL, whose name ends at the first of these signs, and for a
+# path on a disk, where ".." leads back: there its arrays would lie, away from the other files.
+_ODD = re.compile(r"[#?\x00-\x1f\x7f]|(?<![^/])\.\.(?![^/])|gs:(?=/|\Z)")
 
 
 def path_at(path: str | os.PathLike[str]) -> pathlib.Path:
@@ -34,7 +39,8 @@ def folder_at(path: str, what: str) -> pathlib.Path:
         methods of one that this package uses.
 
     Raises:
-        UserError: It is a URL of another scheme, or of no bucket or a whole one.
+        UserError: It is a URL of another scheme, of no bucket or a whole one, or has a name under
+            which not all files of a run would come together.
     """
     if not is_bucket(path):
         if "://" in path:
@@ -47,6 +53,12 @@ def folder_at(path: str, what: str) -> pathlib.Path:
     from closedbook.buckets import client
 
     client.check_name(path)
-    if not path.removeprefix(GCS).partition("/")[2].strip("/"):
+    inside = path.removeprefix(GCS).partition("/")[2].strip("/")
+    if not inside:
         raise UserError(f"{what} is {path}, a whole bucket; name a folder in it")
+    if odd := _ODD.search(inside):
+        raise UserError(
+            f"{what} is {path!r}; Orbax would write the arrays of a folder with {odd[0]!r} in its "
+            "name to another one; give a name without"
+        )
     return path_at(path)

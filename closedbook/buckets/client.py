@@ -1,18 +1,21 @@
 """Objects of Google Cloud Storage by their gs:// URLs, read and written through TensorStore."""
 
+import contextlib
 import errno
 import functools
 import json
 import os
 import re
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from closedbook.buckets.names import GCS
 from closedbook.errors import UserError
 
-# What a user waits for is tried again for about ten seconds; what a run writes for some minutes,
-# since a run of days must outlast them. (TensorStore's own setting is a quarter of an hour.)
+# What a user waits for is tried again for about ten seconds; what a run writes, and reads once it
+# has its folder, for some minutes, since a run of days must outlast them. (TensorStore's own
+# setting is a quarter of an hour.)
 LOOKING = {"max_retries": 4, "initial_delay": "0.5s", "max_delay": "8s"}
 WRITING = {"max_retries": 10, "initial_delay": "1s", "max_delay": "32s"}
 # TensorStore looks for credentials at the metadata server of Google's machines and has no limit
@@ -22,6 +25,7 @@ _LIMITS = {
     "TENSORSTORE_CURL_LOW_SPEED_TIME_SECONDS": "30",
     "TENSORSTORE_CURL_LOW_SPEED_LIMIT_BYTES": "1",
 }
+_patient: list[bool] = []  # one for each `patiently`
 _LISTING_AGE = 30.0  # seconds for which a listing that may be old is used again
 _listings: dict[str, tuple[float, list[str]]] = {}
 _open_buckets: set[str] = set()  # that were there and listed
@@ -48,6 +52,20 @@ class BucketError(OSError):
         return f"{self.filename}{self.done and f' cannot be {self.done}'}: {self.strerror}"
 
 
+@contextlib.contextmanager
+def patiently() -> Iterator[None]:
+    """While it lasts, all threads read as patiently as they write."""
+    _patient.append(True)
+    try:
+        yield
+    finally:
+        _patient.pop()
+
+
+def _reading(*, hasty: bool = False) -> dict[str, Any]:
+    return WRITING if _patient and not hasty else LOOKING
+
+
 def check_name(url: str) -> None:
     """Checks the name of a URL's bucket.
 
@@ -66,7 +84,7 @@ def spec(url: str, retries: dict[str, Any] | None = None) -> dict[str, Any]:
 
     Args:
         url: Of the bucket or anything in it.
-        retries: How often a server that does not answer is asked again; `LOOKING` if None.
+        retries: How often a server that does not answer is asked again; as for reading if None.
 
     Raises:
         UserError: The bucket's name is none that a bucket can have.
@@ -76,7 +94,7 @@ def spec(url: str, retries: dict[str, Any] | None = None) -> dict[str, Any]:
     for name, value in _LIMITS.items():
         os.environ.setdefault(name, value)
     bucket = url[len(GCS) :].partition("/")[0]
-    found = {"driver": "gcs", "bucket": bucket, "gcs_request_retries": retries or LOOKING}
+    found = {"driver": "gcs", "bucket": bucket, "gcs_request_retries": retries or _reading()}
     try:
         ts.KvStore.Spec(found)
     except ValueError as error:
@@ -106,14 +124,18 @@ def forget() -> None:
     _open_buckets.clear()
 
 
-def keys(url: str) -> list[str]:
+def keys(url: str, *, hasty: bool = False) -> list[str]:
     """The rest of the names of all objects that begin with a gs:// URL, sorted.
+
+    Args:
+        url: What the names begin with.
+        hasty: Do not try for minutes, even `patiently`.
 
     Raises:
         BucketError: The bucket does not exist or cannot be listed.
         UserError: No bucket can have its name.
     """
-    store, prefix = _store(url, LOOKING)
+    store, prefix = _store(url, _reading(hasty=hasty))
     try:
         found = sorted(key.decode() for key in (store + prefix).list().result())
     except (ValueError, OSError) as error:
@@ -170,7 +192,12 @@ def check_bucket(url: str) -> None:
 
 
 def read(
-    url: str, start: int = 0, end: int | None = None, *, told: str | None = None
+    url: str,
+    start: int = 0,
+    end: int | None = None,
+    *,
+    told: str | None = None,
+    hasty: bool = False,
 ) -> bytes | None:
     """Bytes of an object, to the end if that comes first; None if there is no such object.
 
@@ -179,11 +206,12 @@ def read(
         start: The first byte.
         end: The one after the last; None for all.
         told: What an error names; the object if None.
+        hasty: As for `keys`.
 
     Raises:
         BucketError: It cannot be read.
     """
-    store, key = _store(url, LOOKING)
+    store, key = _store(url, _reading(hasty=hasty))
     try:
         try:
             found = store.read(key, byte_range=slice(start, end)).result()

@@ -131,7 +131,8 @@ def refusal(folder: pathlib.Path, why: str | None) -> str:
     if not newest:
         return text
     aside = run / f"broken_{folder.name}"
-    command = f"mv {shlex.quote(str(folder))} {shlex.quote(str(aside))}"
+    move = "gcloud storage mv" if is_bucket(folder) else "mv"
+    command = f"{move} {shlex.quote(str(folder))} {shlex.quote(str(aside))}"
     return f"{text}, or to go on from it run\n  {command}\nand then the same command again"
 
 

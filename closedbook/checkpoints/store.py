@@ -185,8 +185,11 @@ class CheckpointStore:
             fault = file_fault(error, contexts=True)
             if isinstance(error, UserError | RuntimeError | MemoryError) and fault is None:
                 raise
-            good = soundness.newest_good(self._folder)
-            last = "none" if good is None else f"checkpoint_{good}"
+            try:
+                good = soundness.newest_good(self._folder)
+                last = "none" if good is None else f"checkpoint_{good}"
+            except UserError:  # a bucket that does not answer now
+                last = "the newest that is there"
             what = f"the disk of {self._folder} is full"
             if fault is None:  # for example a file that was taken away while it was written
                 reason = " ".join(str(error).split())[:300]

@@ -244,10 +244,12 @@ class _Chunks:
         """Answers what is missing and joins the parts."""
         target = self.folder / f"{self._stem}-{self.shard}"
         completed = target.with_name(f"{target.name}.COMPLETED")
+        first = is_first()
         if completed.exists() and completed.read_text(encoding="utf-8") == self._own:
             _log.info("%s is whole; it is not written again", target)
+            if first:
+                self._remove_parts()
             return target
-        first = is_first()
         if first:
             self._prepare(target)
         features = [line["features"] for line in lines(self.cache)]
@@ -264,15 +266,20 @@ class _Chunks:
             with whole_files.opened(target) as file:
                 for start in range(0, self.total, self.size):
                     file.write((self._parts / f"{start:010d}").read_bytes())
-            whole_files.remove_folder(self._parts)
-            with contextlib.suppress(OSError):  # parts of another task may lie there
-                self._parts.parent.rmdir()
-            # Last, as in T5X: who waits for the answers waits for this file.
+            # Who waits for the answers waits for this file, as in T5X. Until it is there the parts
+            # stay, so that a job killed here goes on.
             whole_files.write_text(completed, self._own)
+            self._remove_parts()
         return target
 
+    def _remove_parts(self) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            whole_files.remove_folder(self._parts)
+        with contextlib.suppress(OSError):  # parts of another task may lie there
+            self._parts.parent.rmdir()
+
     def _prepare(self, target: pathlib.Path) -> None:
-        if target.exists():
+        if target.exists() and not (self._parts / "origin").exists():
             raise UserError(f"{target} exists; give another INFER_OUTPUT_DIR or move it away")
         self._parts.mkdir(parents=True, exist_ok=True)
         origin = self._parts / "origin"

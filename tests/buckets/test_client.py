@@ -43,6 +43,25 @@ def test_a_busy_bucket_is_tried_again(buckets, status):
     assert buckets.busy == []
 
 
+def test_a_run_reads_as_patiently_as_it_writes(buckets, monkeypatch):
+    client.write(URL, b"x")
+    monkeypatch.setattr(client, "LOOKING", client.LOOKING | {"max_retries": 1})
+    client.forget()
+
+    def reads():
+        return client.read(URL), client.keys(URL)
+
+    buckets.failing = 3
+    with pytest.raises(client.BucketError, match="All 1 retry attempts"):
+        reads()
+    with client.patiently():
+        buckets.failing = 3
+        assert reads() == (b"x", [""])
+        buckets.failing = 3
+        with pytest.raises(client.BucketError):  # a lock asks again soon by itself
+            client.read(URL, hasty=True)
+
+
 def test_only_one_of_two_changes_an_object_that_both_have_read():
     content, version = client.read_versioned(URL)
     assert content is None
@@ -109,6 +128,11 @@ def test_a_folder_that_is_to_appear_at_once_is_refused(buckets):
         ("gs://some-bucket/", "a whole bucket; name a folder in it"),
         ("gs://Some_Bucket/run", "which no bucket can be called"),
         ("gs:///run", "which no bucket can be called"),
+        ("gs://some-bucket/a#b", "with '#' in its name"),
+        ("gs://some-bucket/run?", "with '?' in its name"),
+        ("gs://some-bucket/a/../b", "with '..' in its name"),
+        ("gs://some-bucket/a\tb", "with '\\t' in its name"),
+        ("gs://some-bucket/flags:", "with 'gs:' in its name"),
     ],
 )
 def test_a_folder_that_cannot_be_is_refused_before_anything_is_asked(buckets, path, words):

@@ -142,6 +142,8 @@ def test_an_object_that_is_short_or_gone_is_damage(buckets):
             opened().restore(3, params=wanted, opt_state=wanted)
         assert f"{RUN}/checkpoint_3 is damaged: {name} " in str(caught.value)
         assert f"the newest good one is {RUN}/checkpoint_1" in str(caught.value)
+        aside = f"{RUN}/checkpoint_3 {RUN}/broken_checkpoint_3"
+        assert f"\n  gcloud storage mv {aside}\n" in str(caught.value)
         assert open_checkpoint(RUN).step == 1
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import sentencepiece
 
+from closedbook import whole_files
 from closedbook.checkpoints import load_params, open_checkpoint
 from closedbook.data.cache_lookup import token_cache
 from closedbook.errors import UserError
@@ -99,6 +100,47 @@ def test_scores_are_those_of_the_ids_not_of_the_decoded_text(run, tiny, vocabula
         else:
             assert again != ids
             assert abs(scores[index] - by_teacher_forcing(inputs, again)) > 0.1
+
+
+@pytest.mark.parametrize("last", ["write_text", "remove_folder"])
+def test_answers_that_all_lie_there_are_joined_after_a_kill(
+    vocabulary, odd, tmp_path, monkeypatch, last
+):
+    """Killed as the file that says so is written, or as the parts are removed."""
+    cache = token_cache("odd_quiz", "validation", vocabulary=vocabulary, cache_dir=odd.cache_dir)
+    asked = []
+
+    class Predictor:
+        def score_tokens(self, params, inputs, targets):
+            asked.append(len(inputs))
+            return [[float(len(each))] for each in inputs]
+
+    job = jobs._Chunks(
+        folder=tmp_path, cache=cache, mode="score", origin="a model", size=2, chosen=range(3),
+        shard="00000-of-00001",
+    )  # fmt: skip
+    do = getattr(whole_files, last)
+
+    def killed(path, *content):
+        if last == "remove_folder" or path.name.endswith(".COMPLETED"):
+            raise KeyboardInterrupt
+        do(path, *content)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(whole_files, last, killed)
+        with pytest.raises(KeyboardInterrupt):
+            job.run(Predictor(), {})
+    for _ in range(2):
+        target = job.run(Predictor(), {})
+        assert len(target.read_text().splitlines()) == 3
+        assert {each.name for each in tmp_path.iterdir()} == {
+            target.name,
+            f"{target.name}.COMPLETED",
+        }
+    assert asked == [2, 1]
+    target.with_name(f"{target.name}.COMPLETED").unlink()  # whose answers are these?
+    with pytest.raises(UserError, match="exists; give another INFER_OUTPUT_DIR"):
+        job.run(Predictor(), {})
 
 
 def test_a_checkpoint_is_not_asked_as_another_model(run, tiny, odd, tmp_path):

@@ -4,6 +4,7 @@ import contextlib
 import pathlib
 from collections.abc import Iterator
 
+from closedbook.buckets import client, is_bucket
 from closedbook.errors import UserError
 from closedbook.file_faults import file_fault
 from closedbook.folder_locks import Lock, NoLock, locked
@@ -37,4 +38,6 @@ def only_writer(folder: pathlib.Path, what: str, *, name: str = "lock") -> Itera
                 refusal = f"{what} {folder} cannot be locked: {fault.message if fault else error}"
         if refusal := text_of_first(refusal):
             raise UserError(refusal)
+        if is_bucket(folder):
+            stack.enter_context(client.patiently())
         yield lock
