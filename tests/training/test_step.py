@@ -135,15 +135,20 @@ def test_microbatches_change_nothing_but_rounding(parts, tiny, batch, single):
 
 
 @pytest.mark.parametrize(
-    ("devices", "model_parallel", "fsdp", "scan"),
-    [(2, 1, False, False), (4, 2, False, False), (8, 2, True, False), (8, 4, True, True)],
+    ("devices", "model_parallel", "dims", "scan"),  # dims: of activations, of parameters
+    [
+        (2, {}, (1, 1), False),
+        (4, {"model_parallel_submesh": (1, 2, 1, 1)}, (2, 1), False),
+        (8, {}, (1, 2), False),
+        (8, {"num_partitions": 4}, (1, 2), True),
+    ],
 )
-def test_many_devices_equal_one(devices, model_parallel, fsdp, scan, tiny, batch, single):
-    rules = standard_logical_axis_rules(parameter_partitioning_dims=2 if fsdp else 1)
+def test_many_devices_equal_one(devices, model_parallel, dims, scan, tiny, batch, single):
+    rules = standard_logical_axis_rules(
+        activation_partitioning_dims=dims[0], parameter_partitioning_dims=dims[1]
+    )
     partitioner = Partitioner(
-        num_partitions=model_parallel,
-        logical_axis_rules=rules,
-        devices=tuple(jax.devices()[:devices]),
+        logical_axis_rules=rules, devices=tuple(jax.devices()[:devices]), **model_parallel
     )
     model = tiny
     if scan:
