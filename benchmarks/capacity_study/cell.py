@@ -108,11 +108,10 @@ def _facts(cell: Cell, folder: pathlib.Path, vocabulary: Vocabulary) -> dict[str
         known, vocabulary, cell.objective, batch=cell.batch, seed=cell.seed
     )
     if pretrained.exists():
-        params = training.read(pretrained, training.fresh(cell.config, cell.seed))
-        loss = None
+        params, loss = training.read(pretrained, training.fresh(cell.config, cell.seed))
     else:
         params, loss = _trained(cell, folder, batches)
-        training.write(pretrained, params)
+        training.write(pretrained, params, loss)
     strangers = np.arange(cell.items, cell.items + _ASKED)
     groups = {"told": held_out[:_ASKED], "never told": strangers}
     stated = _groups(cell, params, vocabulary, told, groups, stated=True)

@@ -157,12 +157,13 @@ def code_lengths(config: Config, params: Params, whole: Batch, batch: int) -> np
     return np.concatenate(found)[:rows].astype(np.float64)
 
 
-def write(file: pathlib.Path, params: Params) -> None:
-    """Keeps parameters, whole or not at all."""
-    whole_files.write_bytes(file, flax.serialization.to_bytes(jax.device_get(params)))
+def write(file: pathlib.Path, params: Params, loss: float) -> None:
+    """Keeps what `train` has given, whole or not at all."""
+    kept = {"params": jax.device_get(params), "loss": loss}
+    whole_files.write_bytes(file, flax.serialization.to_bytes(kept))
 
 
-def read(file: pathlib.Path, like: Params) -> Params:
-    """Parameters that `write` has kept."""
-    found: Params = flax.serialization.from_bytes(like, file.read_bytes())
-    return found
+def read(file: pathlib.Path, like: Params) -> tuple[Params, float]:
+    """What `write` has kept."""
+    found = flax.serialization.from_bytes({"params": like, "loss": 0.0}, file.read_bytes())
+    return found["params"], float(found["loss"])

@@ -210,6 +210,15 @@ def test_people_are_asked_for_and_of_those_never_told_of_nothing_is_held(tmp_pat
     assert [file.name for file in (tmp_path / "cell").iterdir()] == ["result.json"]
 
 
+def test_parameters_that_are_kept_come_back_with_their_loss(tmp_path):
+    params = training.fresh(TINY.config, 0)
+    training.write(tmp_path / "kept", params, 0.25)
+    again, loss = training.read(tmp_path / "kept", training.fresh(TINY.config, 1))
+    assert loss == 0.25
+    same = jax.tree.map(np.array_equal, params, again)
+    assert all(jax.tree.leaves(same))
+
+
 def _result(cell, share=0.5):
     """What a cell would have found."""
     size = SIZES[cell.size].parameters(cell.family, cell.meter)
