@@ -74,7 +74,8 @@ def means(rows: Sequence[Mapping[str, SupportsFloat]]) -> dict[str, float]:
 def timing(throughput: Throughput, rows: Sequence[Mapping[str, SupportsFloat]]) -> dict[str, float]:
     """T5X's `timing/...` of the steps that a timer has counted; nothing where it has counted none.
 
-    And what of that time the devices waited for data. Evaluating and saving do not count, nor does a run's first step, which compiles.
+    And what of that time the devices waited for data. Evaluating and saving do not count, nor does
+    a run's first step, which compiles.
 
     Args:
         throughput: Before its `report`.
