@@ -117,9 +117,8 @@ def test_a_platform_decides_what_a_number_type_means_and_the_log_tells_why(
     assert bool(caplog.text) == bool(told)
 
 
-def test_products_are_timed_once_and_kept_for_processors_of_this_kind(
-    monkeypatch, tmp_path, caplog
-):
+def test_products_are_timed_once_and_kept_for_processors_of_this_kind(monkeypatch, tmp_path):
+    monkeypatch.setenv("CLOSEDBOOK_CACHE", str(tmp_path / "cache"))
     calls = []
 
     def slow(x, kernel):
