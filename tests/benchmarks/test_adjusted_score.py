@@ -4,7 +4,7 @@ import types
 
 import numpy as np
 
-from benchmarks import adjusted_score
+from benchmarks.evaluator import adjusted_score
 from closedbook.eval.files.gold import Gold
 
 GOLDS = [Gold(question=f"who was number {n}", answers=(f"Ann {n}",)) for n in range(200)]

@@ -1,6 +1,6 @@
 """How many judgements per second the phrasing judge makes on one core.
 
-    python benchmarks/judging.py predictions.jsonl [more.jsonl ...]
+    python benchmarks/evaluator/judging.py predictions.jsonl [more.jsonl ...]
 
 Any files whose rows have question, answers (or answer) and prediction. Each is judged from cold
 caches and again; then all together, as a comparison of systems does. Time is the process's own,

@@ -1,6 +1,6 @@
 """Writes docs/studies/adjusted_score.md: whether the adjusted score may be believed.
 
-    python benchmarks/adjusted_score.py NQ.json TQ.json \\
+    python benchmarks/evaluator/adjusted_score.py NQ.json TQ.json \\
         --systems FOLDER --questions NQ-open.dev.jsonl
 
 `NQ.json` and `TQ.json` are EVOUNA's (github.com/wangcunxiang/QA-Eval, Apache 2.0); the systems
@@ -30,12 +30,12 @@ from closedbook.eval.files.gold import Gold
 from closedbook.eval.intervals import Estimate
 from closedbook.eval.predictions import Prediction
 
-PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "studies" / "adjusted_score.md"
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "studies" / "adjusted_score.md"
 WEAK = (0.4, 0.2, 0.1, 0.03)  # shares of right answers of systems made weak
 
 HEAD = """# May the adjusted score be believed?
 
-Made by `benchmarks/adjusted_score.py` from EVOUNA's judgements (Wang et al. 2023), the systems of
+Made by `benchmarks/evaluator/adjusted_score.py` from EVOUNA's judgements (Wang et al. 2023), the systems of
 Kamalloo et al. 2023, and the questions of NQ-open. Percent, with 95% intervals.
 """
 LEFT_OUT = """## Systems that the judge had not seen

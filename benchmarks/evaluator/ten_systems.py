@@ -1,6 +1,6 @@
 """Writes docs/studies/ten_systems.md: ten open-domain systems on NQ-open under every protocol.
 
-    python benchmarks/ten_systems.py judged.tar.xz
+    python benchmarks/evaluator/ten_systems.py judged.tar.xz
 
 The predictions are those that Kamalloo et al. 2023 publish (github.com/ehsk/OpenQA-eval, MIT), as
 a folder with `NQ_<system>.jsonl` files somewhere below it, or as a tar archive of one.
@@ -21,11 +21,11 @@ from closedbook.eval.analysis import audit, comparison
 from closedbook.eval.analysis.comparison.results import Comparison, ProtocolTable
 from closedbook.eval.predictions import Prediction
 
-PAGE = pathlib.Path(__file__).resolve().parent.parent / "docs" / "studies" / "ten_systems.md"
+PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "studies" / "ten_systems.md"
 
 HEAD = """# Ten systems on NQ-open, compared
 
-Made by `benchmarks/ten_systems.py` from the predictions of ten retrieve-and-read systems for the
+Made by `benchmarks/evaluator/ten_systems.py` from the predictions of ten retrieve-and-read systems for the
 {n:,} questions of NQ-open's development set that Kamalloo et al. 2023 publish
 ([OpenQA-eval](https://github.com/ehsk/OpenQA-eval)). All numbers are per cent or points of exact
 match; intervals are 95%. `closedbook compare` makes the same comparison of any files.
