@@ -103,7 +103,7 @@ def test_scores_and_answers_of_a_run_in_a_bucket_are_written_there(run, tiny, qu
     (target,) = jobs.infer(**given, output_dir="gs://some-bucket/answers", checkpoint_period=1)
     assert len(target.read_text(encoding="utf-8").splitlines()) == 15
     names = list(buckets.under("some-bucket/answers/"))
-    assert names == ["model-info.txt", target.name, f"{target.name}.COMPLETED"]
+    assert names == [target.name, f"{target.name}.COMPLETED", "model-info.txt"]
     assert run(4, "gs://some-bucket/warm", restore=restore, **plain).step == 4
     first = open_checkpoint("gs://some-bucket/warm/checkpoint_2").params
     assert same({name: tensor.read() for name, tensor in first.items()}, params(RUN))
