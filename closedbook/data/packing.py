@@ -97,11 +97,11 @@ class Stack:
         cut = np.flatnonzero(examples.lengths > width)
         cut = cut[examples.ids[examples.starts[cut] + examples.lengths[cut] - 1] == EOS_ID]
         tokens[begins[cut] + width - 1] = EOS_ID
-        arrays = (
+        tokens, segments, positions = (
             _with_rows(array.reshape(row_count, width), rows_asked)
             for array in (tokens, segments, positions)
         )
-        return cls(*arrays, begins)
+        return cls(tokens, segments, positions, begins)
 
     def shifted(self, before: np.ndarray | int = 0) -> np.ndarray:
         """Tokens shifted right by one; 0 outside of segments.

@@ -125,7 +125,8 @@ class _Rows:
         # Every example belongs to the row that passes it, but for those that another one took.
         last = self._taken[-1] if self._taken else self.next - 1
         rows = np.full(last + 1 - first, -1, np.int32)
-        passed = np.diff(np.asarray([first, *ends], np.int64))
+        stops = np.asarray(ends, np.int64)
+        passed = stops - np.append(first, stops[:-1])
         rows[: self.next - first] = np.repeat(np.arange(len(ends), dtype=np.int32), passed)
         rows[np.asarray(before, np.int64) - first] = -1
         rows[np.asarray(early, np.int64) - first] = early_rows
