@@ -78,5 +78,5 @@ def test_asking_imports_neither_orbax_nor_tasks_nor_the_judge():
 
 
 def test_a_name_that_a_package_has_not_is_no_attribute_of_it():
-    with pytest.raises(AttributeError, match="'closedbook.checkpoints' has no attribute 'Stoer'"):
+    with pytest.raises(AttributeError, match=r"'closedbook.checkpoints' has no attribute 'Stoer'"):
         importlib.import_module("closedbook.checkpoints").Stoer  # noqa: B018
