@@ -106,6 +106,8 @@ def transformers_(
         decoder_start_token_id=0,
         attn_implementation=kernel,
     )
+    # Its constructor ties them whatever is asked, as of version 5.
+    theirs.tie_word_embeddings = config.logits_via_embedding
     model = T5ForConditionalGeneration(theirs).eval()
     state = {}
     for name, value in flatten(params, leaf=lambda node: False).items():

@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import importlib.util
+import subprocess
 import sys
 
 import pytest
@@ -61,3 +62,21 @@ def test_module_that_is_not_installed_is_still_an_import_error(watch):
     around_import("no_such_module_anywhere", contextlib.nullcontext)
     with pytest.raises(ImportError):
         importlib.import_module("no_such_module_anywhere")
+
+
+def test_asking_imports_neither_orbax_nor_tasks_nor_the_judge():
+    """Each takes a tenth to a third of a second, and a question needs none of them."""
+    needless = ("orbax", "seqio", "closedbook.tasks.registry", "closedbook.eval.equivalence")
+    code = (
+        "import sys, closedbook.cli.ask, closedbook.knowledge.loading\n"
+        "from closedbook.cli.analyze import progress_bar\n"
+        "with progress_bar() as progress: progress('asking', 1, 2)\n"
+        f"print([name for name in {needless} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_a_name_that_a_package_has_not_is_no_attribute_of_it():
+    with pytest.raises(AttributeError, match=r"'closedbook.checkpoints' has no attribute 'Stoer'"):
+        importlib.import_module("closedbook.checkpoints").Stoer  # noqa: B018

@@ -158,9 +158,10 @@ def test_few_lengths_and_sizes_are_compiled(tiny):
     watched.decode_function = decode
     for n in (1, 3, 9, 16, 30):
         assert len(watched.predict(tiny.params, ["a" * (i + n) for i in range(n)])) == n
-    assert {length for _, length in seen} == {16, 32, 40}
+    assert {length for _, length in seen} == {16, 24, 32, 40}
     assert {rows for rows, _ in seen} == {4, 8, 16}
     assert bucket(33, 1000) == 64
+    assert bucket(33, 1000, finer=True) == 48
 
 
 def test_batch_size_that_devices_cannot_share_is_refused(tiny):
