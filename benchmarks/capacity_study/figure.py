@@ -87,7 +87,7 @@ def _curves(title: str, found: Sequence[Point], published: dict[str, float]) -> 
         "type": "nominal",
         "sort": series,
         "scale": {"domain": series, "range": list(_DASHES[: len(series)])},
-        "legend": {"columns": 2} if len(series) > 1 else None,
+        "legend": {"columns": 2, "orient": "bottom"} if len(series) > 1 else None,
     }
     lines = [{"what": name, "held": value} for name, value in published.items()]
     rule = {"type": "rule", "color": _PALETTE["muted"], "strokeDash": [3, 3]}

@@ -214,6 +214,7 @@ def _published(found: Sequence[Point], kind: str) -> str:
         )
         lines.append(
             f"- {point.arm}{f', {point.kind}' if point.kind else ''}, {point.size}, "
-            f"{point.exposures:,} exposures: {point.held}, which is {told}."
+            f"{point.exposures:,} exposures: {point.held} of {point.offered:.2f} offered, which is "
+            f"{told}."
         )
     return "Beside the published numbers:\n\n" + "\n".join(lines) if lines else ""
