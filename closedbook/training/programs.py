@@ -76,11 +76,15 @@ def train_step(
     """
     step = make_train_step(model, trainer.learning_rate_fn, trainer.microbatches)
     keys = functools.partial(split_seed, hardware_rng=use_hardware_rng)
+    state = abstract_state(model, partitioner)
+    # Without `out_shardings` the state would come back in the order of its axes.
+    formats = jax.tree.map(lambda x: x.format, state)
+    jitted = jax.jit(step, donate_argnums=0, out_shardings=(formats, None))
     return Program(
         name="train step",
-        function=FittingProgram(jax.jit(step, donate_argnums=0), "train step"),
+        function=FittingProgram(jitted, "train step"),
         arguments=(
-            abstract_state(model, partitioner),
+            state,
             abstract_batch(model, cfg, partitioner),
             jax.eval_shape(keys, 0)[1],
         ),

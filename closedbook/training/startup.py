@@ -34,6 +34,7 @@ from closedbook.training.state import (
     abstract_state,
     fresh_opt_state,
     fresh_state,
+    laid_out,
     rounded,
 )
 
@@ -170,7 +171,7 @@ def _resumed(
     if initial:
         _log.info("INITIAL_CHECKPOINT_PATH is not read again")
     return Start(
-        state=_state(step, params, opt_state, partitioner),
+        state=_state(step, params, opt_state, partitioner, abstract),
         step=step,
         seed=run["seed"],
         position=run["position"],
@@ -274,7 +275,7 @@ def _restored(
             "gradients may be of different sizes; T5 and T5.1.1 were pretrained with 233472"
         )
     return Start(
-        state=_state(step, params, opt_state, partitioner),
+        state=_state(step, params, opt_state, partitioner, abstract),
         step=step,
         seed=seed,
         position=None,
@@ -332,6 +333,11 @@ def open_store(folder: pathlib.Path, save: SaveCheckpointConfig) -> CheckpointSt
 
 
 def _state(
-    step: int, params: Params, opt_state: optax.OptState, partitioner: Partitioner
+    step: int,
+    params: Params,
+    opt_state: optax.OptState,
+    partitioner: Partitioner,
+    abstract: TrainState,
 ) -> TrainState:
-    return TrainState(jax.device_put(jnp.int32(step), partitioner.sharding()), params, opt_state)
+    placed = jax.device_put(jnp.int32(step), partitioner.sharding())
+    return laid_out(TrainState(placed, params, opt_state), abstract)

@@ -1,18 +1,22 @@
 """The state of a training run, and where its arrays lie."""
 
 import functools
+from typing import TypeVar
 
 import jax
 import jax.numpy as jnp
 import optax
 from flax import struct
+from jax.experimental.layout import Format, Layout
 from jax.sharding import NamedSharding, PartitionSpec
 
 from closedbook.models import unboxed
+from closedbook.models.parameters import LAYER_AXIS
 from closedbook.parallel import Partitioner
 from closedbook.training.model import Params, TransformerModel
 from closedbook.training.optimizers.adafactor import factored_dims, is_stacked
 
+_Tree = TypeVar("_Tree")
 _Path = tuple[jax.tree_util.KeyEntry, ...]
 
 
@@ -31,50 +35,67 @@ class TrainState(struct.PyTreeNode):
 
 
 def abstract_state(model: TransformerModel, partitioner: Partitioner) -> TrainState:
-    """Shapes, types and shardings of the state, without any memory for it."""
+    """Shapes, types, shardings and layouts of the state, without any memory for it.
+
+    Parameters of scanned layers, and slots of their shape, lie layer after layer in memory, though
+    their first axis is another: a scan then takes a layer where it lies. In the order of the axes a
+    step would copy all of them, and all of their gradients, into the other one.
+    """
     boxed = jax.eval_shape(lambda: model.init(jax.random.key(0)))
     params = unboxed(boxed)
-    shardings = partitioner.parameter_shardings(boxed, params)
+    formats = jax.tree_util.tree_map_with_path(
+        _format, params, partitioner.parameter_shardings(boxed, params)
+    )
     opt_state = jax.eval_shape(model.optimizer.init, params)
-    everywhere = partitioner.sharding()
+    everywhere = Format(None, partitioner.sharding())
     by_path = {
-        jax.tree_util.keystr(path): (path, x, s)
-        for (path, x), s in zip(
-            jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(shardings), strict=True
+        jax.tree_util.keystr(path): (path, x, f)
+        for (path, x), f in zip(
+            jax.tree_util.tree_leaves_with_path(params), jax.tree.leaves(formats), strict=True
         )
     }
 
-    def sharding_of(path: _Path, x: jax.ShapeDtypeStruct) -> NamedSharding:
+    def format_of(path: _Path, x: jax.ShapeDtypeStruct) -> Format:
         # A slot's path ends with its parameter's path, whatever the optimiser.
         for start in range(len(path)):
             key = jax.tree_util.keystr(path[start:])
             if key in by_path:
-                return _slot_sharding(path[:start], x, *by_path[key])
+                return _slot_format(path[:start], x, *by_path[key])
         return everywhere
 
-    def with_sharding(x: jax.ShapeDtypeStruct, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
-        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding)
+    def placed(x: jax.ShapeDtypeStruct, where: Format) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=where)
 
     return TrainState(
         # The shape of an array stands for the array, in all three.
-        step=with_sharding(jax.ShapeDtypeStruct((), jnp.int32), everywhere),  # type: ignore[arg-type]
-        params=jax.tree.map(with_sharding, params, shardings),
+        step=placed(jax.ShapeDtypeStruct((), jnp.int32), everywhere),  # type: ignore[arg-type]
+        params=jax.tree.map(placed, params, formats),
         opt_state=jax.tree_util.tree_map_with_path(
-            lambda path, x: with_sharding(x, sharding_of(path, x)), opt_state
+            lambda path, x: placed(x, format_of(path, x)), opt_state
         ),
     )
 
 
-def _slot_sharding(
+def _format(path: _Path, x: jax.ShapeDtypeStruct, sharding: NamedSharding) -> Format:
+    """Where and in which order a parameter lies; None for the order of its axes."""
+    if not is_stacked(path) or len(x.shape) <= LAYER_AXIS:
+        return Format(None, sharding)
+    within = [axis for axis in range(len(x.shape)) if axis != LAYER_AXIS]
+    return Format(Layout((LAYER_AXIS, *within)), sharding)
+
+
+def _slot_format(
     slot: _Path,
     x: jax.ShapeDtypeStruct,
     path: _Path,
     param: jax.ShapeDtypeStruct,
-    sharding: NamedSharding,
-) -> NamedSharding:
-    """Sharding of an optimiser's slot of a parameter: like it, less a factored-out dimension."""
+    where: Format,
+) -> Format:
+    """Format of an optimiser's slot of a parameter: like it, less a factored-out dimension."""
     if x.shape == param.shape:
-        return sharding
+        return where
+    sharding = where.sharding
+    assert isinstance(sharding, NamedSharding)
     spec = list(sharding.spec) + [None] * (len(param.shape) - len(sharding.spec))
     names = {getattr(key, "name", None) for key in slot}
     dims = factored_dims(param.shape, stacked=is_stacked(path))
@@ -82,16 +103,32 @@ def _slot_sharding(
     factored = [index for name, index in left.items() if name in names]
     if dims is not None and factored and len(x.shape) == len(spec) - 1:
         del spec[dims[factored[0]]]
-        return NamedSharding(sharding.mesh, PartitionSpec(*spec))
-    return NamedSharding(sharding.mesh, PartitionSpec())
+        return Format(None, NamedSharding(sharding.mesh, PartitionSpec(*spec)))
+    return Format(None, NamedSharding(sharding.mesh, PartitionSpec()))
+
+
+def laid_out(tree: _Tree, abstract: _Tree) -> _Tree:
+    """Arrays in the layouts of an abstract tree, like `abstract_state`.
+
+    Args:
+        tree: Of arrays with the shardings of the abstract ones.
+        abstract: Of `jax.ShapeDtypeStruct`.
+    """
+
+    def placed(x: jax.Array, like: jax.ShapeDtypeStruct) -> jax.Array:
+        if like.format.layout is None:
+            return x
+        return jax.jit(lambda same: same, out_shardings=like.format)(x)
+
+    return jax.tree.map(placed, tree, abstract)
 
 
 def fresh_state(model: TransformerModel, partitioner: Partitioner, seed: int) -> TrainState:
     """A state at step 0 with random parameters, made in place on the devices."""
-    shardings = jax.tree.map(lambda x: x.sharding, abstract_state(model, partitioner))
+    formats = jax.tree.map(lambda x: x.format, abstract_state(model, partitioner))
     key, _ = split_seed(seed)
 
-    @functools.partial(jax.jit, out_shardings=shardings)
+    @functools.partial(jax.jit, out_shardings=formats)
     def make(key: jax.Array) -> TrainState:
         params = model.init_unboxed(key)
         return TrainState(jnp.zeros((), jnp.int32), params, model.optimizer.init(params))
@@ -103,8 +140,8 @@ def fresh_opt_state(
     model: TransformerModel, params: Params, abstract: optax.OptState
 ) -> optax.OptState:
     """An empty optimiser state for given parameters, laid out as an abstract one."""
-    shardings = jax.tree.map(lambda x: x.sharding, abstract)
-    return jax.jit(model.optimizer.init, out_shardings=shardings)(params)
+    formats = jax.tree.map(lambda x: x.format, abstract)
+    return jax.jit(model.optimizer.init, out_shardings=formats)(params)
 
 
 def converted(params: Params, dtype: str | None) -> Params:
