@@ -16,6 +16,7 @@ setup(
         "closedbook.eval.equivalence": ["weights/*"],
         "closedbook.eval.report": ["templates/*"],
         "closedbook.gin": ["**/*.gin"],
+        "closedbook.parallel": ["gpus/*.txtpb"],
         "closedbook.knowledge": ["**/templates/*"],
         "closedbook.tasks.atlas": ["data/*", "models/**", "models/**/.zarray"],
         "closedbook.tasks.harnesses.lm_eval": ["*.yaml", "_shared_yaml"],

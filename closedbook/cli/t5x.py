@@ -142,7 +142,8 @@ def precompile(
         typer.Option(
             "--topology",
             help="Devices to compile for, attached or not: a slice of TPUs (v5p:4x4x4, v5e:16x16, "
-            "v6e:4x4, v4:2x2x4; needs closedbook[tpu-aot]), or cpu:64, as many fake devices.",
+            "v6e:4x4, v4:2x2x4; needs closedbook[tpu-aot]), GPUs (h200, h200:8, h100:8, a100:8; "
+            "needs closedbook[cuda-aot]), or cpu:64, as many fake devices.",
         ),
     ] = "cpu:1",
     fit: Annotated[
@@ -159,14 +160,18 @@ def precompile(
         float | None, typer.Option("--device_memory", help="GiB of a device.")
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry_run", help="Print the resolved configuration; compile nothing."),
+    ] = False,
     no_imports: NoImports = False,
 ) -> None:
     """Compile a training run's programs for devices that need not be there: does it fit?
 
-    Takes the files and bindings of `t5x train`. Prints, for the train step and the evaluations,
-    the memory of one device by kind, what devices send each other, and the time of a step at an
-    assumed share of the peak; the exit code is 1 where the run does not fit. Reads no data and no
-    checkpoint.
+    Takes the files and bindings of `t5x train`, or T5X's precompile.gin. Prints, for the train step
+    and the evaluations, the memory of one device by kind, what devices send each other, and the
+    time of a step at an assumed share of the peak; the exit code is 1 where the run does not fit.
+    Reads no data and no checkpoint.
 
     `t5x precompile --gin_file=nq_11b.gin --topology=v5p:4x4x4`
     """
@@ -183,6 +188,7 @@ def precompile(
         mfu=mfu,
         device_memory=device_memory,
         as_json=json,
+        dry_run=dry_run,
         imports_allowed=not no_imports,
     )
     if code:

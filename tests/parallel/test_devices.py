@@ -18,15 +18,15 @@ from closedbook.training import report
         ("TPU v5", 459, 95),
         ("NVIDIA A100-SXM4-40GB", 312, 40),
         ("NVIDIA A100-SXM4-80GB", 312, 80),
-        ("NVIDIA H100 80GB HBM3", 989, 80),
+        ("NVIDIA H100 80GB HBM3", 989, 79.65),
         ("NVIDIA H100 PCIe", 756, 80),
-        ("NVIDIA H200", 989, 141),
+        ("NVIDIA H200", 989, 140.4),
     ],
 )
 def test_a_device_is_known_by_its_kind(name, teraflops, gib):
     kind = device_kind(name)
     assert kind.peak_flops == teraflops * 1e12
-    assert kind.memory == gib * 2**30
+    assert kind.memory == pytest.approx(gib * 2**30, rel=1e-3)
 
 
 @pytest.mark.parametrize("name", ["cpu", "", "NVIDIA H100", "TPU"])

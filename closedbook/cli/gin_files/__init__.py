@@ -53,8 +53,10 @@ _DEFAULTS = {
         infer_script.infer.partitioner = @partitioning.PjitPartitioner()
     """,
 }
+_DEFAULTS["precompile"] = _DEFAULTS["train"]
 _RUNS = {
     "train": "runs/finetune.gin, t5x/configs/runs/finetune.gin",
+    "precompile": "t5x/configs/runs/precompile.gin",
     "eval": "runs/eval.gin, t5x/configs/runs/eval.gin",
     "infer": "runs/infer.gin, t5x/configs/runs/infer.gin",
 }
@@ -78,7 +80,8 @@ def resolve(
     """The arguments of a mode's function, after all files and bindings.
 
     Args:
-        mode: "train", "eval" or "infer".
+        mode: "train", "eval", "infer" or "precompile"; the last takes the files of "train" as
+            well, and gives the arguments of its function then.
         files: Gin files; each is looked up in the working directory, in `search_paths`, then
             among the packaged ones.
         bindings: Like "TRAIN_STEPS = 100"; they win over the files.
@@ -94,16 +97,18 @@ def resolve(
     reader = Reader(register(), search_paths, imports_allowed=imports_allowed)
     _READERS[:] = [reader]
     gin.parse_config([line.strip() for line in _DEFAULTS[mode].splitlines()])
-    if mode == "train" and files:
+    if mode in ("train", "precompile") and files:
         gin.parse_config(f"MODEL_DIR = {run_folders.default(files, bindings)!r}")
     for file in files:
         reader.file(file)
     for binding in bindings:
         reader.binding(binding)
     reader.finish()
+    if mode == "precompile" and not gin.get_bindings(MODES[mode], resolve_references=False):
+        mode = "train"
     if not reader.mistakes:
         settling.settle(mode, reader, bindings)
-    if _CHECKPOINT in reader.without_effect and mode != "train":
+    if _CHECKPOINT in reader.without_effect and mode in ("eval", "infer"):
         reader.mistakes.append(
             f"{_CHECKPOINT} is given, but the last file that says which checkpoint is read does "
             f"not use it; name the file for {mode} after the run's: "

@@ -20,6 +20,7 @@ from closedbook.tasks.own_files import qa_from_files
 from closedbook.tasks.own_texts import language_model_from_files
 from closedbook.tasks.spans.own_sentences import span_corruption_from_files, ssm_from_files
 from closedbook.training import decoding, jobs, optimizers, settings
+from closedbook.training.ahead.plan import precompile
 from closedbook.training.loop import train
 from closedbook.training.model import DecoderOnlyModel, EncoderDecoderModel
 from closedbook.training.optimizers.adafactor import adafactor, standard_logical_factor_rules
@@ -113,6 +114,7 @@ _TABLE = (
     ("closedbook.tasks", "atlas_vocabulary", _atlas_vocabulary),
     ("closedbook.tasks", "atlas_vocabulary_file", _atlas_vocabulary_file),
     ("train_script", "train", train),
+    ("train_script", "precompile", precompile),
     ("eval_script", "evaluate", jobs.evaluate),
     ("infer_script", "infer", jobs.infer),
 )
@@ -128,6 +130,7 @@ TASK_MAKERS = (
 
 MODES: Mapping[str, str] = {
     "train": "train_script.train",
+    "precompile": "train_script.precompile",
     "eval": "eval_script.evaluate",
     "infer": "infer_script.infer",
 }

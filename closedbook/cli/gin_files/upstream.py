@@ -22,17 +22,12 @@ _TF_EXAMPLES = (
     "closedbook reads no files of tf.train.Example ({name}); write the inputs as JSON lines and "
     "name them in tasks.qa_from_files.files (docs/your_questions.md)"
 )
-_PRECOMPILE = (
-    "{name} is not needed: `t5x precompile` compiles what a training run compiles, from the files "
-    "of `t5x train`"
-)
 _FILES = {
     "export.gin": _EXPORT,
     "export_seqio.gin": _EXPORT,
     "infer_from_tfexample_file.gin": _TF_EXAMPLES,
-    "precompile.gin": _PRECOMPILE,
 }
-_MODULES = {"t5x.export": _EXPORT, "t5x.export_lib": _EXPORT, "t5x.precompile": _PRECOMPILE}
+_MODULES = {"t5x.export": _EXPORT, "t5x.export_lib": _EXPORT}
 
 
 def refused_file(path: str) -> str | None:
@@ -83,6 +78,7 @@ _OWN_MODULES = {
     "models",
     "optimizers",
     "partitioning",
+    "precompile",
     "state_utils",
     "train",
     "train_state",

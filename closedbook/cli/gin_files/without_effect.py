@@ -39,6 +39,7 @@ _CLASSES = (
         ("@utils.get_training_eval_datasets", None),
     ),
     ("train_script.train.train_state_initializer_cls", ("@utils.TrainStateInitializer", None)),
+    ("train_script.precompile.get_dataset_fn", ("@utils.get_dataset", None)),
     ("eval_script.evaluate.inference_evaluator_cls", ("@seqio.Evaluator", None)),
     ("eval_script.evaluate.training_evaluator_cls", (None,)),
     ("eval_script.evaluate.train_state_initializer_cls", ("@utils.TrainStateInitializer", None)),

@@ -115,7 +115,7 @@ def plan(mode: str, arguments: dict[str, Any]) -> str:
     if data is not None:
         lengths = dict(data.task_feature_lengths or {})
         lines.append(f"data            {data.mixture_or_task_name} {data.split}, lengths {lengths}")
-        if mode == "train" and lengths:
+        if mode in ("train", "precompile") and lengths:
             lengths = data.lengths_of(model.converter.features)
             tokens = data.batch_size * max(lengths.values())
             side = " of the longer side" if len(lengths) > 1 else ""
@@ -124,6 +124,8 @@ def plan(mode: str, arguments: dict[str, Any]) -> str:
                 f"batch           {data.batch_size} rows, {tokens:,} tokens{side}, "
                 f"{flops / 1e12:,.3g} TFLOP per step"
             )
+    if mode == "precompile":
+        return "\n".join(lines)
     restore = arguments.get("restore_checkpoint_cfg")
     if mode == "train":
         restore = arguments["checkpoint_cfg"].restore

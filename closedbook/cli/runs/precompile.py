@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from closedbook.cli import gin_files
 from closedbook.cli.gin_files import visible
 from closedbook.cli.run import print_json
+from closedbook.cli.runs import modes
 from closedbook.errors import UserError
 
 
@@ -18,12 +19,13 @@ def run(
     mfu: float,
     device_memory: float | None,
     as_json: bool,
+    dry_run: bool = False,
     imports_allowed: bool = True,
 ) -> int:
     """Compiles a training run's programs and prints what they need.
 
     Args:
-        files: Gin files, those of `t5x train`.
+        files: Gin files, those of `t5x train`, or T5X's precompile.gin.
         bindings: Of the command line.
         search_paths: Folders to look for files in.
         topology: Devices, for example "v5p:4x4x4".
@@ -31,6 +33,7 @@ def run(
         mfu: The share of the devices' peak that the step's time assumes.
         device_memory: GiB of a device, instead of its data sheet's.
         as_json: Print JSON.
+        dry_run: Print the configuration, and compile nothing.
         imports_allowed: Whether files and bindings may name modules that are imported.
 
     Returns:
@@ -44,9 +47,17 @@ def run(
     if device_memory is not None and not 0 < device_memory < 1e6:
         raise UserError(f"--device_memory is {device_memory}; give the GiB of a device, like 95")
     arguments = gin_files.resolve(
-        "train", files, bindings, search_paths, imports_allowed=imports_allowed
+        "precompile", files, bindings, search_paths, imports_allowed=imports_allowed
     )
-    visible.check_settings("train", arguments)
+    gin_files.log_without_effect()
+    training = "checkpoint_cfg" in arguments  # or else the arguments of T5X's mode
+    if training:
+        visible.check_settings("train", arguments)
+    if dry_run:
+        print(gin_files.config_text())
+        print(modes.plan("precompile", arguments))
+        print(f"compiled for    {topology}")
+        return 0
 
     from closedbook.parallel.topologies import topology as devices_of
     from closedbook.training.ahead import fit as fitting
@@ -54,7 +65,7 @@ def run(
     from closedbook.training.ahead import table
 
     devices = devices_of(topology)
-    wanted = planning.Run.of(arguments)
+    wanted = planning.Run.of(arguments) if training else planning.precompile(**arguments)
     limit = None if device_memory is None else int(device_memory * 2**30)
     make = fitting.fit if fit else planning.plan
     found = make(wanted, devices, mfu=mfu, memory_limit=limit)

@@ -3,6 +3,7 @@
 import dataclasses
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -55,6 +56,7 @@ class Compiled:
         memory: Of one device; None where the program does not fit and the compiler says so.
         too_large: The compiler's words, where it does not fit.
         exchanged: Operations by which devices exchange arrays, in one run.
+        wanted: Bytes that it would take, where it does not fit and the compiler says how many.
     """
 
     name: str
@@ -62,6 +64,12 @@ class Compiled:
     memory: Memory | None
     too_large: str | None
     exchanged: tuple[Collective, ...]
+    wanted: int | None = None
+
+    @property
+    def needed(self) -> int | None:
+        """Bytes on one device, whether it has them or not; None if the compiler does not say."""
+        return self.wanted if self.memory is None else self.memory.total
 
     def with_growth(self, half: "Compiled") -> "Compiled":
         """With its activations, from the same program for half of the rows."""
@@ -73,23 +81,25 @@ class Compiled:
         return dataclasses.replace(self, memory=memory, seconds=self.seconds + half.seconds)
 
 
-def compile_program(program: Program) -> Compiled:
+def compile_program(program: Program, options: Mapping[str, Any] | None = None) -> Compiled:
     """Compiles a program for the devices of its arguments.
 
     Call it where the mesh and the rules are current (`Partitioner.activate`).
 
     Args:
         program: From `programs`.
+        options: Of the compiler; those of a `Topology`.
 
     Raises:
         UserError: The compiler fails for another reason than memory.
     """
     began = time.monotonic()
     try:
-        made = program.lower().compile()
+        made = program.lower().compile(compiler_options=dict(options or {}) or None)
     except jax.errors.JaxRuntimeError as error:
         words = " ".join(str(error).split())
-        if shortage(error) is None:
+        short = shortage(error)
+        if short is None:
             raise UserError(f"the {program.name} does not compile: {words[:500]}") from error
         return Compiled(
             name=program.name,
@@ -97,6 +107,7 @@ def compile_program(program: Program) -> Compiled:
             memory=None,
             too_large=_shortened(words),
             exchanged=(),
+            wanted=short.asked,
         )
     seconds = time.monotonic() - began
     stats: Any = made.memory_analysis()

@@ -74,6 +74,15 @@ class Plan:
         return self.flops / (kind.peak_flops * len(self.topology.devices) * self.mfu)
 
     @property
+    def busy(self) -> float:
+        """The share of the peak at which the devices work at the assumed MFU, at most.
+
+        Full rematerialisation runs each layer's forward pass once more, which MFU does not count:
+        four passes' worth of products instead of three.
+        """
+        return self.mfu * (4 / 3 if self.settings.remat_policy == "full" else 1)
+
+    @property
     def needed(self) -> int | None:
         """Bytes of the program that needs most; None if the compiler refuses one for its size."""
         if any(each.memory is None for each in self.programs):
@@ -149,6 +158,31 @@ class Run:
         )
 
 
+def precompile(
+    *,
+    model: TransformerModel,
+    train_dataset_cfg: DatasetConfig,
+    model_dir: str,
+    partitioner: Partitioner | None = None,
+    random_seed: int | None = None,
+) -> Run:
+    """What is compiled by T5X's mode of this name: a train step for a whole batch, nothing else.
+
+    Args:
+        model: What is trained.
+        train_dataset_cfg: Batch size, lengths, packing.
+        model_dir: Where T5X writes the program; nothing is written here.
+        partitioner: How arrays lie on the devices.
+        random_seed: Changes no program.
+    """
+    return Run(
+        model=model,
+        train=train_dataset_cfg,
+        trainer=Trainer(),
+        partitioner=partitioner or Partitioner(),
+    )
+
+
 def plan(
     run: Run,
     topology: Topology,
@@ -156,6 +190,7 @@ def plan(
     mfu: float = 0.4,
     memory_limit: int | None = None,
     train_step_alone: bool = False,
+    train_step: Compiled | None = None,
 ) -> Plan:
     """Compiles a run's programs for a topology.
 
@@ -165,6 +200,7 @@ def plan(
         mfu: The share of the devices' peak that the step's time assumes.
         memory_limit: Bytes of a device, instead of those of its data sheet.
         train_step_alone: Leaves the evaluations out.
+        train_step: Compiled already.
 
     Raises:
         UserError: The batch does not split over the devices, or a program does not compile.
@@ -175,13 +211,13 @@ def plan(
         memory_limit = topology.kind.memory
     lengths = run.train.lengths_of(run.model.converter.features)
     with partitioner.activate():
-        made = []
-        for program in _programs(run, partitioner, train_step_alone):
+        made = [] if train_step is None else [train_step]
+        for program in list(_programs(run, partitioner, train_step_alone))[len(made) :]:
             _log.info("compiling the %s for %s", program.name, topology.name)
-            made.append(compile_program(program))
+            made.append(compile_program(program, topology.options))
         half = None if train_step_alone else _halved(run, partitioner)
         if half is not None:
-            made[0] = made[0].with_growth(compile_program(half))
+            made[0] = made[0].with_growth(compile_program(half, topology.options))
     return Plan(
         title=run.model.config.title,
         topology=topology,

@@ -30,6 +30,7 @@ def as_json(plan: Plan, run: Run) -> dict[str, Any]:
         "tokens_per_batch": plan.tokens,
         "flops_per_step": plan.flops,
         "assumed_mfu": plan.mfu,
+        "assumed_share_of_peak_with_recomputation": plan.busy,
         "step_seconds": plan.step_seconds,
         "needed": plan.needed,
         "fits": plan.fits,
@@ -61,13 +62,20 @@ def as_text(plan: Plan, run: Run) -> str:
         f"devices         {chips} of {plan.topology.name}; compiled by {plan.topology.told}",
         f"settings        {'; '.join(plan.settings.bindings(run.model))}",
         f"batch           {plan.batch_size:,} rows, {plan.tokens:,} tokens with padding",
-        f"arithmetic      {plan.flops / 1e12:,.4g} TFLOP a step, without what is computed again",
+        f"arithmetic      {plan.flops / 1e12:,.4g} TFLOP a step: three forward passes, each stack "
+        "on its own tokens, attention and output included; what is computed again is not",
     ]
     if plan.step_seconds is not None and kind is not None:
         rate = plan.tokens / plan.step_seconds
         lines.append(
             f"step time       {plan.step_seconds:.3g} s at an assumed {plan.mfu:.0%} of the "
             f"devices' {kind.peak_flops / 1e12:,.0f} TFLOP/s: {rate:,.0f} tokens/s (not measured)"
+        )
+    if plan.busy > plan.mfu:
+        impossible = "; that is impossible, give a smaller --mfu" if plan.busy > 1 else ""
+        lines.append(
+            f"                with what is computed again the devices reach up to {plan.busy:.0%}"
+            f"{impossible}"
         )
     lines += ["", "GiB on one device", *_memory(plan)]
     lines += ["", "exchanged in one run, on one device", *_exchange(plan)]
@@ -111,14 +119,29 @@ def _verdict(plan: Plan, run: Run) -> list[str]:
     limit = f"{_gib(plan.memory_limit)} GiB a device"
     if plan.fits:
         assert plan.needed is not None
-        return [f"fits: {_gib(plan.needed)} GiB of {limit}"]
+        return [f"fits: {_gib(plan.needed)} GiB of {limit}", *_reserved(plan)]
     needed = "" if plan.needed is None else f": {_gib(plan.needed)} GiB of {limit}"
     share = f", of which {SPARE:.0%} are left for the runtime" if plan.needed is not None else ""
     return [f"does not fit{needed}{share}; what helps, cheapest first:", *_advice(plan, run)]
 
 
+def _reserved(plan: Plan) -> list[str]:
+    """What to set so that JAX takes enough of a device's memory."""
+    share = plan.topology.reserved
+    assert plan.needed is not None
+    assert plan.memory_limit is not None
+    if plan.needed <= share * plan.memory_limit:
+        return []
+    return [
+        f"with XLA_PYTHON_CLIENT_MEM_FRACTION={1 - SPARE:.2f} in the environment of the run: by "
+        f"itself JAX takes {share:.0%} of a device's memory"
+    ]
+
+
 def _advice(plan: Plan, run: Run) -> list[str]:
     settings, ways = plan.settings, len(plan.topology.devices) // plan.settings.partitions
+    if evaluations := _too_large_evaluations(plan):
+        return evaluations
     found = []
     microbatches = 2 * settings.microbatches
     if plan.batch_size % (microbatches * ways) == 0:
@@ -136,6 +159,22 @@ def _advice(plan: Plan, run: Run) -> list[str]:
     rules = "partitioning.standard_logical_axis_rules.parameter_partitioning_dims = 2"
     changes.append(f"{rules}  (parameters and optimiser split over all devices)")
     return [*(f"  {change}" for change in changes), "  or --fit, which looks for what fits"]
+
+
+def _too_large_evaluations(plan: Plan) -> list[str]:
+    """What to set where the train step fits; what it may be split by does not help the others."""
+    limit = (1 - SPARE) * (plan.memory_limit or 0)
+    large = [each for each in plan.programs if each.memory is None or each.memory.total > limit]
+    if plan.programs[0] in large:
+        return []
+    scopes = {
+        "train_eval" if each.name == "held-out loss" else "infer_eval": each for each in large
+    }
+    return [
+        f"  {scope}/utils.DatasetConfig.batch_size = a smaller number  (the {each.name}; the train "
+        "step itself fits)"
+        for scope, each in scopes.items()
+    ]
 
 
 def _gib(size: int | None) -> str:

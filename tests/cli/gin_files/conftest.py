@@ -19,6 +19,11 @@ _REQUIRED = {
         "TRAIN_STEPS = 1000100",
         "INITIAL_CHECKPOINT_PATH = '/c/checkpoint_1000000'",
     ],
+    "precompile": [
+        "MIXTURE_OR_TASK_NAME = 'web_questions_open'",
+        "TASK_FEATURE_LENGTHS = {'inputs': 64, 'targets': 16}",
+        "MODEL_DIR = '/m'",
+    ],
     "eval": [
         "MIXTURE_OR_TASK_NAME = 'web_questions_open'",
         "TASK_FEATURE_LENGTHS = {'inputs': 64, 'targets': 16}",
@@ -87,10 +92,12 @@ def resolved() -> Callable[..., dict[str, object]]:
 
 def _resolved(mode: str, files: list[str], *bindings: str) -> dict[str, object]:
     from closedbook.training import jobs
+    from closedbook.training.ahead.plan import precompile
     from closedbook.training.loop import train
 
     arguments = gin_files.resolve(mode, files, bindings)
-    function = {"train": train, "eval": jobs.evaluate, "infer": jobs.infer}[mode]
+    functions = {"train": train, "eval": jobs.evaluate, "infer": jobs.infer}
+    function = {**functions, "precompile": precompile}[mode]
     defaults = {
         name: parameter.default
         for name, parameter in inspect.signature(function).parameters.items()

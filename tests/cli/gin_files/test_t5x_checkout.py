@@ -31,6 +31,7 @@ RUNS = [
     ("train", "pretrain", ["DROPOUT_RATE = 0.1"]),
     ("eval", "eval", []),
     ("infer", "infer", []),
+    ("precompile", "precompile", ["DROPOUT_RATE = 0.1"]),
 ]
 
 

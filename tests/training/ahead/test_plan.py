@@ -1,7 +1,9 @@
 """What a run needs, compiled ahead of it."""
 
 import dataclasses
+import importlib.util
 import json
+import types
 
 import jax
 import pytest
@@ -89,7 +91,7 @@ def test_the_time_of_a_step_is_arithmetic(made, a_run):
 def _kind(peak_flops):
     from closedbook.parallel.devices import DeviceKind
 
-    return DeviceKind(peak_flops=peak_flops, memory=2**30)
+    return DeviceKind(peak_flops=peak_flops, memory=2**30, bandwidth=1e12, links=1e11)
 
 
 def test_json_has_all_that_the_table_has(made, a_run):
@@ -134,6 +136,7 @@ def test_a_program_that_the_compiler_finds_too_large_is_told_with_its_words(made
         memory=None,
         too_large="Used 125.31G of 15.75G hbm. Exceeded hbm capacity by 109.56G",
         exchanged=(),
+        wanted=int(125.31 * 2**30),
     )
     large = dataclasses.replace(made, programs=(refused,), memory_limit=2**34)
     assert large.fits is False
@@ -148,11 +151,34 @@ def test_another_failure_of_the_compiler_is_one_message():
         compile_program(program)
 
 
+def test_where_only_an_evaluation_is_too_large_its_batch_is_named(made, a_run):
+    step, held_out, answers = made.programs
+    large = dataclasses.replace(answers, memory=dataclasses.replace(answers.memory, code=2**40))
+    planned = dataclasses.replace(made, programs=(step, held_out, large), memory_limit=2**36)
+    text = table.as_text(planned, a_run)
+    assert "infer_eval/utils.DatasetConfig.batch_size = a smaller number" in text
+    assert "num_microbatches" not in text.partition("does not fit")[2]
+    assert "train_eval" not in text
+
+
+def test_full_rematerialisation_is_a_fourth_pass_that_mfu_does_not_count(made, a_run):
+    kind = dataclasses.replace(made.topology, kind=_kind(peak_flops=459e12))
+    full = dataclasses.replace(made.settings, remat_policy="full")
+    timed = dataclasses.replace(made, topology=kind, settings=full, mfu=0.6)
+    assert timed.busy == pytest.approx(0.8)
+    assert "the devices reach up to 80%\n" in table.as_text(timed, a_run)
+    above = dataclasses.replace(timed, mfu=0.8)
+    assert "up to 107%; that is impossible" in table.as_text(above, a_run)
+    assert dataclasses.replace(timed, settings=made.settings).busy == 0.6
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("v9:2x2", "unknown topology 'v9:2x2'; nearest: v2; valid: cpu, v2, v3"),
+        ("v9:2x2", "unknown topology 'v9:2x2'; nearest: v2"),
         ("v5p:2x2", "give the chips of a v5p slice along its 3 axes"),
+        ("h200:12", "give the number of GPUs, up to 8 or a multiple of it, as in h200:8"),
+        ("0xh200", "give the number of GPUs"),
         ("cpu:none", "give the number of devices, as in cpu:64"),
         ("cpu:4096", "JAX runs with 8 CPU devices; run it in a process of its own"),
     ],
@@ -166,3 +192,48 @@ def test_a_missing_compiler_is_named(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(UserError, match=r"install closedbook\[tpu-aot\].*--topology=cpu:64"):
         topology("v5p:4x4x4")
+    with pytest.raises(UserError, match=r"install closedbook\[cuda-aot\].*--topology=cpu:8"):
+        topology("8xh200")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("h200", "1x1x1"), ("H200:8", "1x1x8"), ("8xh200", "1x1x8"), ("h100:16", "1x2x8")],
+)
+def test_gpus_are_described_to_their_compiler(monkeypatch, name, shape):
+    asked = {}
+
+    def described(given, **kwargs):
+        asked.update(kwargs)
+        kind = next(line for line in kwargs["target_config"].splitlines() if "description" in line)
+        gpu = types.SimpleNamespace(device_kind=kind.split('"')[1])
+        return types.SimpleNamespace(devices=[gpu] * 16)
+
+    # The whole process's, and other tests use it.
+    monkeypatch.setattr("closedbook.parallel.topologies._keep_no_programs", lambda: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: True)
+    monkeypatch.setattr("jax.experimental.topologies.get_topology_desc", described)
+    found = topology(name)
+    assert asked["platform"] == "cuda"
+    assert asked["topology"] == shape
+    assert found.kind.memory == int(
+        asked["target_config"].split("device_memory_size: ")[1].split()[0]
+    )
+    assert "its description written from data sheets, not dumped on a device" in found.told
+
+
+def test_what_jax_takes_of_a_gpu_by_itself_is_told(made, a_run):
+    gpu = dataclasses.replace(made.topology, reserved=0.75)
+    tight = dataclasses.replace(made, topology=gpu, memory_limit=int(made.needed / 0.8))
+    assert "with XLA_PYTHON_CLIENT_MEM_FRACTION=0.95" in table.as_text(tight, a_run)
+    loose = dataclasses.replace(tight, memory_limit=int(made.needed / 0.7))
+    assert "MEM_FRACTION" not in table.as_text(loose, a_run)
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("jax_cuda13_plugin") is None, reason="needs closedbook[cuda-aot]"
+)
+def test_a_train_step_compiles_for_gpus_that_are_not_there(a_run):
+    held = plan(a_run, topology("h200:8"), train_step_alone=True)
+    assert held.fits is True
+    assert {each.kind for each in held.programs[0].exchanged} >= {"all-reduce"}
