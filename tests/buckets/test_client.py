@@ -122,6 +122,7 @@ def test_what_cannot_be_written_is_one_line_with_the_place_and_the_remedy(
         ("gs://some-bucket/", "a whole bucket; name a folder in it"),
         ("gs://Some_Bucket/run", "which no bucket can be called"),
         ("gs:///run", "which no bucket can be called"),
+        ("gs:/some-bucket/run", "with two slashes"),
         ("gs://some-bucket/a#b", "with '#' in its name"),
         ("gs://some-bucket/run?", "with '?' in its name"),
         ("gs://some-bucket/a/../b", "with '..' in its name"),
