@@ -26,15 +26,33 @@ def cache_folder(variable: str = VARIABLE, *, inside: str = "") -> pathlib.Path:
         variable: Its name.
         inside: Of `~/.cache/closedbook`, the folder that is taken where the variable is not set.
 
+    Raises:
+        UserError: The variable names no folder of a disk.
+
     >>> os.environ["A_CACHE"] = "/data/cache"
     >>> print(cache_folder("A_CACHE", inside="tokens"))
     /data/cache
     """
     given = os.environ.get(variable)
     try:
-        return pathlib.Path(given or f"~/.cache/closedbook/{inside}").expanduser().absolute()
+        return on_disk(given or f"~/.cache/closedbook/{inside}", variable).absolute()
     except RuntimeError:  # neither HOME nor an entry in passwd
         return _of_this_process() / inside
+
+
+def on_disk(folder: str | os.PathLike[str], what: str) -> pathlib.Path:
+    """A folder of a cache, whose files are mapped into memory.
+
+    Args:
+        folder: As it was given.
+        what: Its name for people.
+
+    Raises:
+        UserError: It is a URL.
+    """
+    if "://" in os.fspath(folder):
+        raise UserError(f"{what} is {os.fspath(folder)}; caches lie on a disk: give a folder there")
+    return pathlib.Path(folder).expanduser()
 
 
 @contextlib.contextmanager

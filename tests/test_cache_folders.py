@@ -6,6 +6,7 @@ import pathlib
 import pytest
 
 from closedbook import cache_folders
+from closedbook.errors import UserError
 
 
 @pytest.fixture
@@ -35,3 +36,12 @@ def test_a_user_without_a_home_gets_a_folder_for_the_process_and_one_word(homele
 def test_a_variable_names_the_folder(homeless, monkeypatch):
     monkeypatch.setenv(cache_folders.VARIABLE, "/data/cache")
     assert cache_folders.cache_folder(inside="tokens") == pathlib.Path("/data/cache")
+
+
+def test_a_cache_lies_on_a_disk(monkeypatch):
+    monkeypatch.setenv(cache_folders.VARIABLE, "gs://bucket/cache")
+    words = "CLOSEDBOOK_CACHE is gs://bucket/cache; caches lie on a disk"
+    with pytest.raises(UserError, match=words):
+        cache_folders.cache_folder(inside="tokens")
+    with pytest.raises(UserError, match="the cache folder is s3://bucket/a"):
+        cache_folders.on_disk("s3://bucket/a", "the cache folder")

@@ -43,6 +43,8 @@ def folder_at(path: str, what: str) -> pathlib.Path:
             which not all files of a run would come together.
     """
     if not is_bucket(path):
+        if path.startswith("gs:"):
+            raise UserError(f"{what} is {path}; write gs://BUCKET/FOLDER, with two slashes")
         if "://" in path:
             scheme = path.partition("://")[0]
             raise UserError(

@@ -254,11 +254,12 @@ def remove(url: str, *, patient: bool = True) -> None:
 
 def _write(url: str, content: bytes | None, retries: dict[str, Any]) -> None:
     store, key = _store(url, retries)
-    forget_listings()
     try:
         store.write(key, content).result()
     except (ValueError, OSError) as error:
         raise _failed(url, error, done="written") from error
+    finally:  # another thread may have listed meanwhile
+        forget_listings()
 
 
 def read_versioned(url: str) -> tuple[bytes | None, bytes]:
@@ -286,11 +287,12 @@ def write_over(url: str, content: bytes | None, version: bytes) -> bool:
         BucketError: As `write`.
     """
     store, key = _store(url, LOOKING)
-    forget_listings()
     try:
         return bool(store.write(key, content, if_equal=version).result().generation)
     except (ValueError, OSError) as error:
         raise _failed(url, error, done="written") from error
+    finally:
+        forget_listings()
 
 
 def _no_bucket(url: str) -> BucketError:

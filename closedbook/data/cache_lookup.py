@@ -9,7 +9,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import Required, TypedDict, Unpack
 
-from closedbook.cache_folders import cache_folder
+from closedbook.cache_folders import cache_folder, on_disk
 from closedbook.data import cache, cache_keys
 from closedbook.data.build import build, has_seqio_cache
 from closedbook.data.cache import TokenCache
@@ -76,7 +76,7 @@ def token_cache(
         "seed": seed,
     }
     key = cache_keys.cache_key(task_name, split, vocabulary, settings)
-    folder = pathlib.Path(cache_dir).expanduser() if cache_dir else default_cache_dir()
+    folder = on_disk(cache_dir, "the cache folder") if cache_dir else default_cache_dir()
     folder /= cache_keys.folder_name(key)
     try:
         return TokenCache(folder)

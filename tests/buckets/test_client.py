@@ -128,6 +128,7 @@ def test_a_folder_that_is_to_appear_at_once_is_refused(buckets):
         ("gs://some-bucket/", "a whole bucket; name a folder in it"),
         ("gs://Some_Bucket/run", "which no bucket can be called"),
         ("gs:///run", "which no bucket can be called"),
+        ("gs:/some-bucket/run", "with two slashes"),
         ("gs://some-bucket/a#b", "with '#' in its name"),
         ("gs://some-bucket/run?", "with '?' in its name"),
         ("gs://some-bucket/a/../b", "with '..' in its name"),
