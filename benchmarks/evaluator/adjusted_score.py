@@ -35,8 +35,8 @@ WEAK = (0.4, 0.2, 0.1, 0.03)  # shares of right answers of systems made weak
 
 HEAD = """# May the adjusted score be believed?
 
-Made by `benchmarks/evaluator/adjusted_score.py` from EVOUNA's judgements (Wang et al. 2023), the systems of
-Kamalloo et al. 2023, and the questions of NQ-open. Percent, with 95% intervals.
+Made by `benchmarks/evaluator/adjusted_score.py` from EVOUNA's judgements (Wang et al. 2023), the
+systems of Kamalloo et al. 2023, and the questions of NQ-open. Percent, with 95% intervals.
 """
 LEFT_OUT = """## Systems that the judge had not seen
 

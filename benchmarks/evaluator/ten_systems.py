@@ -25,8 +25,8 @@ PAGE = pathlib.Path(__file__).resolve().parents[2] / "docs" / "studies" / "ten_s
 
 HEAD = """# Ten systems on NQ-open, compared
 
-Made by `benchmarks/evaluator/ten_systems.py` from the predictions of ten retrieve-and-read systems for the
-{n:,} questions of NQ-open's development set that Kamalloo et al. 2023 publish
+Made by `benchmarks/evaluator/ten_systems.py` from the predictions of ten retrieve-and-read systems
+for the {n:,} questions of NQ-open's development set that Kamalloo et al. 2023 publish
 ([OpenQA-eval](https://github.com/ehsk/OpenQA-eval)). All numbers are per cent or points of exact
 match; intervals are 95%. `closedbook compare` makes the same comparison of any files.
 """
