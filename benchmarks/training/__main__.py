@@ -3,7 +3,7 @@
     python -m benchmarks.training --questions NQ-open.dev.jsonl --vocabulary spiece.model \
         [--size t5_1_1_small|tiny] [--layers N] [--rounds 7] [--ways WAY ...] [--out training.json]
 
-A random model takes steps of 64 questions, padded to 32 + 16 tokens (of transformers' to the
+A random model takes steps of 64 questions, padded to 32 + 16 tokens (of transformers' also to the
 longest), or of 16 rows of 128 + 32 tokens with as many questions as they hold ("packed"): forward
 and backward pass with dropout 0.1, and Adafactor. Each way has a process of its own; rounds of all
 ways are interleaved, so that a busy machine slows them alike. `--pause` waits for Enter before the
@@ -27,6 +27,7 @@ from closedbook.models import precision
 
 Row = dict[str, float]
 WAYS = (*OURS, "float32, scanned", "float32, packed", "bf16_bf16_f32, packed", *THEIRS)
+WAYS += tuple(f"{way}, to the longest" for way in THEIRS)  # padded so: for packed ones
 
 
 class _Worker:
@@ -79,6 +80,9 @@ def main() -> None:
     rounds = []
     for _ in range(options.rounds):
         rounds.append({way: worker.step() for way, worker in workers.items()})
+        print(
+            "round:", {way: round(each["wall"], 2) for way, each in rounds[-1].items()}, flush=True
+        )
     table = [_row(way, workers[way].about, rounds) for way in workers]
     for row in table:
         print(json.dumps(row))

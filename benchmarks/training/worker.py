@@ -48,16 +48,14 @@ def _step(options: argparse.Namespace) -> tuple[ways.Step, int]:
     given = batches.examples(options.questions, options.vocabulary)
     config = ways.shape(options.size, options.layers)
     batch = batches.padded(given, 64, 32, 16)
-    if options.way in ways.THEIRS:
-        longest = {name: int((x > 0).sum(1).max()) for name, x in batch.items() if x.ndim == 2}
-        cut = {
-            name: x[:, : longest[name]]
-            for name, x in batch.items()
-            if name in ("encoder_input_tokens", "decoder_target_tokens")
-        }
-        return ways.theirs(config, cut, **ways.THEIRS[options.way]), 64
-    dtype, *rest = options.way.split(", ")
-    config = dataclasses.replace(config, dtype=dtype, scan_layers="scanned" in rest)
+    kind, *rest = options.way.split(", ")
+    if kind in ways.THEIRS:
+        names = ("encoder_input_tokens", "decoder_target_tokens")
+        widths = {name: int((batch[name] > 0).sum(1).max()) for name in names}
+        if "to the longest" in rest:
+            batch = {name: batch[name][:, : widths[name]] for name in names}
+        return ways.theirs(config, batch, **ways.THEIRS[kind]), 64
+    config = dataclasses.replace(config, dtype=kind, scan_layers="scanned" in rest)
     if "packed" in rest:
         packed, count = batches.packed(given, 16, 128, 32)
         return ways.ours(config, packed), count
