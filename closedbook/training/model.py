@@ -147,6 +147,7 @@ class TransformerModel(abc.ABC):
         """
         states = self.states(params, batch, dropout_key)
         targets, weights = batch["decoder_target_tokens"], batch["decoder_loss_weights"]
+        rows, length = targets.shape
         total, sums = summed(
             functools.partial(self._logits_of, params),
             states,
@@ -154,7 +155,7 @@ class TransformerModel(abc.ABC):
             weights,
             z_loss=self.z_loss,
             label_smoothing=self.label_smoothing,
-            parts=parts_of(*targets.shape, self.config.vocab_size),
+            parts=parts_of(rows, length, self.config.vocab_size),
         )
         return total, sums | self.counts(batch)
 
