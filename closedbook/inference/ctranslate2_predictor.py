@@ -21,7 +21,8 @@ class CTranslate2Predictor(Predictor):
 
     Greedy answers in float32 are those of JAX. A beam search is CTranslate2's: it keeps what is
     most probable, divided by length ** alpha, and stops at the first `num_beams` that have ended;
-    the answers are then ranked by the settings' own penalty. Nothing is compiled.
+    the answers that have ended, or all where none has, are then ranked by the settings' own
+    penalty. Nothing is compiled.
 
     Args:
         module: The network; says how inputs are framed, and which ids end and fill up.
@@ -116,7 +117,9 @@ class CTranslate2Predictor(Predictor):
                 # CTranslate2 gives log-probabilities divided by its own penalty.
                 log_prob = score if greedy else score * max(len(ids), 1) ** alpha
                 kept.append((log_prob / ((5.0 + len(ids)) / 6.0) ** alpha, log_prob, ids))
-            kept.sort(key=lambda each: -each[0])
+            # As in T5X, what has not ended counts where nothing has.
+            ended = [each for each in kept if each[2][-1:] == [self._module.eos_id]]
+            kept = sorted(ended or kept, key=lambda each: -each[0])
             for place, (score, log_prob, ids) in enumerate(kept):
                 tokens[row, place, : len(ids)] = ids
                 log_probs[row, place], scores[row, place] = log_prob, score

@@ -9,6 +9,7 @@ decide as those before them.
 import importlib.metadata
 import json
 import logging
+import math
 import os
 import pathlib
 import time
@@ -42,11 +43,10 @@ def seconds(shapes: Sequence[tuple[int, int]], ways: Mapping[str, Product]) -> d
     path = _file()
     if (path, name) not in _known:
         kept = _read(path)
-        found = kept.get(name)
-        if not isinstance(found, dict) or not all(found.get(way, 0) > 0 for way in ways):
-            found = _measured(cut, ways)
-            _keep(path, kept | {name: found})
-        _known[path, name] = found
+        if not _sound(kept.get(name), ways):
+            kept |= {name: _measured(cut, ways)}
+            _keep(path, kept)
+        _known[path, name] = kept[name]
     return _known[path, name]
 
 
@@ -62,6 +62,14 @@ def _read(path: pathlib.Path) -> dict[str, dict[str, float]]:
     except (OSError, ValueError):  # none yet, or a damaged one: it is made anew
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _sound(found: object, ways: Mapping[str, Product]) -> bool:
+    """Whether what a file holds are seconds of all the ways."""
+    if not isinstance(found, dict):
+        return False
+    values = [found.get(way) for way in ways]
+    return all(isinstance(each, float) and 0 < each < math.inf for each in values)
 
 
 def _keep(path: pathlib.Path, content: dict[str, dict[str, float]]) -> None:

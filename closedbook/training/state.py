@@ -110,15 +110,17 @@ def _slot_format(
 def laid_out(tree: _Tree, abstract: _Tree) -> _Tree:
     """Arrays in the layouts of an abstract tree, like `abstract_state`.
 
+    Those that lie otherwise are given up one by one, so that memory for one more is enough.
+
     Args:
-        tree: Of arrays with the shardings of the abstract ones.
+        tree: Of arrays with the shardings of the abstract ones; not to be used afterwards.
         abstract: Of `jax.ShapeDtypeStruct`.
     """
 
     def placed(x: jax.Array, like: jax.ShapeDtypeStruct) -> jax.Array:
         if like.format.layout is None:
             return x
-        return jax.jit(lambda same: same, out_shardings=like.format)(x)
+        return jax.jit(lambda same: same, out_shardings=like.format, donate_argnums=0)(x)
 
     return jax.tree.map(placed, tree, abstract)
 

@@ -2,7 +2,9 @@
 
 import dataclasses
 import sys
+import types
 
+import jax
 import numpy as np
 import pytest
 
@@ -66,6 +68,27 @@ def test_other_parameters_and_eight_bits_have_folders_of_their_own(tiny, monkeyp
     others = tiny.params | {"token_embedder": {"embedding": -embedder["embedding"]}}
     assert predictor.predict_tokens(others, _inputs(tiny))[0] != one
     assert len(list((tmp_path / "ctranslate2").iterdir())) == 2
+
+
+def test_beams_that_have_ended_go_before_those_that_were_cut(tiny):
+    found = types.SimpleNamespace(
+        hypotheses=[["3"] * LENGTH, ["5", "1"], ["4", "1"]], scores=[-1.0, -5.0, -4.0]
+    )
+    model = types.SimpleNamespace(translate_batch=lambda rows, **settings: [found] * len(rows))
+    chosen = DecodeSettings(method="beam", num_beams=3, alpha=0.0, max_decode_length=LENGTH)
+    made = CTranslate2Predictor(tiny.module, _Letters(), opened=lambda _: model, settings=chosen)
+    (answer,) = made.predict_tokens(tiny.params, [[5, 1]])
+    assert answer.hypotheses == (("e", -4.0), ("f", -5.0))
+    found.hypotheses = [["3"] * LENGTH, ["5"] * LENGTH, ["4"] * LENGTH]  # none has ended
+    (answer,) = made.predict_tokens(tiny.params, [[5, 1]])
+    assert answer.hypotheses == (("d" * LENGTH, -1.0), ("e" * LENGTH, -4.0), ("f" * LENGTH, -5.0))
+
+
+def test_parameters_of_sixteen_bits_have_a_folder_too(tiny, monkeypatch, tmp_path):
+    pytest.importorskip("ctranslate2", reason="the extra ctranslate2 is not installed")
+    monkeypatch.setenv("CLOSEDBOOK_CACHE", str(tmp_path))
+    narrow = jax.tree.map(lambda x: x.astype("bfloat16"), tiny.params)
+    assert (ctranslate2_folders.folder_of(tiny.config, narrow, "float32") / "model.bin").is_file()
 
 
 @pytest.mark.parametrize("settings", [{"method": "sample"}, {"beam_rules": "huggingface"}])

@@ -1,6 +1,7 @@
 """Number types: what is rounded and what is not, and what a platform makes of bfloat16."""
 
 import dataclasses
+import json
 
 import jax
 import jax.numpy as jnp
@@ -135,7 +136,10 @@ def test_products_are_timed_once_and_kept_for_processors_of_this_kind(monkeypatc
     assert fastest_products.seconds([(16, 4096), (16, 8)], ways) == found
     assert not calls
     [path] = (tmp_path / "cache/products").iterdir()
-    path.write_text("{")  # damaged: made anew
-    fastest_products._known.clear()
-    assert fastest_products.seconds([(16, 8), (16, 4096)], ways).keys() == ways.keys()
-    assert calls
+    odd = json.dumps({"16x2048 16x8": {"float32": "fast", "bf16_bf16_f32": None}})
+    for damaged in ("{", odd, odd.replace('"fast"', "NaN"), "[]"):  # made anew
+        path.write_text(damaged)
+        calls.clear()
+        fastest_products._known.clear()
+        assert fastest_products.seconds([(16, 8), (16, 4096)], ways).keys() == ways.keys()
+        assert calls

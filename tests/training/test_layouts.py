@@ -74,6 +74,8 @@ def test_arrays_keep_their_values_in_the_other_order(scanned, partitioner):
         turned = laid_out(plain, abstract)
     found = {_layout(x) for x in jax.tree.leaves(turned.params) if x.ndim == 3}
     assert found == {(1, 0, 2)}
+    moved = [x for x in jax.tree.leaves(plain.params) if x.ndim == 3]
+    assert all(x.is_deleted() for x in moved)  # a run that goes on has no memory for two
     for one, other in zip(jax.tree.leaves(state), jax.tree.leaves(turned), strict=True):
         assert one.format == other.format
         np.testing.assert_array_equal(one, other)

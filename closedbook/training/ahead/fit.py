@@ -50,6 +50,7 @@ def fit(
             f"--fit needs the memory of a device, and {topology.name} has none of its own; give "
             "--device_memory, in GiB"
         )
+    run = run.on(topology)
     estimates = Estimates(run, topology, mfu)
     search = _Search(estimates, _candidates(run, topology), int((1 - SPARE) * limit))
     for number in range(1, _MOST_PROGRAMS + 1):

@@ -144,6 +144,16 @@ class Run:
             remat_policy=self.model.config.remat_policy,
         )
 
+    def on(self, topology: Topology) -> "Run":
+        """The same run with the number types that its model has on the devices of a topology.
+
+        CPU devices stand in for others too, so that what a model names stays there.
+        """
+        platform = topology.devices[0].platform
+        if platform == "cpu":
+            return self
+        return dataclasses.replace(self, model=self.model.on(platform))
+
     def changed(self, settings: Settings) -> "Run":
         """The same run with other settings."""
         config = dataclasses.replace(self.model.config, remat_policy=settings.remat_policy)
@@ -205,6 +215,7 @@ def plan(
     Raises:
         UserError: The batch does not split over the devices, or a program does not compile.
     """
+    run = run.on(topology)
     partitioner = dataclasses.replace(run.partitioner, devices=topology.devices, backend=None)
     checks.check_batches(run.train, run.trainer, partitioner)
     if memory_limit is None and topology.kind is not None:

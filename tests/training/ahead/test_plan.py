@@ -110,6 +110,15 @@ def test_changed_settings_are_those_of_the_run(a_run):
     assert a_run.changed(settings).model.config.remat_policy == "full"
 
 
+def test_auto_is_compiled_as_the_number_types_that_the_devices_will_take(a_run):
+    config = dataclasses.replace(a_run.model.config, dtype="auto")
+    model = dataclasses.replace(a_run.model, module=a_run.model.module.clone(config=config))
+    run = dataclasses.replace(a_run, model=model)
+    for platform, dtype in (("tpu", "bfloat16"), ("cuda", "bfloat16"), ("cpu", "auto")):
+        devices = types.SimpleNamespace(devices=(types.SimpleNamespace(platform=platform),))
+        assert run.on(devices).model.config.dtype == dtype
+
+
 def test_a_batch_that_does_not_split_is_refused(a_run):
     odd = dataclasses.replace(a_run, train=dataclasses.replace(a_run.train, batch_size=6))
     with pytest.raises(UserError, match="does not split over 4 data-parallel"):
