@@ -88,10 +88,12 @@ def _parsed(words):
     ("program", "code"),
     [
         ("echo finished at step 9", 0),
+        ("kill -6 $$", 2),
+        ("exit 127", 2),
         ("echo stopped at step 3", 75),
         ("exit 75", 75),
         ("exit 143", 75),
-        ("kill -9 $$", 75),
+        ("kill -9 $$", 2),
         ("exit 2", 2),
         ("exit 1", 1),
     ],
@@ -101,6 +103,12 @@ def test_the_exit_code_says_what_comes_next(program, code, tmp_path):
     ended = subprocess.run(["bash", TRAIN, "nq_tiny.gin"], env=environment, capture_output=True)
     assert ended.returncode == code
     assert (tmp_path / "code").read_text() == f"{code}\n"
+
+
+def test_a_crash_after_a_while_may_be_a_machine_s_and_is_tried_again(tmp_path):
+    environment = _fake(tmp_path, "kill -9 $$") | {"CRASH_SECONDS": "0"}
+    ended = subprocess.run(["bash", TRAIN, "nq_tiny.gin"], env=environment, capture_output=True)
+    assert ended.returncode == 75
 
 
 def test_a_stop_is_passed_on_and_waited_for(tmp_path):

@@ -47,7 +47,7 @@ set -u
 cd "\$HOME" && mkdir -p closedbook && tar -xzf closedbook.tar.gz -C closedbook && cd closedbook
 export PATH=\$HOME/.local/bin:\$PATH  # the images of TPU VMs have an old Python: uv brings one
 test -e venv/installed || { python3 -m pip install --quiet --user uv && uv venv --quiet --python 3.12 venv \
-  && uv pip install --quiet --python venv/bin/python '.[tpu]' && touch venv/installed; } || exit 2
+  && uv pip install --quiet --python venv/bin/python '.[tpu]' && touch venv/installed; } || { echo "closedbook ended with code 2"; exit 2; }
 if ! systemctl is-active --quiet closedbook; then
   rm -f code
   sudo systemd-run --unit=closedbook --collect --uid="\$(id -u)" --working-directory="\$PWD" \
@@ -62,7 +62,7 @@ echo "closedbook ended with code \$(cat code)"
 REMOTE
 
 while :; do
-  slice || continue
+  slice || { sleep 30; continue; }
   gcloud compute tpus tpu-vm scp "$sources" "$name:closedbook.tar.gz" --zone="$zone" --worker=all --quiet
   said=$(gcloud compute tpus tpu-vm ssh "$name" --zone="$zone" --worker=all --quiet --command="$remote" \
     | tee /dev/stderr)

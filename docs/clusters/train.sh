@@ -1,7 +1,8 @@
 #!/bin/bash
 # One process of a run of several. Ends with 0 when the run is finished, with 75 when the same
 # command is to be given again (it was stopped and has saved, or another process is gone), and with
-# 1 or 2 after an error, which comes again. SIGTERM is passed on.
+# 1 or 2 after an error, which comes again. A crash is an error in the first CRASH_SECONDS (900), as
+# it will come again then; later it may be a machine's. SIGTERM is passed on.
 #   train.sh GIN_FILE [FLAGS OF t5x train ...]
 set -u
 gin_file=$1
@@ -19,7 +20,9 @@ done
 cat "$output"
 if [ "$code" = 0 ] && grep -q '^stopped at step' "$output"; then code=75; fi
 case $code in
-  129 | 130 | 137 | 143) code=75 ;;
+  0 | 1 | 2 | 75) ;;
+  129 | 130 | 143) code=75 ;;
+  *) if [ "$SECONDS" -lt "${CRASH_SECONDS:-900}" ]; then code=2; else code=75; fi ;;
 esac
 rm -f "$output"
 if [ -n "${CODE_FILE:-}" ]; then echo "$code" >"$CODE_FILE"; fi
