@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import importlib.util
+import subprocess
 import sys
 
 import pytest
@@ -61,3 +62,14 @@ def test_module_that_is_not_installed_is_still_an_import_error(watch):
     around_import("no_such_module_anywhere", contextlib.nullcontext)
     with pytest.raises(ImportError):
         importlib.import_module("no_such_module_anywhere")
+
+
+def test_names_of_tasks_are_found_in_whatever_order_they_are_asked_for():
+    code = (
+        "import importlib, sys\n"
+        "for name in importlib.import_module('closedbook.tasks').__all__:\n"
+        "    for each in [each for each in sys.modules if each.startswith('closedbook.tasks')]:\n"
+        "        del sys.modules[each]\n"
+        "    exec(f'from closedbook.tasks import {name}')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
