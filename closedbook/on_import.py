@@ -36,14 +36,17 @@ def on_demand(package: str, name: str, homes: Mapping[str, str]) -> Any:
     Args:
         package: The package's name.
         name: What is asked for.
-        homes: The module within the package that holds each name.
+        homes: The module within the package that holds each name, or the package around it.
 
     Raises:
         AttributeError: The package has no such name.
     """
     if name not in homes:
         raise AttributeError(f"module {package!r} has no attribute {name!r}")
-    found = getattr(importlib.import_module(f"{package}.{homes[name]}"), name)
+    home = importlib.import_module(f"{package}.{homes[name]}")
+    if not hasattr(home, name):  # a module of its own
+        importlib.import_module(f"{home.__name__}.{name}")
+    found = getattr(home, name)
     setattr(sys.modules[package], name, found)
     return found
 

@@ -80,3 +80,14 @@ def test_asking_imports_neither_orbax_nor_tasks_nor_the_judge():
 def test_a_name_that_a_package_has_not_is_no_attribute_of_it():
     with pytest.raises(AttributeError, match=r"'closedbook.checkpoints' has no attribute 'Stoer'"):
         importlib.import_module("closedbook.checkpoints").Stoer  # noqa: B018
+
+
+def test_names_of_tasks_are_found_in_whatever_order_they_are_asked_for():
+    code = (
+        "import importlib, sys\n"
+        "for name in importlib.import_module('closedbook.tasks').__all__:\n"
+        "    for each in [each for each in sys.modules if each.startswith('closedbook.tasks')]:\n"
+        "        del sys.modules[each]\n"
+        "    exec(f'from closedbook.tasks import {name}')\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

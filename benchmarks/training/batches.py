@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from closedbook.data.packing import first_fit
+from closedbook.data.placing import placements
 from closedbook.vocabulary import EOS_ID
 from closedbook.vocabulary.sentencepiece import Vocabulary
 
@@ -32,18 +32,16 @@ def padded(given: list[Example], rows: int, inputs: int, targets: int) -> Batch:
 
 def packed(given: list[Example], rows: int, inputs: int, targets: int) -> tuple[Batch, int]:
     """As many of the first examples as rows hold, and how many they are."""
-    placed = first_fit(
-        0,
-        [len(one) for one, _ in given],
-        [len(other) for _, other in given],
-        row_count=rows,
-        inputs_length=inputs,
-        targets_length=targets,
+    inputs_of, targets_of = (np.array([len(each[side]) for each in given]) for side in (0, 1))
+    placed = next(
+        placements(
+            inputs_of, targets_of, row_count=rows, inputs_length=inputs, targets_length=targets
+        )
     )
     rows_of: list[list[int]] = [[] for _ in range(rows)]
-    for number, row in enumerate(placed.rows):
-        rows_of[row].append(number)
-    return _filled(given, rows_of, inputs, targets, packed=True), len(placed.rows)
+    for place, row in zip(placed.places, placed.rows, strict=True):
+        rows_of[row].append(int(place))
+    return _filled(given, rows_of, inputs, targets, packed=True), len(placed.places)
 
 
 def _filled(

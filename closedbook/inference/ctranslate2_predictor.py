@@ -156,10 +156,19 @@ class CTranslate2Predictor(Predictor):
 
 
 def opened(folder: pathlib.Path) -> Any:
-    """The `ctranslate2.Translator` of a folder, on all cores of the CPU."""
+    """The `ctranslate2.Translator` of a folder, on all cores of the CPU.
+
+    Raises:
+        UserError: The folder is damaged.
+    """
     import ctranslate2
 
-    return ctranslate2.Translator(str(folder), device="cpu", intra_threads=_cores())
+    try:
+        return ctranslate2.Translator(str(folder), device="cpu", intra_threads=_cores())
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"CTranslate2 cannot open {folder}: {error}; delete that folder, it is made again"
+        ) from error
 
 
 def _cores() -> int:

@@ -130,6 +130,7 @@ def train(
             folder, model, abstract_state(model, partitioner), train_dataset_cfg, config_text
         )
         model = model.on(partitioner.platform)  # after its own number types are written
+        start = start.computing_in(model.config.dtype)
         stop = StopRequest()
         parts = Parts(model, partitioner, folder, data, start, stack, check=stop.check)
         every = Every(eval_period or 0, last)

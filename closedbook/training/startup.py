@@ -55,6 +55,7 @@ class Start:
         data: What the training data is, from `RunData.record`.
         resumed: Whether the run's own folder held a checkpoint.
         unscored: Whether that was saved before evaluations which did not end.
+        dtype: The number types that the run has computed in so far; "" where nothing tells.
     """
 
     state: TrainState
@@ -66,6 +67,19 @@ class Start:
     data: dict[str, object]
     resumed: bool
     unscored: bool = False
+    dtype: str = ""
+
+    def computing_in(self, dtype: str) -> "Start":
+        """The same with the number types of what follows; warns where they are others."""
+        if self.dtype not in ("", dtype):
+            _log.warning(
+                "up to step %d this run computed in %s, from here on in %s: its numbers will not "
+                "be those of one machine; name the former in the model's dtype to keep to it",
+                self.step,
+                self.dtype,
+                dtype,
+            )
+        return dataclasses.replace(self, dtype=dtype)
 
     def last_step(
         self, total: int | None, relative: int | None, *, evaluated_first: bool = False
@@ -107,6 +121,7 @@ class Start:
             "initial_checkpoint": self.initial,
             "first_step": self.first_step,
             "data": self.data,
+            "dtype": self.dtype,
         }
 
 
@@ -180,6 +195,7 @@ def _resumed(
         data=data,
         resumed=True,
         unscored=bool(run.get("evaluated")) and not store.has_scores(step),
+        dtype=run.get("dtype", ""),
     )
 
 

@@ -84,11 +84,18 @@ def test_beams_that_have_ended_go_before_those_that_were_cut(tiny):
     assert answer.hypotheses == (("d" * LENGTH, -1.0), ("e" * LENGTH, -4.0), ("f" * LENGTH, -5.0))
 
 
-def test_parameters_of_sixteen_bits_have_a_folder_too(tiny, monkeypatch, tmp_path):
+def test_a_damaged_folder_is_named_and_parameters_of_sixteen_bits_have_one_too(
+    tiny, monkeypatch, tmp_path
+):
     pytest.importorskip("ctranslate2", reason="the extra ctranslate2 is not installed")
     monkeypatch.setenv("CLOSEDBOOK_CACHE", str(tmp_path))
     narrow = jax.tree.map(lambda x: x.astype("bfloat16"), tiny.params)
-    assert (ctranslate2_folders.folder_of(tiny.config, narrow, "float32") / "model.bin").is_file()
+    folder = ctranslate2_folders.folder_of(tiny.config, narrow, "float32")
+    content = (folder / "model.bin").read_bytes()
+    for damaged in (content[: len(content) // 2], b""):  # as a crash of the machine leaves it
+        (folder / "model.bin").write_bytes(damaged)
+        with pytest.raises(UserError, match=rf"{folder.name}.*delete that folder"):
+            opened(folder)
 
 
 @pytest.mark.parametrize("settings", [{"method": "sample"}, {"beam_rules": "huggingface"}])

@@ -135,17 +135,30 @@ def test_questions_that_stand_in_training_are_told(run, caplog):
     assert "5 of 15 evaluation questions (33.3%)" in caplog.text
 
 
-def test_resumed_run_equals_an_uninterrupted_one(run, tiny, tmp_path):
+def test_resumed_run_equals_an_uninterrupted_one(run, tiny, tmp_path, caplog):
     # Scanned: their parameters lie in another order than a checkpoint has them.
     config = dataclasses.replace(tiny.config, dropout_rate=0.1, scan_layers=True)
     model = dataclasses.replace(tiny, module=T5(config))
     run(11, "whole", model=model)
     run(4, "parts", model=model)
     run(8, "parts", model=model)
-    run(11, "parts", model=model)
+    with caplog.at_level(logging.WARNING, logger="closedbook"):
+        run(11, "parts", model=model)
+    assert "computed in" not in caplog.text
     _assert_identical(_params(model, tmp_path / "whole"), _params(model, tmp_path / "parts"))
     lines = _lines(tmp_path / "parts/train/metrics.jsonl")
     assert [line["step"] for line in lines] == sorted({line["step"] for line in lines})
+
+
+def test_a_run_that_goes_on_in_other_number_types_is_told(run, tiny, monkeypatch, caplog):
+    run(2)
+    dtype = "bf16_bf16_f32"  # as on another machine, of a model whose dtype is "auto"
+    config = dataclasses.replace(tiny.config, dtype=dtype)
+    other = dataclasses.replace(tiny, module=T5(config))
+    monkeypatch.setattr(type(tiny), "on", lambda model, platform: other)
+    with caplog.at_level(logging.WARNING, logger="closedbook"):
+        run(4)
+    assert f"up to step 2 this run computed in float32, from here on in {dtype}" in caplog.text
 
 
 def test_sigterm_saves_and_the_run_goes_on_exactly(run, tiny, tmp_path, monkeypatch):

@@ -111,6 +111,7 @@ class Run:
         held_out: Of the held-out loss; None for none.
         questions: Of the evaluation by answers; None for none.
         evaluator: How questions are answered.
+        use_hardware_rng: Draw dropout by the accelerator's generator.
     """
 
     model: TransformerModel
@@ -120,6 +121,7 @@ class Run:
     held_out: DatasetConfig | None = None
     questions: DatasetConfig | None = None
     evaluator: Evaluator = dataclasses.field(default_factory=Evaluator)
+    use_hardware_rng: bool = False
 
     @classmethod
     def of(cls, arguments: Mapping[str, Any]) -> "Run":
@@ -133,6 +135,7 @@ class Run:
             held_out=arguments.get("train_eval_dataset_cfg") if evaluated else None,
             questions=arguments.get("infer_eval_dataset_cfg") if evaluated else None,
             evaluator=arguments.get("inference_evaluator") or Evaluator(),
+            use_hardware_rng=bool(arguments.get("use_hardware_rng")),
         )
 
     @property
@@ -245,7 +248,7 @@ def plan(
 def _programs(
     run: Run, partitioner: Partitioner, train_step_alone: bool
 ) -> Iterator[programs.Program]:
-    yield programs.train_step(run.model, partitioner, run.train, run.trainer)
+    yield _train_step(run, partitioner, run.train)
     if train_step_alone:
         return
     if run.held_out is not None and run.held_out.task_feature_lengths:
@@ -262,4 +265,10 @@ def _halved(run: Run, partitioner: Partitioner) -> programs.Program | None:
     if run.train.batch_size % ways:
         return None
     cfg = dataclasses.replace(run.train, batch_size=run.train.batch_size // 2)
-    return programs.train_step(run.model, partitioner, cfg, run.trainer)
+    return _train_step(run, partitioner, cfg)
+
+
+def _train_step(run: Run, partitioner: Partitioner, cfg: DatasetConfig) -> programs.Program:
+    return programs.train_step(
+        run.model, partitioner, cfg, run.trainer, use_hardware_rng=run.use_hardware_rng
+    )

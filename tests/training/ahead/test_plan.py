@@ -11,6 +11,7 @@ import pytest
 from closedbook.errors import UserError
 from closedbook.parallel import Partitioner
 from closedbook.parallel.topologies import topology
+from closedbook.training.ahead import plan as planning
 from closedbook.training.ahead import table
 from closedbook.training.ahead.compiled import Compiled, compile_program
 from closedbook.training.ahead.plan import Plan, Run, Settings, plan
@@ -117,6 +118,21 @@ def test_auto_is_compiled_as_the_number_types_that_the_devices_will_take(a_run):
     for platform, dtype in (("tpu", "bfloat16"), ("cuda", "bfloat16"), ("cpu", "auto")):
         devices = types.SimpleNamespace(devices=(types.SimpleNamespace(platform=platform),))
         assert run.on(devices).model.config.dtype == dtype
+
+
+def test_dropout_is_compiled_with_the_generator_that_the_run_has(a_run, monkeypatch):
+    seen = []
+
+    def compiled(program, options):
+        seen.append(str(program.arguments[2].dtype))
+        return Compiled(name="", seconds=0.0, memory=None, too_large=None, exchanged=())
+
+    monkeypatch.setattr(planning, "compile_program", compiled)
+    arguments = {"model": a_run.model, "train_dataset_cfg": a_run.train, "eval_period": 0}
+    for given, impl in (({}, "fry"), ({"use_hardware_rng": True}, "urbg")):
+        seen.clear()
+        plan(Run.of(arguments | given), topology("cpu:8"), train_step_alone=True)
+        assert seen == [f"key<{impl}>"]
 
 
 def test_a_batch_that_does_not_split_is_refused(a_run):
