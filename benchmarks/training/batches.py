@@ -5,7 +5,7 @@ import pathlib
 
 import numpy as np
 
-from closedbook.data.packing import first_fit
+from closedbook.data.placing import placements
 from closedbook.vocabulary import EOS_ID
 from closedbook.vocabulary.sentencepiece import Vocabulary
 
@@ -31,19 +31,20 @@ def padded(given: list[Example], rows: int, inputs: int, targets: int) -> Batch:
 
 
 def packed(given: list[Example], rows: int, inputs: int, targets: int) -> tuple[Batch, int]:
-    """As many of the first examples as rows hold, and how many they are."""
-    placed = first_fit(
-        0,
-        [len(one) for one, _ in given],
-        [len(other) for _, other in given],
-        row_count=rows,
-        inputs_length=inputs,
-        targets_length=targets,
+    """The first batch of the examples as training packs them, and how many examples it holds."""
+    placed = next(
+        placements(
+            np.array([len(one) for one, _ in given]),
+            np.array([len(other) for _, other in given]),
+            row_count=rows,
+            inputs_length=inputs,
+            targets_length=targets,
+        )
     )
     rows_of: list[list[int]] = [[] for _ in range(rows)]
-    for number, row in enumerate(placed.rows):
-        rows_of[row].append(number)
-    return _filled(given, rows_of, inputs, targets, packed=True), len(placed.rows)
+    for place, row in zip(placed.places.tolist(), placed.rows.tolist(), strict=True):
+        rows_of[row].append(place)
+    return _filled(given, rows_of, inputs, targets, packed=True), len(placed.places)
 
 
 def _filled(
