@@ -135,12 +135,14 @@ def _cells(row: dict) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    one = commands.add_parser("cell")
-    one.add_argument("gin_file")
-    one.add_argument("topology")
-    for name in ("run", "table"):
-        command = commands.add_parser(name)
-        command.add_argument("--out", type=pathlib.Path, required=True)
+    one = commands.add_parser("cell", help="one size on one kind of devices, printed as JSON")
+    one.add_argument("gin_file", help="such as nq_11b.gin")
+    one.add_argument("topology", help="such as v5p:4x4x4 or h200:8")
+    for name, what in (("run", "all that are not done yet"), ("table", "prints what is done")):
+        command = commands.add_parser(name, help=what)
+        command.add_argument(
+            "--out", type=pathlib.Path, required=True, help="JSON lines, a cell each"
+        )
         if name == "run":
             command.add_argument("--cells", nargs="*", default=[])
             command.add_argument("--seconds", type=float, default=3600, help="for one cell")

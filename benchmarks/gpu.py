@@ -291,13 +291,14 @@ def main() -> None:
     """Runs one cell, or all that are not done."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(dest="command", required=True)
-    one, several = commands.add_parser("cell"), commands.add_parser("run")
-    one.add_argument("name")
-    one.add_argument("--rows", type=int)
-    several.add_argument("--out", type=pathlib.Path, required=True)
-    several.add_argument("--cells", nargs="*", default=CELLS)
+    one = commands.add_parser("cell", help="one of them, printed as JSON")
+    several = commands.add_parser("run", help="all that are not done yet, each in a process")
+    one.add_argument("name", help=f"one of {', '.join(CELLS)}")
+    one.add_argument("--rows", type=int, help="of a batch, in place of the cell's own")
+    several.add_argument("--out", type=pathlib.Path, required=True, help="JSON lines, a cell each")
+    several.add_argument("--cells", nargs="*", default=CELLS, help="only these; default: all")
     for command in (one, several):
-        command.add_argument("--steps", type=int, default=20)
+        command.add_argument("--steps", type=int, default=20, help="that are timed (%(default)s)")
     given = parser.parse_args()
     if given.command == "cell":
         print(json.dumps(cell(given.name, given.rows, given.steps)))

@@ -230,9 +230,14 @@ def figure(points: Sequence[dict[str, Any]]) -> charts.Spec:
 def main() -> None:
     """Prints a table and writes the figure."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("docs/studies/images"))
-    parser.add_argument("--json", type=pathlib.Path, default=pathlib.Path("growth.json"))
+    parser.add_argument("--rounds", type=int, default=7, help="timed rounds (%(default)s)")
+    images, kept_in = pathlib.Path("docs/studies/images"), pathlib.Path("growth.json")
+    parser.add_argument(
+        "--out", type=pathlib.Path, default=images, help="folder of the figure (%(default)s)"
+    )
+    parser.add_argument(
+        "--json", type=pathlib.Path, default=kept_in, help="what is done is kept here (%(default)s)"
+    )
     options = parser.parse_args()
     kept = json.loads(options.json.read_text()) if options.json.exists() else {}
     # What is only compiled need not be fast; what is timed has a process of its own.

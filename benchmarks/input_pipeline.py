@@ -162,9 +162,9 @@ class Side:
 def main() -> None:
     """Runs the comparison and prints its tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--questions", required=True)
-    parser.add_argument("--vocabulary", required=True)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--questions", required=True, help="JSON lines")
+    parser.add_argument("--vocabulary", required=True, help="SentencePiece")
+    parser.add_argument("--rounds", type=int, default=7, help="timed rounds (%(default)s)")
     parser.add_argument("--out", type=pathlib.Path, help="a JSON file for the figures")
     options = parser.parse_args()
     with contextlib.ExitStack() as stack:

@@ -31,16 +31,19 @@ def padded(given: list[Example], rows: int, inputs: int, targets: int) -> Batch:
 
 
 def packed(given: list[Example], rows: int, inputs: int, targets: int) -> tuple[Batch, int]:
-    """As many of the first examples as rows hold, and how many they are."""
-    inputs_of, targets_of = (np.array([len(each[side]) for each in given]) for side in (0, 1))
+    """The first batch of the examples as training packs them, and how many examples it holds."""
     placed = next(
         placements(
-            inputs_of, targets_of, row_count=rows, inputs_length=inputs, targets_length=targets
+            np.array([len(one) for one, _ in given]),
+            np.array([len(other) for _, other in given]),
+            row_count=rows,
+            inputs_length=inputs,
+            targets_length=targets,
         )
     )
     rows_of: list[list[int]] = [[] for _ in range(rows)]
-    for place, row in zip(placed.places, placed.rows, strict=True):
-        rows_of[row].append(int(place))
+    for place, row in zip(placed.places.tolist(), placed.rows.tolist(), strict=True):
+        rows_of[row].append(place)
     return _filled(given, rows_of, inputs, targets, packed=True), len(placed.places)
 
 
