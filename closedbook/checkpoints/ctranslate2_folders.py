@@ -92,7 +92,7 @@ def _digest(config: T5Config, params: Params) -> str:
     for path, value in jax.tree_util.tree_leaves_with_path(params):
         array = np.ascontiguousarray(value)
         digest.update(f"{jax.tree_util.keystr(path)} {array.dtype} {array.shape}".encode())
-        digest.update(array.reshape(-1).view(np.uint8))  # bfloat16 has no buffer of its own
+        digest.update(array.reshape(-1).view(np.uint8).data)  # bfloat16 has no buffer of its own
     return digest.hexdigest()
 
 
