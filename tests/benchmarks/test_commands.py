@@ -1,12 +1,16 @@
-"""What a benchmark takes of closedbook by name is there; most of them no other test starts."""
+"""Benchmarks, most of which no other test starts: names that they import, flags that pages give."""
 
 import ast
 import pathlib
+import re
 
 import pytest
 
 REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
 FILES = sorted((REPOSITORY / "benchmarks").rglob("*.py"))
+PAGES = [*sorted((REPOSITORY / "docs").rglob("*.md")), REPOSITORY / "benchmarks" / "README.md"]
+# A command, to the end of its span or line.
+COMMAND = re.compile(r"python (?:-m benchmarks\.([\w.]+)|benchmarks/([\w/]+)\.py)([^`\n]*)")
 
 
 def names_of(file: pathlib.Path) -> set[str]:
@@ -49,3 +53,26 @@ def test_names_that_a_benchmark_imports_are_there(file):
 def test_a_name_that_has_gone_is_told():
     code = "from closedbook.data.packing import first_fit, Stack\nfrom closedbook.gone import it"
     assert missing(code) == ["closedbook.data.packing.first_fit", "closedbook.gone.it"]
+
+
+def unknown(text: str) -> list[str]:
+    """Benchmarks and flags of commands on a page that are not in the code."""
+    lacks = []
+    for module, script, words in COMMAND.findall(text.replace("\\\n", " ")):
+        place = REPOSITORY / "benchmarks" / (script or module.replace(".", "/"))
+        file = place / "__main__.py" if place.is_dir() else place.with_suffix(".py")
+        code = file.read_text(encoding="utf-8") if file.exists() else ""
+        flags = re.findall(r"(?<!\S)--[\w-]+", words)
+        lacks += [f"{place.name} {flag}" for flag in flags if f'"{flag}"' not in code]
+        lacks += [] if code else [place.name]
+    return lacks
+
+
+def test_commands_of_benchmarks_on_pages_take_their_flags():
+    found = {page.name: unknown(page.read_text(encoding="utf-8")) for page in PAGES}
+    assert {page: lacks for page, lacks in found.items() if lacks} == {}
+
+
+def test_a_flag_and_a_benchmark_that_have_gone_are_told():
+    page = "`python -m benchmarks.training --layers 2 --peers`\npython benchmarks/gone.py \\\n  --x"
+    assert unknown(page) == ["training --peers", "gone --x", "gone"]
