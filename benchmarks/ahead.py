@@ -144,7 +144,9 @@ def main() -> None:
             "--out", type=pathlib.Path, required=True, help="JSON lines, a cell each"
         )
         if name == "run":
-            command.add_argument("--cells", nargs="*", default=[])
+            command.add_argument(
+                "--cells", nargs="*", default=[], help="such as nq_11b.gin@h200; default: all"
+            )
             command.add_argument("--seconds", type=float, default=3600, help="for one cell")
     given = parser.parse_args()
     if given.command == "cell":

@@ -3,6 +3,7 @@
 import pathlib
 import re
 import shlex
+import tomllib
 
 import pytest
 import typer
@@ -189,3 +190,11 @@ def test_each_page_is_led_to():
         for target in re.findall(r"\]\(([^)\s:]+\.md[^)\s]*)\)", page.read_text("utf-8"))
     }
     assert [page for page in PAGES[1:] if page not in linked] == []
+
+
+def test_readme_names_every_extra():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    section = (
+        (ROOT / "README.md").read_text(encoding="utf-8").split("## Extras")[1].split("\n## ")[0]
+    )
+    assert set(project["optional-dependencies"]) - set(re.findall(r"`([\w-]+)`", section)) == set()

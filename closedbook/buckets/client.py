@@ -312,7 +312,7 @@ def fault_in(text: str) -> BucketError | None:
 
 def _failed(url: str, error: Exception | str, *, done: str = "read") -> BucketError:
     detail = _ANSWER.sub("", " ".join(str(error).split()))
-    instead = "give a local copy" if done == "read" else "give another folder"
+    instead = "give a path on a disk" if done == "read" else "give another folder"
     if detail.startswith("NOT_FOUND: The specified bucket does not exist"):
         return _no_bucket(url)
     if detail.startswith(_CLOSED):

@@ -14,13 +14,14 @@
 #SBATCH --open-mode=append
 #SBATCH --output=%x-%j.log
 set -u
-: "${1:?give a gin file, for example nq_3b.gin}"
+: "${1:?give a gin file, for example nq_3b.gin}" "${SLURM_SUBMIT_DIR:?give this file to sbatch}"
 cd "$SLURM_SUBMIT_DIR" || exit 2
 venv=$PWD/.venv-gpu
 if [ ! -e "$venv/installed" ]; then
   for python in ${PYTHON:-python3.13 python3.12 python3.11}; do
     "$python" -m venv "$venv" 2>/dev/null && break
   done
+  [ -x "$venv/bin/pip" ] || { echo "no Python 3.11 to 3.13 here; set PYTHON to one" >&2; exit 2; }
   "$venv/bin/pip" install --quiet '.[gpu]' && touch "$venv/installed" || exit 2
 fi
 export PATH=$venv/bin:$PATH

@@ -15,18 +15,20 @@ def shown(value: Bits | None, digits: int | None = None) -> str:
 
     Args:
         value: A dash if None.
-        digits: After the point; default: as many as four places need, so that small ones show.
+        digits: After the point; default: as many as three digits need, so that small ones show.
 
     >>> shown(Bits(bits=1234.56, low=1200, high=1300, unclipped=1234.56, entropy=1400))
     '1,235 [1,200, 1,300]'
     >>> shown(Bits(bits=0.00123, low=0.001, high=0.0014, unclipped=0.00123, entropy=1))
     '0.00123 [0.00100, 0.00140]'
+    >>> shown(Bits(bits=0, low=0, high=0, unclipped=-3, entropy=1))
+    '0 [0, 0]'
     """
     if value is None:
         return "–"
     if digits is None:
-        most = max(abs(value.bits), abs(value.high), 1e-9)
-        digits = next(n for n in range(9) if most * 10**n >= 100 or n == 8)
+        most = max(abs(value.bits), abs(value.high))
+        digits = next(n for n in range(9) if not most or most * 10**n >= 100 or n == 8)
     return f"{value.bits:,.{digits}f} [{value.low:,.{digits}f}, {value.high:,.{digits}f}]"
 
 
