@@ -1,5 +1,6 @@
 """`closedbook analyze`: says which errors of a predictions file are errors."""
 
+import os
 import pathlib
 import sys
 from collections.abc import Iterator
@@ -195,7 +196,7 @@ def analyze(
 @contextmanager
 def progress_bar() -> "Iterator[Progress]":
     """A bar on standard error, gone when done; nothing where no terminal is."""
-    if not sys.stderr.isatty():
+    if not sys.stderr.isatty() and not os.environ.get("FORCE_COLOR"):
         yield lambda step, done, total: None
         return
     from rich.console import Console
