@@ -74,10 +74,15 @@ def settings_of(beams: int) -> DecodeSettings:
     )
 
 
-def ours(config: T5Config, params: Any, beams: int, batch: int) -> Way:
+def ours(config: T5Config, params: Any, beams: int, batch: int, *, packs: bool = True) -> Way:
     """By JAX."""
     found = Predictor(
-        T5(config), _NoWords(), settings=settings_of(beams), batch_size=batch, sets_aside=True
+        T5(config),
+        _NoWords(),
+        settings=settings_of(beams),
+        batch_size=batch,
+        sets_aside=True,
+        packs=packs,
     )
     return lambda inputs: [each.tokens for each in found.predict_tokens(params, inputs)]
 

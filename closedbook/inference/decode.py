@@ -8,6 +8,7 @@ from closedbook.inference.sampling import sample
 from closedbook.inference.search import beam_search
 from closedbook.inference.settings import DecodeSettings
 from closedbook.inference.steps import Decoded
+from closedbook.models.decoding import Packing
 from closedbook.models.parameters import Params
 
 
@@ -18,6 +19,7 @@ def decode(
     inputs: jax.Array,
     rows: jax.Array | None = None,
     leave: jax.Array | int = 0,
+    packing: Packing | None = None,
 ) -> Decoded:
     """Decodes a batch as `settings` says; jit it with module and settings static.
 
@@ -28,10 +30,13 @@ def decode(
         inputs: int32 [batch, length]; rows of padding alone only fill the batch.
         rows: Numbers of the inputs [batch], on which the samples depend; 0, 1, ... if None.
         leave: Of a beam search: see `beam_search`.
+        packing: How inputs share rows of the encoder: less work, and the same answers.
     """
     length, alpha = settings.max_decode_length, settings.alpha
     if settings.method == "greedy":
-        return greedy(module, params, inputs, max_decode_length=length, alpha=alpha)
+        return greedy(
+            module, params, inputs, max_decode_length=length, alpha=alpha, packing=packing
+        )
     if settings.method == "beam":
         return beam_search(
             module,
@@ -42,6 +47,7 @@ def decode(
             alpha=alpha,
             rules=settings.beam_rules,
             leave=leave,
+            packing=packing,
         )
     return sample(
         module,
@@ -55,4 +61,5 @@ def decode(
         top_p=settings.top_p,
         alpha=alpha,
         rows=rows,
+        packing=packing,
     )

@@ -11,39 +11,15 @@ import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.inference.decode import decode
+from closedbook.inference.packing import dealt, packing_of
 from closedbook.inference.protocol import Decoder
+from closedbook.inference.quick_programs import quick_options
 from closedbook.inference.score import score_candidates
 from closedbook.inference.search import log_possible
 from closedbook.inference.settings import DecodeSettings
 from closedbook.inference.steps import Decoded
 from closedbook.models import unboxed
 from closedbook.models.parameters import Params
-
-Options = dict[str, str | bool | int | float]
-
-# Matrix products are library calls on a CPU; what this leaves slow is little.
-_QUICK: Options = {
-    "xla_backend_optimization_level": 0,
-    "xla_llvm_disable_expensive_passes": True,
-}
-# Names that are XLA's own affair: a quarter of the time that `_QUICK` alone leaves.
-_QUICKER: Options = _QUICK | {
-    "xla_cpu_use_fusion_emitters": False,
-    "xla_cpu_parallel_codegen_split_count": 1,
-}
-
-
-@functools.cache
-def quick_options() -> Options | None:
-    """Options of `jax.jit` that spend less on optimising programs: for a few questions."""
-    if jax.default_backend() != "cpu":
-        return None
-    try:
-        jax.jit(lambda: 0, compiler_options=_QUICKER).lower().compile()
-    except jax.errors.JaxRuntimeError:  # another version, which has no such option any more
-        return _QUICK
-    return _QUICKER
-
 
 # Tokens; what is shorter is padded to it, so that few programs are compiled.
 _SHORTEST = 16  # of an input
@@ -134,6 +110,9 @@ class Predictor:
         quick_compile: Spend less on optimising programs: worth it for a few questions.
         sets_aside: Whether a beam search leaves the few inputs of a batch that need it longest, to
             search them together: less work for hundreds of texts, and the same answers.
+        packs: Whether texts share rows of the encoder, so that it reads hardly any padding: less
+            work for dozens of texts, and the same answers. For a network that reads an input
+            apart from its answer, on one device; programs are then of a number of rows, too.
 
     Attributes:
         settings: How to decode.
@@ -154,6 +133,7 @@ class Predictor:
         fetch: Callable[[Any], Any] | None = None,
         quick_compile: bool = False,
         sets_aside: bool = False,
+        packs: bool = False,
     ) -> None:
         for name, value in (("max_input_length", max_input_length), ("batch_size", batch_size)):
             if value < 1:
@@ -170,6 +150,7 @@ class Predictor:
         self._batch_size = batch_size
         self._multiple = batch_multiple
         self._sets_aside = sets_aside and self.settings.method == "beam"
+        self._packs = packs
         self._place = place or jnp.asarray
         self._fetch = fetch or (lambda results: jax.tree.map(np.asarray, results))
         # Programs of this object alone: logical axis rules are no part of jit's cache key.
@@ -191,7 +172,7 @@ class Predictor:
         answers: list[Any] = [None] * len(inputs)
         waiting: Sequence[int] = range(len(inputs))
         while waiting:
-            batches = list(self._batches(inputs, waiting))
+            batches = self._dealt(inputs, list(self._batches(inputs, waiting)))
             some_may_wait = self._sets_aside and len(waiting) > self._batch_size
             arrays = (
                 {
@@ -245,7 +226,11 @@ class Predictor:
             rows = batch.get("rows", np.arange(seen, seen + len(tokens), dtype=np.int32))
             seen += len(tokens)
             leave = (batch.get("leave", np.array(0, np.int32)),) if self._sets_aside else ()
-            running = self.decode_function(params, self._place(tokens), self._place(rows), *leave)
+            packing = packing_of(tokens, self._module.pad_id) if self._packs else None
+            packings = {} if packing is None else {"packing": packing}
+            running = self.decode_function(
+                params, self._place(tokens), self._place(rows), *leave, **packings
+            )
             # The next batch is prepared while the devices work on this one.
             if waiting is not None:
                 yield self._fetch(waiting)
@@ -341,6 +326,20 @@ class Predictor:
             chosen = order[start : start + self._batch_size]
             yield chosen, self._batch_rows(len(chosen))
 
+    def _dealt(
+        self, inputs: Sequence[Sequence[int]], batches: list[tuple[list[int], int]]
+    ) -> list[tuple[list[int], int]]:
+        """Batches of `_batches`; where rows are shared, so that few programs are compiled."""
+        if not self._packs or not batches:
+            return batches
+        chosen = [numbers for numbers, _ in batches]
+        widths = [self._width(inputs, numbers) for numbers in chosen]
+        return [(each, self._batch_rows(len(each))) for each in dealt(chosen, widths)]
+
+    def _width(self, inputs: Sequence[Sequence[int]], chosen: Sequence[int]) -> int:
+        """The padded length of a batch."""
+        return bucket(max(len(inputs[number]) for number in chosen), self._longest, finer=True)
+
     def _batch_rows(self, count: int) -> int:
         """The rows of the smallest batch that holds so many inputs."""
         size = 1
@@ -350,9 +349,7 @@ class Predictor:
 
     def _pad(self, inputs: Sequence[Sequence[int]], batch: tuple[list[int], int]) -> np.ndarray:
         chosen, size = batch
-        longest = max(len(inputs[number]) for number in chosen)
-        width = bucket(longest, self._longest, finer=True)
-        tokens = np.full((size, width), self._module.pad_id, np.int32)
+        tokens = np.full((size, self._width(inputs, chosen)), self._module.pad_id, np.int32)
         for row, number in enumerate(chosen):
             tokens[row, : len(inputs[number])] = inputs[number]
         return tokens

@@ -5,7 +5,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import jax
 
-from closedbook.models.decoding import DecodingState
+from closedbook.models.decoding import DecodingState, Packing
 from closedbook.models.parameters import Params
 
 
@@ -97,10 +97,19 @@ class TreeReader(Protocol):
 
 
 def start(
-    module: Decoder, params: Params, inputs: jax.Array, copies: int, max_length: int
+    module: Decoder,
+    params: Params,
+    inputs: jax.Array,
+    copies: int,
+    max_length: int,
+    packing: Packing | None = None,
 ) -> tuple[jax.Array, DecodingState]:
-    """`Decoder.start` with the given parameters."""
-    return module.apply({"params": params}, inputs, copies, max_length, method="start")
+    """`Decoder.start` with the given parameters.
+
+    A packing is for networks that read an input apart from its answer; others do not take one.
+    """
+    packings = () if packing is None else (packing,)
+    return module.apply({"params": params}, inputs, copies, max_length, *packings, method="start")
 
 
 def step(

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from closedbook.inference import steps
 from closedbook.inference.protocol import Decoder
 from closedbook.inference.steps import Decoded, argmax, brevity_penalty, lengths, roll_out
+from closedbook.models.decoding import Packing
 from closedbook.models.parameters import Params
 
 
@@ -22,6 +23,7 @@ def sample(
     top_p: float = 1.0,
     alpha: float = 0.6,
     rows: jax.Array | None = None,
+    packing: Packing | None = None,
 ) -> Decoded:
     """Draws answers from the model's distribution.
 
@@ -39,6 +41,7 @@ def sample(
         alpha: Exponent of the brevity penalty of the scores.
         rows: Number of each input [batch], 0, 1, ... if None. Its samples depend on the key and
             its number alone, not on its place or on the other rows of the batch.
+        packing: How inputs share rows of the encoder.
 
     Returns:
         `num_samples` hypotheses per input, best score first, repeats included. Log-probabilities
@@ -62,6 +65,7 @@ def sample(
         max_decode_length=max_decode_length,
         copies=num_samples,
         choose=choose,
+        packing=packing,
     )
     scores = log_probs / brevity_penalty(alpha, lengths(tokens, module.eos_id))
     order = jnp.argsort(scores, axis=1, descending=True, stable=True)

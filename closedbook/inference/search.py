@@ -13,6 +13,7 @@ from closedbook.inference.steps import (
     is_filler,
     top_k,
 )
+from closedbook.models.decoding import Packing
 from closedbook.models.parameters import Params
 
 
@@ -42,6 +43,7 @@ def beam_search(
     alpha: float = 0.6,
     rules: str = "t5x",
     leave: jax.Array | int = 0,
+    packing: Packing | None = None,
 ) -> Decoded:
     """Beam search as T5X does it (t5x/decoding.py, after Wu et al. 2016).
 
@@ -67,6 +69,7 @@ def beam_search(
         rules: "t5x" or "huggingface".
         leave: The search ends as soon as no more than so many inputs need it longer, an int32
             scalar; `Decoded.done` says which were left.
+        packing: How inputs share rows of the encoder.
     """
     batch, beams, length = inputs.shape[0], num_beams, max_decode_length
     pad_id = module.pad_id
@@ -82,7 +85,7 @@ def beam_search(
         finished_log_probs=empty,
         finished_scores=empty,
     )
-    first, state = start(module, params, inputs, beams, length)
+    first, state = start(module, params, inputs, beams, length, packing)
 
     def goes_on(carry: tuple) -> jax.Array:
         hypotheses, _ = carry

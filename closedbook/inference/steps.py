@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from flax import struct
 
 from closedbook.inference.protocol import Decoder, start, step
+from closedbook.models.decoding import Packing
 from closedbook.models.parameters import Params
 
 _CHUNK = 128  # tokens of the vocabulary whose maximum is taken at once
@@ -52,6 +53,7 @@ def roll_out(
     max_decode_length: int,
     copies: int,
     choose: Callable[[jax.Array, jax.Array], jax.Array],
+    packing: Packing | None = None,
 ) -> tuple[jax.Array, jax.Array]:
     """Decodes until every row has ended; each choice of a token is final.
 
@@ -62,6 +64,7 @@ def roll_out(
         max_decode_length: Tokens of an answer, EOS included.
         copies: Answers per input.
         choose: Takes logits [batch * copies, vocab] and the position, returns the tokens.
+        packing: How inputs share rows of the encoder.
 
     Returns:
         Tokens [batch, copies, length] and their summed log-probabilities [batch, copies].
@@ -90,7 +93,7 @@ def roll_out(
     nothing = jnp.full((rows, max_decode_length), module.pad_id, jnp.int32)
     written = jnp.int32(0), nothing, jnp.zeros(rows)
     filler = jnp.repeat(is_filler(inputs, module.pad_id), copies)
-    first, state = start(module, params, inputs, copies, max_decode_length)
+    first, state = start(module, params, inputs, copies, max_decode_length, packing)
     carry = (first, filler, written, state)
     _, _, (_, tokens, log_probs), _ = jax.lax.while_loop(goes_on, body, carry)
     return tokens.reshape(-1, copies, max_decode_length), log_probs.reshape(-1, copies)

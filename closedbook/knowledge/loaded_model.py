@@ -112,6 +112,7 @@ class LoadedModel:
             max_input_length=longest,
             quick_compile=not many,
             sets_aside=many,
+            packs=many and not self.config.continues_prompt,
         )
 
     def ask(

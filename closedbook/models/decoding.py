@@ -3,7 +3,35 @@
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from flax import struct
+
+
+class Packing(struct.PyTreeNode):
+    """Where an encoder finds the tokens of a batch when several inputs share a row.
+
+    Attributes:
+        segments: int32 [packs, width]; counts the inputs of a batch from 1, 0 where there is none.
+        places: int32 [batch, length]; of each token in the flattened packs. Of padding their size.
+    """
+
+    segments: jax.Array
+    places: jax.Array
+
+    def packed(self, inputs: jax.Array) -> jax.Array:
+        """Tokens [packs, width] of inputs [batch, length]; 0 where there is none."""
+        nothing = jnp.zeros(self.segments.size, inputs.dtype)
+        return nothing.at[self.places].set(inputs, mode="drop").reshape(self.segments.shape)
+
+    def unpacked(self, x: jax.Array) -> jax.Array:
+        """[..., packs, heads, width, depth] to [..., batch, heads, length, depth].
+
+        What stands where an input is padded belongs to any token, and must be masked.
+        """
+        *lead, _, heads, _, depth = x.shape
+        flat = x.swapaxes(-3, -2).reshape(*lead, self.segments.size, heads, depth)
+        found = jnp.take(flat, self.places, axis=len(lead), mode="clip")
+        return found.swapaxes(-3, -2)
 
 
 class DecodingState(struct.PyTreeNode):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from closedbook.models.attention import MASKED, KVCache
-from closedbook.models.decoding import DecodingState
+from closedbook.models.decoding import DecodingState, Packing
 from closedbook.models.layers import Dropout, Embedding, Kernel, RMSNorm, constrain
 from closedbook.models.stack import PerLayer, layers_of
 from closedbook.models.t5.config import T5Config
@@ -244,7 +244,7 @@ class T5(nn.Module):
         return x, records
 
     def start(
-        self, inputs: jax.Array, copies: int, max_length: int
+        self, inputs: jax.Array, copies: int, max_length: int, packing: Packing | None = None
     ) -> tuple[jax.Array, DecodingState]:
         """Encodes the inputs; the answers have no tokens yet.
 
@@ -252,12 +252,17 @@ class T5(nn.Module):
             inputs: int32 [batch, length]; rows of padding alone only fill the batch.
             copies: Hypotheses per input, which share its cross-attention keys.
             max_length: Positions that an answer may take.
+            packing: How inputs share rows of the encoder, which then reads fewer paddings.
 
         Returns:
             The first decoder inputs [batch * copies], which are `begin_id`, and the state.
         """
-        encoded, _ = self.encode(inputs)
-        cross = self.decoder.cross_keys(encoded)
+        if packing is None:
+            encoded, _ = self.encode(inputs)
+            cross = self.decoder.cross_keys(encoded)
+        else:
+            encoded, _ = self.encode(packing.packed(inputs), packing.segments)
+            cross = jax.tree.map(packing.unpacked, self.decoder.cross_keys(encoded))
         rows = inputs.shape[0] * copies
 
         def nothing_yet(pair: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:

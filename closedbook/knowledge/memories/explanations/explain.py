@@ -13,7 +13,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from closedbook.errors import UserError
-from closedbook.inference.predictor import bucket, quick_options
+from closedbook.inference.predictor import bucket
+from closedbook.inference.quick_programs import quick_options
 from closedbook.knowledge.loaded_model import LoadedModel
 from closedbook.knowledge.memories.cells import Cell
 from closedbook.knowledge.memories.explanations import answers
