@@ -4,6 +4,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from flax import struct
 
 
@@ -15,8 +16,8 @@ class Packing(struct.PyTreeNode):
         places: int32 [batch, length]; of each token in the flattened packs. Of padding their size.
     """
 
-    segments: jax.Array
-    places: jax.Array
+    segments: jax.Array | np.ndarray
+    places: jax.Array | np.ndarray
 
     def packed(self, inputs: jax.Array) -> jax.Array:
         """Tokens [packs, width] of inputs [batch, length]; 0 where there is none."""
