@@ -261,7 +261,7 @@ class T5(nn.Module):
             encoded, _ = self.encode(inputs)
             cross = self.decoder.cross_keys(encoded)
         else:
-            encoded, _ = self.encode(packing.packed(inputs), packing.segments)
+            encoded, _ = self.encode(packing.packed(inputs), jnp.asarray(packing.segments))
             cross = jax.tree.map(packing.unpacked, self.decoder.cross_keys(encoded))
         rows = inputs.shape[0] * copies
 
