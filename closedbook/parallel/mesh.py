@@ -17,6 +17,11 @@ from closedbook.errors import UserError
 from closedbook.parallel.rules import Rules, standard_logical_axis_rules
 
 
+def several_devices() -> bool:
+    """Whether what is traced now is split over the devices of an active mesh."""
+    return jax.sharding.get_abstract_mesh().size > 1
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Partitioner:
     """Splits parameters over `model` and batches over `data`.

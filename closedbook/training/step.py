@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
+from closedbook.parallel.mesh import several_devices
 from closedbook.training.loss import fillings, normalize_weights
 from closedbook.training.model import Batch, Params, Sums, TransformerModel
 from closedbook.training.optimizers.adafactor import OwnRate
@@ -58,8 +59,10 @@ def make_train_step(
         batch, factor, filled = _normalized(model, batch)
         grads, sums = gradients(state.params, batch, jax.random.fold_in(key, state.step))
         grads = jax.tree.map(lambda g: g / factor, grads)
-        # Parameters are last read before the first is changed, and so need no copy.
-        state, grads = jax.lax.optimization_barrier((state, grads))
+        # Parameters are last read before the first is changed, and so need no copy. Where several
+        # devices share them, what these add up before and after goes in one exchange instead.
+        if not several_devices():
+            state, grads = jax.lax.optimization_barrier((state, grads))
         rate = schedule(state.step)
         optimizer = model.optimizer
         if isinstance(optimizer, OwnRate):

@@ -17,6 +17,7 @@ import numpy as np
 import optax
 
 from closedbook.models.parameters import LAYER_AXIS
+from closedbook.parallel.mesh import several_devices
 
 _Path = Sequence[jax.tree_util.KeyEntry]
 
@@ -210,13 +211,15 @@ def _in_turn(
     """A function of each parameter's path and of its leaves of some trees, one after another.
 
     So that what it works out on the way, as large as the parameter, is in memory once, and not for
-    all parameters at a time.
+    all parameters at a time. Several devices take all at once: they share that memory, and what
+    they add up for one parameter after another would be an exchange of its own for each.
     """
+    alone = not several_devices()
     paths, structure = jax.tree_util.tree_flatten_with_path(trees[0])
     results: list[tuple[jax.Array, ...]] = []
     rows = zip(*(jax.tree.leaves(tree) for tree in trees), strict=True)
     for (path, _), row in zip(paths, rows, strict=True):
-        if results:
+        if results and alone:
             results[-1], row = jax.lax.optimization_barrier((results[-1], row))
         results.append(leaf(path, *row))
     return jax.tree.unflatten(structure, results)
