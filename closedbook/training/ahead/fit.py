@@ -13,6 +13,8 @@ from closedbook.training.ahead.plan import SPARE, Plan, Run, Settings, plan
 _log = logging.getLogger(__name__)
 _LEAST_TOKENS = 1024  # of a microbatch on one device; with fewer, products of matrices are slow
 _MOST_PROGRAMS = 8  # that are compiled; each takes half a minute to some minutes
+# How much too high a reckoning of memory may be: corrected by a program, or by none.
+_DOUBT, _DOUBT_UNTRIED = 1.1, 1.5
 _WORTH = 0.97  # of the time of what fits; what is reckoned less faster is not compiled
 # "products" is left out: it keeps hardly more than "minimal", and each is compiled many times.
 _POLICIES = ("none", "minimal", "full")
@@ -111,12 +113,17 @@ class _Search:
         for settings in self._left:
             if self.needed(settings) <= self._room:
                 return settings
-        if self.best is not None or not self._left:
+        # Once something fits, what is faster is only tried to learn of its rematerialisation.
+        left = [each for each in self._left if self.best is None or self._untried(each)]
+        smallest = min(left, key=self.needed, default=None)
+        if smallest is None:
             return None
-        smallest = min(self._left, key=self.needed)
-        # A reckoning may be too high, and less so where a program corrected it.
-        doubt = 1.1 if smallest.remat_policy in self._corrections else 1.5
+        doubt = _DOUBT_UNTRIED if self._untried(smallest) else _DOUBT
         return smallest if self.needed(smallest) <= doubt * self._room else None
+
+    def _untried(self, settings: Settings) -> bool:
+        """Whether no program of this rematerialisation was compiled yet."""
+        return settings.remat_policy not in self._corrections
 
     def tried(self, settings: Settings, made: Plan) -> None:
         """Learns from a compiled program."""
