@@ -7,6 +7,7 @@ import numpy as np
 from closedbook.models.decoding import Packing
 
 _WIDTH = 128  # tokens of a row: inputs of any length up to 32 fill nine tenths of it
+_LONGEST = 128  # tokens of an input; of longer ones attention over two would cost more than padding
 _WORTH = 0.95  # of the padded positions: a packing that needs more than that is none
 
 
@@ -20,6 +21,8 @@ def packing_of(tokens: np.ndarray, pad_id: int) -> Packing | None:
         pad_id: What fills them up.
     """
     batch, longest = tokens.shape
+    if longest > _LONGEST:
+        return None
     there = tokens != pad_id
     lengths = np.where(there.any(axis=1), longest - there[:, ::-1].argmax(axis=1), 0)
     width = max(_WIDTH, 2 * longest)
@@ -40,6 +43,35 @@ def packing_of(tokens: np.ndarray, pad_id: int) -> Packing | None:
     segments = np.zeros(len(used) * width, np.int32)
     segments[places[read]] = np.nonzero(read)[0] + 1
     return Packing(segments.reshape(-1, width), places.astype(np.int32))
+
+
+def packings_of(batches: Sequence[np.ndarray], pad_id: int) -> list[Packing | None]:
+    """How the inputs of each batch share rows; batches of one shape have equally many.
+
+    Then one program serves them. Where that saves nothing for one, no batch of its shape is packed.
+
+    Args:
+        batches: Each int32 [batch, length].
+        pad_id: What fills them up.
+    """
+    found = [packing_of(tokens, pad_id) for tokens in batches]
+    shapes = [tokens.shape for tokens in batches]
+    for shape in set(shapes):
+        same = [number for number, its in enumerate(shapes) if its == shape]
+        packings = [each for number in same if (each := found[number]) is not None]
+        rows = max((len(each.segments) for each in packings), default=0)
+        all_packed = len(packings) == len(same)
+        for number, each in zip(same, packings if all_packed else [None] * len(same), strict=True):
+            found[number] = None if each is None else _with_rows(each, rows)
+    return found
+
+
+def _with_rows(packing: Packing, rows: int) -> Packing:
+    """The packing with empty rows at its end."""
+    segments, size = np.asarray(packing.segments), packing.segments.size
+    more = np.pad(segments, [(0, rows - len(segments)), (0, 0)])
+    places = np.asarray(packing.places)
+    return Packing(more, np.where(places == size, more.size, places).astype(np.int32))
 
 
 def dealt(batches: Sequence[list[int]], widths: Sequence[int]) -> list[list[int]]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from closedbook.errors import UserError
 from closedbook.inference.decode import decode
-from closedbook.inference.packing import dealt, packing_of
+from closedbook.inference.packing import dealt, packings_of
 from closedbook.inference.protocol import Decoder
 from closedbook.inference.quick_programs import quick_options
 from closedbook.inference.score import score_candidates
@@ -174,13 +174,17 @@ class Predictor:
         while waiting:
             batches = self._dealt(inputs, list(self._batches(inputs, waiting)))
             some_may_wait = self._sets_aside and len(waiting) > self._batch_size
+            padded = [self._pad(inputs, batch) for batch in batches]
+            pad_id = self._module.pad_id
+            packings = packings_of(padded, pad_id) if self._packs else [None] * len(padded)
             arrays = (
                 {
-                    "encoder_input_tokens": self._pad(inputs, batch),
+                    "encoder_input_tokens": tokens,
                     "rows": _rows(batch),
                     "leave": np.array(len(batch[0]) // 4 if some_may_wait else 0, np.int32),
+                    "packing": packing,
                 }
-                for batch in batches
+                for batch, tokens, packing in zip(batches, padded, packings, strict=True)
             )
             left = []
             found = self.predict_batches(params, arrays)
@@ -208,7 +212,7 @@ class Predictor:
         return rows
 
     def predict_batches(
-        self, params: Params, batches: Iterable[Mapping[str, np.ndarray]]
+        self, params: Params, batches: Iterable[Mapping[str, Any]]
     ) -> Iterator[Decoded]:
         """Decodes batches of tokens; results are NumPy arrays, in the order of the batches.
 
@@ -216,8 +220,8 @@ class Predictor:
             params: The network's parameters.
             batches: Each with `encoder_input_tokens` int32 [batch, inputs], and optionally
                 `rows` [batch], numbers of the inputs on which samples depend (0, 1, ... over
-                all batches if missing), and `leave`, with `sets_aside`: see `beam_search`. Other
-                keys are left alone.
+                all batches if missing), `leave`, with `sets_aside`: see `beam_search`, and
+                `packing`, how they share rows of the encoder. Other keys are left alone.
         """
         params, waiting = unboxed(params), None
         seen = 0
@@ -226,7 +230,7 @@ class Predictor:
             rows = batch.get("rows", np.arange(seen, seen + len(tokens), dtype=np.int32))
             seen += len(tokens)
             leave = (batch.get("leave", np.array(0, np.int32)),) if self._sets_aside else ()
-            packing = packing_of(tokens, self._module.pad_id) if self._packs else None
+            packing = batch.get("packing")
             packings = {} if packing is None else {"packing": packing}
             running = self.decode_function(
                 params, self._place(tokens), self._place(rows), *leave, **packings

@@ -39,17 +39,20 @@ class FittingProgram:
         self._seen: set[tuple[object, ...]] = set()
         self.lower = function.lower  # type: ignore[attr-defined]
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Calls it.
 
         Raises:
             TooLarge: It needs more memory than there is in all.
         """
-        shapes = tuple(getattr(leaf, "shape", None) for leaf in jax.tree.leaves(args[-2:]))
+        shapes = tuple(
+            getattr(leaf, "shape", None) for leaf in jax.tree.leaves((args[-2:], kwargs))
+        )
         if shapes not in self._seen:
-            check_fits(self._function.lower(*args).compile(), self._name)  # type: ignore[attr-defined]
+            lowered = self._function.lower(*args, **kwargs)  # type: ignore[attr-defined]
+            check_fits(lowered.compile(), self._name)
             self._seen.add(shapes)
-        return self._function(*args)
+        return self._function(*args, **kwargs)
 
 
 def check_arrays_fit(tree: Any, what: str) -> None:

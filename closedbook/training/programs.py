@@ -189,6 +189,9 @@ def predictor(
         batch_multiple=ways,
         place=partitioner.put_rows,
         fetch=fetched,
+        # Elsewhere programs stay those that were foretold, and padding is cheap.
+        packs=(partitioner.platform, partitioner.mesh.size) == ("cpu", 1)
+        and not model.config.continues_prompt,
     )
     found.decode_function = FittingProgram(found.decode_function, "decoding of a batch")
     found.score_function = FittingProgram(found.score_function, "scoring of a batch")

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from closedbook.inference import DecodeSettings, Predictor
-from closedbook.inference.packing import dealt, packing_of
+from closedbook.inference.packing import dealt, packing_of, packings_of
 
 LENGTHS = [3, 30, 0, 17, 40, 9, 21, 5] * 4
 WAYS = {"greedy": {}, "beam": {"num_beams": 2}, "sample": {"num_samples": 2, "seed": 3}}
@@ -39,6 +39,24 @@ def test_every_token_has_a_place_of_its_own_among_those_of_its_input():
 def test_no_rows_are_shared_where_that_saves_nothing():
     assert packing_of(_batch([48] * 32), 0) is None
     assert packing_of(_batch([3]), 0) is None
+
+
+def test_no_rows_are_shared_by_long_inputs():
+    assert packing_of(np.ones((8, 128), np.int32) * (np.arange(128) < 50), 0) is not None
+    assert packing_of(np.ones((8, 129), np.int32) * (np.arange(129) < 50), 0) is None
+
+
+def test_batches_of_one_shape_need_one_program():
+    few, many, other = _batch([5] * 32), _batch([20] * 32), _batch([20] * 8)
+    alone = [packing_of(each, 0).segments.shape for each in (few, many, other)]
+    assert alone == [(2, 128), (6, 128), (2, 128)]
+    found = packings_of([few, many, other], 0)
+    assert [each.segments.shape for each in found] == [(6, 128), (6, 128), (2, 128)]
+    packed = np.asarray(found[0].packed(jnp.asarray(few)))
+    assert np.count_nonzero(packed) == np.count_nonzero(few)
+    assert not packed[2:].any()
+    assert packings_of([few, _batch([48] * 32)], 0) == [None, None]
+    assert packings_of([], 0) == []
 
 
 def test_batches_of_one_width_hold_about_as_many_tokens():

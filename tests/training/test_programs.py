@@ -107,10 +107,11 @@ def test_every_batch_of_inputs_has_a_shape_that_was_foretold(
     lengths = {"inputs": longest, "targets": 4}
     cfg = dataclasses.replace(_config(quiz), batch_size=batch_size, task_feature_lengths=lengths)
     predictor = programs.predictor(tiny, partitioner, cfg, Evaluator())
-    seen = set()
+    seen, packed = set(), []
 
-    def decode(params, tokens, rows):
+    def decode(params, tokens, rows, packing=None):
         seen.add(tokens.shape)
+        packed.append(packing is not None)
         nothing = np.zeros((len(rows), 1))
         return Decoded(np.ones((len(rows), 1, 1), np.int32), nothing, nothing)
 
@@ -119,6 +120,7 @@ def test_every_batch_of_inputs_has_a_shape_that_was_foretold(
         for length in (1, 15, 16, 17, 25, 33, 60):
             predictor.predict_tokens({}, [[5] * (length - 1) + [1]] * count)
     assert seen == set(predictor.input_shapes())
+    assert any(packed) == (devices == 1)
 
 
 def test_the_right_piece_is_the_first_maximum():
