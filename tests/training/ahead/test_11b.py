@@ -13,14 +13,20 @@ import pytest
 
 PROGRAM = """
 import dataclasses, json, sys
+from closedbook.checkpoints.tensors import flatten
 from closedbook.cli import gin_files
 from closedbook.parallel.topologies import topology
 from closedbook.training.ahead import table
 from closedbook.training.ahead.plan import Run, plan
+from closedbook.training.state import abstract_state
 devices = topology("cpu:64")
 for bindings in json.loads(sys.argv[1]):
     run = Run.of(gin_files.resolve("train", ["nq_11b.gin"], bindings, []))
-    print(json.dumps(table.as_json(plan(run, devices, train_step_alone=True), run)))
+    partitioner = dataclasses.replace(run.partitioner, devices=devices.devices, backend=None)
+    params = flatten(abstract_state(run.model, partitioner).params, leaf=lambda _: False)
+    whole = [name for name, leaf in params.items() if leaf.sharding.is_fully_replicated]
+    made = table.as_json(plan(run, devices, train_step_alone=True), run)
+    print(json.dumps(made | {"whole": whole}))
 """
 RULES = "partitioning.standard_logical_axis_rules.parameter_partitioning_dims = 2"
 
@@ -55,6 +61,9 @@ def test_the_model_is_split_over_sixteen_devices(plans):
     parameters = 11.3e9 * 4
     assert parameters / 16 <= step["memory"]["parameters"] < 1.01 * parameters / 16
     assert step["memory"]["optimizer"] < 0.01 * step["memory"]["parameters"]
+    # Biases of heads, too, which are small: every device would work out those of all heads.
+    assert split["whole"]
+    assert {name.rpartition("/")[2] for name in split["whole"]} == {"scale"}
 
 
 def test_sixteen_devices_add_up_activations_and_gather_nothing(plans):
