@@ -10,8 +10,8 @@ shuffle a buffer, trim, pack and batch what they hold in memory already. Each ha
 own, whose threads all count, on one core that both share, and their rounds take turns; a round is
 two epochs of ours, and 6 batches of SeqIO's.
 
-The second table says what the packing of the whole batch costs each of many hosts: every process
-plans and writes all rows, in a thread beside the step.
+The second table says what a batch costs each of many hosts: every process decides what shares a
+row for the whole batch, and writes the rows of its own devices, in a thread beside the step.
 """
 
 import argparse
@@ -44,13 +44,14 @@ from closedbook.vocabulary.sentencepiece import Vocabulary
 LENGTHS = {"inputs": 512, "targets": 114}  # the paper's
 ROWS = 384  # 196,608 input tokens a batch, as in the paper
 HOSTS, CHIPS = 64, 4  # of a host of TPU v5p
+OWN_ROWS = {"t5_11b": 24, "t5_1_1_base": 6}  # of a host: 16 chips share a copy of T5-11B
 CORES = 208  # of the virtual processors of such a host (ct5p-hightpu-4t)
 MFU = 0.5
 
 
-def ours(tokens: TokenCache) -> Iterator[dict[str, np.ndarray]]:
+def ours(tokens: TokenCache, own_rows: range = range(ROWS)) -> Iterator[dict[str, np.ndarray]]:
     """Two epochs out of the token cache, the drawing of their orders included."""
-    batches = Batches([(tokens, 1.0)], ROWS, LENGTHS, True, seed=0)
+    batches = Batches([(tokens, 1.0)], ROWS, LENGTHS, True, seed=0, own_rows=own_rows)
     for epoch in range(2):
         numbered = (batches.batch(epoch, index) for index in itertools.count())
         yield from itertools.takewhile(lambda batch: batch is not None, numbered)
@@ -103,20 +104,32 @@ def planning(tokens: TokenCache) -> float:
     return (time.process_time() - started) / count
 
 
-def shares(seconds: float) -> list[dict[str, Any]]:
-    """What a batch costs a host beside the time of a step, by model."""
+def of_a_host(tokens: TokenCache, own_rows: int) -> float:
+    """Seconds of processor time for a batch of which a host writes so many rows."""
+    started = time.process_time()
+    count = sum(1 for _ in ours(tokens, range(own_rows)))
+    return (time.process_time() - started) / count
+
+
+def shares(seconds: dict[str, float]) -> list[dict[str, Any]]:
+    """What a batch costs a host beside the time of a step, by model.
+
+    Args:
+        seconds: Of the host's part of a batch, by model.
+    """
     kind = device_kind("TPU v5p")
     assert kind is not None
     rows = []
-    for name in ("t5_11b", "t5_1_1_base"):
+    for name, taken in seconds.items():
         flops = flops_per_step(size(name), ROWS, LENGTHS["inputs"], LENGTHS["targets"])
         step = flops / (kind.peak_flops * HOSTS * CHIPS * MFU)
         rows.append(
             {
                 "model": name,
                 "step_seconds": step,
-                "of_one_core": seconds / step,
-                "of_host": seconds / step / CORES,
+                "batch_seconds": taken,
+                "of_one_core": taken / step,
+                "of_host": taken / step / CORES,
             }
         )
     return rows
@@ -146,7 +159,9 @@ class Side:
         """Figures of one round."""
         if self._theirs is not None:
             return rate(itertools.islice(self._theirs, 6))
-        return rate(ours(self._tokens)) | {"planning_seconds": planning(self._tokens)}
+        hosts = {name: of_a_host(self._tokens, rows) for name, rows in OWN_ROWS.items()}
+        planned = {"planning_seconds": planning(self._tokens)}
+        return rate(ours(self._tokens)) | planned | hosts
 
     @classmethod
     def make(cls, *arguments: str, seqio: bool) -> None:
@@ -209,11 +224,12 @@ def _tables(found: dict[str, list[dict[str, float]]]) -> dict[str, Any]:
     seconds = statistics.median(each["seconds_per_batch"] for each in mine)
     plan = statistics.median(each["planning_seconds"] for each in mine)
     print(f"a batch: {seconds * 1e3:.2f} ms, of which planning {plan * 1e3:.2f} ms")
-    hosts = shares(seconds)
+    hosts = shares({name: statistics.median(each[name] for each in mine) for name in OWN_ROWS})
     for row in hosts:
         print(
-            f"| {row['model']} | {row['step_seconds'] * 1e3:.1f} ms | {row['of_one_core']:.1%} | "
-            f"{row['of_host']:.2%} |"
+            f"| {row['model']} | {row['batch_seconds'] * 1e3:.2f} ms | "
+            f"{row['step_seconds'] * 1e3:.1f} ms | {row['of_one_core']:.1%} | "
+            f"{row['of_host']:.3%} |"
         )
     return record | {
         "ratio": statistics.median(ratios),

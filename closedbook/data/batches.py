@@ -1,7 +1,7 @@
 """Training batches in a seeded order; the position is two integers.
 
-Every batch is a pure function of (epoch, index), so that a restored run goes on exactly, and every
-host makes the same whole batch. An epoch of one source holds each example exactly once; its last
+Every batch is a pure function of (epoch, index), so that a restored run goes on exactly. Every host
+decides the same for all rows, and writes those that it needs. An epoch of one source holds each example exactly once; its last
 batch may have empty rows.
 """
 
@@ -37,6 +37,7 @@ class Batches:
         seed: Of the order, 0 or more.
         shuffle: Whether each source's examples come in a seeded order, or in its own.
         converter: What the arrays of a batch are.
+        own_rows: Of a batch, the rows that are written; the others are 0. None: all.
 
     Raises:
         UserError: There is no source, or a number is out of range.
@@ -52,6 +53,7 @@ class Batches:
         converter: FeatureConverter = ENC_DEC,
         *,
         shuffle: bool = True,
+        own_rows: range | None = None,
     ) -> None:
         _check(sources, batch_size, lengths, seed, converter)
         self._converter = converter
@@ -61,6 +63,7 @@ class Batches:
         self._pack = pack
         self._seed = seed
         self._shuffle = shuffle
+        self._own = range(batch_size) if own_rows is None else own_rows
         self._position = {"epoch": 0, "index": 0}
         self._epoch: _Epoch | None = None
 
@@ -110,13 +113,24 @@ class Batches:
         placement = opened.placement(index)
         if placement is None:
             return None
-        return self._converter.fill(
-            *opened.sequences(placement.places),
-            placement.rows,
-            row_count=self._batch_size,
+        own = self._own
+        first, end = np.searchsorted(placement.rows, [own.start, own.stop])
+        filled = self._converter.fill(
+            *opened.sequences(placement.places[first:end]),
+            placement.rows[first:end] - own.start,
+            row_count=len(own),
             lengths=self._lengths,
             packed=self._pack,
         )
+        if len(own) == self._batch_size:
+            return filled
+        return {name: self._among_all(rows) for name, rows in filled.items()}
+
+    def _among_all(self, rows: np.ndarray) -> np.ndarray:
+        """Own rows in their place; memory for the others is not touched."""
+        whole = np.zeros((self._batch_size, *rows.shape[1:]), rows.dtype)
+        whole[self._own.start : self._own.stop] = rows
+        return whole
 
     def _open(self, epoch: int) -> "_Epoch":
         if self._epoch is None or self._epoch.number != epoch:

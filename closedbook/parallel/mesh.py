@@ -136,12 +136,24 @@ class Partitioner:
                 f"devices; use a multiple of {ways}"
             )
 
+    def own_rows(self, batch_size: int) -> range:
+        """The rows of a global batch that this process lays on its devices.
+
+        Where these lie apart, those between them too. Several processes may have the same ones.
+        """
+        indices = self._rows_sharding.addressable_devices_indices_map((batch_size,))
+        spans = [index[0].indices(batch_size) for index in indices.values() if index]
+        return range(min(start for start, _, _ in spans), max(stop for _, stop, _ in spans))
+
     def put_batch(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-        """A global batch of arrays [batch, ...], whole in every process, laid on the devices."""
+        """A global batch of arrays [batch, ...], laid on the devices.
+
+        Every process has arrays of that size; their rows outside of its `own_rows` are not read.
+        """
         return {name: self.put_rows(rows) for name, rows in batch.items()}
 
     def put_rows(self, rows: np.ndarray) -> jax.Array:
-        """An array [batch, ...], which every process holds whole, split over `data`."""
+        """An array [batch, ...] split over `data`; as in `put_batch`."""
         return jax.make_array_from_callback(
             rows.shape, self._rows_sharding, lambda index: rows[index]
         )

@@ -83,10 +83,16 @@ class RunData:
     Args:
         vocabulary: The model's.
         converter: The model's: what its batches are made of.
+        own_rows: Gives the rows of a batch of so many that this process needs.
     """
 
-    def __init__(self, vocabulary: AnyVocabulary, converter: FeatureConverter = ENC_DEC) -> None:
-        self._vocabulary, self._converter = vocabulary, converter
+    def __init__(
+        self,
+        vocabulary: AnyVocabulary,
+        converter: FeatureConverter = ENC_DEC,
+        own_rows: Callable[[int], range] = range,
+    ) -> None:
+        self._vocabulary, self._converter, self._own_rows = vocabulary, converter, own_rows
         self._opened: dict[tuple[object, ...], TokenCache] = {}
 
     def record(self, cfg: DatasetConfig) -> dict[str, object]:
@@ -119,7 +125,7 @@ class RunData:
     def training(
         self, cfg: DatasetConfig, seed: int, position: dict[str, int] | None
     ) -> Iterator[Prefetch[dict[str, np.ndarray]]]:
-        """Endless batches of all processes' rows; `state()` is the position after the last taken.
+        """Endless batches; `state()` is the position after the last taken.
 
         Args:
             cfg: What to read.
@@ -127,7 +133,8 @@ class RunData:
             position: Where to go on; None for the beginning.
 
         Returns:
-            Dicts of int32 arrays [batch, length] under SeqIO's names.
+            Dicts of int32 arrays [batch, length] under SeqIO's names, of which this process's own
+            rows are written.
         """
         seed = seed if cfg.seed is None else cfg.seed
         batches = self._stream(cfg, seed) if cfg.stream else self._batches(cfg, seed)
@@ -253,8 +260,6 @@ class RunData:
         )
 
     def _batches(self, cfg: DatasetConfig, seed: int, *, where_present: bool = False) -> Batches:
-        # Every process makes the whole batch, which costs little, and lays down what its devices
-        # hold: with a model split over hosts several of them hold the same rows.
         sources = self._sources(cfg, where_present=where_present)
         return Batches(
             sources,
@@ -264,6 +269,7 @@ class RunData:
             seed,
             self._converter,
             shuffle=cfg.shuffle,
+            own_rows=self._own_rows(cfg.batch_size),
         )
 
     def _lengths(self, cfg: DatasetConfig) -> dict[str, int]:

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import SupportsFloat
 
 import jax
@@ -113,7 +113,7 @@ def train(
         stack.enter_context(lost_peers_named())
         lock = stack.enter_context(only_writer(folder, "MODEL_DIR"))
         # Data that is missing is told before a folder is left.
-        data = feeds.RunData(model.vocabulary, model.converter)
+        data = feeds.RunData(model.vocabulary, model.converter, partitioner.own_rows)
         record = data.record(train_dataset_cfg)
         held_out = data.possible(train_eval_dataset_cfg, scored=False)
         questions = data.possible(infer_eval_dataset_cfg, scored=True)
@@ -146,7 +146,7 @@ def train(
             saving=save,
             logs=Every(stats_period or 0, last),
             flops=report.flops_of_step(model, train_dataset_cfg),
-            tokens=model.converter.tokens,
+            tokens=_tokens_of_all(model, partitioner, train_dataset_cfg),
             evaluated_first=run_eval_before_training and bool(evaluations),
             lock=lock,
         )
@@ -159,6 +159,14 @@ def train(
         writer = parts.writer("train", services=metric_services, run_name=folder.name)
         with stop:
             return _loop(run, start.state, step, key, batches, writer, stop)
+
+
+def _tokens_of_all(
+    model: TransformerModel, partitioner: Partitioner, cfg: DatasetConfig
+) -> Callable[[Mapping[str, np.ndarray]], int]:
+    """Tokens of a batch, reckoned from those of the rows that this process has."""
+    share = len(partitioner.own_rows(cfg.batch_size)) / cfg.batch_size
+    return lambda batch: round(model.converter.tokens(batch) / share)
 
 
 def _loop(

@@ -54,6 +54,25 @@ def test_each_example_stands_exactly_once_in_an_epoch(made, batch_size):
     assert orders[0] != orders[1] != orders[2]
 
 
+@pytest.mark.parametrize("pack", [False, True])
+def test_a_process_writes_its_own_rows_as_they_stand_in_the_whole_batch(made, pack):
+    sources = [(made(90), 1.0), (made(60), 1.0)]
+    whole = epoch(Batches(sources, 6, LENGTHS, pack, 3), 0)
+    parts = [
+        epoch(Batches(sources, 6, LENGTHS, pack, 3, own_rows=own), 0)
+        for own in (range(2), range(2, 6))
+    ]
+    assert len(whole) == len(parts[0]) == len(parts[1]) > 3
+    for batch, *of in zip(whole, *parts, strict=True):
+        for name, rows in batch.items():
+            first, second = (part[name] for part in of)
+            assert first.dtype == second.dtype == rows.dtype
+            np.testing.assert_array_equal(first[:2], rows[:2])
+            np.testing.assert_array_equal(second[2:], rows[2:])
+            assert not first[2:].any()
+            assert not second[:2].any()
+
+
 def test_unpacked_rows_hold_one_example_each(made):
     tokens = made(50)
     batches = Batches([(tokens, 1.0)], 8, LENGTHS, pack=False, seed=0)

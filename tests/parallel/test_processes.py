@@ -24,6 +24,7 @@ processes.initialize_processes(coordinator_address=f"localhost:{port}", process_
 rows = Partitioner().put_rows(np.arange(6).reshape(2, 3))
 assert not rows.is_fully_addressable
 print(json.dumps({
+    "own": list(Partitioner().own_rows(6)),
     "first": processes.is_first(), "alone": processes.is_alone(),
     "gathered": {"rows": processes.gather({"rows": rows})["rows"].tolist()},
     "of_first": processes.of_first(2**31 - 1 - index),
@@ -63,6 +64,7 @@ def test_two_processes_agree():
         assert process.returncode == 0, err
     first, second = (json.loads(out.splitlines()[-1]) for out, _ in outputs)
     assert (first.pop("first"), second.pop("first")) == (True, False)
+    assert (first.pop("own"), second.pop("own")) == ([0, 1, 2], [3, 4, 5])
     assert (
         first
         == second

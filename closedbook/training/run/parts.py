@@ -69,7 +69,12 @@ class Parts:
         return found
 
     def held_out_loss(self, cfg: DatasetConfig, count: int, every: Every) -> HeldOutLoss:
-        """The loss on `count` batches."""
+        """The loss on `count` batches.
+
+        Raises:
+            UserError: The devices cannot share a batch.
+        """
+        self.partitioner.check_batch(cfg.batch_size, "train_eval/utils.DatasetConfig.batch_size")
         return HeldOutLoss(
             program=programs.held_out_loss(self.model, self.partitioner, cfg),
             batches=self.data.held_out(cfg, count),
