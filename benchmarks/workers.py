@@ -4,6 +4,7 @@ import concurrent.futures
 import multiprocessing
 import os
 import pathlib
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
@@ -19,6 +20,8 @@ def run_all(
     done: Callable[[T, R], None],
 ) -> None:
     """Runs something of each item; small networks use one core better than two do one.
+
+    The processes end with this one, however it ends.
 
     Args:
         work: What to run: a function of a module, or a partial of one.
@@ -52,6 +55,7 @@ def cores(number: int | None = None) -> list[int]:
 
 def _start(queue: Any, compiled: str) -> None:
     """In a new process: takes a core for itself, and shares compiled programs with the others."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     core = queue.get()
     if core is not None:
         os.sched_setaffinity(0, {core})
@@ -59,3 +63,11 @@ def _start(queue: Any, compiled: str) -> None:
 
     jax.config.update("jax_compilation_cache_dir", compiled)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+def _end_with_parent() -> None:
+    """What this process works on nobody takes any more, and the next run begins it again."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
