@@ -1,8 +1,8 @@
 """Training batches in a seeded order; the position is two integers.
 
 Every batch is a pure function of (epoch, index), so that a restored run goes on exactly. Every host
-decides the same for all rows, and writes those that it needs. An epoch of one source holds each example exactly once; its last
-batch may have empty rows.
+decides the same for all rows, and writes those that it needs. An epoch of one source holds each
+example exactly once; its last batch may have empty rows.
 """
 
 import dataclasses

@@ -37,18 +37,28 @@ def _rounded(x):
 def test_factors_alone_are_rounded_forward_and_back(equation, a, b):
     rng = np.random.default_rng(0)
     a, b = (rng.normal(size=shape).astype(np.float32) for shape in (a, b))
+    change = rng.normal(size=np.einsum(equation, a, b).shape).astype(np.float32)
+
+    def both_ways(a, b, change):
+        out, back = jax.vjp(lambda a, b: precision.contracted(equation, "bfloat16", a, b), a, b)
+        return out, *back(change)
+
+    # Compiled, a kernel's gradient is worked out otherwise.
+    given = jnp.asarray(a), jnp.asarray(b), jnp.asarray(change)
+    for found in (both_ways(*given), jax.jit(both_ways)(*given)):
+        _check_sums_of_rounded(equation, a, b, change, found)
+
+
+def _check_sums_of_rounded(equation, a, b, change, found):
     result = equation.partition("->")[2]
     first, second = equation.partition("->")[0].split(",")
-    out, back = jax.vjp(lambda a, b: precision.contracted(equation, "bfloat16", a, b), a, b)
-    change = rng.normal(size=out.shape).astype(np.float32)
-    found = back(jnp.asarray(change))
     # float64 sums of rounded factors: only adding up in float32 is left as an error.
     wanted = [
         np.einsum(equation, _rounded(a), _rounded(b)),
         np.einsum(f"{result},{second}->{first}", _rounded(change), _rounded(b)),
         np.einsum(f"{first},{result}->{second}", _rounded(a), _rounded(change)),
     ]
-    for x, y in zip((out, *found), wanted, strict=True):
+    for x, y in zip(found, wanted, strict=True):
         assert x.dtype == jnp.float32
         np.testing.assert_allclose(x, y, rtol=2e-6, atol=2e-6)
 
