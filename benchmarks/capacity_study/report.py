@@ -68,7 +68,7 @@ _LIMITS = """## What this does not show
 - **Random spans are those of one sentence**, one or two tokens; T5's texts are of many sentences.
 - **Silencing a part breaks what others built on it**, so that what is lost adds up to more than
   there was. It tells what is needed, not where each bit lies.
-- **Learning rates** are among three, chosen at the least amount of data.
+- **Learning rates** are among three or four, and the same for all amounts.
 
 ## Again
 
@@ -133,9 +133,8 @@ def write(
         "## Where the bits sit",
         tables.silenced(results),
         "## Learning rates",
-        f"Chosen with seed {tuned[0]['seed']} at the largest size: random data at the least amount,"
-        f" people at {TUNING_AMOUNT:g} bits per parameter, as stated. Strings have the rate of"
-        " pairs.",
+        f"Chosen with seed {tuned[0]['seed']} at the largest size: the most random data, people at"
+        f" {TUNING_AMOUNT:g} bits per parameter, as stated. Strings have the rate of pairs.",
         tables.rates(tuned, rates),
         _LIMITS.format(
             sizes=" and ".join(f"{n:,}" for n in sorted({point.parameters for point in found})),
