@@ -80,7 +80,7 @@ study-editing: setup ## What does an edit cost, and how many does a model bear? 
 study-tracing: setup ## How far off are estimated causal traces? Two models, about an hour on two cores; goes on if stopped
 	@$(BIN)/python -m benchmarks.tracing_estimates $(addprefix --data ,$(LAMA_DATA)) $(ARGS)
 
-study-capacity: setup ## How many bits do T5s and decoder-only models hold? 64 small trainings, up to an hour on two cores; goes on if stopped
+study-capacity: setup ## How many bits do T5s and decoder-only models hold? 64 small trainings, about 50 minutes on two cores; goes on if stopped
 	@$(BIN)/python -m benchmarks.capacity_study $(ARGS)
 
 smollm2: setup ## Fetches SmolLM2-135M-Instruct (Q4_1, 93 MB), the real model of some tests and studies, once

@@ -44,7 +44,7 @@ def main() -> None:
 def _run(options: argparse.Namespace) -> None:
     out, plan = options.out.expanduser().absolute(), PLANS[options.plan]
     _same_plan(out, plan)
-    print(f"plan {plan.name}: {plan.cost}", flush=True)
+    print(f"plan {plan.name}: {plan.described}", flush=True)
     check_memory(plan)
     started = time.monotonic()
     tuned = pool.run_all(plan.tuning(), out, "tuning", plan, options.workers)
@@ -65,7 +65,7 @@ def chosen_rates(tuned: Sequence[dict[str, Any]]) -> dict[str, float]:
 
 
 def _options() -> argparse.Namespace:
-    costs = "; ".join(f"{plan.name}: {plan.cost}" for plan in PLANS.values())
+    costs = "; ".join(f"{plan.name}: {plan.described}" for plan in PLANS.values())
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.capacity_study",
         description=__doc__,

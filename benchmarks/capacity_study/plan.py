@@ -219,7 +219,7 @@ class Plan:
         fact_exposures: Sentences about each attribute of each person.
         raw_seeds: That are reported.
         fact_seeds: That are reported.
-        cost: In words, and where that comes from.
+        cost: How long it takes, in words, and where that comes from.
         at_once: Whether each process takes all cores or the GPU.
         raw_more: Passes of one run more, of the most strings at the largest size: whether the
             plateau rises with them. 0: none.
@@ -237,6 +237,11 @@ class Plan:
     cost: str
     at_once: bool = False
     raw_more: int = 0
+
+    @property
+    def described(self) -> str:
+        """What it takes, in words."""
+        return f"{len(self.tuning()) + len(self.cells())} trainings, {self.cost}"
 
     def tuning(self) -> list[Cell]:
         """The runs that choose learning rates: the largest size, an unreported seed.
@@ -336,7 +341,7 @@ PLANS = {
             fact_exposures=(20,),
             raw_seeds=(0,),
             fact_seeds=(0,),
-            cost="39 trainings, some minutes on two cores, to see that it runs",
+            cost="some minutes on two cores, to see that it runs",
         ),
         Plan(
             name="small",
@@ -349,7 +354,7 @@ PLANS = {
             fact_exposures=(100,),
             raw_seeds=(0,),
             fact_seeds=(0, 1),
-            cost="64 trainings, about 55 minutes on two cores",
+            cost="about 50 minutes on two cores, reckoned from its cells",
         ),
         Plan(
             name="full",
@@ -361,7 +366,7 @@ PLANS = {
             fact_exposures=(100, 1000),
             raw_seeds=(0, 1, 2),
             fact_seeds=(0, 1, 2),
-            cost="299 trainings, about 12 hours on two cores, reckoned from its operations at the "
+            cost="about 11 hours on two cores, reckoned from its operations at the "
             "small plan's rate",
         ),
         Plan(
@@ -374,7 +379,7 @@ PLANS = {
             fact_exposures=(100, 1000),
             raw_seeds=(0, 1),
             fact_seeds=(0, 1),
-            cost="191 trainings, about 25 hours on one GPU, reckoned as a millisecond for each of "
+            cost="about 25 hours on one GPU, reckoned as a millisecond for each of "
             "91 million steps; it has not been run",
             at_once=True,
         ),

@@ -22,8 +22,8 @@ from closedbook.eval.report import charts
 
 _HEAD = """# How much knowledge can be packed into a small model's parameters?
 
-Made by `{command}` ({cells} reported trainings and {tuned} that chose learning rates,
-{minutes:.0f} minutes of processes of one core each), which counts what is said below.
+Made by `{command}` ({cells} reported trainings and {tuned} that chose learning rates), which
+counts what is said below.
 
 T5 1.0, T5 1.1 and decoder-only models (RMSNorm, rotary positions, GELU) with equally many
 parameters, embeddings apart, within 3%: a T5 has so many layers in each stack as the decoder-only
@@ -117,7 +117,6 @@ def write(
             command=f"make study-capacity{arguments}",
             cells=len(results),
             tuned=len(tuned),
-            minutes=sum(each["seconds"] for each in [*results, *tuned]) / 60,
             raw_exposures=plan.raw_exposures,
             passes=cell.PASSES,
         ),
@@ -138,9 +137,9 @@ def write(
         tables.rates(tuned, rates),
         _LIMITS.format(
             sizes=" and ".join(f"{n:,}" for n in sorted({point.parameters for point in found})),
-            small=PLANS["small"].cost,
-            full=PLANS["full"].cost,
-            large=PLANS["large"].cost,
+            small=PLANS["small"].described,
+            full=PLANS["full"].described,
+            large=PLANS["large"].described,
         ),
         f"Written {datetime.date.today():%Y-%m-%d}.",
     ]
