@@ -125,6 +125,7 @@ def write(
         "## Random data",
         tables.amounts([point for point in found if point.meter != "facts"]),
         _published(found, "random"),
+        _tried(plan),
         "## Made-up people",
         tables.amounts([point for point in found if point.meter == "facts"]),
         _published(found, "facts"),
@@ -191,6 +192,14 @@ def _never_told(results: Sequence[Result]) -> list[tuple[float, float, int, str]
             best = group["best"]
             found.append((best["low"], best["bits"], group["people"], arm_of(each)))
     return found
+
+
+def _tried(plan: Plan) -> str:
+    """What was done to come nearer to the published numbers."""
+    tried = ["the learning rates below, on as much data"]
+    if plan.raw_more:
+        tried.append(f"{plan.raw_more:,} passes over the most strings")
+    return f"Tried to hold more: {' and '.join(tried)}. Not tried: larger models."
 
 
 def _published(found: Sequence[Point], kind: str) -> str:
