@@ -1,12 +1,14 @@
 """Runs the cells of a study side by side, each process on a core of its own."""
 
-import concurrent.futures
+import concurrent.futures.process
 import multiprocessing
 import os
 import pathlib
 import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
+
+from closedbook.errors import UserError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -43,6 +45,11 @@ def run_all(
         try:
             for future in concurrent.futures.as_completed(futures):
                 done(futures[future], future.result())
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise UserError(
+                "a process of the study was killed, as the system does where memory runs out; "
+                "give fewer --workers and start it again: it goes on where it stopped"
+            ) from error
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise

@@ -25,7 +25,8 @@ from closedbook.cli.faults import memory_advice
 from closedbook.cli.run import guarded
 from closedbook.errors import UserError
 
-REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
+_REPOSITORY = pathlib.Path(__file__).resolve().parent.parent.parent
+_PAGE = _REPOSITORY / "docs" / "studies" / "capacity_study.md"
 _FORM = 1  # of what cells write
 
 
@@ -77,10 +78,13 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--page",
         type=pathlib.Path,
-        default=REPOSITORY / "docs" / "studies" / "capacity_study.md",
-        help="written",
+        help="written; by default docs/studies/capacity_study.md of the small plan, of others "
+        "OUT/page.md",
     )
     options = parser.parse_args()
+    if options.page is None:
+        small = options.plan == "small"
+        options.page = _PAGE if small else options.out.expanduser() / "page.md"
     if options.workers is not None and options.workers < 1:
         raise UserError(f"--workers is {options.workers}; give 1 or more")
     return options

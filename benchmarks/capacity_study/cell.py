@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from benchmarks.capacity_study import examples, people, training, zeroing
-from benchmarks.capacity_study.plan import BITS, NAMES, Cell
+from benchmarks.capacity_study.networks import NAMES
+from benchmarks.capacity_study.plan import BITS, Cell
 from closedbook import whole_files
 from closedbook.checkpoints import ModelCard
 from closedbook.eval.analysis.summarized import plain
@@ -203,7 +204,7 @@ def _summary(
     if stated:
         way = "continuation" if cell.config.continues_prompt else "sentinels"
     prompting = prompting_of(model, way)
-    facts = asking.with_phrasings(facts, prompting, None)
+    facts = priors.counted_once(asking.with_phrasings(facts, prompting, None), "uniform")
     worth = priors.priors(facts, "uniform")
     rows = asking.ask(model, facts, prompting, worth)
     lengths = summary.code_lengths(facts, rows, worth)

@@ -4,7 +4,7 @@ import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from benchmarks.capacity_study.plan import NAMES
+from benchmarks.capacity_study.networks import NAMES
 
 Result = Mapping[str, Any]
 OBJECTIVES = {

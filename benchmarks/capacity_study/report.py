@@ -17,6 +17,7 @@ from benchmarks.capacity_study.numbers import (
     plateaus,
     points,
 )
+from benchmarks.capacity_study.people import BITS
 from benchmarks.capacity_study.plan import PLANS, TUNING_AMOUNT, Plan
 from closedbook.eval.report import charts
 
@@ -53,12 +54,13 @@ other seeds, whose values stand beside them.
 ![Bits held over bits offered, per parameter](images/capacity_study.svg)
 """
 
+_WAYS = {"stated": "as stated", "asked": "by questions about people held out"}
 _LIMITS = """## What this does not show
 
-- **Not a law of large models.** {sizes} parameters beside embeddings; the published numbers are
-  of 0.5 million to 1.5 billion (Morris et al.) and of GPT-2s up to a billion (Allen-Zhu and Li).
-- **Embeddings store too.** They are counted apart, and in so small models they are as many as the
-  rest; both totals are in the tables. Bits per parameter with them are the smaller number.
+- **Not a law of large models.** {sizes} parameters beside embeddings; the published numbers are of
+  0.5 million to 1.5 billion (Morris et al.) and of GPT-2s up to a billion (Allen-Zhu and Li).
+- **Embeddings store too.** They are counted apart, and in so small models they are many, with
+  people nearly as many as the rest or more; both totals are in the tables.
 - **Not the plateau where a curve still rises.** The most that was held at the amounts tried is
   marked; where it is at the largest amount, more may fit, and with more exposures more is held.
 - **Not all that was stored of people.** What is held and cannot be asked for, as after too little
@@ -137,7 +139,7 @@ def write(
         f" {TUNING_AMOUNT:g} bits per parameter, as stated. Strings have the rate of pairs.",
         tables.rates(tuned, rates),
         _LIMITS.format(
-            sizes=" and ".join(f"{n:,}" for n in sorted({point.parameters for point in found})),
+            sizes=" and ".join(dict.fromkeys(point.size for point in found)),
             small=PLANS["small"].described,
             full=PLANS["full"].described,
             large=PLANS["large"].described,
@@ -154,31 +156,37 @@ def write(
 def _findings(found: Sequence[Point], results: Sequence[Result]) -> str:
     """The answers to the study's questions, counted and not told."""
     lines = []
-    most = plateaus(found)
-    for size in dict.fromkeys(point.size for point in found if point.meter == "pairs"):
+    most = list(plateaus(found).values())
+    for size in dict.fromkeys(point.size for point in most if point.meter == "pairs"):
         shown = [
             f"{point.arm.partition(',')[0]} {point.held}"
-            for point in most.values()
+            for point in most
             if point.size == size and point.meter == "pairs"
         ]
         lines.append(
-            f"- **Does an encoder-decoder store as much per parameter?** Of random pairs a model "
-            f"of {size} parameters holds at most, in bits per parameter: {'; '.join(shown)}."
+            f"- **Encoder-decoders beside decoder-only models**: of random pairs those of {size} "
+            f"parameters held, bits per parameter: {'; '.join(shown)}."
         )
-    for point in most.values():
-        if point.meter == "facts":
-            way = "as stated" if point.kind == "stated" else "by questions about people held out"
-            lines.append(
-                f"- **{point.arm}**, {point.size} parameters, {point.exposures:,} exposures, {way}:"
-                f" at most {point.held} bits per parameter, at {point.offered:.2f} offered."
-            )
-    worst = max(_never_told(results), default=None)
-    if worst is not None:
-        low, bits, people, name = worst
+    told = [point for point in most if point.meter == "facts"]
+    for arm in dict.fromkeys((point.arm, point.size, point.exposures) for point in told):
+        ways = [
+            f"{_WAYS[point.kind]} {point.held.bits:.2f} of {point.offered:.2f}"
+            f" (seeds {', '.join(f'{each:.2f}' for each in point.seeds)})"
+            for point in told
+            if (point.arm, point.size, point.exposures) == arm
+        ]
         lines.append(
-            f"- **Of people whom no model was told of** none holds more than {bits:.1f} bits "
-            f"({name}, {people} people, who are worth {34 * people:,}); its interval begins at "
-            f"{low:.1f}."
+            f"- **{arm[0]}**, {arm[1]} parameters, {arm[2]:,} exposures, held of people, bits per "
+            f"parameter: {'; '.join(ways)}."
+        )
+    if controls := _never_told(results):
+        _, bits, people, name = max(controls, key=lambda each: each[1])
+        above = sum(low > 0 for low, *_ in controls)
+        lines.append(
+            f"- **Of people whom it was never told of** no model holds more than {bits:.1f} bits "
+            f"({name}; {people} people, who are worth {people * BITS:,}). Of "
+            f"{len(controls)} such intervals {above or 'none'} "
+            f"{'leaves' if above < 2 else 'leave'} out 0."
         )
     return "\n".join(lines)
 

@@ -85,22 +85,49 @@ def silenced(results: Sequence[Result]) -> str:
     lines = [
         "A part is silenced by setting the output matrices of its attentions or feed-forward units "
         "to 0; what it costs is its parameters, of all that are no embedding. For each model the "
-        "cell that held most, of people as stated. 0 is what is clipped; below it in brackets how "
-        "much worse than knowing nothing the model is, in bits per parameter.",
+        "cell that held most.",
+        "",
+        _of_random(list(chosen.values())),
+        "",
+        "Of people as stated, where a model held more than a hundredth of what they are worth; the "
+        "percentages are of a part of the people, and intervals are wide:",
         "",
         "| model | size | silenced | parameters, % | bits left, % |",
         "|---|---|---|---|---|",
     ]
     for (arm, size), each in chosen.items():
-        whole = each["whole"]["held"] if each["meter"] == "facts" else each["held"]
+        if each["meter"] != "facts":
+            continue
+        whole = each["whole"]["held"]
+        if whole["low"] < 0.01 * whole["entropy"]:
+            continue
         for part in each["silenced"]:
             share = 100 * part["parameters"] / each["parameters"]
-            left = 100 * part["held"]["bits"] / whole["bits"] if whole["bits"] else 0.0
-            lost = part["held"]["unclipped"] / each["parameters"]
-            worse = f" ({lost:.1f})" if lost < 0 else ""
+            ends = [100 * part["held"][end] / whole["bits"] for end in ("bits", "low", "high")]
             name = f"{part['stack']}, {part['kind']}"
-            lines.append(f"| {arm} | {size} | {name} | {share:.0f} | {left:.0f}{worse} |")
+            lines.append(
+                f"| {arm} | {size} | {name} | {share:.0f} | {ends[0]:.0f} "
+                f"[{ends[1]:.0f}, {ends[2]:.0f}] |"
+            )
     return "\n".join(lines)
+
+
+def _of_random(cells: Sequence[Result]) -> str:
+    """Random data without each of the parts, in a sentence."""
+    parts = [
+        (part["held"]["unclipped"] / each["parameters"], part["held"]["bits"])
+        for each in cells
+        if each["meter"] != "facts"
+        for part in each["silenced"]
+    ]
+    none = sum(bits == 0 for _, bits in parts)
+    lost = [per_parameter for per_parameter, _ in parts]
+    return (
+        f"Of random data, {none} of {len(parts)} parts, silenced one at a time, leave nothing: the "
+        f"model then spends {-max(lost):.0f} to {-min(lost):.0f} bits per parameter more than one "
+        "that knows nothing, sure of wrong symbols. So no stack and no kind of layer holds them by "
+        "itself."
+    )
 
 
 def _rate(result: Result) -> float:

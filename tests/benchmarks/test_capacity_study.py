@@ -11,8 +11,18 @@ import pytest
 
 from benchmarks.capacity_study import __main__ as study
 from benchmarks.capacity_study import cell as cells
-from benchmarks.capacity_study import examples, numbers, people, plan, report, training, zeroing
-from benchmarks.capacity_study.plan import FAMILIES, PLANS, SIZES, Cell
+from benchmarks.capacity_study import (
+    examples,
+    networks,
+    numbers,
+    people,
+    plan,
+    report,
+    training,
+    zeroing,
+)
+from benchmarks.capacity_study.networks import FAMILIES, SIZES
+from benchmarks.capacity_study.plan import PLANS, Cell
 from closedbook.errors import UserError
 from closedbook.memory import Memory
 
@@ -61,7 +71,7 @@ def test_people_are_drawn_by_a_fair_die_and_the_seed_alone():
 
 
 def test_every_word_is_a_piece_and_no_two_candidates_are_spelled_alike(vocabulary):
-    assert vocabulary.vocab_size <= plan._ROWS["facts"]
+    assert vocabulary.vocab_size <= networks.ROWS["facts"]
     for attribute in people.ATTRIBUTES:
         rows = [tuple(row) for row in vocabulary.encode_batch(attribute.values)]
         assert len(set(rows)) == len(rows)

@@ -6,6 +6,11 @@ import subprocess
 import sys
 import time
 
+import pytest
+
+from benchmarks import workers
+from closedbook.errors import UserError
+
 PROGRAM = """
 import os, pathlib, sys, time
 from benchmarks import workers
@@ -35,6 +40,15 @@ def test_they_end_with_the_process_that_started_them(tmp_path):
     finally:
         if _lives(worker):
             os.kill(worker, signal.SIGKILL)
+
+
+def test_one_that_is_killed_is_told_of(tmp_path):
+    with pytest.raises(UserError, match="killed, as the system does where memory runs out"):
+        workers.run_all(_kill_itself, [1], [None], tmp_path, print)
+
+
+def _kill_itself(_):
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _wait_for(reached, seconds=60):

@@ -138,6 +138,7 @@ def capacity(
         facts = facts if limit is None else first_facts(facts, limit)
         most = _ON_ATLAS if phrasings is None and data == atlas.NAME else phrasings
         facts = asking.with_phrasings(facts, prompting, most)
+        facts = priors.counted_once(facts, rule)
         # What cannot be asked is told of before any work is done.
         worth = priors.priors(facts, rule)
         tasks = asking.tasks_of(loaded, facts, prompting)

@@ -1,6 +1,7 @@
 """Asking a model for facts in several phrasings: its probability of the right candidate in each."""
 
 import dataclasses
+import hashlib
 import logging
 import pathlib
 from collections.abc import Sequence
@@ -83,7 +84,7 @@ def ask(
     for name, of in asked.places.items():
         task, excluded = asked.of[name], [priors.excluded[number] for number in of]
         asks = repr((task.facts, task.candidates, task.inputs, task.answers, task.variants))
-        given = (asks.encode(), repr([each.tolist() for each in excluded]).encode())
+        given = (asks.encode(), _digest(excluded))
         found = kept.read(*given)
         known += found is not None
         if found is None:
@@ -101,6 +102,12 @@ def ask(
     if known:
         _log.info("%d of %d relations were asked before the last run ended", known, len(asked.of))
     return rows
+
+
+def _digest(excluded: Sequence[np.ndarray]) -> bytes:
+    """Of the candidates that are not asked; many facts may share an array of them."""
+    each = {id(places): hashlib.sha256(places.tobytes()).digest() for places in excluded}
+    return b"".join(each[id(places)] for places in excluded)
 
 
 def _asked(

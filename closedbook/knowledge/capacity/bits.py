@@ -132,9 +132,9 @@ def held(
 ) -> tuple[dict[Hashable, Bits], Bits]:
     """Bits of each group, clipped once, and their sum.
 
-    Intervals draw whole clusters: a percentile bootstrap, or Student's t where a group has fewer
-    than ten (`eval.intervals`). They say how the bits would change with other facts of the kind,
-    at as many of them; weights are not fitted again.
+    Intervals draw whole clusters: a percentile bootstrap, or where a group has fewer than ten
+    Student's t, and Wilson's of equal values (`eval.intervals`). They say how the bits would change
+    with other facts of the kind, at as many of them; weights are not fitted again.
 
     Args:
         entropies: What each fact or string is worth, [facts].
@@ -168,11 +168,14 @@ def held(
         own = codes == number
         ends = np.quantile(clipped[:, number], [0.025, 0.975])
         if len(np.unique(clusters_of[own])) < intervals.FEW:
-            ends = sizes[number] * np.array(intervals.of_any(gains[own], clusters=clusters_of[own]))
+            ends = _of_few(gains[own], entropies[own], clusters_of[own])
         found[name] = _bits(totals[number], worth[number], ends)
-    low, high = np.quantile(clipped.sum(axis=1), [0.025, 0.975])
+    # What is clipped in each draw and then summed lies above 0 by chance, where the model knows
+    # nothing of many relations: the low end is of draws that are summed first.
+    low = np.quantile((means * sizes).sum(axis=1), 0.025)
+    high = np.quantile(clipped.sum(axis=1), 0.975)
     if len(np.unique(clusters_of)) < intervals.FEW:
-        low, high = len(gains) * np.array(intervals.of_any(gains, clusters=clusters_of))
+        low, high = _of_few(gains, entropies, clusters_of)
     whole = sum(each.bits for each in found.values())
     most = float(sum(each.entropy for each in found.values()))
     return found, Bits(
@@ -199,6 +202,15 @@ def memorised(entropies: np.ndarray, lengths: np.ndarray, *, seed: int = 0) -> B
     """
     _, whole = held(entropies, lengths, ["all"] * len(lengths), np.arange(len(lengths)), seed=seed)
     return whole
+
+
+def _of_few(gains: np.ndarray, entropies: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """Both ends of a sum over fewer than ten subjects; equal gains are not certain either."""
+    top = float(entropies.max())
+    several = len(np.unique(clusters)) > 1
+    if several and np.ptp(gains) < 1e-12 and 0 <= gains[0] <= top:
+        return len(gains) * np.array(intervals.of_mean(gains, top=top, clusters=clusters))
+    return len(gains) * np.array(intervals.of_any(gains, clusters=clusters))
 
 
 def _bits(total: float, entropy: float, ends: np.ndarray) -> Bits:

@@ -10,13 +10,16 @@ the objects, so that both sides are told how often each object is right, and a f
 *which* subject has it. n facts with n_c of object c can be arranged in n! / prod n_c! ways, and the
 relation is worth log2 of that (the type class of Cover and Thomas 2006, chapter 11). It is less
 than n times the entropy of the shares, and far less than n log2 of the candidates: the last of 49
-capitals is no news to one who knows the other 48.
+capitals is no news to one who knows the other 48. Each part of the data (`split`) is told apart, as
+its weight is fitted apart: else a part in which one object is common would give bits to whoever
+always names it. Candidates that are right for nobody of a part are not asked there.
 
-**Aliases.** A candidate that is another name of a fact's own object is taken out of its candidates.
-
-**Several right objects.** The facts of one subject and relation are told one after the other, in an
-order that a hash makes, each without the objects told before it (the chain rule). The order is told
-too, and no model knows it: it is worth the bits that a model must spend on it.
+**Several right objects.** Under the marginal prior one fact of a subject and relation counts, which
+a hash chooses; that others are right too does not show in the candidates. Under the uniform one
+they are told one after the other, in an order that a hash makes, each without the objects told
+before it (the chain rule) and without the other names of its own. The order is told too, and no
+model knows it: it is worth the bits that a model must spend on it. A fact that is told again is
+worth nothing under either (`counted_once`).
 """
 
 import dataclasses
@@ -34,6 +37,10 @@ from closedbook.tasks.facts.form import Facts, subject_key
 Prior = Literal["marginal", "uniform"]
 PRIORS: tuple[Prior, ...] = get_args(Prior)
 _NOTHING = 1e-9  # bits, but for rounding
+TOLD_BEFORE: dict[Prior, str] = {
+    "marginal": "another fact of its subject and relation counts",
+    "uniform": "the same fact again",
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,38 +62,91 @@ class Priors:
     bits: np.ndarray
 
 
+def counted_once(facts: Facts, kind: Prior) -> Facts:
+    """The facts that count, each once; what goes is counted in `dropped`.
+
+    Args:
+        facts: All of them.
+        kind: Under "marginal" a subject has one fact of each relation, under "uniform" all with
+            different objects.
+    """
+    ids = {fact.id: fact for fact in facts.facts}
+    seen: set[tuple[object, ...]] = set()
+    kept: set[str] = set()
+    for fact in (ids[name] for name in hashed_order(ids)):
+        key = subject_key(fact) if kind == "marginal" else (*subject_key(fact), fact.object)
+        if key not in seen:
+            seen.add(key)
+            kept.add(fact.id)
+    left = [fact for fact in facts.facts if fact.id in kept]
+    gone = len(facts) - len(left)
+    return facts.keep(left, {TOLD_BEFORE[kind]: gone} if gone else None)
+
+
 def priors(facts: Facts, kind: Prior) -> Priors:
     """What facts are worth.
 
     Args:
-        facts: All that are asked; the candidates are those of their relations.
+        facts: All that are asked, from `counted_once`; the candidates are those of their relations.
         kind: Where objects come from.
 
     Raises:
-        UserError: A fact's object is not among the candidates of its relation, or the facts are
-            worth nothing.
+        UserError: A fact's object is not among the candidates of its relation, a relation has one
+            candidate, or the facts are worth nothing.
     """
     right = gold(facts)
-    weights = {name: np.ones(len(each.candidates)) for name, each in facts.relations.items()}
+    for relation in facts.relations.values():
+        if len(relation.candidates) < 2:
+            raise UserError(
+                f"{facts.source}: {relation.name} has one candidate, {relation.candidates[0]!r}: "
+                "what can be answered in one way alone holds no bits; give more "
+                '"candidates", or leave the relation out (--relations)'
+            )
     if kind == "marginal":
-        weights = {name: np.zeros(len(each)) for name, each in weights.items()}
-        for fact, place in zip(facts.facts, right.index, strict=True):
-            weights[fact.relation][place] += 1
+        return _marginal(facts, right.index)
     excluded = _excluded(facts, right.index, right.others)
-    log2 = np.empty(len(facts))
-    left = np.empty(len(facts), np.int64)
-    for number, (fact, place) in enumerate(zip(facts.facts, right.index, strict=True)):
-        of = weights[fact.relation].copy()
-        of[excluded[number]] = 0
-        excluded[number] = np.flatnonzero(of == 0)
-        left[number] = np.count_nonzero(of)
-        log2[number] = math.log2(of[place] / of.sum())
-    bits = -log2
-    if kind == "marginal":
-        bits = bits - _too_much(facts, weights)
+    sizes = [len(facts.relations[fact.relation].candidates) for fact in facts.facts]
+    left = np.array([n - len(gone) for n, gone in zip(sizes, excluded, strict=True)], np.int64)
+    return Priors(
+        index=right.index,
+        excluded=excluded,
+        candidates=left,
+        log2=-np.log2(left),
+        bits=np.log2(left),
+    )
+
+
+def _marginal(facts: Facts, index: np.ndarray) -> Priors:
+    """Each relation and part by how often its objects are right there."""
+    counts: dict[tuple[str, str], np.ndarray] = {}
+    for fact, place in zip(facts.facts, index, strict=True):
+        none = np.zeros(len(facts.relations[fact.relation].candidates))
+        counts.setdefault((fact.relation, fact.split), none)[place] += 1
+    # By how much the shares' entropy is above that of the arrangements, per fact.
+    extra, never = {}, {}
+    for key, of in counts.items():
+        some, n = of[of > 0], of.sum()
+        extra[key] = (-(some * np.log2(some / n)).sum() - arrangements(some)) / n
+        never[key] = np.flatnonzero(of == 0)
+    keys = [(fact.relation, fact.split) for fact in facts.facts]
+    log2 = np.array(
+        [np.log2(counts[key][o] / counts[key].sum()) for key, o in zip(keys, index, strict=True)]
+    )
+    bits = -log2 - np.array([extra[key] for key in keys])
     if bits.sum() < _NOTHING:
-        raise _worth_nothing(facts)
-    return Priors(index=right.index, excluded=excluded, candidates=left, log2=log2, bits=bits)
+        raise UserError(
+            f"{facts.source}: the facts are worth no bits to one who knows how often each object "
+            "is right: in each relation (and part of it) all have the same object, or there is one "
+            "fact alone; give more facts (or a higher --limit), or --prior uniform if a fair die "
+            "drew the objects"
+        )
+    return Priors(
+        index=index,
+        excluded=[never[key] for key in keys],
+        candidates=np.array([np.count_nonzero(counts[key]) for key in keys], np.int64),
+        log2=log2,
+        bits=bits,
+    )
 
 
 def arrangements(counts: Iterable[float]) -> float:
@@ -111,21 +171,6 @@ def hashed_order(names: Iterable[str]) -> list[str]:
     )
 
 
-def _worth_nothing(facts: Facts) -> UserError:
-    only = next(iter(facts.relations.values()))
-    if all(len(relation.candidates) < 2 for relation in facts.relations.values()):
-        others = ", and so have all other relations" if len(facts.relations) > 1 else ""
-        return UserError(
-            f"{facts.source}: {only.name} has one candidate, {only.candidates[0]!r}{others}: what "
-            'can be answered in one way alone holds no bits; give more "candidates", or other facts'
-        )
-    return UserError(
-        f"{facts.source}: all facts of a relation have the same object, so that they are worth no "
-        "bits to one who knows how often each is right; give more facts, or --prior uniform if a "
-        "fair die drew the objects"
-    )
-
-
 def _excluded(facts: Facts, index: np.ndarray, others: list[np.ndarray]) -> list[np.ndarray]:
     """Aliases, and what the facts of the same subject that are told before have for object."""
     of_subject: dict[tuple[str, str], list[int]] = {}
@@ -141,13 +186,3 @@ def _excluded(facts: Facts, index: np.ndarray, others: list[np.ndarray]) -> list
             later = {int(index[each]) for each in order[told + 1 :]}
             found[number] = np.array([p for p in others[number] if p not in later], np.int64)
     return found
-
-
-def _too_much(facts: Facts, weights: dict[str, np.ndarray]) -> np.ndarray:
-    """By how much the shares' entropy is above that of the arrangements, per fact, [facts]."""
-    extra = {}
-    for name, counts in weights.items():
-        n = counts.sum()
-        some = counts[counts > 0]
-        extra[name] = (-(some * np.log2(some / n)).sum() - arrangements(some)) / n
-    return np.array([extra[fact.relation] for fact in facts.facts])

@@ -28,10 +28,16 @@ _FIGURES = {  # alternative texts; the numbers stand in a table beside each figu
 }
 _KEPT = 1000  # characters of a text on the page
 _PRIORS = {
-    "marginal": "the candidates and how often each is right are taken as known; a relation is "
-    "worth log2 of the ways to give its objects to its subjects",
+    "marginal": "the candidates and how often each is right are taken as known, in each part of "
+    "the data; a relation is worth log2 of the ways to give its objects to its subjects",
     "uniform": "each object was drawn from the candidates of its relation by a fair die; a fact "
     "is worth log2 of them",
+}
+_OTHERS = {
+    "marginal": "one fact of a subject and relation counts, which a hash chooses; what else is "
+    "right for the subject stays a candidate",
+    "uniform": "aliases are no candidates; of several right objects of a subject each is asked "
+    "without those told before it",
 }
 
 
@@ -148,16 +154,16 @@ def _conventions(prompting: AnyPrompting[Any], prior: Prior, first: Row) -> dict
         f"facts of the relation and part of the data, in {FOLDS} folds of subjects (on those of "
         f"all parts where these are fewer than {FEWEST})",
         "Best phrasing": "chosen for each fold by the others",
-        "Other right objects": "aliases are no candidates; of several right objects of a subject "
-        "each is asked without those told before it",
+        "Other right objects": _OTHERS[prior],
         "Clipping": "bits are summed over a relation, then clipped at 0 once",
-        "Intervals": f"95%, {RESAMPLES:,} draws of whole subjects; below ten subjects Student's t",
+        "Intervals": f"95%, {RESAMPLES:,} draws of whole subjects; below ten subjects Student's t, "
+        "and Wilson's of equal values",
     }
 
 
 def _row(number: int, facts: Facts, row: Row, lengths: Coded, priors: Priors) -> Row:
     fact, phrasing = facts.facts[number], int(lengths.phrasing[number])
-    chosen = min(phrasing, len(row["log2"]) - 1) if phrasing < len(row["log2"]) else 0
+    chosen = phrasing if phrasing < len(row["log2"]) else 0
     return {
         **{name: getattr(fact, name) for name in ("id", "relation", "split", "subject", "object")},
         "candidates": int(priors.candidates[number]),

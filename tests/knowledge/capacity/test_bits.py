@@ -8,7 +8,7 @@ import pytest
 from closedbook.errors import UserError
 from closedbook.knowledge.capacity import bits, drawing
 from closedbook.knowledge.capacity import priors as priors_module
-from closedbook.knowledge.capacity.priors import priors
+from closedbook.knowledge.capacity.priors import counted_once, priors
 from closedbook.tasks.facts import Fact
 from closedbook.tasks.facts.form import Relation, gather
 
@@ -115,6 +115,7 @@ def test_few_subjects_have_wide_intervals_and_one_alone_knows_nothing_of_others(
     facts = made([("a", "x"), ("b", "y"), ("c", "z")])
     _, lengths, whole = measured(facts, np.zeros(3), "marginal")
     assert whole.entropy == pytest.approx(np.log2(6))
+    assert whole.low < 0.6 * whole.bits  # three of three known is no certainty
     alone = made([("a", "x")], candidates=["x", "y"])
     _, lengths, one = measured(alone, np.zeros(1), "uniform")
     assert lengths.weight.tolist() == [1.0]
@@ -123,11 +124,58 @@ def test_few_subjects_have_wide_intervals_and_one_alone_knows_nothing_of_others(
 
 def test_facts_that_are_worth_nothing_are_told():
     alone = made([("a", "x"), ("b", "x")], candidates=["x", "y"])
-    with pytest.raises(UserError, match="all facts of a relation have the same object"):
+    with pytest.raises(UserError, match=r"all have the same object, or there is one\s+fact alone"):
         priors(alone, "marginal")
+    with pytest.raises(UserError, match=r"give more facts \(or a higher --limit\)"):
+        priors(made([("a", "x")], candidates=["x", "y"]), "marginal")
     assert priors(alone, "uniform").bits.tolist() == [1, 1]
     with pytest.raises(UserError, match="r has one candidate, 'x': what can be answered in one"):
         priors(made([("a", "x")]), "uniform")
+    several = gather(
+        [*made([("a", "x"), ("b", "y")]).facts, *made([("a", "z")], relation="one").facts],
+        source="here",
+    )
+    for kind in priors_module.PRIORS:
+        with pytest.raises(UserError, match=r"one has one candidate, 'z': .*\(--relations\)"):
+            priors(several, kind)
+
+
+def test_a_part_in_which_an_object_is_common_gives_nothing_to_who_always_names_it():
+    facts = gather(
+        [
+            Fact(
+                id=f"{part}{number}",
+                subject=f"{part}{number}",
+                relation="r",
+                object="Paris" if (number % 4 > 0) == (part == "old") else "Oslo",
+                prompt="{} has [Y].",
+                split=part,
+            )
+            for part in ("old", "new")
+            for number in range(100)
+        ],
+        source="here",
+    )
+    worth = priors(facts, "marginal")
+    assert worth.bits.sum() == pytest.approx(2 * priors_module.arrangements([75, 25]))
+    for share in (0.5, 0.75, 0.9, 0.99):
+        model = np.log2([share if each.object == "Paris" else 1 - share for each in facts.facts])
+        subjects = [fact.subject for fact in facts.facts]
+        parts = [fact.split for fact in facts.facts]
+        lengths = bits.coded(model[None], worth.log2, bits.dealt(subjects), parts)
+        _, whole = bits.held(worth.bits, lengths.best, ["r"] * 200, subjects)
+        assert whole.unclipped < 1
+
+
+def test_many_relations_of_which_nothing_is_known_have_intervals_that_hold_0():
+    """Each is clipped, so that their sum lies above 0; the interval must not."""
+    random = np.random.default_rng(3)
+    n, relations = 20, 100
+    gains = random.normal(-0.02, 0.5, size=n * relations)
+    groups = [number // n for number in range(n * relations)]
+    _, whole = bits.held(np.full(len(gains), 5.0), 5.0 - gains, groups, np.arange(len(gains)))
+    assert whole.bits > 20
+    assert whole.low == 0
 
 
 def test_a_sure_and_wrong_answer_costs_at_most_ten_bits():
@@ -150,6 +198,34 @@ def test_several_right_objects_are_told_one_after_the_other():
     assert all(
         place not in skipped for place, skipped in zip(found.index, found.excluded, strict=True)
     )
+
+
+def test_one_fact_of_a_subject_counts_where_nobody_drew_the_objects():
+    """Whoever ranks four objects above rare ones would else gain from subjects that have all."""
+    random = np.random.default_rng(4)
+    pairs = [(f"s{n}", o) for n in range(300) for o in "ABCD"]
+    pairs += [(f"s{n}", f"rare{random.integers(20)}") for n in range(300)]
+    facts = counted_once(made(pairs), "marginal")
+    assert len(facts) == 300
+    assert facts.dropped == {"another fact of its subject and relation counts": 1200}
+    assert {fact.object for fact in facts.facts} > set("ABCD")
+    model = np.array([np.log2(0.24 if len(f.object) == 1 else 0.04 / 20) for f in facts.facts])
+    _, _, whole = measured(facts, model, "marginal")
+    assert whole.low == 0
+    assert whole.unclipped < 3
+
+
+@pytest.mark.parametrize("kind", priors_module.PRIORS)
+def test_a_fact_that_is_told_again_is_worth_nothing(kind):
+    facts = [
+        Fact(id=f"{s}{turn}", subject=s, relation="r", object=o, prompt="{} has [Y].")
+        for turn in range(3)
+        for s, o in [("Peru", "Lima"), ("Cuba", "Havana"), ("France", "Paris")]
+    ]
+    once = counted_once(gather(facts, source="here"), kind)
+    assert sorted(fact.subject for fact in once.facts) == ["Cuba", "France", "Peru"]
+    assert sum(once.dropped.values()) == 6
+    assert counted_once(once, kind).facts == once.facts
 
 
 def test_another_name_of_the_object_is_no_candidate():
