@@ -131,6 +131,8 @@ def write(
         "## Made-up people",
         tables.amounts([point for point in found if point.meter == "facts"]),
         _published(found, "facts"),
+        "Tried to hold more: the learning rates below. Not tried: more exposures than "
+        f"{max(plan.fact_exposures):,}, larger models.",
         tables.groups(results),
         "## Where the bits sit",
         tables.silenced(results),
@@ -184,7 +186,7 @@ def _findings(found: Sequence[Point], results: Sequence[Result]) -> str:
         above = sum(low > 0 for low, *_ in controls)
         lines.append(
             f"- **Of people whom it was never told of** no model holds more than {bits:.1f} bits "
-            f"({name}; {people} people, who are worth {people * BITS:,}). Of "
+            f"({name}; {people} people, who are worth {people * BITS:,.0f}). Of "
             f"{len(controls)} such intervals {above or 'none'} "
             f"{'leaves' if above < 2 else 'leave'} out 0."
         )
