@@ -93,7 +93,8 @@ def capacity(
     Each fact is put to the model, which gives each candidate of its relation a probability. What
     the facts are worth to one who knows only the candidates, less what it takes to tell them to
     somebody who has the model, are bits that the parameters hold. A model that guesses holds 0; one
-    that knows all 49 capitals of states holds log2(49!) = 208 bits.
+    that knows the capitals of 49 states holds log2(49!) = 208 bits, and less where the data has
+    splits, each of which counts by itself.
 
     "best" asks each relation in the phrasing that is best for other facts of it, so that the choice
     adds nothing; "mean" is the mean over phrasings. Facts of different splits are reported apart,

@@ -28,6 +28,7 @@ from closedbook.knowledge.capacity.priors import hashed_order
 FOLDS = 5  # of subjects; the weight of one is fitted on the others
 FEWEST = 8  # facts that a weight is fitted on, where there are so many
 RESAMPLES = 2_000  # of the bootstrap
+_LEAST = 0.01  # of a group's worth that a draw must have for its share to be one
 # Mixing weights that are tried. The least one costs 0.0014 bits of a fact that is known, and keeps
 # a sure and wrong answer from costing more than 10 bits above the prior.
 WEIGHTS = np.concatenate([np.geomspace(2**-10, 0.9, 30), [0.95, 1.0]])
@@ -151,17 +152,22 @@ def held(
     names = list(dict.fromkeys(groups))
     of = (codes[:, None] == np.arange(len(names))).astype(np.float64)  # [facts, groups]
     drawn = intervals.drawn_means(
-        np.concatenate([gains[:, None] * of, of], axis=1),
+        np.concatenate([gains[:, None] * of, entropies[:, None] * of], axis=1),
         clusters=clusters,
         resamples=RESAMPLES,
         seed=seed,
     )
-    sums, shares = np.split(drawn, 2, axis=1)  # of each draw, per fact of the whole
-    sizes, totals, worth = of.sum(axis=0), gains @ of, entropies @ of
-    means = np.divide(
-        sums, shares, out=np.broadcast_to(totals / sizes, sums.shape).copy(), where=shares > 0
+    sums, drawn_worth = np.split(drawn, 2, axis=1)  # of each draw
+    totals, worth = gains @ of, entropies @ of
+    # What share of its worth a draw holds, of the worth of all: facts are worth more or less, and
+    # how many of which a draw has says nothing of the model.
+    sums = np.divide(
+        sums * worth,
+        drawn_worth,
+        out=np.broadcast_to(totals, sums.shape).copy(),
+        where=drawn_worth > _LEAST * worth / len(gains),
     )
-    clipped = np.clip(means * sizes, 0, worth)  # [draws, groups]
+    clipped = np.clip(sums, 0, worth)  # [draws, groups]
     clusters_of = np.asarray(cluster_codes(clusters))
     found = {}
     for number, name in enumerate(names):
@@ -172,7 +178,7 @@ def held(
         found[name] = _bits(totals[number], worth[number], ends)
     # What is clipped in each draw and then summed lies above 0 by chance, where the model knows
     # nothing of many relations: the low end is of draws that are summed first.
-    low = np.quantile((means * sizes).sum(axis=1), 0.025)
+    low = np.quantile(sums.sum(axis=1), 0.025)
     high = np.quantile(clipped.sum(axis=1), 0.975)
     if len(np.unique(clusters_of)) < intervals.FEW:
         low, high = _of_few(gains, entropies, clusters_of)

@@ -111,6 +111,15 @@ def test_the_interval_covers_the_bits_of_other_facts_of_the_kind():
     assert 0.9 <= inside / 200 <= 0.99
 
 
+def test_what_is_known_whole_has_a_narrow_interval_however_much_each_fact_is_worth():
+    """Draws of many rare objects are worth more; that says nothing of the model."""
+    objects = ["common"] * 60 + [f"rare{number}" for number in range(40)]
+    facts = made([(f"s{number}", name) for number, name in enumerate(objects)])
+    _, _, whole = measured(facts, np.zeros(100), "marginal")
+    assert whole.entropy > 200
+    assert 0.998 * whole.entropy < whole.low <= whole.bits <= whole.high <= whole.entropy
+
+
 def test_few_subjects_have_wide_intervals_and_one_alone_knows_nothing_of_others():
     facts = made([("a", "x"), ("b", "y"), ("c", "z")])
     _, lengths, whole = measured(facts, np.zeros(3), "marginal")
