@@ -106,7 +106,8 @@ def ask(
 
 def _digest(excluded: Sequence[np.ndarray]) -> bytes:
     """Of the candidates that are not asked; many facts may share an array of them."""
-    each = {id(places): hashlib.sha256(places.tobytes()).digest() for places in excluded}
+    shared = {id(places): places for places in excluded}
+    each = {key: hashlib.sha256(places.tobytes()).digest() for key, places in shared.items()}
     return b"".join(each[id(places)] for places in excluded)
 
 

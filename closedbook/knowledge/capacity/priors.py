@@ -118,21 +118,23 @@ def priors(facts: Facts, kind: Prior) -> Priors:
 
 def _marginal(facts: Facts, index: np.ndarray) -> Priors:
     """Each relation and part by how often its objects are right there."""
-    counts: dict[tuple[str, str], np.ndarray] = {}
-    for fact, place in zip(facts.facts, index, strict=True):
-        none = np.zeros(len(facts.relations[fact.relation].candidates))
-        counts.setdefault((fact.relation, fact.split), none)[place] += 1
-    # By how much the shares' entropy is above that of the arrangements, per fact.
-    extra, never = {}, {}
-    for key, of in counts.items():
-        some, n = of[of > 0], of.sum()
-        extra[key] = (-(some * np.log2(some / n)).sum() - arrangements(some)) / n
-        never[key] = np.flatnonzero(of == 0)
-    keys = [(fact.relation, fact.split) for fact in facts.facts]
-    log2 = np.array(
-        [np.log2(counts[key][o] / counts[key].sum()) for key, o in zip(keys, index, strict=True)]
-    )
-    bits = -log2 - np.array([extra[key] for key in keys])
+    places: dict[tuple[str, str], list[int]] = {}
+    for number, fact in enumerate(facts.facts):
+        places.setdefault((fact.relation, fact.split), []).append(number)
+    log2, bits = np.empty(len(facts)), np.empty(len(facts))
+    candidates = np.empty(len(facts), np.int64)
+    excluded: list[np.ndarray] = [np.empty(0, np.int64)] * len(facts)
+    for (relation, _), own in places.items():
+        size = len(facts.relations[relation].candidates)
+        counts = np.bincount(index[own], minlength=size)
+        some, never = counts[counts > 0], np.flatnonzero(counts == 0)
+        # By how much the shares' entropy is above that of the arrangements, per fact.
+        extra = (-(some * np.log2(some / len(own))).sum() - arrangements(some)) / len(own)
+        log2[own] = np.log2(counts[index[own]] / len(own))
+        bits[own] = -log2[own] - extra
+        candidates[own] = len(some)
+        for number in own:
+            excluded[number] = never
     if bits.sum() < _NOTHING:
         raise UserError(
             f"{facts.source}: the facts are worth no bits to one who knows how often each object "
@@ -142,8 +144,8 @@ def _marginal(facts: Facts, index: np.ndarray) -> Priors:
         )
     return Priors(
         index=index,
-        excluded=[never[key] for key in keys],
-        candidates=np.array([np.count_nonzero(counts[key]) for key in keys], np.int64),
+        excluded=excluded,
+        candidates=candidates,
         log2=log2,
         bits=bits,
     )
